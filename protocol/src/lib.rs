@@ -1,0 +1,15 @@
+//! What Artel nodes say to each other and to strangers: ids and keys, the one encoding, leaves and proofs of the
+//! transparency log, and the limits that everybody keeps.
+//!
+//! This crate is pure: no clock, no randomness, no files, no sockets. `PROTOCOL.md` beside it describes every byte.
+#![warn(missing_docs)]
+
+pub mod amount;
+pub mod codec;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod log;
+pub mod skill;
+pub mod text;
+pub mod time;
