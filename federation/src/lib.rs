@@ -1,1 +1,35 @@
-//! Placeholder line, replaced with the crate's first content.
+//! The rules of a federation: who is enrolled, who wins, what is owed. One input in, one ordered list of effects out.
+//!
+//! This crate is pure: time and entropy come in as arguments, and there is no file, socket, thread or clock. The one
+//! place that decides a winner is `market.rs`; who qualifies and who goes first is `matching.rs`; what a submission is
+//! worth is `settle.rs`. State changes by facts alone (`fact.rs`, folded in `state.rs`), so a restart is a replay.
+#![warn(missing_docs)]
+
+pub mod effect;
+pub mod fact;
+mod federation;
+pub mod input;
+pub mod json;
+pub mod ledger;
+mod market;
+pub mod matching;
+pub mod member;
+mod membership;
+pub mod offers;
+pub mod options;
+mod post;
+pub mod run;
+mod settle;
+mod snapshot;
+pub mod state;
+pub mod timer;
+mod turn;
+pub mod view;
+
+pub use effect::{Code, Effect, Refusal, Reply};
+pub use fact::{Entry, Fact, Genesis, Kind};
+pub use federation::Federation;
+pub use input::{Input, Now, Principal, ReplyTo, Request};
+pub use json::Json;
+pub use member::Identity;
+pub use options::Options;

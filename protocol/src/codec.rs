@@ -76,6 +76,27 @@ pub fn decode_own<T: Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
     }
 }
 
+const CONFIG_LARGE: Configuration<LittleEndian, Fixint> =
+    bincode::config::standard().with_fixed_int_encoding().with_little_endian();
+
+/// Appends the encoding of a value that may be larger than [`VALUE_BYTES_MAX`]: a part of our own snapshot.
+pub fn encode_large_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    bincode::encode_into_std_write(value, out, CONFIG_LARGE).expect("writing to a vector cannot fail");
+}
+
+/// Decodes what [`encode_large_into`] wrote, from bytes whose integrity is already proven.
+///
+/// # Errors
+/// [`Error`] when they are no such value, or bytes are left over.
+pub fn decode_large<T: Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
+    let (value, used) =
+        bincode::decode_from_slice(bytes, CONFIG_LARGE).map_err(|e| Error::Malformed(format!("{e:?}")))?;
+    match bytes.len() - used {
+        0 => Ok(value),
+        extra => Err(Error::TrailingBytes { extra }),
+    }
+}
+
 /// The bytes of a frame's head: kind, version, length.
 pub const FRAME_HEAD_BYTES: usize = 8;
 
@@ -104,14 +125,8 @@ impl<'a> Frame<'a> {
         let len = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
         match payload.len().cmp(&len) {
             std::cmp::Ordering::Less => Err(Error::Malformed("frame payload cut".into())),
-            std::cmp::Ordering::Greater => Err(Error::TrailingBytes {
-                extra: payload.len() - len,
-            }),
-            std::cmp::Ordering::Equal => Ok(Frame {
-                kind,
-                version,
-                payload,
-            }),
+            std::cmp::Ordering::Greater => Err(Error::TrailingBytes { extra: payload.len() - len }),
+            std::cmp::Ordering::Equal => Ok(Frame { kind, version, payload }),
         }
     }
 
@@ -157,10 +172,7 @@ mod tests {
         let mut out = Vec::new();
         Frame::append(3, 1, &9u32, &mut out);
         assert_eq!(out, [3, 0, 1, 0, 4, 0, 0, 0, 9, 0, 0, 0]);
-        assert_eq!(
-            Frame::parse(&out).map(|f| (f.kind, f.version, f.payload.len())),
-            Ok((3, 1, 4))
-        );
+        assert_eq!(Frame::parse(&out).map(|f| (f.kind, f.version, f.payload.len())), Ok((3, 1, 4)));
         assert!(Frame::parse(&out[..11]).is_err());
         out.push(0);
         assert_eq!(Frame::parse(&out), Err(Error::TrailingBytes { extra: 1 }));

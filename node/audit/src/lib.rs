@@ -1,1 +1,5 @@
-//! Placeholder line, replaced with the crate's first content.
+//! The journal: segments, group commit, checkpoint slots, snapshots, the transparency log.
+
+pub mod files;
+pub mod memory;
+pub mod os;

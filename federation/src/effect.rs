@@ -1,0 +1,313 @@
+//! What a federation's mind wants done, in order: entries first, then whatever may only happen once they are on disk.
+
+use crate::fact::{Authority, Entry, Outcome, Poster};
+use crate::input::ReplyTo;
+use crate::json::Json;
+use crate::member::Agent;
+use crate::run::Run;
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::time::Wall;
+
+/// One thing to do. Everything behind an `Append` waits until its entries are synced.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// These entries, of one input, go to the journal as one frame.
+    Append(Vec<Entry>),
+    /// An answer.
+    Reply {
+        /// To whom.
+        to: ReplyTo,
+        /// What.
+        answer: Result<Reply, Refusal>,
+    },
+    /// A submission is to be checked against its schema; `Input::Checked` brings the outcome.
+    Check {
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
+        /// The schema.
+        schema: Json,
+        /// The output.
+        output: Json,
+    },
+    /// A run is over and leaves the book; from here on it is read from the index.
+    Closed(Box<Run>),
+}
+
+/// A good answer.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// What the agent is to sign.
+    Challenge {
+        /// The enrollment.
+        enrollment: EnrollmentId,
+        /// The text.
+        text: String,
+        /// When it expires.
+        expires: Wall,
+    },
+    /// Enrolled, or a new token.
+    Token {
+        /// The agent.
+        agent: Box<Agent>,
+        /// The token's serial number.
+        serial: u32,
+        /// When it expires.
+        expires: Wall,
+    },
+    /// The agent as it is now.
+    Agent(Box<Agent>),
+    /// The run as it is now; `repeated` when the post had been made before.
+    Run {
+        /// The run.
+        run: Box<Run>,
+        /// Whether the same post had been made before.
+        repeated: bool,
+    },
+    /// The same post had been made before; its run is over and read from the index.
+    Repeated(RunId),
+    /// A task was won.
+    Leased(Box<Lease>),
+    /// There is nothing to claim.
+    Nothing,
+    /// The lease goes on until then, by home's wall clock.
+    Renewed {
+        /// When it ends unless it is renewed again.
+        expires: Wall,
+    },
+    /// Done, with nothing more to say.
+    Done,
+    /// A submission was taken in.
+    Submitted(Box<Receipt>),
+    /// An artifact was entered.
+    Stored {
+        /// Its id.
+        artifact: ArtifactId,
+        /// When.
+        at: Wall,
+    },
+    /// An event was emitted as this journal entry.
+    Emitted {
+        /// The entry's index.
+        index: u64,
+        /// When.
+        at: Wall,
+    },
+}
+
+/// What the winner of a step is told.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The step.
+    pub step: StepId,
+    /// The run.
+    pub run: RunId,
+    /// The fencing token.
+    pub epoch: Epoch,
+    /// When the lease ends unless it is renewed, by home's wall clock.
+    pub expires: Wall,
+    /// The term in milliseconds.
+    pub lease_ms: u32,
+    /// The journal index of the grant.
+    pub index: u64,
+    /// The task's title.
+    pub title: String,
+    /// The task's description.
+    pub description: String,
+    /// The step's name in its run.
+    pub name: String,
+    /// The step's input.
+    pub input: Json,
+    /// The run's inputs.
+    pub inputs: Json,
+    /// Outputs of the steps that it needs, by name.
+    pub needs: Vec<(String, Json)>,
+    /// Artifacts of the steps that it needs, by name.
+    pub artifacts: Vec<(String, Vec<Digest>)>,
+    /// The schema of the output.
+    pub output_schema: Option<Json>,
+    /// The base reward.
+    pub reward: Credits,
+    /// The deadline.
+    pub deadline: Wall,
+}
+
+/// What home acknowledges, and once judged the verdict beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who submitted.
+    pub agent: AgentId,
+    /// Digest of the output.
+    pub output: Digest,
+    /// On whose authority.
+    pub authority: Authority,
+    /// The journal index of the `Submitted` entry.
+    pub submitted: u64,
+    /// When it was taken in.
+    pub submitted_at: Wall,
+    /// The judgement, once there is one.
+    pub verdict: Option<Judged>,
+    /// The next task, where one was asked for and there is one.
+    pub next: Option<Box<Lease>>,
+}
+
+/// A submission's judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The journal index of the `Verdict` entry.
+    pub index: u64,
+    /// The judgement.
+    pub outcome: Outcome,
+    /// What was paid.
+    pub paid: Credits,
+}
+
+impl PartialEq for Lease {
+    fn eq(&self, other: &Self) -> bool {
+        (self.step, self.epoch) == (other.step, other.epoch)
+    }
+}
+impl Eq for Lease {}
+
+/// Stable codes of refusals. Their names are part of the outside contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// The caller must be an agent or the operator.
+    Unauthenticated,
+    /// The caller may not do this.
+    Forbidden,
+    /// The token was revoked.
+    TokenRevoked,
+    /// The agent was let go by the operator.
+    AgentRevoked,
+    /// The challenge is unknown, spent, or of another boot.
+    ChallengeUnknown,
+    /// The challenge has expired.
+    ChallengeExpired,
+    /// The signature is not the agent's over the text.
+    BadSignature,
+    /// The signed statement is not of the expected form, or stale.
+    BadStatement,
+    /// A value is outside its bounds.
+    Invalid,
+    /// A skill, name or number is over its limit.
+    TooMany,
+    /// The run's steps need each other in a circle.
+    Cycle,
+    /// A step needs one that is not there.
+    UnknownNeed,
+    /// Two steps have one name.
+    DuplicateStep,
+    /// More steps than a run may have.
+    TooManySteps,
+    /// The same key came with another body.
+    IdempotencyConflict,
+    /// The poster's credit does not cover the escrow.
+    InsufficientCredit,
+    /// The book of open work is full.
+    BookFull,
+    /// Not known here.
+    NotFound,
+    /// Another agent holds the task.
+    TaskTaken,
+    /// The task is not open to claims.
+    TaskNotOpen,
+    /// Only the best candidates may claim for now.
+    OfferWindow,
+    /// The agent does not qualify.
+    NotQualified,
+    /// The agent holds as many leases as it may.
+    CapacityFull,
+    /// The agent lapsed or was rejected on this step.
+    Barred,
+    /// The lease is over, or was never this agent's.
+    StaleEpoch,
+    /// A submission for this lease came before, with another output.
+    AlreadySubmitted,
+    /// The lease cannot be renewed any further.
+    RenewalSpent,
+    /// The run or step is over.
+    Finished,
+    /// Too many wait already.
+    TooManyWaiting,
+    /// The node's disk quota for artifacts is used up.
+    ArtifactQuota,
+    /// Nothing here can run such a step.
+    RunnerUnavailable,
+}
+
+impl Code {
+    /// The code as it stands in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::Unauthenticated => "unauthenticated",
+            Code::Forbidden => "forbidden",
+            Code::TokenRevoked => "token_revoked",
+            Code::AgentRevoked => "agent_revoked",
+            Code::ChallengeUnknown => "challenge_unknown",
+            Code::ChallengeExpired => "challenge_expired",
+            Code::BadSignature => "bad_signature",
+            Code::BadStatement => "bad_statement",
+            Code::Invalid => "invalid",
+            Code::TooMany => "too_many",
+            Code::Cycle => "cycle",
+            Code::UnknownNeed => "unknown_need",
+            Code::DuplicateStep => "duplicate_step",
+            Code::TooManySteps => "too_many_steps",
+            Code::IdempotencyConflict => "idempotency_conflict",
+            Code::InsufficientCredit => "insufficient_credit",
+            Code::BookFull => "book_full",
+            Code::NotFound => "not_found",
+            Code::TaskTaken => "task_taken",
+            Code::TaskNotOpen => "task_not_open",
+            Code::OfferWindow => "offer_window",
+            Code::NotQualified => "not_qualified",
+            Code::CapacityFull => "capacity_full",
+            Code::Barred => "barred",
+            Code::StaleEpoch => "stale_epoch",
+            Code::AlreadySubmitted => "already_submitted",
+            Code::RenewalSpent => "renewal_spent",
+            Code::Finished => "finished",
+            Code::TooManyWaiting => "too_many_waiting",
+            Code::ArtifactQuota => "artifact_quota",
+            Code::RunnerUnavailable => "runner_unavailable",
+        }
+    }
+
+    /// Whether refusals of this code are only the loser's side of a race, which no journal keeps (decision 1).
+    pub fn is_lost_race(self) -> bool {
+        matches!(self, Code::TaskTaken | Code::TaskNotOpen | Code::OfferWindow)
+    }
+}
+
+/// Why something was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}", code = code.as_str())]
+pub struct Refusal {
+    /// The stable code.
+    pub code: Code,
+    /// A sentence that says what to do.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal with its sentence.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Refusal { code, message: message.into() }
+    }
+}
+
+/// Who posted, in text: the operator or an agent's did.
+pub fn poster_text(poster: &Poster) -> String {
+    match poster {
+        Poster::Operator => "operator".into(),
+        Poster::Agent(agent) => agent.to_string(),
+    }
+}

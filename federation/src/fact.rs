@@ -1,0 +1,597 @@
+//! Facts: everything that can change a node's state, with the values decided. A fact is written once and folded for
+//! ever, so a kind's number and the form of its version never change; a new form is a new version.
+//!
+//! One entry's body is `kind u16 ‖ version u16 ‖ len u32 ‖ (at, correlation, payload)` in the one encoding.
+
+use crate::json::Json;
+use artel_protocol::amount::Credits;
+use artel_protocol::codec::{self, Decode, Encode, Frame};
+use artel_protocol::id::{ArtifactId, Digest, Epoch, RunId, StepId};
+use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::log::leaf::Class;
+use artel_protocol::skill::Skill;
+use artel_protocol::text::Correlation;
+use artel_protocol::time::Wall;
+use artel_reputation::{Complexity, Level};
+
+/// Who a node lets in beside its founder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Admission {
+    /// Whoever asks.
+    Open,
+    /// Whoever a member invites.
+    Invitation,
+}
+
+/// The first entry of a founder's journal; the digest of its encoding is the federation's id.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Genesis {
+    /// The federation's name.
+    pub name: String,
+    /// The founding nodes' keys.
+    pub founders: Vec<NodeId>,
+    /// How others come in.
+    pub admission: Admission,
+    /// SHA-256 of the recovery key that may move this node to a new key (decision 6).
+    pub recovery: Digest,
+    /// When it was founded, by the founder's wall clock.
+    pub created: Wall,
+}
+
+/// A node's process has folded its journal and begins to take requests.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Started {
+    /// Counts this node's starts from 1.
+    pub boot: u64,
+    /// The software's version.
+    pub version: String,
+    /// Digest of the effective configuration.
+    pub configuration: Digest,
+}
+
+/// What an agent lets its node do in its name (decision 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Delegation {
+    /// Until when the node may claim, renew and submit for the agent.
+    pub until: Wall,
+}
+
+/// An agent answered its challenge; it is enrolled, or enrolled anew under the same key.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Enrolled {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its name for people.
+    pub name: String,
+    /// Its skills, sorted, each once.
+    pub skills: Vec<Skill>,
+    /// Its metadata, a JSON object as sent.
+    pub metadata: Json,
+    /// How many leases it may hold at once.
+    pub capacity: u32,
+    /// What it delegated, if anything.
+    pub delegation: Option<Delegation>,
+    /// Its token's serial number; a token with a lower one is revoked.
+    pub serial: u32,
+    /// When the token expires.
+    pub expires: Wall,
+    /// The digest of the challenge that it signed, and the signature (decision 5: the agent's own statement).
+    pub challenge: Digest,
+    /// The agent's signature over the challenge.
+    pub signature: artel_protocol::key::Signature,
+}
+
+/// An agent changed what it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Configured {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its name for people.
+    pub name: String,
+    /// Its skills, sorted, each once.
+    pub skills: Vec<Skill>,
+    /// Its metadata, a JSON object as sent.
+    pub metadata: Json,
+    /// How many leases it may hold at once.
+    pub capacity: u32,
+}
+
+/// An agent got a new token; the ones before it are revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Rotated {
+    /// The agent.
+    pub agent: AgentId,
+    /// The new token's serial number.
+    pub serial: u32,
+    /// When the new token expires.
+    pub expires: Wall,
+}
+
+/// Who let an agent go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Revoker {
+    /// The agent itself: its token and delegation end, it may enroll again.
+    Agent,
+    /// The operator: it may not come back until the operator says so.
+    Operator,
+}
+
+/// An agent's token and delegation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Revoked {
+    /// The agent.
+    pub agent: AgentId,
+    /// By whom.
+    pub by: Revoker,
+    /// The first serial number that is not revoked.
+    pub serial: u32,
+}
+
+/// Who posted a run and pays for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Poster {
+    /// The node's operator.
+    Operator,
+    /// An enrolled agent.
+    Agent(AgentId),
+}
+
+/// What is asked of whoever takes a step.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct TaskSpec {
+    /// A line for people.
+    pub title: String,
+    /// What is to be done, for people and models.
+    pub description: String,
+    /// Skills that the agent must have, sorted, each once.
+    pub skills: Vec<Skill>,
+    /// The level asked for beyond what the complexity asks.
+    pub level_min: Option<Level>,
+    /// How hard it is, which decides who may take it.
+    pub complexity: Complexity,
+    /// The base reward.
+    pub reward: Credits,
+    /// When it should be done.
+    pub deadline: Wall,
+    /// The step's own input.
+    pub input: Json,
+    /// JSON Schema that the output must meet.
+    pub output_schema: Option<Json>,
+    /// Whether the poster itself may take it.
+    pub poster_may_claim: bool,
+}
+
+/// One vertex of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StepSpec {
+    /// Its name, once in the run.
+    pub name: String,
+    /// The steps that must be accepted before it, by number.
+    pub needs: Vec<u8>,
+    /// What is asked.
+    pub task: TaskSpec,
+}
+
+/// A post that may be repeated without effect (Idempotency-Key).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct PostKey {
+    /// Digest of the key that the caller chose.
+    pub key: Digest,
+    /// Digest of the request's body.
+    pub body: Digest,
+}
+
+/// A run was posted. Its steps follow as offers when they are ready.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct RunPosted {
+    /// The run.
+    pub run: RunId,
+    /// Who pays.
+    pub poster: Poster,
+    /// Its name.
+    pub name: String,
+    /// Its inputs, a JSON object as sent.
+    pub inputs: Json,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Its steps, in an order in which needs come first or not; the graph has no cycle.
+    pub steps: Vec<StepSpec>,
+    /// The caller's key for repeats.
+    pub post_key: Option<PostKey>,
+    /// How many rejected submissions fail a step.
+    pub attempts_max: u8,
+    /// How many lapses fail a step.
+    pub lapses_max: u8,
+}
+
+/// A step is open to claims. Public: it is what home can be held to.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Offered {
+    /// The step.
+    pub step: StepId,
+    /// The epoch that its next lease will have.
+    pub epoch: Epoch,
+    /// Skills asked for.
+    pub skills: Vec<Skill>,
+    /// How hard it is.
+    pub complexity: Complexity,
+    /// The level asked for beyond that.
+    pub level_min: Option<Level>,
+    /// The base reward.
+    pub reward: Credits,
+    /// When it should be done.
+    pub deadline: Wall,
+    /// Digest of the whole task as posted, private parts too.
+    pub terms: Digest,
+    /// For how long only the best candidates may claim, in milliseconds.
+    pub window_ms: u32,
+    /// How many candidates those are.
+    pub top: u8,
+    /// Within which time after a submission home gives its verdict, in milliseconds.
+    pub verdict_within_ms: u32,
+}
+
+/// On whose authority an agent's act stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Authority {
+    /// The agent's token at this node, without a delegation.
+    Session,
+    /// The node, in the agent's name, under a delegation.
+    Delegated,
+    /// The agent's own signature over the act.
+    Own,
+}
+
+/// An agent won a step.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Granted {
+    /// The step.
+    pub step: StepId,
+    /// The lease's fencing token.
+    pub epoch: Epoch,
+    /// The winner.
+    pub agent: AgentId,
+    /// Its level then, which fixes the multiplier of its reward.
+    pub level: Level,
+    /// The lower bound of its score then, in millionths.
+    pub bound: u32,
+    /// The lease's term in milliseconds of home's monotonic clock.
+    pub lease_ms: u32,
+    /// On whose authority it claimed.
+    pub authority: Authority,
+}
+
+/// A lease ended without a submission.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct LeaseEnded {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who held it.
+    pub agent: AgentId,
+}
+
+/// A result came in under a live lease.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Submitted {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who submitted.
+    pub agent: AgentId,
+    /// Digest of the output.
+    pub output: Digest,
+    /// Bytes in the output.
+    pub output_bytes: u32,
+    /// Digests of its artifacts.
+    pub artifacts: Vec<Digest>,
+    /// On whose authority.
+    pub authority: Authority,
+    /// Whether the deadline had passed by home's wall clock.
+    pub late: bool,
+}
+
+/// The private part of a submission.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Output {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// The output.
+    pub output: Json,
+}
+
+/// How a submission was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Outcome {
+    /// Taken, with a quality of 0 to 100, and whether checkers gave it (layer 1 of the score).
+    Accepted {
+        /// 0 to 100.
+        quality: u8,
+        /// Whether a checker gave it.
+        checked: bool,
+    },
+    /// Not taken.
+    Rejected {
+        /// The check that failed.
+        check: String,
+        /// What it found.
+        findings: String,
+    },
+}
+
+/// Home's judgement of a submission; with `Submitted` it makes the receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Verdict {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who submitted.
+    pub agent: AgentId,
+    /// The journal index of the `Submitted` entry that this judges.
+    pub submitted: u64,
+    /// The judgement.
+    pub outcome: Outcome,
+}
+
+/// An account of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Account {
+    /// The operator's, which issues credit: its debt is the credit in circulation.
+    Operator,
+    /// What the node owes to an agent: its IOUs.
+    Agent(AgentId),
+    /// What is set aside for a step.
+    Escrow(StepId),
+}
+
+/// Why money moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Cause {
+    /// A poster set a step's reward aside.
+    Escrow,
+    /// An accepted result was paid; the rest went back.
+    Payment,
+    /// A step ended unpaid and its escrow went back.
+    Refund,
+}
+
+/// One line of a ledger entry: units that the account gains (or loses).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Leg {
+    /// Whose.
+    pub account: Account,
+    /// How much, in units.
+    pub units: i64,
+}
+
+/// Money moved: a ledger entry, whose legs sum to zero. A payment is the agent's IOU.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Transfer {
+    /// Why.
+    pub cause: Cause,
+    /// For which step.
+    pub step: StepId,
+    /// What moved.
+    pub legs: Vec<Leg>,
+}
+
+/// How a step ended without an accepted result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum End {
+    /// Too many submissions were rejected.
+    AttemptsSpent,
+    /// Too many leases lapsed.
+    LapsesSpent,
+    /// Nobody had taken it by its deadline.
+    DeadlinePassed,
+    /// A step that it needs did not succeed.
+    NeedFailed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// A step ended without an accepted result.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StepEnded {
+    /// The step.
+    pub step: StepId,
+    /// How.
+    pub end: End,
+}
+
+/// Somebody asked that a run, or one step of it, stops.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CancelAsked {
+    /// The run.
+    pub run: RunId,
+    /// The one step, or all.
+    pub step: Option<StepId>,
+    /// By whom.
+    pub by: Poster,
+}
+
+/// Bytes were stored under their digest.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ArtifactStored {
+    /// The artifact's entry.
+    pub artifact: ArtifactId,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub bytes: u64,
+    /// How many of them were new on this node's disk.
+    pub bytes_new: u64,
+    /// Its name.
+    pub name: String,
+    /// What kind of thing it is, in the caller's words.
+    pub kind: String,
+    /// Its media type.
+    pub content_type: String,
+    /// Who stored it.
+    pub by: Poster,
+    /// The step that it belongs to.
+    pub step: Option<StepId>,
+    /// The run that it belongs to.
+    pub run: Option<RunId>,
+    /// The caller's notes, a JSON object.
+    pub metadata: Json,
+}
+
+/// An event that the operator emitted; it changes nothing but the record.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Emitted {
+    /// Its name.
+    pub name: String,
+    /// By whom.
+    pub by: Poster,
+    /// Its data, as sent.
+    pub data: Json,
+    /// The run that it is about.
+    pub run: Option<RunId>,
+}
+
+/// What one principal was refused in one minute, added up.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Refused {
+    /// Who.
+    pub who: Poster,
+    /// The stable code.
+    pub code: String,
+    /// How often.
+    pub count: u32,
+}
+
+macro_rules! facts {
+    ($($number:literal $class:ident $name:ident($payload:ty) $doc:literal,)*) => {
+        /// Everything that can change this node's state.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Fact { $(#[doc = $doc] $name($payload),)* }
+
+        /// What kind of fact it is; its number stands in every entry and is never given to another.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind { $(#[doc = $doc] $name,)* }
+
+        impl Kind {
+            /// All kinds, by number.
+            pub const ALL: &[Kind] = &[$(Kind::$name),*];
+            /// The number in the entry.
+            pub fn number(self) -> u16 { match self { $(Kind::$name => $number),* } }
+            /// The kind's name in lists and filters.
+            pub fn name(self) -> &'static str { match self { $(Kind::$name => stringify!($name)),* } }
+            /// The kind of a number, if it is one of ours.
+            pub fn of(number: u16) -> Option<Kind> { match number { $($number => Some(Kind::$name),)* _ => None } }
+        }
+
+        impl Fact {
+            /// Its kind.
+            pub fn kind(&self) -> Kind { match self { $(Fact::$name(_) => Kind::$name),* } }
+            /// Whether its body is shown to strangers.
+            pub fn class(&self) -> Class { match self { $(Fact::$name(f) => class_of::$class(f)),* } }
+        }
+
+        fn encode_body(entry: &Entry, out: &mut Vec<u8>) {
+            match &entry.fact { $(Fact::$name(f) => Frame::append($number, VERSION, &(entry.at, &entry.correlation, f), out)),* }
+        }
+
+        fn decode_body(number: u16, payload: &[u8]) -> Result<Entry, Error> {
+            match number {
+                $($number => {
+                    let (at, correlation, f): (Wall, Option<Correlation>, $payload) = codec::decode_own(payload)?;
+                    Ok(Entry { at, correlation, fact: Fact::$name(f) })
+                })*
+                _ => Err(Error::UnknownKind(number)),
+            }
+        }
+    };
+}
+
+/// Which facts are shown to strangers: the market's legal steps and what was paid, never who asked for what.
+mod class_of {
+    use super::{Cause, Class, Transfer};
+    pub fn public<T>(_: &T) -> Class {
+        Class::Public
+    }
+    pub fn private<T>(_: &T) -> Class {
+        Class::Private
+    }
+    pub fn transfer(transfer: &Transfer) -> Class {
+        if transfer.cause == Cause::Payment { Class::Public } else { Class::Private }
+    }
+}
+
+facts! {
+    1 public Genesis(Genesis) "The federation was founded.",
+    2 public Started(Started) "The node began to take requests.",
+    16 private Enrolled(Enrolled) "An agent answered its challenge.",
+    17 private Configured(Configured) "An agent changed what it says of itself.",
+    18 private Rotated(Rotated) "An agent got a new token.",
+    19 private Revoked(Revoked) "An agent's token and delegation ended.",
+    32 private RunPosted(RunPosted) "A run was posted.",
+    33 private CancelAsked(CancelAsked) "Somebody asked that a run or step stops.",
+    48 public Offered(Offered) "A step is open to claims.",
+    49 public Granted(Granted) "An agent won a step.",
+    50 public Released(LeaseEnded) "An agent gave its lease back.",
+    51 public Lapsed(LeaseEnded) "A lease ran out.",
+    52 public Submitted(Submitted) "A result came in under a live lease.",
+    53 private Output(Output) "The private part of a submission.",
+    54 public Verdict(Verdict) "Home judged a submission.",
+    55 public StepEnded(StepEnded) "A step ended without an accepted result.",
+    64 transfer Transfer(Transfer) "Money moved.",
+    80 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
+    96 private Emitted(Emitted) "The operator emitted an event.",
+    97 private Refused(Refused) "What one principal was refused in one minute.",
+}
+
+/// The version that we write. Older ones are decoded beside it once there are any.
+pub const VERSION: u16 = 1;
+
+/// One fact with when and why it came to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// By home's wall clock.
+    pub at: Wall,
+    /// The request that caused it.
+    pub correlation: Option<Correlation>,
+    /// What became true.
+    pub fact: Fact,
+}
+
+/// Why an entry's body cannot be folded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The bytes are not a value of their kind.
+    #[error(transparent)]
+    Codec(#[from] codec::Error),
+    /// A newer program wrote it.
+    #[error("entry of unknown kind {0}: a newer version of the program wrote it")]
+    UnknownKind(u16),
+    /// A newer program wrote it.
+    #[error("entry of kind {0} in unknown version {1}: a newer version of the program wrote it")]
+    UnknownVersion(u16, u16),
+}
+
+impl Entry {
+    /// The entry's body as the journal holds it.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        encode_body(self, &mut out);
+        out
+    }
+
+    /// Reads a body back.
+    ///
+    /// # Errors
+    /// [`Error`] when the bytes are not one of our facts.
+    pub fn decode(body: &[u8]) -> Result<Entry, Error> {
+        let frame = Frame::parse(body)?;
+        if frame.version != VERSION {
+            return Err(Error::UnknownVersion(frame.kind, frame.version));
+        }
+        decode_body(frame.kind, frame.payload)
+    }
+}

@@ -1,0 +1,237 @@
+//! A federation's mind: the durable state, what is never journalled beside it, and the way from an input to its effects.
+
+use crate::effect::{Code, Effect, Refusal};
+use crate::fact::{Entry, Fact, Genesis, Poster, Refused, Started};
+use crate::input::{Input, Now, Principal, ReplyTo, Request};
+use crate::market::{Waiters, Windows};
+use crate::member::{Challenges, Identity};
+use crate::options::{Options, REFUSALS_MAX};
+use crate::run::{Run, Step, StepState};
+use crate::state::{FoldError, State};
+use crate::timer::{Timer, Timers};
+use crate::turn::Turn;
+use crate::view::View;
+use artel_protocol::id::{Digest, StepId};
+use artel_protocol::time::{Mono, Wall};
+use std::collections::BTreeMap;
+
+/// One home's rules at work. Feed it one input, do all its effects in order, then the next.
+pub struct Federation {
+    pub(crate) options: Options,
+    pub(crate) identity: Identity,
+    pub(crate) state: State,
+    pub(crate) live: Live,
+}
+
+/// What decision 1 keeps out of the journal: it is gone after a restart and nothing is lost by it.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub timers: Timers,
+    pub challenges: Challenges,
+    pub waiters: Waiters,
+    pub windows: Windows,
+    /// When each live lease was granted here, for the limit on renewals.
+    pub granted: BTreeMap<StepId, Mono>,
+    refusals: BTreeMap<(Poster, &'static str), u32>,
+}
+
+/// What an open step waits for when its home starts.
+enum Wake {
+    Deadline(Wall),
+    Lease(u32),
+    Check(Effect),
+}
+
+/// The minute over which refusals are added up, in milliseconds.
+const REFUSALS_MS: u64 = 60_000;
+
+impl Federation {
+    /// A mind without a past.
+    pub fn new(identity: Identity, options: Options) -> Self {
+        Federation { options, identity, state: State::default(), live: Live::default() }
+    }
+
+    /// A mind that continues from a snapshot's bytes.
+    ///
+    /// # Errors
+    /// [`crate::fact::Error`] when the bytes are not a snapshot of ours.
+    pub fn from_snapshot(
+        identity: Identity,
+        options: Options,
+        bytes: &[u8],
+    ) -> Result<Self, crate::fact::Error> {
+        Ok(Federation { options, identity, state: State::decode(bytes)?, live: Live::default() })
+    }
+
+    /// The durable state as bytes, for a snapshot at the present size.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.state.encode()
+    }
+
+    /// Folds one frame of the journal at start; runs that ended by it go to `closed`.
+    ///
+    /// # Errors
+    /// [`FoldError`] when an entry cannot follow what stands before it.
+    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Run>) -> Result<(), FoldError> {
+        self.state.fold(entries, closed)
+    }
+
+    /// Begins to take inputs: founds the federation on an empty journal, writes down the start, gives every live lease
+    /// a full term (decision 20), arms the deadlines, and asks again for the checks that were under way.
+    ///
+    /// # Panics
+    /// When an empty journal is started without a genesis.
+    pub fn start(
+        &mut self,
+        genesis: Option<Genesis>,
+        (version, configuration): (String, Digest),
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut turn = Turn::new(now, None);
+        if self.state.genesis.is_none() {
+            turn.record(
+                &mut self.state,
+                Fact::Genesis(genesis.expect("an empty journal starts with a genesis")),
+            );
+        }
+        let boot = self.state.boots + 1;
+        turn.record(&mut self.state, Fact::Started(Started { boot, version, configuration }));
+        for (id, wake) in self.open_ends() {
+            match wake {
+                Wake::Deadline(deadline) => self.arm_deadline(id, deadline, &now),
+                Wake::Lease(lease_ms) => self.arm_lease(id, lease_ms, &now),
+                Wake::Check(effect) => turn.effect(effect),
+            }
+        }
+        turn.finish(&mut self.state, effects);
+    }
+
+    /// What each open step waits for.
+    fn open_ends(&self) -> Vec<(StepId, Wake)> {
+        let wake = |id: StepId, step: &Step| match &step.state {
+            StepState::Waiting | StepState::Offered => Some((id, Wake::Deadline(step.spec.task.deadline))),
+            StepState::Leased { lease_ms, .. } => Some((id, Wake::Lease(*lease_ms))),
+            StepState::Submitted { .. } => Some((id, Wake::Check(check(id, step)))),
+            StepState::Accepted { .. } | StepState::Ended(_) => None,
+        };
+        let steps = |run: &Run| -> Vec<_> {
+            run.steps.iter().enumerate().filter_map(|(i, step)| wake(run.step_id(i), step)).collect()
+        };
+        self.state.runs.values().flat_map(steps).collect()
+    }
+
+    /// Takes one input and says what is to be done, in order.
+    pub fn handle(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
+        let correlation = match &input {
+            Input::Request { correlation, .. } => correlation.clone(),
+            _ => None,
+        };
+        let mut turn = Turn::new(now, correlation);
+        match input {
+            Input::Request { to, principal, request, .. } => self.request(&mut turn, to, principal, request),
+            Input::Abandoned(to) => self.stop_waiting(to),
+            Input::Checked { step, epoch, outcome } => self.checked(&mut turn, step, epoch, outcome),
+            Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
+            Input::Tick => {}
+        }
+        while let Some(timer) = self.live.timers.pop_due(now.mono) {
+            self.due(&mut turn, timer);
+        }
+        turn.finish(&mut self.state, effects);
+    }
+
+    /// When the next timer goes off; a `Tick` is wanted then.
+    pub fn next_timer(&self) -> Option<Mono> {
+        self.live.timers.next()
+    }
+
+    /// How many journal entries the state is the fold of.
+    pub fn size(&self) -> u64 {
+        self.state.size
+    }
+
+    /// The state, for reading.
+    pub fn view(&self) -> View<'_> {
+        View::new(self)
+    }
+
+    fn request(&mut self, turn: &mut Turn, to: ReplyTo, principal: Principal, request: Request) {
+        let answer = match self.admit(&principal, &request) {
+            Ok(()) => self.serve(turn, to, principal, request),
+            Err(refusal) => Err(refusal),
+        };
+        match answer {
+            Ok(Some(reply)) => turn.reply(to, Ok(reply)),
+            Ok(None) => {}
+            Err(refusal) => {
+                if let Some(who) = principal.poster().filter(|_| !refusal.code.is_lost_race()) {
+                    self.count_refusal(who, refusal.code.as_str(), &turn.now);
+                }
+                turn.reply(to, Err(refusal));
+            }
+        }
+    }
+
+    /// Whether the principal's credential still stands.
+    fn admit(&self, principal: &Principal, request: &Request) -> Result<(), Refusal> {
+        let open_to_all = matches!(request, Request::Enroll { .. } | Request::Respond { .. });
+        match principal {
+            Principal::Stranger if open_to_all => Ok(()),
+            Principal::Stranger => {
+                Err(Refusal::new(Code::Unauthenticated, "send a bearer token: enroll to get one"))
+            }
+            Principal::Operator => Ok(()),
+            Principal::Agent { id, serial } => match self.state.agents.get(id) {
+                None => {
+                    Err(Refusal::new(Code::TokenRevoked, "this agent is not enrolled here; enroll again"))
+                }
+                Some(agent) if agent.revoked == Some(crate::fact::Revoker::Operator) => Err(Refusal::new(
+                    Code::AgentRevoked,
+                    "the operator has let this agent go; ask the operator",
+                )),
+                Some(agent) if agent.serial != *serial || agent.revoked.is_some() => Err(Refusal::new(
+                    Code::TokenRevoked,
+                    "this token was revoked or replaced; use the newest or enroll again",
+                )),
+                Some(_) => Ok(()),
+            },
+        }
+    }
+
+    fn due(&mut self, turn: &mut Turn, timer: Timer) {
+        match timer {
+            Timer::Lease(step) => self.lease_ends(turn, step),
+            Timer::Deadline(step) => self.deadline_passes(turn, step),
+            Timer::Window(step) => self.window_ends(turn, step),
+            Timer::Wait(to) => self.wait_ends(turn, to),
+            Timer::Challenge(id) => {
+                self.live.challenges.spend(&id);
+            }
+            Timer::Refusals => self.write_refusals(turn),
+        }
+    }
+
+    fn count_refusal(&mut self, who: Poster, code: &'static str, now: &Now) {
+        if self.live.refusals.len() >= REFUSALS_MAX && !self.live.refusals.contains_key(&(who, code)) {
+            return;
+        }
+        if self.live.refusals.is_empty() {
+            self.live.timers.set(Timer::Refusals, now.mono.plus_ms(REFUSALS_MS));
+        }
+        *self.live.refusals.entry((who, code)).or_default() += 1;
+    }
+
+    fn write_refusals(&mut self, turn: &mut Turn) {
+        for ((who, code), count) in std::mem::take(&mut self.live.refusals) {
+            turn.record(&mut self.state, Fact::Refused(Refused { who, code: code.into(), count }));
+        }
+    }
+}
+
+/// The wish to have a step's last submission checked.
+pub(crate) fn check(id: StepId, step: &Step) -> Effect {
+    let schema = step.spec.task.output_schema.clone().expect("only steps with a schema wait for a check");
+    let output = step.output.clone().expect("a submitted step has its output");
+    Effect::Check { step: id, epoch: step.epoch, schema, output }
+}

@@ -1,0 +1,256 @@
+//! What can happen to a federation's mind: requests of known principals and strangers, finished checks, time.
+
+use crate::fact::{Outcome, Poster, TaskSpec};
+use crate::json::Json;
+use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
+use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::skill::Skill;
+use artel_protocol::text::Correlation;
+use artel_protocol::time::{Mono, Wall};
+
+/// The moment of an input, and fresh randomness for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Home's monotonic clock: winners, leases, payments.
+    pub mono: Mono,
+    /// Home's wall clock: credentials, deadlines, what people read.
+    pub wall: Wall,
+    /// Fresh random bytes, new for each input.
+    pub entropy: [u8; 32],
+}
+
+/// Whom an answer goes to; chosen by the caller, never reused while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplyTo(pub u64);
+
+/// Who asks. The shell has checked the credential itself; whether it was revoked is judged here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Principal {
+    /// Nobody known.
+    Stranger,
+    /// The node's operator.
+    Operator,
+    /// An agent by a token with this serial number.
+    Agent {
+        /// The agent.
+        id: AgentId,
+        /// The token's serial number.
+        serial: u32,
+    },
+}
+
+impl Principal {
+    /// The principal as a poster; a stranger posts nothing.
+    pub fn poster(&self) -> Option<Poster> {
+        match self {
+            Principal::Stranger => None,
+            Principal::Operator => Some(Poster::Operator),
+            Principal::Agent { id, .. } => Some(Poster::Agent(*id)),
+        }
+    }
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Somebody asks for something and waits for the answer.
+    Request {
+        /// Where the answer goes.
+        to: ReplyTo,
+        /// Who asks.
+        principal: Principal,
+        /// The request's correlation id.
+        correlation: Option<Correlation>,
+        /// What is asked.
+        request: Request,
+    },
+    /// Whoever waited for this answer is gone.
+    Abandoned(ReplyTo),
+    /// A submission's checks are done.
+    Checked {
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
+        /// What the checks found.
+        outcome: Outcome,
+    },
+    /// The edge refused a known principal before the request came here (a malformed body, a rate limit).
+    RefusedAtEdge {
+        /// Who was refused.
+        who: Poster,
+        /// The stable code.
+        code: &'static str,
+    },
+    /// Time has passed: whatever is due happens.
+    Tick,
+}
+
+/// What an agent says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name for people.
+    pub name: String,
+    /// What it can do.
+    pub skills: Vec<Skill>,
+    /// Its metadata, a JSON object as sent.
+    pub metadata: Json,
+    /// How many leases it wants to hold at once, where it says so.
+    pub capacity: Option<u32>,
+}
+
+/// One step of a run to be posted; needs are named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepPost {
+    /// Its name, once in the run.
+    pub name: String,
+    /// The names of the steps that must be accepted before it.
+    pub needs: Vec<String>,
+    /// What is asked.
+    pub task: TaskSpec,
+}
+
+/// A run to be posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPost {
+    /// Its name.
+    pub name: String,
+    /// Its inputs.
+    pub inputs: Json,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Its steps.
+    pub steps: Vec<StepPost>,
+    /// The caller's key for repeats, and the digest of the body as it came.
+    pub key: Option<(String, Digest)>,
+}
+
+/// A claim for the best task that the agent qualifies for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimNext {
+    /// How long to wait for one, in milliseconds.
+    pub wait_ms: u32,
+}
+
+/// A result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// The step.
+    pub step: StepId,
+    /// The lease under which it was done.
+    pub epoch: Epoch,
+    /// The output.
+    pub output: Json,
+    /// Digests of its artifacts, which the shell has seen on disk.
+    pub artifacts: Vec<Digest>,
+    /// Whether the answer should bring the next task.
+    pub next: Option<ClaimNext>,
+}
+
+/// Bytes that are on disk under their digest, to be entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactPut {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub bytes: u64,
+    /// How many of them were new on this node's disk.
+    pub bytes_new: u64,
+    /// Its name.
+    pub name: String,
+    /// What kind of thing it is.
+    pub kind: String,
+    /// Its media type.
+    pub content_type: String,
+    /// The step that it belongs to.
+    pub step: Option<StepId>,
+    /// The run that it belongs to.
+    pub run: Option<RunId>,
+    /// The caller's notes.
+    pub metadata: Json,
+}
+
+/// An act under an agent's own signature: the statement's text and the signature over it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The text that was signed.
+    pub statement: Vec<u8>,
+    /// The agent's signature over exactly these bytes.
+    pub signature: Signature,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// A stranger wants to enroll.
+    Enroll {
+        /// The agent's key.
+        agent: AgentId,
+        /// What it says of itself.
+        profile: Profile,
+        /// Whether the node may act in its name.
+        delegate: bool,
+    },
+    /// The answer to a challenge.
+    Respond {
+        /// The enrollment.
+        enrollment: EnrollmentId,
+        /// The signature over the challenge's text.
+        signature: Signature,
+    },
+    /// An agent changes what it says of itself.
+    Configure(Profile),
+    /// An agent wants a new token, by its own signature.
+    Rotate(Signed),
+    /// An agent ends its token and delegation, by its own signature.
+    RevokeOwn(Signed),
+    /// The operator lets an agent go.
+    RevokeAgent(AgentId),
+    /// A run is posted.
+    Post(RunPost),
+    /// A claim of one task.
+    Claim(StepId),
+    /// A claim of the best task.
+    ClaimNext(ClaimNext),
+    /// The holder needs more time.
+    Renew {
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
+    },
+    /// The holder gives the lease back.
+    Release {
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
+    },
+    /// A result.
+    Submit(Submission),
+    /// A run, or one step of it, should stop.
+    Cancel {
+        /// The run.
+        run: RunId,
+        /// The one step, or all.
+        step: Option<StepId>,
+    },
+    /// An artifact is entered.
+    Store(ArtifactPut),
+    /// The operator emits an event.
+    Emit {
+        /// Its name.
+        name: String,
+        /// Its data.
+        data: Json,
+        /// The run that it is about.
+        run: Option<RunId>,
+    },
+}
+
+impl Request {
+    /// The artifact id that a `Store` of this moment would get.
+    pub(crate) fn artifact_id(now: &Now) -> ArtifactId {
+        ArtifactId::new(now.wall, now.entropy[..9].try_into().expect("nine of 32 bytes"))
+    }
+}

@@ -1,0 +1,193 @@
+//! The double-entry ledger: balances as the fold of transfers whose legs sum to zero. The operator's account issues
+//! credit, so its balance is minus the credit in circulation; an agent's balance is what its IOUs add up to.
+
+use crate::fact::{Account, Cause, Leg, Poster, Transfer};
+use artel_protocol::amount::Credits;
+use artel_protocol::codec::{Decode, Encode};
+use artel_protocol::id::StepId;
+use artel_protocol::key::AgentId;
+use std::collections::BTreeMap;
+
+/// Balances of all accounts that are not at zero.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Ledger {
+    balances: BTreeMap<Account, i64>,
+}
+
+/// Why a transfer is not a ledger entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The legs do not sum to zero.
+    #[error("legs sum to {0} units, not zero")]
+    Unbalanced(i128),
+    /// A balance would leave 64 bits, or an escrow or an agent would owe.
+    #[error("account {0:?} would be out of range")]
+    OutOfRange(Account),
+}
+
+impl Ledger {
+    /// An account's balance in units.
+    pub fn balance(&self, account: Account) -> i64 {
+        self.balances.get(&account).copied().unwrap_or(0)
+    }
+
+    /// All accounts that are not at zero, in order.
+    pub fn accounts(&self) -> impl Iterator<Item = (Account, i64)> + '_ {
+        self.balances.iter().map(|(account, units)| (*account, *units))
+    }
+
+    /// A ledger of these balances, as a snapshot holds them.
+    pub(crate) fn from_rows(rows: impl IntoIterator<Item = (Account, i64)>) -> Self {
+        Ledger { balances: rows.into_iter().collect() }
+    }
+
+    /// The sum of all balances, which is zero.
+    pub fn total(&self) -> i128 {
+        self.balances.values().map(|units| i128::from(*units)).sum()
+    }
+
+    /// Whether `poster` can set `amount` aside.
+    pub fn covers(&self, poster: Poster, amount: Credits, credit_line_units: u64) -> bool {
+        let account = poster_account(poster);
+        let line = if account == Account::Operator { i128::from(credit_line_units) } else { 0 };
+        i128::from(self.balance(account)) + line >= i128::from(amount.0)
+    }
+
+    /// Enters a transfer, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error`] when it does not sum to zero or an account would be out of range.
+    pub fn enter(&mut self, transfer: &Transfer) -> Result<(), Error> {
+        let sum: i128 = transfer.legs.iter().map(|leg| i128::from(leg.units)).sum();
+        if sum != 0 {
+            return Err(Error::Unbalanced(sum));
+        }
+        let mut changed: BTreeMap<Account, i64> = BTreeMap::new();
+        for leg in &transfer.legs {
+            let before = changed.get(&leg.account).copied().unwrap_or_else(|| self.balance(leg.account));
+            let after = before.checked_add(leg.units).ok_or(Error::OutOfRange(leg.account))?;
+            changed.insert(leg.account, after);
+        }
+        if let Some((account, _)) = changed.iter().find(|(a, units)| **units < 0 && **a != Account::Operator)
+        {
+            return Err(Error::OutOfRange(*account));
+        }
+        for (account, units) in changed {
+            if units == 0 {
+                self.balances.remove(&account)
+            } else {
+                self.balances.insert(account, units)
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The account that a poster pays from.
+pub fn poster_account(poster: Poster) -> Account {
+    match poster {
+        Poster::Operator => Account::Operator,
+        Poster::Agent(agent) => Account::Agent(agent),
+    }
+}
+
+fn leg(account: Account, units: i128) -> Leg {
+    Leg { account, units: i64::try_from(units).expect("amounts are bounded far below 63 bits") }
+}
+
+/// Sets `amount` aside for a step; nothing to enter for nothing.
+pub fn escrow(step: StepId, poster: Poster, amount: Credits) -> Option<Transfer> {
+    let units = i128::from(amount.0);
+    (units > 0).then(|| Transfer {
+        cause: Cause::Escrow,
+        step,
+        legs: vec![leg(poster_account(poster), -units), leg(Account::Escrow(step), units)],
+    })
+}
+
+/// Pays `paid` of a step's escrow to an agent and the remainder back to the poster.
+///
+/// # Panics
+/// When more is paid than was set aside.
+pub fn payment(
+    step: StepId,
+    poster: Poster,
+    escrow: Credits,
+    agent: AgentId,
+    paid: Credits,
+) -> Option<Transfer> {
+    let rest = escrow.checked_sub(paid).expect("the escrow covers the highest multiplier");
+    if escrow == Credits::ZERO {
+        return None;
+    }
+    let mut legs = vec![leg(Account::Escrow(step), -i128::from(escrow.0))];
+    if paid > Credits::ZERO {
+        legs.push(leg(Account::Agent(agent), i128::from(paid.0)));
+    }
+    if rest > Credits::ZERO {
+        legs.push(leg(poster_account(poster), i128::from(rest.0)));
+    }
+    Some(Transfer { cause: Cause::Payment, step, legs })
+}
+
+/// Gives a step's whole escrow back to the poster.
+pub fn refund(step: StepId, poster: Poster, escrow: Credits) -> Option<Transfer> {
+    let units = i128::from(escrow.0);
+    (units > 0).then(|| Transfer {
+        cause: Cause::Refund,
+        step,
+        legs: vec![leg(Account::Escrow(step), -units), leg(poster_account(poster), units)],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_protocol::id::RunId;
+    use artel_protocol::key::SecretKey;
+    use artel_protocol::time::Wall;
+
+    fn step() -> StepId {
+        RunId::new(Wall(1), [1; 9]).step(0)
+    }
+
+    fn agent() -> AgentId {
+        AgentId(SecretKey::from_seed(&[3; 32]).public())
+    }
+
+    #[test]
+    fn escrow_payment_and_refund_sum_to_zero() {
+        let mut ledger = Ledger::default();
+        for transfer in [
+            escrow(step(), Poster::Operator, Credits(200)),
+            payment(step(), Poster::Operator, Credits(200), agent(), Credits(120)),
+            escrow(step(), Poster::Agent(agent()), Credits(50)),
+            refund(step(), Poster::Agent(agent()), Credits(50)),
+        ] {
+            ledger.enter(&transfer.expect("an amount above zero")).expect("a balanced entry");
+            assert_eq!(ledger.total(), 0);
+        }
+        assert_eq!(ledger.balance(Account::Agent(agent())), 120);
+        assert_eq!(ledger.balance(Account::Operator), -120);
+        assert_eq!(ledger.balance(Account::Escrow(step())), 0);
+    }
+
+    #[test]
+    fn an_unbalanced_or_overdrawn_entry_changes_nothing() {
+        let mut ledger = Ledger::default();
+        let mut transfer = escrow(step(), Poster::Operator, Credits(5)).expect("an amount above zero");
+        transfer.legs.pop();
+        assert_eq!(ledger.enter(&transfer), Err(Error::Unbalanced(-5)));
+        let overdrawn = escrow(step(), Poster::Agent(agent()), Credits(5)).expect("an amount above zero");
+        assert_eq!(ledger.enter(&overdrawn), Err(Error::OutOfRange(Account::Agent(agent()))));
+        assert_eq!(ledger, Ledger::default());
+    }
+
+    #[test]
+    fn only_the_operator_has_a_credit_line() {
+        let ledger = Ledger::default();
+        assert!(ledger.covers(Poster::Operator, Credits(10), 10));
+        assert!(!ledger.covers(Poster::Operator, Credits(11), 10));
+        assert!(!ledger.covers(Poster::Agent(agent()), Credits(1), 10));
+    }
+}

@@ -1,0 +1,483 @@
+//! The market: home offers steps, agents claim them, and here alone it is decided who wins.
+//!
+//! A step has one winner at a time: `grant` is the only function that makes a `Granted` fact, it is reached only for a
+//! step in state `Offered`, and the fact moves the step to `Leased` under the next epoch before anything else is looked
+//! at. Claims that lose cost an answer and no disk. Whoever qualifies and waits gets a new offer in the same frame.
+
+use crate::effect::{Code, Lease, Refusal, Reply};
+use crate::fact::{Authority, End, Fact, Granted, LeaseEnded, Offered};
+use crate::federation::Federation;
+use crate::input::{ClaimNext, Now, ReplyTo};
+use crate::matching::{self, Candidate};
+use crate::member::Agent;
+use crate::options::{CLOCK_SKEW_MS, WAIT_MS_MAX, WAITERS_MAX};
+use crate::run::{self, Step, StepState};
+use crate::timer::Timer;
+use crate::turn::Turn;
+use artel_protocol::id::{Epoch, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::time::Wall;
+use artel_reputation::Assessment;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many of those who wait are compared for one offer, longest waiting first. More would make an offer's cost grow
+/// with the number of idle agents.
+const COMPARED_MAX: usize = 64;
+
+/// Somebody who waits for a task.
+#[derive(Debug)]
+struct Waiter {
+    to: ReplyTo,
+    agent: AgentId,
+    skills: Vec<String>,
+    /// What is answered beside the lease: a submission's receipt that asked for the next task.
+    reply: Box<Reply>,
+}
+
+/// Those who wait for a task, by arrival and by the names of their skills.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    by_arrival: BTreeMap<u64, Waiter>,
+    by_skill: BTreeMap<String, BTreeSet<u64>>,
+    arrival_of: BTreeMap<ReplyTo, u64>,
+    count: u64,
+}
+
+/// Offers that only the best candidates may claim for now.
+pub(crate) type Windows = BTreeMap<StepId, BTreeSet<AgentId>>;
+
+impl Waiters {
+    fn add(&mut self, waiter: Waiter) {
+        self.count += 1;
+        for skill in &waiter.skills {
+            self.by_skill.entry(skill.clone()).or_default().insert(self.count);
+        }
+        self.arrival_of.insert(waiter.to, self.count);
+        self.by_arrival.insert(self.count, waiter);
+    }
+
+    fn take(&mut self, to: ReplyTo) -> Option<Waiter> {
+        let arrival = self.arrival_of.remove(&to)?;
+        let waiter = self.by_arrival.remove(&arrival)?;
+        for skill in &waiter.skills {
+            let Some(arrivals) = self.by_skill.get_mut(skill) else {
+                continue;
+            };
+            arrivals.remove(&arrival);
+            if arrivals.is_empty() {
+                self.by_skill.remove(skill);
+            }
+        }
+        Some(waiter)
+    }
+
+    /// Those who have a skill of this name (or all), longest waiting first.
+    fn with_skill(&self, name: Option<&str>) -> Box<dyn Iterator<Item = (u64, &Waiter)> + '_> {
+        match name {
+            None => Box::new(self.by_arrival.iter().map(|(n, w)| (*n, w))),
+            Some(name) => {
+                Box::new(self.by_skill.get(name).into_iter().flatten().map(|n| (*n, &self.by_arrival[n])))
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_arrival.len()
+    }
+}
+
+impl Federation {
+    /// An agent claims one task.
+    pub(crate) fn claim(&mut self, turn: &mut Turn, agent: AgentId, id: StepId) -> Result<Reply, Refusal> {
+        let Some((run, step)) = self.state.step(&id) else {
+            return Err(Refusal::new(
+                Code::NotFound,
+                "there is no such task here; GET /v1/tasks lists the open ones",
+            ));
+        };
+        match &step.state {
+            StepState::Offered => {}
+            StepState::Leased { .. } | StepState::Submitted { .. } => {
+                return Err(Refusal::new(
+                    Code::TaskTaken,
+                    "another agent holds this task; claim the next one",
+                ));
+            }
+            StepState::Waiting => {
+                return Err(Refusal::new(Code::TaskNotOpen, "this task waits for others to be done first"));
+            }
+            StepState::Accepted { .. } | StepState::Ended(_) => {
+                return Err(Refusal::new(Code::Finished, "this task is over; claim another one"));
+            }
+        }
+        let member = &self.state.agents[&agent];
+        let (level, live) = (self.assess(member, turn.now.wall).level, self.state.live_leases(&agent));
+        matching::qualifies(member, level, live, &step.spec.task, run.poster, &step.barred)
+            .map_err(|code| Refusal::new(code, unqualified(code)))?;
+        if self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent)) {
+            return Err(Refusal::new(
+                Code::OfferWindow,
+                "for a moment only the best candidates may claim this task; try again",
+            ));
+        }
+        Ok(Reply::Leased(Box::new(self.grant(turn, agent, id))))
+    }
+
+    /// An agent claims the best task that it qualifies for; `None` when it waits for one.
+    pub(crate) fn claim_next(
+        &mut self,
+        turn: &mut Turn,
+        to: ReplyTo,
+        agent: AgentId,
+        claim: ClaimNext,
+    ) -> Result<Option<Reply>, Refusal> {
+        if self.state.live_leases(&agent) >= self.state.agents[&agent].capacity {
+            return Err(Refusal::new(Code::CapacityFull, unqualified(Code::CapacityFull)));
+        }
+        if let Some(lease) = self.grant_best(turn, agent) {
+            return Ok(Some(Reply::Leased(Box::new(lease))));
+        }
+        self.wait_for_task(turn, to, agent, claim, Reply::Nothing)
+    }
+
+    /// Grants an agent the best open task that it qualifies for, if there is one.
+    pub(crate) fn grant_best(&mut self, turn: &mut Turn, agent: AgentId) -> Option<Lease> {
+        let member = &self.state.agents[&agent];
+        let (level, live) = (self.assess(member, turn.now.wall).level, self.state.live_leases(&agent));
+        let takes = |id: StepId| {
+            let windowed = self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent));
+            let (run, step) = self.state.step(&id).expect("an offer has its step");
+            let fits = matching::qualifies(member, level, live, &step.spec.task, run.poster, &step.barred);
+            !windowed && fits.is_ok()
+        };
+        let best = self.state.offers.best(member, level, takes)?;
+        Some(self.grant(turn, agent, best))
+    }
+
+    /// Has an agent wait for a task; `reply` is what it hears in any case, with the lease in it if one comes.
+    pub(crate) fn wait_for_task(
+        &mut self,
+        turn: &mut Turn,
+        to: ReplyTo,
+        agent: AgentId,
+        claim: ClaimNext,
+        reply: Reply,
+    ) -> Result<Option<Reply>, Refusal> {
+        if claim.wait_ms == 0 {
+            return Ok(Some(reply));
+        }
+        if self.live.waiters.len() >= WAITERS_MAX {
+            return match reply {
+                Reply::Nothing => Err(Refusal::new(
+                    Code::TooManyWaiting,
+                    "too many agents wait here already; ask again in a moment",
+                )),
+                other => Ok(Some(other)),
+            };
+        }
+        let until = turn.now.mono.plus_ms(u64::from(claim.wait_ms.min(WAIT_MS_MAX)));
+        self.live.timers.set(Timer::Wait(to), until);
+        let skills = self.state.agents[&agent].skills.iter().map(|skill| skill.name().to_owned()).collect();
+        self.live.waiters.add(Waiter { to, agent, skills, reply: Box::new(reply) });
+        Ok(None)
+    }
+
+    /// Whoever asked is gone.
+    pub(crate) fn stop_waiting(&mut self, to: ReplyTo) {
+        self.live.waiters.take(to);
+        self.live.timers.cancel(Timer::Wait(to));
+    }
+
+    pub(crate) fn wait_ends(&mut self, turn: &mut Turn, to: ReplyTo) {
+        if let Some(waiter) = self.live.waiters.take(to) {
+            turn.reply(to, Ok(*waiter.reply));
+        }
+    }
+
+    /// Opens a ready step to claims, and grants it at once where somebody qualified waits.
+    pub(crate) fn offer(&mut self, turn: &mut Turn, id: StepId) {
+        let (_, step) = self.state.step(&id).expect("only known steps are offered");
+        let (task, epoch) = (&step.spec.task, step.epoch.next());
+        let offered = Offered {
+            step: id,
+            epoch,
+            skills: task.skills.clone(),
+            complexity: task.complexity,
+            level_min: task.level_min,
+            reward: task.reward,
+            deadline: task.deadline,
+            terms: run::terms(task),
+            window_ms: self.options.window_ms,
+            top: self.options.top,
+            verdict_within_ms: self.options.verdict_within_ms,
+        };
+        let deadline = task.deadline;
+        turn.record(&mut self.state, Fact::Offered(offered));
+        self.arm_deadline(id, deadline, &turn.now);
+        if !self.grant_to_waiter(turn, id) && self.options.window_ms > 0 {
+            self.open_window(turn, id);
+        }
+    }
+
+    /// Grants an offer to the best of those who wait and qualify.
+    fn grant_to_waiter(&mut self, turn: &mut Turn, id: StepId) -> bool {
+        let Some((to, agent)) = self.best_waiter(id, turn.now.wall) else {
+            return false;
+        };
+        let waiter = self.live.waiters.take(to).expect("just found");
+        self.live.timers.cancel(Timer::Wait(to));
+        let lease = Box::new(self.grant(turn, agent, id));
+        let reply = match *waiter.reply {
+            Reply::Submitted(mut receipt) => {
+                receipt.next = Some(lease);
+                Reply::Submitted(receipt)
+            }
+            _ => Reply::Leased(lease),
+        };
+        turn.reply(to, Ok(reply));
+        true
+    }
+
+    fn best_waiter(&self, id: StepId, wall: Wall) -> Option<(ReplyTo, AgentId)> {
+        let (run, step) = self.state.step(&id)?;
+        let task = &step.spec.task;
+        let kept = matching::kept_for_newcomers(&id, task.complexity);
+        let candidate = |(since, waiter): (u64, &Waiter)| {
+            let agent = self.state.agents.get(&waiter.agent)?;
+            let live = self.state.live_leases(&agent.id);
+            let assessed = self.assess(agent, wall);
+            matching::qualifies(agent, assessed.level, live, task, run.poster, &step.barred).ok()?;
+            Some((waiter.to, candidate_of(agent, &assessed, since)))
+        };
+        self.live
+            .waiters
+            .with_skill(task.skills.first().map(|skill| skill.name()))
+            .filter_map(candidate)
+            .take(COMPARED_MAX)
+            .min_by_key(|(_, candidate)| matching::rank(candidate, kept))
+            .map(|(to, candidate)| (to, candidate.agent))
+    }
+
+    /// Keeps an offer for its best candidates for a while. Only where the window is not zero, that is where agents
+    /// elsewhere need time to hear of it; the walk over all agents is paid then alone.
+    fn open_window(&mut self, turn: &mut Turn, id: StepId) {
+        let (run, step) = self.state.step(&id).expect("just offered");
+        let task = &step.spec.task;
+        let kept = matching::kept_for_newcomers(&id, task.complexity);
+        let mut candidates: Vec<Candidate> = self
+            .state
+            .agents
+            .values()
+            .filter_map(|agent| {
+                let assessed = self.assess(agent, turn.now.wall);
+                let live = self.state.live_leases(&agent.id);
+                matching::qualifies(agent, assessed.level, live, task, run.poster, &step.barred).ok()?;
+                Some(candidate_of(agent, &assessed, 0))
+            })
+            .collect();
+        if candidates.is_empty() {
+            return;
+        }
+        candidates.sort_by_key(|candidate| matching::rank(candidate, kept));
+        let best = candidates.iter().take(usize::from(self.options.top)).map(|c| c.agent).collect();
+        self.live.windows.insert(id, best);
+        let until = turn.now.mono.plus_ms(u64::from(self.options.window_ms));
+        self.live.timers.set(Timer::Window(id), until);
+    }
+
+    pub(crate) fn window_ends(&mut self, turn: &mut Turn, id: StepId) {
+        self.live.windows.remove(&id);
+        if self.state.step(&id).is_some_and(|(_, step)| step.state == StepState::Offered) {
+            self.grant_to_waiter(turn, id);
+        }
+    }
+
+    /// Gives the step to the agent: the one place where a winner is made.
+    fn grant(&mut self, turn: &mut Turn, agent: AgentId, id: StepId) -> Lease {
+        let member = &self.state.agents[&agent];
+        let assessed = self.assess(member, turn.now.wall);
+        let (_, step) = self.state.step(&id).expect("the caller has seen the offer");
+        assert!(step.state == StepState::Offered, "only an offered step is granted");
+        let granted = Granted {
+            step: id,
+            epoch: step.epoch.next(),
+            agent,
+            level: assessed.level,
+            bound: assessed.lower.0,
+            lease_ms: self.options.lease_ms,
+            authority: authority(member, turn.now.wall),
+        };
+        let (epoch, lease_ms) = (granted.epoch, granted.lease_ms);
+        let index = turn.record(&mut self.state, Fact::Granted(granted));
+        self.live.windows.remove(&id);
+        self.live.timers.cancel(Timer::Window(id));
+        self.live.timers.cancel(Timer::Deadline(id));
+        self.arm_lease(id, lease_ms, &turn.now);
+        self.lease(id, epoch, index, &turn.now)
+    }
+
+    /// What the holder of a live lease is told.
+    pub(crate) fn lease(&self, id: StepId, epoch: Epoch, index: u64, now: &Now) -> Lease {
+        let (run, step) = self.state.step(&id).expect("a lease has its step");
+        let StepState::Leased { lease_ms, .. } = step.state else {
+            panic!("a lease is told of while it lives")
+        };
+        let left_ms = self.live.timers.at(Timer::Lease(id)).map_or(0, |at| at.since_ms(now.mono));
+        let task = &step.spec.task;
+        let needed = || step.spec.needs.iter().map(|n| &run.steps[usize::from(*n)]);
+        let output = |need: &Step| need.output.clone().map(|output| (need.spec.name.clone(), output));
+        let artifacts = |need: &Step| {
+            let handed = need.handed.last()?;
+            (!handed.artifacts.is_empty()).then(|| (need.spec.name.clone(), handed.artifacts.clone()))
+        };
+        Lease {
+            step: id,
+            run: run.id,
+            epoch,
+            expires: now.wall.plus_ms(left_ms),
+            lease_ms,
+            index,
+            title: task.title.clone(),
+            description: task.description.clone(),
+            name: step.spec.name.clone(),
+            input: task.input.clone(),
+            inputs: run.inputs.clone(),
+            needs: needed().filter_map(output).collect(),
+            artifacts: needed().filter_map(artifacts).collect(),
+            output_schema: task.output_schema.clone(),
+            reward: task.reward,
+            deadline: task.deadline,
+        }
+    }
+
+    /// The lease goes on for another term. Not journalled: a restart gives a full term anyway.
+    pub(crate) fn renew(
+        &mut self,
+        turn: &Turn,
+        agent: AgentId,
+        id: StepId,
+        epoch: Epoch,
+    ) -> Result<Reply, Refusal> {
+        let lease_ms = self.held_lease(agent, id, epoch)?;
+        let since = self.live.granted.get(&id).copied().unwrap_or(turn.now.mono);
+        if turn.now.mono.since_ms(since) >= self.options.lease_total_ms {
+            return Err(Refusal::new(
+                Code::RenewalSpent,
+                "this lease was renewed for as long as it may be; submit or release it",
+            ));
+        }
+        let term = u64::from(lease_ms);
+        self.live.timers.set(Timer::Lease(id), turn.now.mono.plus_ms(term));
+        Ok(Reply::Renewed { expires: turn.now.wall.plus_ms(term) })
+    }
+
+    /// The holder gives its lease back; the step is offered anew.
+    pub(crate) fn release(
+        &mut self,
+        turn: &mut Turn,
+        agent: AgentId,
+        id: StepId,
+        epoch: Epoch,
+    ) -> Result<Reply, Refusal> {
+        self.held_lease(agent, id, epoch)?;
+        self.disarm_lease(id);
+        turn.record(&mut self.state, Fact::Released(LeaseEnded { step: id, epoch, agent }));
+        self.offer(turn, id);
+        Ok(Reply::Done)
+    }
+
+    /// The term of the live lease that an agent holds under an epoch.
+    pub(crate) fn held_lease(&self, agent: AgentId, id: StepId, epoch: Epoch) -> Result<u32, Refusal> {
+        let Some((_, step)) = self.state.step(&id) else {
+            return Err(Refusal::new(Code::NotFound, "there is no such task here"));
+        };
+        match step.state {
+            StepState::Leased { agent: holder, lease_ms, .. } if holder == agent && step.epoch == epoch => {
+                Ok(lease_ms)
+            }
+            _ if step.state.is_terminal() => Err(Refusal::new(Code::Finished, "this task is over")),
+            _ => Err(Refusal::new(
+                Code::StaleEpoch,
+                "this lease is over or was never yours; claim the task again",
+            )),
+        }
+    }
+
+    /// A lease ran out: home writes the lapse down, and from then on its epoch is stale.
+    pub(crate) fn lease_ends(&mut self, turn: &mut Turn, id: StepId) {
+        let Some((_, step)) = self.state.step(&id) else {
+            return;
+        };
+        let StepState::Leased { agent, .. } = step.state else {
+            return;
+        };
+        self.lapse(turn, id, step.epoch, agent);
+    }
+
+    /// Ends a live lease as lapsed and offers the step anew, or ends the step where its lapses are spent.
+    pub(crate) fn lapse(&mut self, turn: &mut Turn, id: StepId, epoch: Epoch, agent: AgentId) {
+        self.disarm_lease(id);
+        turn.record(&mut self.state, Fact::Lapsed(LeaseEnded { step: id, epoch, agent }));
+        let (run, step) = self.state.step(&id).expect("just lapsed");
+        if step.lapses >= run.lapses_max {
+            return self.end_step(turn, id, End::LapsesSpent);
+        }
+        self.offer(turn, id);
+    }
+
+    /// Nobody has taken a step by its deadline.
+    pub(crate) fn deadline_passes(&mut self, turn: &mut Turn, id: StepId) {
+        let Some((_, step)) = self.state.step(&id) else {
+            return;
+        };
+        if !matches!(step.state, StepState::Waiting | StepState::Offered) {
+            return;
+        }
+        let deadline = step.spec.task.deadline;
+        if turn.now.wall < deadline {
+            return self.arm_deadline(id, deadline, &turn.now);
+        }
+        self.end_step(turn, id, End::DeadlinePassed);
+    }
+
+    pub(crate) fn arm_deadline(&mut self, id: StepId, deadline: Wall, now: &Now) {
+        let at = now.mono.plus_ms(deadline.since_ms(now.wall));
+        self.live.timers.set(Timer::Deadline(id), at);
+    }
+
+    pub(crate) fn arm_lease(&mut self, id: StepId, lease_ms: u32, now: &Now) {
+        self.live.timers.set(Timer::Lease(id), now.mono.plus_ms(u64::from(lease_ms)));
+        self.live.granted.insert(id, now.mono);
+    }
+
+    pub(crate) fn disarm_lease(&mut self, id: StepId) {
+        self.live.timers.cancel(Timer::Lease(id));
+        self.live.granted.remove(&id);
+    }
+
+    pub(crate) fn assess(&self, agent: &Agent, wall: Wall) -> Assessment {
+        agent.standing.assess(wall)
+    }
+}
+
+fn candidate_of(agent: &Agent, assessed: &Assessment, since: u64) -> Candidate {
+    let newcomer = agent.accepted + agent.rejected + agent.lapsed == 0;
+    Candidate { agent: agent.id, bound: assessed.lower.0, newcomer, since }
+}
+
+/// On whose authority an agent's token acts: under its delegation while that lasts, else as its own session.
+pub(crate) fn authority(agent: &Agent, wall: Wall) -> Authority {
+    match agent.delegation {
+        Some(delegation) if wall < delegation.until.plus_ms(CLOCK_SKEW_MS) => Authority::Delegated,
+        _ => Authority::Session,
+    }
+}
+
+fn unqualified(code: Code) -> &'static str {
+    match code {
+        Code::CapacityFull => "you hold as many leases as you may; submit or release one first",
+        Code::Barred => "you lapsed or were rejected on this task and may not retake it",
+        Code::AgentRevoked => "this agent was revoked; enroll again",
+        _ => "your capabilities or level do not meet this task's requirements, or you posted it yourself",
+    }
+}

@@ -1,0 +1,209 @@
+//! Membership of agents: what an enrolled agent is, the challenge that it signs, the statements by which it rotates or
+//! revokes its own token. Open challenges are never journalled and do not survive a restart.
+
+use crate::effect::{Code, Refusal};
+use crate::fact::{Delegation, Revoker};
+use crate::input::{Now, Profile, Signed};
+use crate::json::Json;
+use crate::options::{CHALLENGE_MS, CHALLENGES_MAX, Options};
+use crate::timer::{Timer, Timers};
+use artel_protocol::codec::{Decode, Encode};
+use artel_protocol::id::{EnrollmentId, FederationId};
+use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::limits::{METADATA_BYTES_MAX, NAME_BYTES_MAX, SKILLS_MAX};
+use artel_protocol::skill::Skill;
+use artel_protocol::text::is_plain;
+use artel_protocol::time::Wall;
+use artel_reputation::Standing;
+use std::collections::BTreeMap;
+
+/// An enrolled agent.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Agent {
+    /// Its key.
+    pub id: AgentId,
+    /// Its name for people.
+    pub name: String,
+    /// What it can do, sorted, each once.
+    pub skills: Vec<Skill>,
+    /// Its metadata, a JSON object as sent.
+    pub metadata: Json,
+    /// How many leases it may hold at once.
+    pub capacity: u32,
+    /// What it lets this node do in its name.
+    pub delegation: Option<Delegation>,
+    /// The serial number of its one good token.
+    pub serial: u32,
+    /// When that token expires.
+    pub expires: Wall,
+    /// Who let it go, if it was.
+    pub revoked: Option<Revoker>,
+    /// When it first enrolled.
+    pub enrolled: Wall,
+    /// When it last changed.
+    pub updated: Wall,
+    /// Its record, from which its score follows.
+    pub standing: Standing,
+    /// Accepted submissions.
+    pub accepted: u64,
+    /// Rejected submissions.
+    pub rejected: u64,
+    /// Lapsed leases.
+    pub lapsed: u64,
+    /// Units earned in all.
+    pub earned_units: u64,
+}
+
+/// This node in its federation, and this start of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The node.
+    pub node: NodeId,
+    /// The federation.
+    pub federation: FederationId,
+}
+
+/// A challenge that waits for its answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Challenge {
+    pub agent: AgentId,
+    pub profile: Profile,
+    pub delegation: Option<Delegation>,
+    pub text: String,
+    pub expires: Wall,
+    opened: u64,
+}
+
+/// The challenges that wait, bounded by [`CHALLENGES_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct Challenges {
+    open: BTreeMap<EnrollmentId, Challenge>,
+    count: u64,
+}
+
+impl Challenges {
+    /// Opens a challenge and says its id and text; drops the oldest one where too many are open.
+    pub fn open(
+        &mut self,
+        (agent, profile, delegate): (AgentId, Profile, bool),
+        (identity, options): (&Identity, &Options),
+        timers: &mut Timers,
+        now: &Now,
+    ) -> (EnrollmentId, String, Wall) {
+        if self.open.len() >= CHALLENGES_MAX {
+            let oldest =
+                self.open.iter().min_by_key(|(_, c)| c.opened).map(|(id, _)| *id).expect("not empty");
+            self.open.remove(&oldest);
+            timers.cancel(Timer::Challenge(oldest));
+        }
+        let id = EnrollmentId::new(now.wall, now.entropy[..9].try_into().expect("nine of 32 bytes"));
+        let expires = now.wall.plus_ms(CHALLENGE_MS);
+        let delegation = delegate.then(|| Delegation { until: now.wall.plus_ms(options.token_ms) });
+        let text = challenge_text(identity, &agent, &profile.name, delegation, &now.entropy[9..], expires);
+        timers.set(Timer::Challenge(id), now.mono.plus_ms(CHALLENGE_MS));
+        self.count += 1;
+        let challenge =
+            Challenge { agent, profile, delegation, text: text.clone(), expires, opened: self.count };
+        self.open.insert(id, challenge);
+        (id, text, expires)
+    }
+
+    /// Takes a challenge out: it is spent by the first answer, right or wrong.
+    pub fn spend(&mut self, id: &EnrollmentId) -> Option<Challenge> {
+        self.open.remove(id)
+    }
+}
+
+/// The text that an agent signs to enroll: a line for each thing, readable by a person.
+fn challenge_text(
+    identity: &Identity,
+    agent: &AgentId,
+    name: &str,
+    delegation: Option<Delegation>,
+    nonce: &[u8],
+    expires: Wall,
+) -> String {
+    let nonce: String = nonce.iter().map(|b| format!("{b:02x}")).collect();
+    let mut text = format!(
+        "artel enrollment\npurpose: enroll this key as an agent\nfederation: {}\nnode: {}\nagent: {agent}\nname: {name}\nnonce: {nonce}\nexpires: {}\n",
+        identity.federation,
+        identity.node,
+        expires.iso8601(),
+    );
+    if let Some(delegation) = delegation {
+        let until = delegation.until.iso8601();
+        text.push_str(&format!(
+            "delegates: this node may claim, renew and submit in the agent's name until {until}\n"
+        ));
+    }
+    text
+}
+
+/// An act that an agent signs itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnAct {
+    /// A new token for the old one.
+    Rotate,
+    /// The end of the token and the delegation.
+    Revoke,
+}
+
+/// The text that an agent signs to rotate or revoke its token. The serial number of the token that ends makes it
+/// good for one use.
+pub fn statement_text(identity: &Identity, agent: &AgentId, act: OwnAct, serial: u32) -> String {
+    let act = match act {
+        OwnAct::Rotate => "rotate token",
+        OwnAct::Revoke => "revoke token and delegation",
+    };
+    let (federation, node) = (identity.federation, identity.node);
+    format!(
+        "artel statement\nact: {act}\nfederation: {federation}\nnode: {node}\nagent: {agent}\nserial: {serial}\n"
+    )
+}
+
+/// Checks that an agent signed exactly the statement for this act.
+///
+/// # Errors
+/// A refusal that says which text is wanted.
+pub(crate) fn check_statement(
+    identity: &Identity,
+    agent: &AgentId,
+    act: OwnAct,
+    serial: u32,
+    signed: &Signed,
+) -> Result<(), Refusal> {
+    let wanted = statement_text(identity, agent, act, serial);
+    if signed.statement != wanted.as_bytes() {
+        let message = format!("the signed statement must be exactly this text: {wanted:?}");
+        return Err(Refusal::new(Code::BadStatement, message));
+    }
+    agent.key().verify(&signed.statement, &signed.signature).map_err(|_| {
+        Refusal::new(
+            Code::BadSignature,
+            "the signature is not this agent's over the statement; sign its exact bytes",
+        )
+    })
+}
+
+/// Puts a profile into its one form and checks its bounds.
+///
+/// # Errors
+/// A refusal that names the bound.
+pub(crate) fn check_profile(mut profile: Profile) -> Result<Profile, Refusal> {
+    if !is_plain(&profile.name, NAME_BYTES_MAX, false) {
+        let message = format!("agent_name must be 1 to {NAME_BYTES_MAX} bytes of text on one line");
+        return Err(Refusal::new(Code::Invalid, message));
+    }
+    if profile.skills.len() > SKILLS_MAX {
+        return Err(Refusal::new(Code::TooMany, format!("an agent has at most {SKILLS_MAX} capabilities")));
+    }
+    if profile.metadata.len() > METADATA_BYTES_MAX {
+        return Err(Refusal::new(Code::TooMany, format!("metadata has at most {METADATA_BYTES_MAX} bytes")));
+    }
+    if profile.capacity == Some(0) {
+        return Err(Refusal::new(Code::Invalid, "capacity must be at least 1"));
+    }
+    profile.skills.sort();
+    profile.skills.dedup();
+    Ok(profile)
+}

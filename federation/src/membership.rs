@@ -1,0 +1,174 @@
+//! Requests of strangers and agents about membership, and the one place where a request finds its rule.
+
+use crate::effect::{Code, Refusal, Reply};
+use crate::fact::{Configured, Enrolled, Fact, Poster, Revoked, Revoker, Rotated};
+use crate::federation::Federation;
+use crate::input::{Principal, Profile, ReplyTo, Request};
+use crate::member::{OwnAct, check_profile, check_statement};
+use crate::options::AGENTS_MAX;
+use crate::turn::Turn;
+use artel_protocol::id::{Digest, EnrollmentId};
+use artel_protocol::key::{AgentId, Signature};
+
+impl Federation {
+    /// Serves a request whose principal's credential stands; `None` when the answer comes later.
+    pub(crate) fn serve(
+        &mut self,
+        turn: &mut Turn,
+        to: ReplyTo,
+        principal: Principal,
+        request: Request,
+    ) -> Result<Option<Reply>, Refusal> {
+        let agent = || match principal {
+            Principal::Agent { id, .. } => Ok(id),
+            _ => Err(Refusal::new(Code::Forbidden, "only an agent may do this; use an agent's token")),
+        };
+        let operator = || match principal {
+            Principal::Operator => Ok(()),
+            _ => {
+                Err(Refusal::new(Code::Forbidden, "only the operator may do this; use the operator's token"))
+            }
+        };
+        let poster =
+            || principal.poster().ok_or_else(|| Refusal::new(Code::Unauthenticated, "send a bearer token"));
+        match request {
+            Request::Enroll { agent, profile, delegate } => self.enroll(turn, agent, profile, delegate),
+            Request::Respond { enrollment, signature } => self.respond(turn, &enrollment, signature),
+            Request::Configure(profile) => self.configure(turn, agent()?, profile),
+            Request::Rotate(signed) => {
+                let id = agent()?;
+                let old = self.state.agents[&id].serial;
+                check_statement(&self.identity, &id, OwnAct::Rotate, old, &signed)?;
+                let (serial, expires) = (old + 1, turn.now.wall.plus_ms(self.options.token_ms));
+                turn.record(&mut self.state, Fact::Rotated(Rotated { agent: id, serial, expires }));
+                Ok(self.token(id))
+            }
+            Request::RevokeOwn(signed) => {
+                let id = agent()?;
+                check_statement(&self.identity, &id, OwnAct::Revoke, self.state.agents[&id].serial, &signed)?;
+                self.revoke(turn, id, Revoker::Agent)
+            }
+            Request::RevokeAgent(id) => {
+                operator()?;
+                if !self.state.agents.contains_key(&id) {
+                    return Err(Refusal::new(Code::NotFound, "no such agent is enrolled here"));
+                }
+                self.revoke(turn, id, Revoker::Operator)
+            }
+            Request::Post(post) => self.post(turn, poster()?, post).map(Some),
+            Request::Claim(step) => self.claim(turn, agent()?, step).map(Some),
+            Request::ClaimNext(claim) => self.claim_next(turn, to, agent()?, claim),
+            Request::Renew { step, epoch } => self.renew(turn, agent()?, step, epoch).map(Some),
+            Request::Release { step, epoch } => self.release(turn, agent()?, step, epoch).map(Some),
+            Request::Submit(submission) => self.submit(turn, to, agent()?, submission),
+            Request::Cancel { run, step } => self.cancel(turn, poster()?, run, step).map(Some),
+            Request::Store(put) => self.store(turn, poster()?, put).map(Some),
+            Request::Emit { name, data, run } => {
+                operator()?;
+                self.emit(turn, Poster::Operator, (name, data, run)).map(Some)
+            }
+        }
+    }
+
+    fn enroll(
+        &mut self,
+        turn: &Turn,
+        agent: AgentId,
+        profile: Profile,
+        delegate: bool,
+    ) -> Result<Option<Reply>, Refusal> {
+        let profile = check_profile(profile)?;
+        match self.state.agents.get(&agent) {
+            Some(known) if known.revoked == Some(Revoker::Operator) => {
+                let message = "the operator has let this agent go; ask the operator";
+                return Err(Refusal::new(Code::AgentRevoked, message));
+            }
+            None if self.state.agents.len() >= AGENTS_MAX => {
+                let message = format!("this node enrolls at most {AGENTS_MAX} agents; try another node");
+                return Err(Refusal::new(Code::TooMany, message));
+            }
+            _ => {}
+        }
+        let by = (&self.identity, &self.options);
+        let (enrollment, text, expires) =
+            self.live.challenges.open((agent, profile, delegate), by, &mut self.live.timers, &turn.now);
+        Ok(Some(Reply::Challenge { enrollment, text, expires }))
+    }
+
+    fn respond(
+        &mut self,
+        turn: &mut Turn,
+        id: &EnrollmentId,
+        signature: Signature,
+    ) -> Result<Option<Reply>, Refusal> {
+        let Some(challenge) = self.live.challenges.spend(id) else {
+            let message = "no such challenge is open: it was answered, has expired, or the node restarted; enroll again";
+            return Err(Refusal::new(Code::ChallengeUnknown, message));
+        };
+        self.live.timers.cancel(crate::timer::Timer::Challenge(*id));
+        if turn.now.wall > challenge.expires {
+            return Err(Refusal::new(
+                Code::ChallengeExpired,
+                "the challenge has expired; enroll again and answer within a minute",
+            ));
+        }
+        if challenge.agent.key().verify(challenge.text.as_bytes(), &signature).is_err() {
+            let message = "the signature is not this key's over the challenge; sign its exact bytes. The challenge is spent: enroll again";
+            return Err(Refusal::new(Code::BadSignature, message));
+        }
+        let known = self.state.agents.get(&challenge.agent);
+        let serial = known.map_or(1, |agent| agent.serial + 1);
+        let profile = challenge.profile;
+        let enrolled = Enrolled {
+            agent: challenge.agent,
+            capacity: self.capacity(profile.capacity),
+            name: profile.name,
+            skills: profile.skills,
+            metadata: profile.metadata,
+            delegation: challenge.delegation,
+            serial,
+            expires: turn.now.wall.plus_ms(self.options.token_ms),
+            challenge: Digest::of(challenge.text.as_bytes()),
+            signature,
+        };
+        turn.record(&mut self.state, Fact::Enrolled(enrolled));
+        Ok(self.token(challenge.agent))
+    }
+
+    fn configure(
+        &mut self,
+        turn: &mut Turn,
+        agent: AgentId,
+        profile: Profile,
+    ) -> Result<Option<Reply>, Refusal> {
+        let profile = check_profile(profile)?;
+        let capacity = self.capacity(profile.capacity);
+        let Profile { name, skills, metadata, .. } = profile;
+        turn.record(
+            &mut self.state,
+            Fact::Configured(Configured { agent, name, skills, metadata, capacity }),
+        );
+        Ok(Some(Reply::Agent(Box::new(self.state.agents[&agent].clone()))))
+    }
+
+    /// Ends an agent's token and delegation; its live leases lapse at once, for it can no longer hand anything in.
+    fn revoke(&mut self, turn: &mut Turn, agent: AgentId, by: Revoker) -> Result<Option<Reply>, Refusal> {
+        let serial = self.state.agents[&agent].serial + 1;
+        turn.record(&mut self.state, Fact::Revoked(Revoked { agent, by, serial }));
+        let held: Vec<_> = self.state.leases.get(&agent).into_iter().flatten().copied().collect();
+        for step in held {
+            let epoch = self.state.step(&step).expect("a lease has its step").1.epoch;
+            self.lapse(turn, step, epoch, agent);
+        }
+        Ok(Some(Reply::Agent(Box::new(self.state.agents[&agent].clone()))))
+    }
+
+    fn capacity(&self, wanted: Option<u32>) -> u32 {
+        wanted.unwrap_or(self.options.leases_max).min(self.options.leases_max)
+    }
+
+    fn token(&self, id: AgentId) -> Option<Reply> {
+        let agent = self.state.agents[&id].clone();
+        Some(Reply::Token { serial: agent.serial, expires: agent.expires, agent: Box::new(agent) })
+    }
+}

@@ -1,0 +1,81 @@
+//! The numbers that hold until an operator says otherwise. What a decision used stands in its entry, so that another
+//! number tomorrow changes no fold of yesterday.
+
+/// The operator's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// A lease's term in milliseconds. Shorter and slow agents lapse, longer and a dead agent's work waits.
+    pub lease_ms: u32,
+    /// For how long a lease may be renewed in all, in milliseconds (the seed's 60 minutes of a run).
+    pub lease_total_ms: u64,
+    /// How many rejected submissions fail a step.
+    pub attempts_max: u8,
+    /// How many lapses fail a step.
+    pub lapses_max: u8,
+    /// For how long an offer is open to its best candidates alone, in milliseconds; 0 where all agents are local.
+    pub window_ms: u32,
+    /// How many candidates those are.
+    pub top: u8,
+    /// Within which time home judges a submission, in milliseconds.
+    pub verdict_within_ms: u32,
+    /// The most leases that one agent may hold at once.
+    pub leases_max: u32,
+    /// How far the operator's account may go below zero, in units.
+    pub credit_line_units: u64,
+    /// How long a token and a delegation live, in milliseconds (at most 90 days).
+    pub token_ms: u64,
+    /// How many bytes of artifacts the node keeps.
+    pub artifact_quota_bytes: u64,
+}
+
+/// Ninety days, the most that a token may live (the seed's figure).
+pub const TOKEN_MS_MAX: u64 = 90 * 24 * 3_600_000;
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            lease_ms: 60_000,
+            lease_total_ms: 3_600_000,
+            attempts_max: 3,
+            lapses_max: 3,
+            window_ms: 0,
+            top: 8,
+            verdict_within_ms: 600_000,
+            leases_max: 64,
+            credit_line_units: 1_000_000 * 1_000_000,
+            token_ms: TOKEN_MS_MAX,
+            artifact_quota_bytes: 20_000_000_000,
+        }
+    }
+}
+
+/// How long a challenge lives, in milliseconds. Longer gives a thief of the text more time, shorter slows people.
+pub const CHALLENGE_MS: u64 = 60_000;
+/// The most open challenges; at the limit the oldest is dropped, so that strangers cannot lock others out for long.
+pub const CHALLENGES_MAX: usize = 1_024;
+/// The most agents on one node; at the limit enrollment answers `too_many`. Each costs about half a kilobyte.
+pub const AGENTS_MAX: usize = 100_000;
+/// The most steps in open runs; at the limit a post gets `book_full`. Each costs about a kilobyte of memory.
+pub const OPEN_STEPS_MAX: usize = 1_000_000;
+/// The most bytes of inputs, outputs and texts in open runs; at the limit a post gets `book_full`.
+pub const OPEN_BYTES_MAX: u64 = 2 << 30;
+/// The most requests that wait for a task; at the limit a waiting claim gets `too_many_waiting`.
+pub const WAITERS_MAX: usize = 16_384;
+/// The longest wait for a task, in milliseconds; a longer one is cut to this. Proxies close quiet requests after 60 s.
+pub const WAIT_MS_MAX: u32 = 30_000;
+/// How long a post's key is remembered, in milliseconds (24 h).
+pub const POST_KEY_MS: u64 = 24 * 3_600_000;
+/// The most post keys remembered; at the limit a post with a key gets `book_full`. Each costs about 150 bytes.
+pub const POST_KEYS_MAX: usize = 200_000;
+/// How many finished runs stay in memory, so that a repeated submission gets the same answer at once.
+pub const RECENT_RUNS: usize = 4_096;
+/// Outputs and inputs above this many bytes leave memory when their run is finished (they stand in the journal).
+pub const RECENT_BYTES: usize = 1_024;
+/// The most releases of one step before a release bars its agent, so that claim-and-release cannot fill the disk.
+pub const RELEASES_MAX: u8 = 8;
+/// The most (principal, code) pairs whose refusals are added up in a minute; beyond it they are not told apart.
+pub const REFUSALS_MAX: usize = 4_096;
+/// The longest a deadline may lie ahead, in milliseconds (a year).
+pub const DEADLINE_MS_MAX: u64 = 366 * 24 * 3_600_000;
+/// How far wall clocks may differ when a credential is judged, in milliseconds (decision 20).
+pub const CLOCK_SKEW_MS: u64 = 300_000;

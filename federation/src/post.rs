@@ -1,0 +1,222 @@
+//! Posting: a run comes into the book, its rewards are set aside, and what waits for nothing is offered, in one frame.
+
+use crate::effect::{Code, Refusal, Reply};
+use crate::fact::{ArtifactStored, Emitted, Fact, PostKey, Poster, RunPosted, TaskSpec};
+use crate::federation::Federation;
+use crate::input::{ArtifactPut, Now, Request, RunPost};
+use crate::json::Json;
+use crate::ledger;
+use crate::options::{DEADLINE_MS_MAX, OPEN_BYTES_MAX, OPEN_STEPS_MAX, POST_KEYS_MAX};
+use crate::run;
+use crate::settle::HIGHEST_ADMITTED;
+use crate::turn::Turn;
+use artel_protocol::amount::{CREDITS_MAX, Credits};
+use artel_protocol::id::{Digest, RunId, StepId};
+use artel_protocol::limits::{
+    DESCRIPTION_BYTES_MAX, INPUT_BYTES_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, SKILLS_MAX, TITLE_BYTES_MAX,
+};
+use artel_protocol::text::is_plain;
+use artel_reputation::escrow;
+
+impl Federation {
+    /// Posts a run; the same post under the same key gets the same run.
+    pub(crate) fn post(&mut self, turn: &mut Turn, poster: Poster, post: RunPost) -> Result<Reply, Refusal> {
+        let key =
+            post.key.as_ref().map(|(key, body)| PostKey { key: Digest::of(key.as_bytes()), body: *body });
+        if let Some(reply) = key.and_then(|key| self.posted_before(poster, key)).transpose()? {
+            return Ok(reply);
+        }
+        if key.is_some() && self.state.post_keys.len() >= POST_KEYS_MAX {
+            let message = "too many idempotency keys are remembered for today; post without one or later";
+            return Err(Refusal::new(Code::BookFull, message));
+        }
+        if !is_plain(&post.name, NAME_BYTES_MAX, false) {
+            return Err(Refusal::new(
+                Code::Invalid,
+                format!("a run's name is 1 to {NAME_BYTES_MAX} bytes on one line"),
+            ));
+        }
+        if post.inputs.len() > INPUT_BYTES_MAX {
+            return Err(Refusal::new(
+                Code::TooMany,
+                format!("inputs have at most {INPUT_BYTES_MAX} bytes; store more as an artifact"),
+            ));
+        }
+        let mut steps = run::graph(post.steps)?;
+        for step in &mut steps {
+            check_task(&mut step.task, &step.name, &turn.now)?;
+        }
+        self.check_room(&steps, &post.inputs)?;
+        let escrows: Vec<Credits> = steps.iter().map(|s| escrow(s.task.reward, HIGHEST_ADMITTED)).collect();
+        let total = escrows.iter().try_fold(Credits::ZERO, |sum, e| sum.checked_add(*e));
+        let covered =
+            total.is_some_and(|t| self.state.ledger.covers(poster, t, self.options.credit_line_units));
+        if !covered {
+            let need = total.unwrap_or(CREDITS_MAX).decimal();
+            let message = format!(
+                "setting aside the rewards takes {need} credits (twice the base, for the highest level); you have less"
+            );
+            return Err(Refusal::new(Code::InsufficientCredit, message));
+        }
+        let id = RunId::new(turn.now.wall, turn.now.entropy[..9].try_into().expect("nine of 32 bytes"));
+        let posted = RunPosted {
+            run: id,
+            poster,
+            name: post.name,
+            inputs: post.inputs,
+            priority: post.priority,
+            steps,
+            post_key: key,
+            attempts_max: self.options.attempts_max,
+            lapses_max: self.options.lapses_max,
+        };
+        turn.record(&mut self.state, Fact::RunPosted(posted));
+        for (i, amount) in escrows.into_iter().enumerate() {
+            if let Some(transfer) = ledger::escrow(id.step(i), poster, amount) {
+                turn.record(&mut self.state, Fact::Transfer(transfer));
+            }
+        }
+        self.arm_waiting(id, &turn.now);
+        self.offer_ready(turn, id);
+        let mut run = self.state.run(&id).expect("just posted").clone();
+        run.settle_end();
+        Ok(Reply::Run { run: Box::new(run), repeated: false })
+    }
+
+    fn posted_before(&self, poster: Poster, key: PostKey) -> Option<Result<Reply, Refusal>> {
+        let (id, body, _) = self.state.post_keys.get(&(poster, key.key))?;
+        if *body != key.body {
+            let message = "this Idempotency-Key came with another body before; use a new key for a new post";
+            return Some(Err(Refusal::new(Code::IdempotencyConflict, message)));
+        }
+        match self.state.run(id) {
+            Some(run) => Some(Ok(Reply::Run { run: Box::new(run.clone()), repeated: true })),
+            None => Some(Ok(Reply::Repeated(*id))),
+        }
+    }
+
+    fn check_room(&self, steps: &[crate::fact::StepSpec], inputs: &Json) -> Result<(), Refusal> {
+        let bytes: u64 = steps.iter().map(|s| (s.task.input.len() + s.task.description.len()) as u64).sum();
+        let full = self.state.open_steps + steps.len() > OPEN_STEPS_MAX
+            || self.state.open_bytes + bytes + inputs.len() as u64 > OPEN_BYTES_MAX;
+        if full {
+            let message = "this node's book of open work is full; post again when some of it is done";
+            return Err(Refusal::new(Code::BookFull, message));
+        }
+        Ok(())
+    }
+
+    /// Deadlines of steps that wait for others; the offered ones are armed with their offer.
+    fn arm_waiting(&mut self, id: RunId, now: &Now) {
+        let run = self.state.run(&id).expect("just posted");
+        let waiting: Vec<_> =
+            run.steps.iter().enumerate().filter(|(_, s)| !s.spec.needs.is_empty()).collect();
+        let deadlines: Vec<_> =
+            waiting.into_iter().map(|(i, s)| (id.step(i), s.spec.task.deadline)).collect();
+        for (step, deadline) in deadlines {
+            self.arm_deadline(step, deadline, now);
+        }
+    }
+
+    /// Enters an artifact whose bytes are on disk.
+    pub(crate) fn store(&mut self, turn: &mut Turn, by: Poster, put: ArtifactPut) -> Result<Reply, Refusal> {
+        if self.state.artifact_bytes.saturating_add(put.bytes_new) > self.options.artifact_quota_bytes {
+            let quota = self.options.artifact_quota_bytes;
+            let message =
+                format!("this node keeps at most {quota} bytes of artifacts and has no room for this one");
+            return Err(Refusal::new(Code::ArtifactQuota, message));
+        }
+        let artifact = Request::artifact_id(&turn.now);
+        let ArtifactPut { digest, bytes, bytes_new, name, kind, content_type, step, run, metadata } = put;
+        if let Some(run) =
+            run.or_else(|| step.map(|s: StepId| s.run())).filter(|run| self.state.runs.contains_key(run))
+        {
+            self.may_attach(by, run)?;
+        }
+        let stored = ArtifactStored {
+            artifact,
+            digest,
+            bytes,
+            bytes_new,
+            name,
+            kind,
+            content_type,
+            by,
+            step,
+            run,
+            metadata,
+        };
+        turn.record(&mut self.state, Fact::ArtifactStored(stored));
+        Ok(Reply::Stored { artifact, at: turn.now.wall })
+    }
+
+    /// To an open run, only its poster, the operator and those who hold or held one of its steps attach artifacts.
+    fn may_attach(&self, by: Poster, id: RunId) -> Result<(), Refusal> {
+        let run = &self.state.runs[&id];
+        let Poster::Agent(agent) = by else { return Ok(()) };
+        let works = run.steps.iter().enumerate().any(|(i, step)| {
+            let holds = self.state.leases.get(&agent).is_some_and(|held| held.contains(&id.step(i)));
+            holds || step.handed.iter().any(|h| h.agent == agent)
+        });
+        if works || run.poster == by {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Code::Forbidden,
+            "only a run's poster and those who work on it attach artifacts to it",
+        ))
+    }
+
+    /// The operator emits an event.
+    pub(crate) fn emit(
+        &mut self,
+        turn: &mut Turn,
+        by: Poster,
+        (name, data, run): (String, Json, Option<RunId>),
+    ) -> Result<Reply, Refusal> {
+        let emitted = Emitted { name, by, data, run };
+        let index = turn.record(&mut self.state, Fact::Emitted(emitted));
+        Ok(Reply::Emitted { index, at: turn.now.wall })
+    }
+}
+
+/// Puts a task into its one form and checks its bounds.
+fn check_task(task: &mut TaskSpec, step: &str, now: &Now) -> Result<(), Refusal> {
+    let too_many = |what: &str, max: usize| {
+        Err(Refusal::new(
+            Code::TooMany,
+            format!("step {step:?}: {what} has at most {max} bytes; store more as an artifact"),
+        ))
+    };
+    let invalid = |what: String| Err(Refusal::new(Code::Invalid, format!("step {step:?}: {what}")));
+    if !is_plain(step, NAME_BYTES_MAX, false) {
+        return invalid(format!("a step's name is 1 to {NAME_BYTES_MAX} bytes on one line"));
+    }
+    if !is_plain(&task.title, TITLE_BYTES_MAX, false) {
+        return invalid(format!("title must be 1 to {TITLE_BYTES_MAX} bytes of text on one line"));
+    }
+    if task.description.len() > DESCRIPTION_BYTES_MAX {
+        return too_many("description", DESCRIPTION_BYTES_MAX);
+    }
+    if task.input.len() > INPUT_BYTES_MAX {
+        return too_many("input", INPUT_BYTES_MAX);
+    }
+    if task.output_schema.as_ref().is_some_and(|s| s.len() > SCHEMA_BYTES_MAX) {
+        return too_many("output_schema", SCHEMA_BYTES_MAX);
+    }
+    if task.skills.len() > SKILLS_MAX {
+        return invalid(format!("requirements name at most {SKILLS_MAX} capabilities"));
+    }
+    if task.reward > CREDITS_MAX {
+        return invalid(format!("reward is at most {} credits", CREDITS_MAX.decimal()));
+    }
+    if task.deadline <= now.wall {
+        return invalid("deadline has passed already; name one in the future".into());
+    }
+    if task.deadline.since_ms(now.wall) > DEADLINE_MS_MAX {
+        return invalid("deadline lies more than a year ahead".into());
+    }
+    task.skills.sort();
+    task.skills.dedup();
+    Ok(())
+}

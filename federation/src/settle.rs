@@ -1,0 +1,288 @@
+//! From a submission to its receipt: taken in under a live lease, checked, judged, paid once; and what follows for the
+//! steps behind it.
+
+use crate::effect::{Code, Judged, Receipt, Refusal, Reply};
+use crate::fact::{CancelAsked, End, Fact, Outcome, Output, Poster, StepEnded, Submitted, Verdict};
+use crate::federation::{Federation, check};
+use crate::input::{ReplyTo, Submission};
+use crate::ledger;
+use crate::market::authority;
+use crate::run::{Handed, Step, StepState};
+use crate::timer::Timer;
+use crate::turn::Turn;
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Digest, Epoch, RunId, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::limits::{OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
+use artel_reputation::{Level, Quality, reward};
+
+/// The most bytes of a rejection's findings that are kept: enough to say what is wrong, too few to fill a disk.
+const FINDINGS_BYTES_MAX: usize = 4 << 10;
+
+impl Federation {
+    /// An agent hands in a result; `None` when the answer waits for the next task that was asked for.
+    pub(crate) fn submit(
+        &mut self,
+        turn: &mut Turn,
+        to: ReplyTo,
+        agent: AgentId,
+        submission: Submission,
+    ) -> Result<Option<Reply>, Refusal> {
+        let (id, epoch) = (submission.step, submission.epoch);
+        let digest = submission.output.digest();
+        if let Some(receipt) = self.same_again(agent, id, epoch, digest)? {
+            return self.answer_submission(turn, to, agent, &submission, receipt);
+        }
+        self.held_lease(agent, id, epoch)?;
+        if submission.output.len() > OUTPUT_BYTES_MAX {
+            let message = format!(
+                "an output has at most {OUTPUT_BYTES_MAX} bytes; store more as an artifact. You still hold the lease"
+            );
+            return Err(Refusal::new(Code::TooMany, message));
+        }
+        if submission.artifacts.len() > STEP_ARTIFACTS_MAX {
+            let message = format!(
+                "a submission names at most {STEP_ARTIFACTS_MAX} artifacts. You still hold the lease"
+            );
+            return Err(Refusal::new(Code::TooMany, message));
+        }
+        self.take_in(turn, agent, &submission, digest);
+        let (_, step) = self.state.step(&id).expect("just taken in");
+        if step.spec.task.output_schema.is_some() {
+            turn.effect(check(id, step));
+        } else {
+            self.judge(turn, id, Outcome::Accepted { quality: Quality::FULL.get(), checked: false });
+        }
+        let receipt = self.receipt(id, epoch).expect("just taken in");
+        self.answer_submission(turn, to, agent, &submission, receipt)
+    }
+
+    /// The receipt of the same submission made before.
+    fn same_again(
+        &self,
+        agent: AgentId,
+        id: StepId,
+        epoch: Epoch,
+        output: Digest,
+    ) -> Result<Option<Receipt>, Refusal> {
+        let Some((_, step)) = self.state.step(&id) else {
+            return Ok(None);
+        };
+        match step.handed.iter().find(|h| h.epoch == epoch && h.agent == agent) {
+            None => Ok(None),
+            Some(handed) if handed.output == output => Ok(self.receipt(id, epoch)),
+            Some(_) => Err(Refusal::new(
+                Code::AlreadySubmitted,
+                "another output was submitted under this lease before; the first one stands",
+            )),
+        }
+    }
+
+    fn answer_submission(
+        &mut self,
+        turn: &mut Turn,
+        to: ReplyTo,
+        agent: AgentId,
+        submission: &Submission,
+        mut receipt: Receipt,
+    ) -> Result<Option<Reply>, Refusal> {
+        let Some(claim) = submission.next else {
+            return Ok(Some(Reply::Submitted(Box::new(receipt))));
+        };
+        if self.state.live_leases(&agent) < self.state.agents[&agent].capacity {
+            match self.grant_best(turn, agent) {
+                Some(lease) => receipt.next = Some(Box::new(lease)),
+                None => {
+                    return self.wait_for_task(turn, to, agent, claim, Reply::Submitted(Box::new(receipt)));
+                }
+            }
+        }
+        Ok(Some(Reply::Submitted(Box::new(receipt))))
+    }
+
+    fn take_in(&mut self, turn: &mut Turn, agent: AgentId, submission: &Submission, digest: Digest) {
+        let (id, epoch) = (submission.step, submission.epoch);
+        let (_, step) = self.state.step(&id).expect("the lease was seen");
+        let late = turn.now.wall > step.spec.task.deadline;
+        let authority = authority(&self.state.agents[&agent], turn.now.wall);
+        self.disarm_lease(id);
+        turn.record(
+            &mut self.state,
+            Fact::Output(Output { step: id, epoch, output: submission.output.clone() }),
+        );
+        let output_bytes = submission.output.len() as u32;
+        let artifacts = submission.artifacts.clone();
+        let submitted =
+            Submitted { step: id, epoch, agent, output: digest, output_bytes, artifacts, authority, late };
+        turn.record(&mut self.state, Fact::Submitted(submitted));
+    }
+
+    /// The checks of a submission are done.
+    pub(crate) fn checked(&mut self, turn: &mut Turn, id: StepId, epoch: Epoch, outcome: Outcome) {
+        let Some((_, step)) = self.state.step(&id) else {
+            return;
+        };
+        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch {
+            self.judge(turn, id, outcome);
+        }
+    }
+
+    /// Gives the verdict on a step's open submission and does what follows from it: payment, steps that are ready now,
+    /// another offer, the end.
+    fn judge(&mut self, turn: &mut Turn, id: StepId, outcome: Outcome) {
+        let (run, step) = self.state.step(&id).expect("a submission has its step");
+        let StepState::Submitted { agent, level } = step.state else { panic!("only a submission is judged") };
+        let handed = step.handed.last().expect("a submitted step has a submission");
+        let (epoch, submitted) = (handed.epoch, handed.index);
+        let (poster, escrow, base) = (run.poster, step.escrow, step.spec.task.reward);
+        let outcome = bounded(outcome);
+        if let Outcome::Accepted { quality, .. } = outcome {
+            let paid = reward(base, Quality::new(quality).unwrap_or(Quality::FULL), level);
+            if let Some(transfer) = ledger::payment(id, poster, escrow, agent, paid) {
+                turn.record(&mut self.state, Fact::Transfer(transfer));
+            }
+        }
+        let accepted = matches!(outcome, Outcome::Accepted { .. });
+        turn.record(&mut self.state, Fact::Verdict(Verdict { step: id, epoch, agent, submitted, outcome }));
+        if accepted { self.offer_ready(turn, id.run()) } else { self.try_again(turn, id) }
+    }
+
+    /// After a rejection: another offer, or the end where attempts are spent or the step was cancelled meanwhile.
+    fn try_again(&mut self, turn: &mut Turn, id: StepId) {
+        let (run, step) = self.state.step(&id).expect("just judged");
+        let end = if run.cancelled {
+            Some(End::Cancelled)
+        } else if step.attempts >= run.attempts_max {
+            Some(End::AttemptsSpent)
+        } else if turn.now.wall >= step.spec.task.deadline {
+            Some(End::DeadlinePassed)
+        } else {
+            None
+        };
+        match end {
+            Some(end) => self.end_step(turn, id, end),
+            None => self.offer(turn, id),
+        }
+    }
+
+    /// Offers the steps of a run that wait for nothing any more.
+    pub(crate) fn offer_ready(&mut self, turn: &mut Turn, id: RunId) {
+        let Some(run) = self.state.run(&id).filter(|run| !run.cancelled) else {
+            return;
+        };
+        for i in run.ready() {
+            self.offer(turn, id.step(i));
+        }
+    }
+
+    /// Ends a step without a result: its escrow goes back, and whatever needs it can never start.
+    pub(crate) fn end_step(&mut self, turn: &mut Turn, id: StepId, end: End) {
+        let (run, _) = self.state.step(&id).expect("only known steps end");
+        let doomed = run.doomed_by(id.index());
+        self.end_one(turn, id, end);
+        for i in doomed {
+            self.end_one(turn, id.run().step(i), if end == End::Cancelled { end } else { End::NeedFailed });
+        }
+    }
+
+    fn end_one(&mut self, turn: &mut Turn, id: StepId, end: End) {
+        let (run, step) = self.state.step(&id).expect("only known steps end");
+        let refund = ledger::refund(id, run.poster, step.escrow);
+        self.disarm_lease(id);
+        self.live.timers.cancel(Timer::Deadline(id));
+        self.live.timers.cancel(Timer::Window(id));
+        self.live.windows.remove(&id);
+        turn.record(&mut self.state, Fact::StepEnded(StepEnded { step: id, end }));
+        if let Some(transfer) = refund {
+            turn.record(&mut self.state, Fact::Transfer(transfer));
+        }
+    }
+
+    /// Somebody wants a run, or one step of it, to stop. What was handed in already waits for its verdict.
+    pub(crate) fn cancel(
+        &mut self,
+        turn: &mut Turn,
+        by: Poster,
+        id: RunId,
+        step: Option<StepId>,
+    ) -> Result<Reply, Refusal> {
+        let Some(run) = self.state.run(&id) else {
+            return Err(Refusal::new(Code::NotFound, "there is no such run here"));
+        };
+        if by != Poster::Operator && by != run.poster {
+            return Err(Refusal::new(Code::Forbidden, "only the poster and the operator may cancel"));
+        }
+        if step.is_some_and(|s| s.index() >= run.steps.len()) {
+            return Err(Refusal::new(Code::NotFound, "this run has no such step"));
+        }
+        let over = |s: &Step| s.state.is_terminal();
+        let finished = run.ended.is_some() || step.is_some_and(|s| over(&run.steps[s.index()]));
+        let again = match step {
+            None => run.cancelled,
+            Some(s) => run.steps[s.index()].state == StepState::Ended(End::Cancelled),
+        };
+        if again {
+            return Ok(Reply::Run { run: Box::new(run.clone()), repeated: true });
+        }
+        if finished {
+            return Err(Refusal::new(Code::Finished, "this is over and cannot be cancelled any more"));
+        }
+        let targets: Vec<StepId> = match step {
+            Some(step) => vec![step],
+            None => (0..run.steps.len()).map(|i| id.step(i)).collect(),
+        };
+        turn.record(&mut self.state, Fact::CancelAsked(CancelAsked { run: id, step, by }));
+        for target in targets {
+            let (_, step) = self.state.step(&target).expect("steps of this run");
+            if !step.state.is_terminal() && !matches!(step.state, StepState::Submitted { .. }) {
+                self.end_step(turn, target, End::Cancelled);
+            }
+        }
+        let mut run = self.state.run(&id).expect("still in the book until the turn ends").clone();
+        run.settle_end();
+        Ok(Reply::Run { run: Box::new(run), repeated: false })
+    }
+
+    /// The receipt of a submission, as far as it has come.
+    fn receipt(&self, id: StepId, epoch: Epoch) -> Option<Receipt> {
+        let (_, step) = self.state.step(&id)?;
+        receipt_of(id, step, epoch)
+    }
+}
+
+/// The receipt of a step's submission under `epoch`, as far as it has come.
+pub fn receipt_of(id: StepId, step: &Step, epoch: Epoch) -> Option<Receipt> {
+    let handed: &Handed = step.handed.iter().find(|h| h.epoch == epoch)?;
+    let verdict = handed.verdict.as_ref().map(|(index, outcome)| {
+        let paid = if matches!(outcome, Outcome::Accepted { .. }) { step.paid } else { Credits::ZERO };
+        Judged { index: *index, outcome: outcome.clone(), paid }
+    });
+    Some(Receipt {
+        step: id,
+        epoch,
+        agent: handed.agent,
+        output: handed.output,
+        authority: handed.authority,
+        submitted: handed.index,
+        submitted_at: handed.at,
+        verdict,
+        next: None,
+    })
+}
+
+/// The highest level that any offer admits, which the escrow must cover.
+pub(crate) const HIGHEST_ADMITTED: Level = Level::Master;
+
+fn bounded(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Accepted { quality, checked } => Outcome::Accepted { quality: quality.min(100), checked },
+        Outcome::Rejected { check, mut findings } => {
+            let mut end = findings.len().min(FINDINGS_BYTES_MAX);
+            while !findings.is_char_boundary(end) {
+                end -= 1;
+            }
+            findings.truncate(end);
+            Outcome::Rejected { check, findings }
+        }
+    }
+}

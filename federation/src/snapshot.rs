@@ -1,0 +1,144 @@
+//! The durable state as bytes and back: a shortcut for the fold, never the truth. Sections of `count u64`, then values
+//! of `len u32 ‖ encoding`; what is derived is derived again.
+
+use crate::fact::Error;
+use crate::state::State;
+use artel_protocol::codec::{self, Decode, Encode};
+use std::cmp::Reverse;
+
+/// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
+const FORM: u32 = 1;
+
+impl State {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer(Vec::with_capacity(1 << 16));
+        out.value(&FORM);
+        out.value(&(self.size, self.boots, self.artifact_bytes, self.totals));
+        out.value(&self.genesis);
+        out.section(self.agents.values());
+        out.section(self.runs.values());
+        out.section(self.recent_order.iter().map(|id| &self.recent[id]));
+        out.section(self.ledger_rows().iter());
+        out.section(self.post_rows().iter());
+        out.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<State, Error> {
+        let mut from = Reader(bytes);
+        let form: u32 = from.value()?;
+        if form != FORM {
+            return Err(codec::Error::Malformed(format!("snapshot form {form}, not {FORM}")).into());
+        }
+        let mut state = State::default();
+        (state.size, state.boots, state.artifact_bytes, state.totals) = from.value()?;
+        state.genesis = from.value()?;
+        from.section(|agent: crate::member::Agent| {
+            state.agents.insert(agent.id, agent);
+        })?;
+        from.section(|run: crate::run::Run| {
+            state.runs.insert(run.id, run);
+        })?;
+        from.section(|run: crate::run::Run| {
+            state.recent_order.push_back(run.id);
+            state.recent.insert(run.id, run);
+        })?;
+        let mut rows = Vec::new();
+        from.section(|row| rows.push(row))?;
+        state.ledger = crate::ledger::Ledger::from_rows(rows);
+        from.section(|(at, poster, key, run, body)| {
+            state.post_order.push_back((at, poster, key));
+            state.post_keys.insert((poster, key), (run, body, at));
+        })?;
+        from.end()?;
+        state.derive();
+        Ok(state)
+    }
+
+    fn ledger_rows(&self) -> Vec<(crate::fact::Account, i64)> {
+        self.ledger.accounts().collect()
+    }
+
+    fn post_rows(&self) -> Vec<PostRow> {
+        let row = |(at, poster, key): &(_, _, _)| {
+            let (run, body, _) = self.post_keys.get(&(*poster, *key))?;
+            Some((*at, *poster, *key, *run, *body))
+        };
+        self.post_order.iter().filter_map(row).collect()
+    }
+
+    /// Builds anew what follows from the rest: open offers, held leases, the size of the book.
+    fn derive(&mut self) {
+        for run in self.runs.values() {
+            self.open_steps += run.steps.len();
+            self.open_bytes += run.inputs.len() as u64;
+            for (i, step) in run.steps.iter().enumerate() {
+                self.open_bytes += step.bytes();
+                match &step.state {
+                    crate::run::StepState::Offered => {
+                        self.offers
+                            .insert(&step.spec.task, (Reverse(run.priority), run.posted_at, run.step_id(i)));
+                    }
+                    crate::run::StepState::Leased { agent, .. } => {
+                        self.leases.entry(*agent).or_default().insert(run.step_id(i));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+type PostRow = (
+    artel_protocol::time::Wall,
+    crate::fact::Poster,
+    artel_protocol::id::Digest,
+    artel_protocol::id::RunId,
+    artel_protocol::id::Digest,
+);
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn value<T: Encode>(&mut self, value: &T) {
+        let start = self.0.len();
+        self.0.extend_from_slice(&[0; 4]);
+        codec::encode_large_into(value, &mut self.0);
+        let len = u32::try_from(self.0.len() - start - 4).expect("one value is far below 4 GiB");
+        self.0[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    }
+
+    fn section<'a, T: Encode + 'a>(&mut self, values: impl ExactSizeIterator<Item = &'a T>) {
+        self.value(&(values.len() as u64));
+        for value in values {
+            self.value(value);
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn value<T: Decode<()>>(&mut self) -> Result<T, Error> {
+        let cut = || Error::from(codec::Error::Malformed("snapshot cut".into()));
+        let (head, rest) = self.0.split_first_chunk::<4>().ok_or_else(cut)?;
+        let len = u32::from_le_bytes(*head) as usize;
+        let (bytes, rest) = rest.split_at_checked(len).ok_or_else(cut)?;
+        self.0 = rest;
+        Ok(codec::decode_large(bytes)?)
+    }
+
+    fn section<T: Decode<()>>(&mut self, mut each: impl FnMut(T)) -> Result<(), Error> {
+        let count: u64 = self.value()?;
+        for _ in 0..count {
+            each(self.value()?);
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), Error> {
+        match self.0.len() {
+            0 => Ok(()),
+            extra => Err(codec::Error::TrailingBytes { extra }.into()),
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! The durable state: the fold over the journal's entries, and nothing else. Everything here is rebuilt by `fold`; a
+//! snapshot is only a shortcut to it.
+
+use crate::fact::*;
+use crate::ledger::{self, Ledger};
+use crate::member::Agent;
+use crate::offers::Offers;
+use crate::options::{POST_KEY_MS, RECENT_RUNS};
+use crate::run::{Handed, Run, Step, StepState};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::time::Wall;
+use artel_reputation::{self as reputation, Evidence, Quality, Standing};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Why an entry does not fold: the journal tells of something that cannot have happened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry {index} ({kind}) cannot follow what stands before it: {reason}")]
+pub struct FoldError {
+    /// The entry's journal index.
+    pub index: u64,
+    /// Its kind.
+    pub kind: &'static str,
+    /// What does not fit.
+    pub reason: String,
+}
+
+/// A post that may be repeated: the run it made, the digest of its body, and when.
+pub(crate) type PostMemory = (RunId, Digest, Wall);
+
+/// The fold.
+#[derive(Debug, Default)]
+pub struct State {
+    pub(crate) genesis: Option<Genesis>,
+    pub(crate) size: u64,
+    pub(crate) boots: u64,
+    pub(crate) agents: BTreeMap<AgentId, Agent>,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) recent: BTreeMap<RunId, Run>,
+    pub(crate) recent_order: VecDeque<RunId>,
+    pub(crate) ledger: Ledger,
+    pub(crate) post_keys: BTreeMap<(Poster, Digest), PostMemory>,
+    pub(crate) post_order: VecDeque<(Wall, Poster, Digest)>,
+    pub(crate) artifact_bytes: u64,
+    pub(crate) totals: Totals,
+    // Derived from the above; never in a snapshot.
+    pub(crate) offers: Offers,
+    pub(crate) leases: BTreeMap<AgentId, BTreeSet<StepId>>,
+    pub(crate) open_steps: usize,
+    pub(crate) open_bytes: u64,
+    touched: BTreeSet<RunId>,
+}
+
+/// Counts since the first entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Totals {
+    /// Runs posted.
+    pub runs: u64,
+    /// Leases granted.
+    pub granted: u64,
+    /// Submissions accepted.
+    pub accepted: u64,
+    /// Submissions rejected.
+    pub rejected: u64,
+    /// Leases lapsed.
+    pub lapsed: u64,
+    /// Units paid to agents.
+    pub paid_units: u64,
+}
+
+impl State {
+    /// Folds one input's entries; runs that are over by it go to `closed`.
+    ///
+    /// # Errors
+    /// [`FoldError`] when an entry cannot follow what stands before it.
+    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Run>) -> Result<(), FoldError> {
+        for entry in entries {
+            self.apply(entry)?;
+        }
+        self.close_finished(closed);
+        Ok(())
+    }
+
+    /// Folds one entry. The runs that it touched are closed by [`State::close_finished`] once its input is through.
+    pub(crate) fn apply(&mut self, entry: &Entry) -> Result<(), FoldError> {
+        let index = self.size;
+        let result = match &entry.fact {
+            Fact::Genesis(f) => self.genesis(f, index),
+            Fact::Started(f) => {
+                self.boots = f.boot;
+                Ok(())
+            }
+            Fact::Enrolled(f) => {
+                self.enrolled(f, entry.at);
+                Ok(())
+            }
+            Fact::Configured(f) => self.configured(f, entry.at),
+            Fact::Rotated(f) => self.with_agent(&f.agent, |agent| {
+                agent.serial = f.serial;
+                agent.expires = f.expires;
+            }),
+            Fact::Revoked(f) => self.with_agent(&f.agent, |agent| {
+                agent.serial = f.serial;
+                agent.delegation = None;
+                agent.revoked = Some(f.by);
+            }),
+            Fact::RunPosted(f) => self.run_posted(f, entry, index),
+            Fact::CancelAsked(f) => self.cancel_asked(f),
+            Fact::Offered(f) => self.offered(f),
+            Fact::Granted(f) => self.granted(f, entry.at, index),
+            Fact::Released(f) => self.released(f),
+            Fact::Lapsed(f) => self.lapsed(f, entry.at),
+            Fact::Submitted(f) => self.submitted(f, entry.at, index),
+            Fact::Output(f) => self.output(f, index),
+            Fact::Verdict(f) => self.verdict(f, entry.at, index),
+            Fact::StepEnded(f) => self.step_ended(f, entry.at),
+            Fact::Transfer(f) => self.transfer(f),
+            Fact::ArtifactStored(f) => {
+                self.artifact_bytes = self.artifact_bytes.saturating_add(f.bytes_new);
+                Ok(())
+            }
+            Fact::Emitted(_) | Fact::Refused(_) => Ok(()),
+        };
+        self.size += 1;
+        result.map_err(|reason| FoldError { index, kind: entry.fact.kind().name(), reason })
+    }
+
+    /// Moves the runs that are over out of the book.
+    pub(crate) fn close_finished(&mut self, closed: &mut Vec<Run>) {
+        for id in std::mem::take(&mut self.touched) {
+            if !self.runs.get(&id).is_some_and(Run::is_over) {
+                continue;
+            }
+            let mut run = self.runs.remove(&id).expect("just seen");
+            run.settle_end();
+            self.open_steps -= run.steps.len();
+            self.open_bytes -= run.inputs.len() as u64 + run.steps.iter().map(Step::bytes).sum::<u64>();
+            self.remember(run.clone());
+            closed.push(run);
+        }
+    }
+
+    fn remember(&mut self, mut run: Run) {
+        run.trim();
+        self.recent_order.push_back(run.id);
+        self.recent.insert(run.id, run);
+        if self.recent_order.len() > RECENT_RUNS {
+            let oldest = self.recent_order.pop_front().expect("not empty");
+            self.recent.remove(&oldest);
+        }
+    }
+
+    /// The federation, once there is one.
+    pub fn federation(&self) -> Option<FederationId> {
+        self.genesis.as_ref().map(Genesis::id)
+    }
+
+    /// A step and its run, open or lately finished.
+    pub fn step(&self, id: &StepId) -> Option<(&Run, &Step)> {
+        let run = self.run(&id.run())?;
+        run.steps.get(id.index()).map(|step| (run, step))
+    }
+
+    /// A run, open or lately finished.
+    pub fn run(&self, id: &RunId) -> Option<&Run> {
+        self.runs.get(id).or_else(|| self.recent.get(id))
+    }
+
+    /// How many leases an agent holds.
+    pub fn live_leases(&self, agent: &AgentId) -> u32 {
+        self.leases.get(agent).map_or(0, |steps| steps.len() as u32)
+    }
+
+    fn genesis(&mut self, genesis: &Genesis, index: u64) -> Result<(), String> {
+        if index != 0 {
+            return Err("a genesis stands only at the beginning".into());
+        }
+        self.genesis = Some(genesis.clone());
+        Ok(())
+    }
+
+    fn enrolled(&mut self, f: &Enrolled, at: Wall) {
+        let agent = self.agents.entry(f.agent).or_insert_with(|| Agent {
+            id: f.agent,
+            name: String::new(),
+            skills: Vec::new(),
+            metadata: f.metadata.clone(),
+            capacity: 0,
+            delegation: None,
+            serial: 0,
+            expires: at,
+            revoked: None,
+            enrolled: at,
+            updated: at,
+            standing: Standing::default(),
+            accepted: 0,
+            rejected: 0,
+            lapsed: 0,
+            earned_units: 0,
+        });
+        agent.name.clone_from(&f.name);
+        agent.skills.clone_from(&f.skills);
+        agent.metadata = f.metadata.clone();
+        agent.capacity = f.capacity;
+        agent.delegation = f.delegation;
+        agent.serial = f.serial;
+        agent.expires = f.expires;
+        agent.revoked = None;
+        agent.updated = at;
+    }
+
+    fn configured(&mut self, f: &Configured, at: Wall) -> Result<(), String> {
+        self.with_agent(&f.agent, |agent| {
+            agent.name.clone_from(&f.name);
+            agent.skills.clone_from(&f.skills);
+            agent.metadata = f.metadata.clone();
+            agent.capacity = f.capacity;
+            agent.updated = at;
+        })
+    }
+
+    fn with_agent(&mut self, id: &AgentId, change: impl FnOnce(&mut Agent)) -> Result<(), String> {
+        let agent = self.agents.get_mut(id).ok_or_else(|| format!("{id} is not enrolled"))?;
+        change(agent);
+        Ok(())
+    }
+
+    fn run_posted(&mut self, f: &RunPosted, entry: &Entry, index: u64) -> Result<(), String> {
+        if self.run(&f.run).is_some() {
+            return Err(format!("run {} exists", f.run));
+        }
+        let run = Run {
+            id: f.run,
+            poster: f.poster,
+            name: f.name.clone(),
+            inputs: f.inputs.clone(),
+            priority: f.priority,
+            correlation: entry.correlation.clone(),
+            created: entry.at,
+            posted_at: index,
+            post_key: f.post_key,
+            steps: f.steps.iter().cloned().map(Step::new).collect(),
+            attempts_max: f.attempts_max,
+            lapses_max: f.lapses_max,
+            cancelled: false,
+            ended: None,
+            trimmed: false,
+        };
+        self.open_steps += run.steps.len();
+        self.open_bytes += run.inputs.len() as u64 + run.steps.iter().map(Step::bytes).sum::<u64>();
+        self.totals.runs += 1;
+        if let Some(key) = f.post_key {
+            self.remember_post((f.poster, key), f.run, entry.at);
+        }
+        self.touched.insert(run.id);
+        self.runs.insert(run.id, run);
+        Ok(())
+    }
+
+    fn remember_post(&mut self, (poster, key): (Poster, PostKey), run: RunId, at: Wall) {
+        while let Some((then, who, old)) = self.post_order.front() {
+            if at.since_ms(*then) <= POST_KEY_MS {
+                break;
+            }
+            self.post_keys.remove(&(*who, *old));
+            self.post_order.pop_front();
+        }
+        self.post_keys.insert((poster, key.key), (run, key.body, at));
+        self.post_order.push_back((at, poster, key.key));
+    }
+
+    fn cancel_asked(&mut self, f: &CancelAsked) -> Result<(), String> {
+        let run = self.runs.get_mut(&f.run).ok_or_else(|| format!("run {} is not open", f.run))?;
+        if f.step.is_none() {
+            run.cancelled = true;
+        }
+        Ok(())
+    }
+
+    fn offered(&mut self, f: &Offered) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        if !matches!(step.state, StepState::Waiting) || f.epoch != step.epoch.next() {
+            return Err(format!("step {} is not ready for epoch {}", f.step, f.epoch));
+        }
+        step.state = StepState::Offered;
+        let (run, step) = open(&self.runs, &f.step)?;
+        self.offers.insert(&step.spec.task, (Reverse(run.priority), run.posted_at, f.step));
+        Ok(())
+    }
+
+    fn open_step(&mut self, id: &StepId) -> Result<&mut Step, String> {
+        let run = self.runs.get_mut(&id.run()).ok_or_else(|| format!("run {} is not open", id.run()))?;
+        self.touched.insert(run.id);
+        run.steps.get_mut(id.index()).ok_or_else(|| format!("run {} has no such step", id.run()))
+    }
+
+    fn withdraw_offer(&mut self, id: &StepId) -> Result<(), String> {
+        let (run, step) = open(&self.runs, id)?;
+        self.offers.remove(&step.spec.task, (Reverse(run.priority), run.posted_at, *id));
+        Ok(())
+    }
+
+    fn granted(&mut self, f: &Granted, at: Wall, index: u64) -> Result<(), String> {
+        self.withdraw_offer(&f.step)?;
+        let step = self.open_step(&f.step)?;
+        if step.state != StepState::Offered || f.epoch != step.epoch.next() {
+            return Err(format!("step {} is not offered for epoch {}", f.step, f.epoch));
+        }
+        step.epoch = f.epoch;
+        step.granted_at = Some(index);
+        step.started.get_or_insert(at);
+        step.state = StepState::Leased {
+            agent: f.agent,
+            level: f.level,
+            authority: f.authority,
+            lease_ms: f.lease_ms,
+        };
+        self.leases.entry(f.agent).or_default().insert(f.step);
+        self.totals.granted += 1;
+        Ok(())
+    }
+
+    /// Ends the lease that `agent` holds on a step under `epoch`; the step waits to be offered anew or ended.
+    fn end_lease(&mut self, id: &StepId, epoch: Epoch, agent: AgentId) -> Result<&mut Step, String> {
+        self.drop_lease(&agent, id);
+        let step = self.open_step(id)?;
+        match step.state {
+            StepState::Leased { agent: holder, .. } if holder == agent && step.epoch == epoch => {
+                step.state = StepState::Waiting;
+                Ok(step)
+            }
+            _ => Err(format!("{agent} holds no lease of epoch {epoch} on step {id}")),
+        }
+    }
+
+    fn drop_lease(&mut self, agent: &AgentId, id: &StepId) {
+        if let Some(steps) = self.leases.get_mut(agent) {
+            steps.remove(id);
+            if steps.is_empty() {
+                self.leases.remove(agent);
+            }
+        }
+    }
+
+    fn released(&mut self, f: &LeaseEnded) -> Result<(), String> {
+        let step = self.end_lease(&f.step, f.epoch, f.agent)?;
+        step.releases = step.releases.saturating_add(1);
+        if step.releases >= crate::options::RELEASES_MAX {
+            step.barred.push(f.agent);
+        }
+        Ok(())
+    }
+
+    fn lapsed(&mut self, f: &LeaseEnded, at: Wall) -> Result<(), String> {
+        let step = self.end_lease(&f.step, f.epoch, f.agent)?;
+        step.lapses = step.lapses.saturating_add(1);
+        step.barred.push(f.agent);
+        self.totals.lapsed += 1;
+        self.with_agent(&f.agent, |agent| {
+            agent.lapsed += 1;
+            learn(&mut agent.standing, at, reputation::Outcome::Lapsed, None);
+        })
+    }
+
+    fn submitted(&mut self, f: &Submitted, at: Wall, index: u64) -> Result<(), String> {
+        self.drop_lease(&f.agent, &f.step);
+        let step = self.open_step(&f.step)?;
+        let level = match step.state {
+            StepState::Leased { agent, level, .. } if agent == f.agent && step.epoch == f.epoch => level,
+            _ => {
+                return Err(format!("{} holds no lease of epoch {} on step {}", f.agent, f.epoch, f.step));
+            }
+        };
+        step.state = StepState::Submitted { agent: f.agent, level };
+        step.handed.push(Handed {
+            epoch: f.epoch,
+            agent: f.agent,
+            output: f.output,
+            artifacts: f.artifacts.clone(),
+            authority: f.authority,
+            index,
+            at,
+            late: f.late,
+            verdict: None,
+        });
+        Ok(())
+    }
+
+    fn output(&mut self, f: &Output, index: u64) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        let old = step.output.as_ref().map_or(0, |o| o.len() as u64);
+        step.output = Some(f.output.clone());
+        step.output_at = Some(index);
+        self.open_bytes = self.open_bytes + f.output.len() as u64 - old;
+        Ok(())
+    }
+
+    fn verdict(&mut self, f: &Verdict, at: Wall, index: u64) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent)
+            && step.epoch == f.epoch;
+        let Some(handed) = step.handed.last_mut().filter(|h| open && h.verdict.is_none()) else {
+            return Err(format!("step {} has no submission of epoch {} to judge", f.step, f.epoch));
+        };
+        handed.verdict = Some((index, f.outcome.clone()));
+        let late = handed.late;
+        let (outcome, quality) = match &f.outcome {
+            Outcome::Accepted { quality, checked } => {
+                step.state = StepState::Accepted { agent: f.agent };
+                step.completed = Some(at);
+                let outcome = if late { reputation::Outcome::Late } else { reputation::Outcome::OnTime };
+                (outcome, Quality::new(*quality).filter(|_| *checked))
+            }
+            Outcome::Rejected { .. } => {
+                step.attempts = step.attempts.saturating_add(1);
+                step.barred.push(f.agent);
+                step.state = StepState::Waiting;
+                (reputation::Outcome::Rejected, None)
+            }
+        };
+        let accepted = matches!(f.outcome, Outcome::Accepted { .. });
+        if accepted {
+            self.totals.accepted += 1
+        } else {
+            self.totals.rejected += 1
+        };
+        self.with_agent(&f.agent, |agent| {
+            if accepted {
+                agent.accepted += 1
+            } else {
+                agent.rejected += 1
+            };
+            learn(&mut agent.standing, at, outcome, quality);
+        })
+    }
+
+    fn step_ended(&mut self, f: &StepEnded, at: Wall) -> Result<(), String> {
+        if self.open_step(&f.step)?.state == StepState::Offered {
+            self.withdraw_offer(&f.step)?;
+        }
+        let step = self.open_step(&f.step)?;
+        match step.state {
+            StepState::Waiting | StepState::Offered => {}
+            StepState::Leased { agent, .. } => {
+                self.drop_lease(&agent, &f.step);
+            }
+            _ => return Err(format!("step {} cannot end now", f.step)),
+        }
+        let step = self.open_step(&f.step)?;
+        step.state = StepState::Ended(f.end);
+        step.completed = Some(at);
+        Ok(())
+    }
+
+    fn transfer(&mut self, f: &Transfer) -> Result<(), String> {
+        self.ledger.enter(f).map_err(|e| e.to_string())?;
+        let escrow = self.ledger.balance(Account::Escrow(f.step));
+        let paid: i64 = match f.cause {
+            Cause::Payment => {
+                f.legs.iter().filter(|l| matches!(l.account, Account::Agent(_))).map(|l| l.units).sum()
+            }
+            Cause::Escrow | Cause::Refund => 0,
+        };
+        let poster = self.runs.get(&f.step.run()).map(|run| run.poster);
+        let step = self.open_step(&f.step)?;
+        step.escrow = Credits(u64::try_from(escrow).map_err(|_| "an escrow below zero")?);
+        if f.cause == Cause::Payment {
+            let worker = match step.state {
+                StepState::Submitted { agent, .. } => agent,
+                _ => return Err(format!("step {} has nothing to pay for", f.step)),
+            };
+            // A poster that did its own step gets its remainder on the same account: only its reward counts as earned.
+            let own = poster.map(ledger::poster_account) == Some(Account::Agent(worker));
+            let earned = if own {
+                f.legs
+                    .iter()
+                    .filter(|l| l.account == Account::Agent(worker))
+                    .map(|l| l.units)
+                    .next()
+                    .unwrap_or(0)
+            } else {
+                paid
+            };
+            let earned = u64::try_from(earned).map_err(|_| "a payment below zero")?;
+            step.paid = Credits(earned);
+            self.totals.paid_units += earned;
+            self.with_agent(&worker, |agent| agent.earned_units += earned)?;
+        }
+        Ok(())
+    }
+}
+
+fn open<'a>(runs: &'a BTreeMap<RunId, Run>, id: &StepId) -> Result<(&'a Run, &'a Step), String> {
+    let run = runs.get(&id.run()).ok_or_else(|| format!("run {} is not open", id.run()))?;
+    let step = run.steps.get(id.index()).ok_or_else(|| format!("run {} has no such step", id.run()))?;
+    Ok((run, step))
+}
+
+/// Adds one receipt to an agent's record, dated as its entry is.
+fn learn(standing: &mut Standing, at: Wall, outcome: reputation::Outcome, quality: Option<Quality>) {
+    let evidence = Evidence { at, fact: reputation::Fact::Receipt { outcome, quality } };
+    standing.add(&evidence, at).expect("evidence of this very moment is not from the future");
+}
+
+impl Genesis {
+    /// The federation's id: the digest of `artel/1/genesis ‖ 0 ‖` the record's encoding.
+    pub fn id(&self) -> FederationId {
+        let mut bytes = b"artel/1/genesis\0".to_vec();
+        artel_protocol::codec::encode_into(self, &mut bytes);
+        FederationId(Digest::of(&bytes).0)
+    }
+}

@@ -1,0 +1,56 @@
+//! One input's worth of work: the facts it makes, each folded at once, and what is to be done behind them.
+
+use crate::effect::{Effect, Refusal, Reply};
+use crate::fact::{Entry, Fact};
+use crate::input::{Now, ReplyTo};
+use crate::run::Run;
+use crate::state::State;
+use artel_protocol::text::Correlation;
+
+/// What one input has caused so far.
+pub(crate) struct Turn {
+    pub now: Now,
+    correlation: Option<Correlation>,
+    entries: Vec<Entry>,
+    after: Vec<Effect>,
+    closed: Vec<Run>,
+}
+
+impl Turn {
+    pub fn new(now: Now, correlation: Option<Correlation>) -> Self {
+        Turn { now, correlation, entries: Vec::new(), after: Vec::new(), closed: Vec::new() }
+    }
+
+    /// Writes a fact down and folds it; says the journal index that it will have.
+    ///
+    /// # Panics
+    /// When the fact cannot follow the state: the rules decided something impossible.
+    pub fn record(&mut self, state: &mut State, fact: Fact) -> u64 {
+        let index = state.size;
+        let correlation = if self.entries.is_empty() { self.correlation.clone() } else { None };
+        let entry = Entry { at: self.now.wall, correlation, fact };
+        if let Err(error) = state.apply(&entry) {
+            panic!("the rules made a fact that does not fold: {error}");
+        }
+        self.entries.push(entry);
+        index
+    }
+
+    pub fn reply(&mut self, to: ReplyTo, answer: Result<Reply, Refusal>) {
+        self.after.push(Effect::Reply { to, answer });
+    }
+
+    pub fn effect(&mut self, effect: Effect) {
+        self.after.push(effect);
+    }
+
+    /// Closes what is over and hands out the effects: the frame first, then whatever waits for it.
+    pub fn finish(mut self, state: &mut State, effects: &mut Vec<Effect>) {
+        state.close_finished(&mut self.closed);
+        if !self.entries.is_empty() {
+            effects.push(Effect::Append(self.entries));
+        }
+        effects.extend(self.closed.into_iter().map(|run| Effect::Closed(Box::new(run))));
+        effects.append(&mut self.after);
+    }
+}

@@ -1,0 +1,130 @@
+//! A read-only view of the state for outsiders. It shows what the fold shows; the caller sees to it that only synced
+//! positions are looked at.
+
+use crate::fact::{Account, Genesis};
+use crate::federation::Federation;
+use crate::member::{Agent, Identity};
+use crate::options::Options;
+use crate::run::{Run, Step};
+use crate::state::Totals;
+use artel_protocol::id::{RunId, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::time::Wall;
+use artel_reputation::Assessment;
+use std::ops::Bound;
+
+/// What can be read.
+#[derive(Clone, Copy)]
+pub struct View<'a>(&'a Federation);
+
+/// How much of everything there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Enrolled agents.
+    pub agents: usize,
+    /// Runs that are not over.
+    pub runs_open: usize,
+    /// Steps of those runs.
+    pub steps_open: usize,
+    /// Open offers.
+    pub offers: usize,
+    /// Live leases.
+    pub leases: usize,
+    /// Claims that wait for a task.
+    pub waiting: usize,
+    /// Bytes of artifacts on disk.
+    pub artifact_bytes: u64,
+    /// Since the first entry.
+    pub totals: Totals,
+    /// Starts of this node.
+    pub boots: u64,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(federation: &'a Federation) -> Self {
+        View(federation)
+    }
+
+    /// This node in its federation.
+    pub fn identity(&self) -> &'a Identity {
+        &self.0.identity
+    }
+
+    /// The operator's numbers.
+    pub fn options(&self) -> &'a Options {
+        &self.0.options
+    }
+
+    /// The federation's genesis record.
+    pub fn genesis(&self) -> Option<&'a Genesis> {
+        self.0.state.genesis.as_ref()
+    }
+
+    /// How many journal entries are folded.
+    pub fn size(&self) -> u64 {
+        self.0.state.size
+    }
+
+    /// A run that is open or lately finished.
+    pub fn run(&self, id: &RunId) -> Option<&'a Run> {
+        self.0.state.run(id)
+    }
+
+    /// A step that is open or lately finished, with its run.
+    pub fn step(&self, id: &StepId) -> Option<(&'a Run, &'a Step)> {
+        self.0.state.step(id)
+    }
+
+    /// Open runs after a position, oldest first.
+    pub fn runs(&self, after: Option<RunId>) -> impl Iterator<Item = &'a Run> + use<'a> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.0.state.runs.range((start, Bound::Unbounded)).map(|(_, run)| run)
+    }
+
+    /// An agent.
+    pub fn agent(&self, id: &AgentId) -> Option<&'a Agent> {
+        self.0.state.agents.get(id)
+    }
+
+    /// Agents after a position, by key.
+    pub fn agents(&self, after: Option<AgentId>) -> impl Iterator<Item = &'a Agent> + use<'a> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.0.state.agents.range((start, Bound::Unbounded)).map(|(_, agent)| agent)
+    }
+
+    /// What an agent's record says at a moment.
+    pub fn assessment(&self, agent: &Agent, at: Wall) -> Assessment {
+        self.0.assess(agent, at)
+    }
+
+    /// The steps that an agent holds leases on.
+    pub fn leases(&self, agent: &AgentId) -> Vec<StepId> {
+        self.0.state.leases.get(agent).into_iter().flatten().copied().collect()
+    }
+
+    /// All accounts that are not at zero.
+    pub fn accounts(&self) -> impl Iterator<Item = (Account, i64)> + use<'a> {
+        self.0.state.ledger.accounts()
+    }
+
+    /// An account's balance in units.
+    pub fn balance(&self, account: Account) -> i64 {
+        self.0.state.ledger.balance(account)
+    }
+
+    /// How much of everything there is.
+    pub fn counts(&self) -> Counts {
+        let state = &self.0.state;
+        Counts {
+            agents: state.agents.len(),
+            runs_open: state.runs.len(),
+            steps_open: state.open_steps,
+            offers: state.offers.len(),
+            leases: state.leases.values().map(|steps| steps.len()).sum(),
+            waiting: self.0.live.waiters.len(),
+            artifact_bytes: state.artifact_bytes,
+            totals: state.totals,
+            boots: state.boots,
+        }
+    }
+}
