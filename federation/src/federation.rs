@@ -76,8 +76,7 @@ impl Federation {
         self.state.fold(entries, closed)
     }
 
-    /// Begins to take inputs: founds the federation on an empty journal, writes down the start, gives every live lease
-    /// a full term (decision 20), arms the deadlines, and asks again for the checks that were under way.
+    /// Begins to take inputs: founds the federation on an empty journal, writes down the start, and resumes.
     ///
     /// # Panics
     /// When an empty journal is started without a genesis.
@@ -97,6 +96,14 @@ impl Federation {
         }
         let boot = self.state.boots + 1;
         turn.record(&mut self.state, Fact::Started(Started { boot, version, configuration }));
+        turn.finish(&mut self.state, effects);
+        self.resume(now, effects);
+    }
+
+    /// Takes up what is under way after a fold: every live lease gets a full term (decision 20), deadlines are armed,
+    /// checks are asked for again.
+    pub fn resume(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let mut turn = Turn::new(now, None);
         for (id, wake) in self.open_ends() {
             match wake {
                 Wake::Deadline(deadline) => self.arm_deadline(id, deadline, &now),

@@ -105,7 +105,8 @@ pub fn escrow(step: StepId, poster: Poster, amount: Credits) -> Option<Transfer>
     })
 }
 
-/// Pays `paid` of a step's escrow to an agent and the remainder back to the poster.
+/// Pays `paid` of a step's escrow to an agent and the remainder back to the poster. The second leg is always the
+/// agent's, also where it is nothing, so that a poster who did its own step is not mistaken.
 ///
 /// # Panics
 /// When more is paid than was set aside.
@@ -120,10 +121,8 @@ pub fn payment(
     if escrow == Credits::ZERO {
         return None;
     }
-    let mut legs = vec![leg(Account::Escrow(step), -i128::from(escrow.0))];
-    if paid > Credits::ZERO {
-        legs.push(leg(Account::Agent(agent), i128::from(paid.0)));
-    }
+    let worker = leg(Account::Agent(agent), i128::from(paid.0));
+    let mut legs = vec![leg(Account::Escrow(step), -i128::from(escrow.0)), worker];
     if rest > Credits::ZERO {
         legs.push(leg(poster_account(poster), i128::from(rest.0)));
     }

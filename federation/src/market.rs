@@ -87,7 +87,7 @@ impl Waiters {
 }
 
 impl Federation {
-    /// An agent claims one task.
+    /// An agent claims one task. Whoever holds it already hears its lease again: its first answer may have been lost.
     pub(crate) fn claim(&mut self, turn: &mut Turn, agent: AgentId, id: StepId) -> Result<Reply, Refusal> {
         let Some((run, step)) = self.state.step(&id) else {
             return Err(Refusal::new(
@@ -97,6 +97,10 @@ impl Federation {
         };
         match &step.state {
             StepState::Offered => {}
+            StepState::Leased { agent: holder, .. } if *holder == agent => {
+                let index = step.granted_at.expect("a leased step was granted");
+                return Ok(Reply::Leased(Box::new(self.lease(id, step.epoch, index, &turn.now))));
+            }
             StepState::Leased { .. } | StepState::Submitted { .. } => {
                 return Err(Refusal::new(
                     Code::TaskTaken,

@@ -78,17 +78,7 @@ impl Federation {
         delegate: bool,
     ) -> Result<Option<Reply>, Refusal> {
         let profile = check_profile(profile)?;
-        match self.state.agents.get(&agent) {
-            Some(known) if known.revoked == Some(Revoker::Operator) => {
-                let message = "the operator has let this agent go; ask the operator";
-                return Err(Refusal::new(Code::AgentRevoked, message));
-            }
-            None if self.state.agents.len() >= AGENTS_MAX => {
-                let message = format!("this node enrolls at most {AGENTS_MAX} agents; try another node");
-                return Err(Refusal::new(Code::TooMany, message));
-            }
-            _ => {}
-        }
+        self.may_enroll(&agent)?;
         let by = (&self.identity, &self.options);
         let (enrollment, text, expires) =
             self.live.challenges.open((agent, profile, delegate), by, &mut self.live.timers, &turn.now);
@@ -116,6 +106,7 @@ impl Federation {
             let message = "the signature is not this key's over the challenge; sign its exact bytes. The challenge is spent: enroll again";
             return Err(Refusal::new(Code::BadSignature, message));
         }
+        self.may_enroll(&challenge.agent)?;
         let known = self.state.agents.get(&challenge.agent);
         let serial = known.map_or(1, |agent| agent.serial + 1);
         let profile = challenge.profile;

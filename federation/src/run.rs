@@ -96,6 +96,8 @@ pub struct Step {
     pub releases: u8,
     /// Agents that may not retake it.
     pub barred: Vec<AgentId>,
+    /// Whether it alone was asked to stop.
+    pub cancelled: bool,
     /// What is set aside for it.
     pub escrow: Credits,
     /// What was paid.
@@ -174,6 +176,7 @@ impl Step {
             lapses: 0,
             releases: 0,
             barred: Vec::new(),
+            cancelled: false,
             escrow: Credits::ZERO,
             paid: Credits::ZERO,
             handed: Vec::new(),

@@ -150,7 +150,7 @@ impl Federation {
     /// After a rejection: another offer, or the end where attempts are spent or the step was cancelled meanwhile.
     fn try_again(&mut self, turn: &mut Turn, id: StepId) {
         let (run, step) = self.state.step(&id).expect("just judged");
-        let end = if run.cancelled {
+        let end = if run.cancelled || step.cancelled {
             Some(End::Cancelled)
         } else if step.attempts >= run.attempts_max {
             Some(End::AttemptsSpent)
@@ -219,7 +219,7 @@ impl Federation {
         let finished = run.ended.is_some() || step.is_some_and(|s| over(&run.steps[s.index()]));
         let again = match step {
             None => run.cancelled,
-            Some(s) => run.steps[s.index()].state == StepState::Ended(End::Cancelled),
+            Some(s) => run.steps[s.index()].cancelled,
         };
         if again {
             return Ok(Reply::Run { run: Box::new(run.clone()), repeated: true });

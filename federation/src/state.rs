@@ -2,7 +2,7 @@
 //! snapshot is only a shortcut to it.
 
 use crate::fact::*;
-use crate::ledger::{self, Ledger};
+use crate::ledger::Ledger;
 use crate::member::Agent;
 use crate::offers::Offers;
 use crate::options::{POST_KEY_MS, RECENT_RUNS};
@@ -273,8 +273,12 @@ impl State {
 
     fn cancel_asked(&mut self, f: &CancelAsked) -> Result<(), String> {
         let run = self.runs.get_mut(&f.run).ok_or_else(|| format!("run {} is not open", f.run))?;
-        if f.step.is_none() {
-            run.cancelled = true;
+        match f.step {
+            None => run.cancelled = true,
+            Some(step) => match run.steps.get_mut(step.index()) {
+                Some(step) => step.cancelled = true,
+                None => return Err(format!("run {} has no such step", f.run)),
+            },
         }
         Ok(())
     }
@@ -457,13 +461,6 @@ impl State {
     fn transfer(&mut self, f: &Transfer) -> Result<(), String> {
         self.ledger.enter(f).map_err(|e| e.to_string())?;
         let escrow = self.ledger.balance(Account::Escrow(f.step));
-        let paid: i64 = match f.cause {
-            Cause::Payment => {
-                f.legs.iter().filter(|l| matches!(l.account, Account::Agent(_))).map(|l| l.units).sum()
-            }
-            Cause::Escrow | Cause::Refund => 0,
-        };
-        let poster = self.runs.get(&f.step.run()).map(|run| run.poster);
         let step = self.open_step(&f.step)?;
         step.escrow = Credits(u64::try_from(escrow).map_err(|_| "an escrow below zero")?);
         if f.cause == Cause::Payment {
@@ -471,19 +468,9 @@ impl State {
                 StepState::Submitted { agent, .. } => agent,
                 _ => return Err(format!("step {} has nothing to pay for", f.step)),
             };
-            // A poster that did its own step gets its remainder on the same account: only its reward counts as earned.
-            let own = poster.map(ledger::poster_account) == Some(Account::Agent(worker));
-            let earned = if own {
-                f.legs
-                    .iter()
-                    .filter(|l| l.account == Account::Agent(worker))
-                    .map(|l| l.units)
-                    .next()
-                    .unwrap_or(0)
-            } else {
-                paid
-            };
-            let earned = u64::try_from(earned).map_err(|_| "a payment below zero")?;
+            let leg = f.legs.get(1).filter(|leg| leg.account == Account::Agent(worker));
+            let leg = leg.ok_or_else(|| format!("the second leg is not {worker}'s"))?;
+            let earned = u64::try_from(leg.units).map_err(|_| "a payment below zero")?;
             step.paid = Credits(earned);
             self.totals.paid_units += earned;
             self.with_agent(&worker, |agent| agent.earned_units += earned)?;

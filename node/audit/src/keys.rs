@@ -1,0 +1,293 @@
+//! Data keys: the ring in `data.key`, and the sealing of bodies and states under one of its keys.
+//!
+//! A sealed thing names its key, so that taking a key off the ring erases what only it opens, in backups too. A key never
+//! appears in an error, a log or a journal.
+
+use crate::error::Error;
+use crate::files::{self, Files};
+use artel_protocol::id::Digest;
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use rand::Rng;
+use std::collections::BTreeMap;
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The file with the data keys.
+pub const DATA_KEY_FILE: &str = "data.key";
+
+/// The first line of that file: its name and its version.
+const HEAD: &str = "artel data keys 1";
+
+/// The most keys in a ring. It is read into memory and searched by id; a key an erased subject is far below this.
+pub const KEYS_MAX: usize = 100_000;
+
+/// The most bytes of `data.key`: a line has about 110 bytes.
+const FILE_BYTES_MAX: u64 = 128 * KEYS_MAX as u64;
+
+/// The bytes of a nonce: random, and long enough that two never meet.
+pub const NONCE_BYTES: usize = 24;
+
+/// The bytes that sealing adds behind the text.
+pub const TAG_BYTES: usize = 16;
+
+/// Names a data key. 0 stands for "in the clear" and is never a key's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub u32);
+
+/// Why a ring cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RingError {
+    /// The first line is another one.
+    #[error("does not begin with \"{HEAD}\"")]
+    Head,
+    /// A line is not what was written.
+    #[error("line {0} is damaged")]
+    Line(usize),
+    /// No key is active, or more than one.
+    #[error("{0} keys are active, it must be one")]
+    Active(usize),
+    /// More than [`KEYS_MAX`] keys.
+    #[error("more than {KEYS_MAX} keys")]
+    TooMany,
+}
+
+struct DataKey {
+    bytes: Zeroizing<[u8; 32]>,
+    cipher: XChaCha20Poly1305,
+}
+
+impl DataKey {
+    fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        let cipher = XChaCha20Poly1305::new((&*bytes).into());
+        DataKey { bytes, cipher }
+    }
+}
+
+/// The data keys that this node holds, one of them active: new things are sealed under it.
+pub struct KeyRing {
+    keys: BTreeMap<KeyId, DataKey>,
+    active: KeyId,
+}
+
+impl KeyRing {
+    /// A ring of one new key.
+    pub fn generate(entropy: &mut dyn Rng) -> Self {
+        let mut ring = KeyRing {
+            keys: BTreeMap::new(),
+            active: KeyId(0),
+        };
+        ring.rotate(entropy);
+        ring
+    }
+
+    /// Adds a new key, makes it the active one and names it.
+    ///
+    /// # Panics
+    /// After 2^32 rotations.
+    pub fn rotate(&mut self, entropy: &mut dyn Rng) -> KeyId {
+        let mut bytes = Zeroizing::new([0; 32]);
+        entropy.fill_bytes(&mut *bytes);
+        let last = self.keys.keys().next_back().map_or(0, |id| id.0);
+        self.active = KeyId(last.checked_add(1).expect("nobody rotates keys 2^32 times"));
+        self.keys.insert(self.active, DataKey::new(bytes));
+        self.active
+    }
+
+    /// Takes a key off the ring: what is sealed under it can never be opened again. False for the active key, which must
+    /// be rotated first, and for one that is not there.
+    pub fn erase(&mut self, id: KeyId) -> bool {
+        id != self.active && self.keys.remove(&id).is_some()
+    }
+
+    /// The key under which new things are sealed.
+    pub fn active(&self) -> KeyId {
+        self.active
+    }
+
+    /// Whether the ring holds this key.
+    pub fn holds(&self, id: KeyId) -> bool {
+        self.keys.contains_key(&id)
+    }
+
+    /// The ring as text: the head line, then a line a key, `<id> <active|old> <64 hex digits> <check>`.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(format!("{HEAD}\n"));
+        for (id, key) in &self.keys {
+            let state = if *id == self.active { "active" } else { "old" };
+            let hex = Zeroizing::new(hex::encode(*key.bytes));
+            let line = Zeroizing::new(format!("{} {state} {}", id.0, *hex));
+            text.push_str(&line);
+            text.push(' ');
+            text.push_str(&check(&line));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Reads a ring's text.
+    ///
+    /// # Errors
+    /// [`RingError`], each case as it says; one changed character is always found.
+    pub fn from_text(text: &str) -> Result<Self, RingError> {
+        let mut lines = text.lines();
+        if lines.next() != Some(HEAD) || !text.ends_with('\n') {
+            return Err(RingError::Head);
+        }
+        let mut keys = BTreeMap::new();
+        let mut active = Vec::new();
+        for (at, line) in lines.enumerate() {
+            let bad = || RingError::Line(at + 2);
+            let (line, found) = line.rsplit_once(' ').ok_or_else(bad)?;
+            let parts: Vec<&str> = line.split(' ').collect();
+            let [id, state, hex] = parts[..] else {
+                return Err(bad());
+            };
+            let id = KeyId(id.parse().map_err(|_| bad())?);
+            let mut bytes = Zeroizing::new([0; 32]);
+            hex::decode_to_slice(hex, &mut *bytes).map_err(|_| bad())?;
+            let known_state = state == "active" || state == "old";
+            if check(line) != found || id.0 == 0 || !known_state {
+                return Err(bad());
+            }
+            if state == "active" {
+                active.push(id);
+            }
+            if keys.insert(id, DataKey::new(bytes)).is_some() {
+                return Err(bad());
+            }
+            if keys.len() > KEYS_MAX {
+                return Err(RingError::TooMany);
+            }
+        }
+        match active[..] {
+            [active] => Ok(KeyRing { keys, active }),
+            _ => Err(RingError::Active(active.len())),
+        }
+    }
+
+    /// Reads `data.key`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Damaged`] when others may read it or it is not what was written.
+    pub fn load(files: &dyn Files) -> Result<Self, Error> {
+        let mode = files.mode(DATA_KEY_FILE).map_err(Error::io(DATA_KEY_FILE, "look at"))?;
+        if mode & 0o077 != 0 {
+            return Err(Error::Damaged {
+                file: DATA_KEY_FILE.into(),
+                what: format!("its mode is {mode:03o}, so others can read the data keys"),
+                help: "set it to 600, and rotate the data key if somebody else may have read it",
+            });
+        }
+        let bytes = files::read_whole(files, DATA_KEY_FILE, FILE_BYTES_MAX).map_err(Error::io(DATA_KEY_FILE, "read"))?;
+        let bytes = Zeroizing::new(bytes);
+        let text = std::str::from_utf8(&bytes).map_err(|_| Error::damaged(DATA_KEY_FILE, "not text"))?;
+        Self::from_text(text).map_err(|e| Error::damaged(DATA_KEY_FILE, e.to_string()))
+    }
+
+    /// Writes `data.key`, whole and durable or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn store(&self, files: &dyn Files) -> Result<(), Error> {
+        files::replace(files, DATA_KEY_FILE, self.to_text().as_bytes()).map_err(Error::io(DATA_KEY_FILE, "write"))
+    }
+
+    /// Seals `out[from..]` in place under the active key and appends the tag.
+    pub(crate) fn seal(&self, nonce: &[u8; NONCE_BYTES], context: &[u8], out: &mut Vec<u8>, from: usize) {
+        let key = &self.keys[&self.active];
+        let text = &mut out[from..];
+        let tag = (key.cipher)
+            .encrypt_inout_detached(&XNonce::from(*nonce), context, text.into())
+            .expect("frames and states are far below the cipher's limit of 256 GiB");
+        out.extend_from_slice(&tag);
+    }
+
+    /// Opens what [`KeyRing::seal`] made. `None` without the key or when anything was changed.
+    pub(crate) fn open(&self, id: KeyId, nonce: &[u8; NONCE_BYTES], context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let key = self.keys.get(&id)?;
+        let (text, tag) = sealed.split_last_chunk::<TAG_BYTES>()?;
+        let mut text = text.to_vec();
+        (key.cipher)
+            .decrypt_inout_detached(&XNonce::from(*nonce), context, text.as_mut_slice().into(), &Tag::from(*tag))
+            .ok()?;
+        Some(text)
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyRing({} keys, {} is active)", self.keys.len(), self.active.0)
+    }
+}
+
+/// Eight hex digits that find a damaged line. They say nothing of the key to whoever does not hold it already.
+fn check(line: &str) -> String {
+    let digest = Digest::of(format!("artel/1/data-key-line {line}").as_bytes());
+    digest.hex()[..8].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryDisk;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    fn ring() -> KeyRing {
+        let mut entropy = StdRng::seed_from_u64(1);
+        let mut ring = KeyRing::generate(&mut entropy);
+        ring.rotate(&mut entropy);
+        ring
+    }
+
+    #[test]
+    fn a_ring_reads_back() {
+        let disk = MemoryDisk::new();
+        ring().store(&disk).expect("stored");
+        let read = KeyRing::load(&disk).expect("loaded");
+        assert_eq!(read.to_text(), ring().to_text());
+        assert_eq!((read.active(), read.holds(KeyId(1))), (KeyId(2), true));
+    }
+
+    #[test]
+    fn every_changed_character_is_found() {
+        let text = ring().to_text();
+        for at in 0..text.len() {
+            for bit in 0..7 {
+                let mut changed = text.as_bytes().to_vec();
+                changed[at] ^= 1 << bit;
+                let changed = String::from_utf8(changed).expect("still ASCII");
+                let same = KeyRing::from_text(&changed).is_ok_and(|r| r.to_text() == text);
+                assert!(KeyRing::from_text(&changed).is_err() || same, "byte {at}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_opens_without_its_key_context_and_every_byte() {
+        let mut keys = ring();
+        let mut sealed = b"head".to_vec();
+        sealed.extend_from_slice(b"body");
+        keys.seal(&[3; 24], b"context", &mut sealed, 4);
+        let sealed = &sealed[4..];
+        assert_eq!(keys.open(KeyId(2), &[3; 24], b"context", sealed), Some(b"body".to_vec()));
+        assert_eq!(keys.open(KeyId(1), &[3; 24], b"context", sealed), None);
+        assert_eq!(keys.open(KeyId(2), &[4; 24], b"context", sealed), None);
+        assert_eq!(keys.open(KeyId(2), &[3; 24], b"contexT", sealed), None);
+        for bit in 0..sealed.len() * 8 {
+            let mut changed = sealed.to_vec();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(keys.open(KeyId(2), &[3; 24], b"context", &changed), None, "bit {bit}");
+        }
+        assert!(!keys.erase(KeyId(2)), "the active key stays");
+        assert!(keys.erase(KeyId(1)) && !keys.holds(KeyId(1)));
+    }
+
+    #[test]
+    fn keys_are_not_printed() {
+        let text = ring().to_text();
+        let key = text.lines().nth(1).and_then(|l| l.split(' ').nth(2)).expect("a key line");
+        assert!(!format!("{:?}", ring()).contains(&key[..8]));
+    }
+}

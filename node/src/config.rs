@@ -1,0 +1,302 @@
+//! The node's configuration: a TOML file, then the environment (`ARTEL_<KEY>`), then flags; the later wins. Every key
+//! stands once in the table below. An unknown key is an error that names the nearest known one.
+
+use artel_federation::Options;
+use artel_protocol::amount::Credits;
+use artel_protocol::id::Digest;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Environment variables of the command line that are no configuration keys.
+const NOT_KEYS: &[&str] = &["ARTEL_DATA", "ARTEL_NODE", "ARTEL_TOKEN", "ARTEL_TOKEN_FILE", "ARTEL_KEY", "ARTEL_LOG"];
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {0}: {1}")]
+    Unreadable(PathBuf, std::io::Error),
+    /// The file is not TOML.
+    #[error("{0} is not TOML: {1}")]
+    NotToml(PathBuf, String),
+    /// Nobody knows the key.
+    #[error("unknown configuration key {key:?} in {origin}; did you mean {nearest:?}?")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// Where it stands.
+        origin: String,
+        /// The nearest known one.
+        nearest: &'static str,
+    },
+    /// The value is not of the key's kind.
+    #[error("{key} in {origin}: {reason} (got {value:?})")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// Where it stands.
+        origin: String,
+        /// What is wanted.
+        reason: String,
+        /// What stands there.
+        value: String,
+    },
+}
+
+macro_rules! keys {
+    ($($key:ident: $kind:ty = $default:expr, $doc:literal;)*) => {
+        /// The effective configuration.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Config { $(#[doc = $doc] pub $key: $kind,)* }
+
+        impl Default for Config {
+            fn default() -> Self { Config { $($key: $default,)* } }
+        }
+
+        /// Every key with what it means and its default, for the operator's documents.
+        pub fn table() -> Vec<(&'static str, &'static str, String)> {
+            let config = Config::default();
+            vec![$((stringify!($key), $doc, config.$key.show())),*]
+        }
+
+        impl Config {
+            /// Sets one key from text.
+            fn set(&mut self, key: &str, value: &str, origin: &str) -> Result<(), Error> {
+                $(if key == stringify!($key) {
+                    self.$key = Value::read(value).map_err(|reason| Error::BadValue {
+                        key: stringify!($key), origin: origin.into(), reason, value: value.into(),
+                    })?;
+                    return Ok(());
+                })*
+                let known = [$(stringify!($key)),*];
+                let nearest = known.into_iter().min_by_key(|k| strsim::damerau_levenshtein(k, key));
+                let nearest = nearest.expect("there are keys");
+                Err(Error::UnknownKey { key: key.into(), origin: origin.into(), nearest })
+            }
+
+            /// The effective configuration as text, one key a line; its digest stands in the journal at each start.
+            pub fn text(&self) -> String {
+                let mut text = String::new();
+                $(let _ = writeln!(text, "{} = {}", stringify!($key), self.$key.show());)*
+                text
+            }
+        }
+    };
+}
+
+keys! {
+    name: String = "artel".into(), "The federation's name; only the first start uses it.";
+    open: bool = false, "Whether whoever asks may join the federation (else by invitation); only the first start uses it.";
+    http: SocketAddr = "127.0.0.1:7433".parse().expect("an address"), "Where the HTTP API listens; port 0 takes a free one.";
+    public_hosts: Vec<String> = vec![], "Host names beside loopback under which the API may be called.";
+    tls_cert: String = String::new(), "PEM file with the certificate chain; wanted when not listening on loopback.";
+    tls_key: String = String::new(), "PEM file with the certificate's private key.";
+    plain_http: bool = false, "Allow HTTP without TLS beyond loopback (behind a proxy that ends TLS).";
+    connections_max: u32 = 4096, "The most open HTTP connections; more wait to be accepted.";
+    requests_per_second: u32 = 50_000, "Requests of one agent per second; beyond it 429.";
+    enrollments_per_minute: u32 = 600, "Enrollments of one address per minute; beyond it 429.";
+    lease_ms: u32 = 60_000, "A lease's term in milliseconds.";
+    lease_total_ms: u64 = 3_600_000, "For how long a lease may be renewed in all, in milliseconds.";
+    attempts_max: u8 = 3, "How many rejected submissions fail a step.";
+    lapses_max: u8 = 3, "How many lapsed leases fail a step.";
+    window_ms: u32 = 0, "For how long an offer is open to its best candidates alone, in milliseconds.";
+    top: u8 = 8, "How many candidates those are.";
+    verdict_within_ms: u32 = 600_000, "Within which time home judges a submission, in milliseconds.";
+    leases_max: u32 = 64, "The most leases that one agent may hold at once.";
+    credit_line: Credits = Credits(1_000_000 * 1_000_000), "How many credits the operator may have in circulation.";
+    token_days: u32 = 90, "How long a token lives, in days, at most 90.";
+    artifact_quota_mb: u64 = 20_000, "How many megabytes (10^6 bytes) of artifacts the node keeps.";
+    log: String = "info".into(), "What is logged: error, warn, info, debug or trace, also by target (artel_node=debug).";
+}
+
+/// A kind of value that stands in a configuration.
+trait Value: Sized {
+    fn read(text: &str) -> Result<Self, String>;
+    fn show(&self) -> String;
+}
+
+macro_rules! plain_values {
+    ($($kind:ty: $wanted:literal,)*) => {
+        $(impl Value for $kind {
+            fn read(text: &str) -> Result<Self, String> { text.parse().map_err(|_| $wanted.to_owned()) }
+            fn show(&self) -> String { self.to_string() }
+        })*
+    };
+}
+
+plain_values! {
+    bool: "want true or false",
+    u8: "want a whole number up to 255",
+    u32: "want a whole number",
+    u64: "want a whole number",
+    SocketAddr: "want an address and port such as 127.0.0.1:7433",
+}
+
+impl Value for String {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Value for Credits {
+    fn read(text: &str) -> Result<Self, String> {
+        Credits::parse(text).map_err(|e| e.to_string())
+    }
+    fn show(&self) -> String {
+        self.decimal()
+    }
+}
+
+/// A list: a TOML array in the file, words with commas in the environment.
+impl Value for Vec<String> {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(text.split(',').map(str::trim).filter(|w| !w.is_empty()).map(str::to_owned).collect())
+    }
+    fn show(&self) -> String {
+        self.join(",")
+    }
+}
+
+impl Config {
+    /// Reads `file` (missing is fine unless it was asked for by name), then the environment, then `flags`.
+    ///
+    /// # Errors
+    /// [`Error`] for what cannot be read, an unknown key and a bad value.
+    pub fn load(
+        (file, asked_for): (&Path, bool),
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &BTreeMap<String, String>,
+    ) -> Result<Config, Error> {
+        let mut config = Config::default();
+        match std::fs::read_to_string(file) {
+            Ok(text) => config.merge_file(file, &text)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => {}
+            Err(e) => return Err(Error::Unreadable(file.into(), e)),
+        }
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix("ARTEL_").filter(|_| !NOT_KEYS.contains(&name.as_str())) else {
+                continue;
+            };
+            config.set(&key.to_ascii_lowercase(), &value, &format!("the environment ({name})"))?;
+        }
+        for (key, value) in flags {
+            config.set(key, value, "the command line")?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn merge_file(&mut self, file: &Path, text: &str) -> Result<(), Error> {
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            Error::NotToml(file.into(), e.to_string().trim_end().to_owned())
+        })?;
+        for (key, value) in table {
+            let value = match value {
+                toml::Value::String(s) => s,
+                toml::Value::Array(items) => {
+                    let words = items.iter().map(|i| i.as_str().map(str::to_owned).unwrap_or_else(|| i.to_string()));
+                    words.collect::<Vec<_>>().join(",")
+                }
+                other => other.to_string(),
+            };
+            self.set(&key, &value, &file.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let bad = |key, reason: &str, value: String| {
+            Err(Error::BadValue { key, origin: "the configuration".into(), reason: reason.into(), value })
+        };
+        if !(1..=90).contains(&self.token_days) {
+            return bad("token_days", "want 1 to 90", self.token_days.to_string());
+        }
+        if !(100..=3_600_000).contains(&self.lease_ms) {
+            return bad("lease_ms", "want 100 to 3600000", self.lease_ms.to_string());
+        }
+        for (key, value) in [("attempts_max", self.attempts_max), ("lapses_max", self.lapses_max), ("top", self.top)] {
+            if value == 0 {
+                return bad(key, "want at least 1", value.to_string());
+            }
+        }
+        if self.leases_max == 0 {
+            return bad("leases_max", "want at least 1", self.leases_max.to_string());
+        }
+        if self.tls_cert.is_empty() != self.tls_key.is_empty() {
+            return bad("tls_cert", "want tls_cert and tls_key together", self.tls_cert.clone());
+        }
+        Ok(())
+    }
+
+    /// The numbers that the rules go by.
+    pub fn options(&self) -> Options {
+        Options {
+            lease_ms: self.lease_ms,
+            lease_total_ms: self.lease_total_ms,
+            attempts_max: self.attempts_max,
+            lapses_max: self.lapses_max,
+            window_ms: self.window_ms,
+            top: self.top,
+            verdict_within_ms: self.verdict_within_ms,
+            leases_max: self.leases_max,
+            credit_line_units: self.credit_line.0,
+            token_ms: u64::from(self.token_days) * 24 * 3_600_000,
+            artifact_quota_bytes: self.artifact_quota_mb.saturating_mul(1_000_000),
+        }
+    }
+
+    /// The digest that stands in the journal at each start.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.text().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, Error> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, file).expect("a file");
+        let environment = environment.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+        let flags = flags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Config::load((&path, true), environment, &flags)
+    }
+
+    #[test]
+    fn flags_beat_the_environment_which_beats_the_file() {
+        let config = load("lease_ms = 1000\ntop = 3\nname = \"x\"\npublic_hosts = [\"a\", \"b\"]", &[], &[]).expect("good");
+        assert_eq!((config.lease_ms, config.top, config.name.as_str()), (1000, 3, "x"));
+        assert_eq!(config.public_hosts, ["a", "b"]);
+        let config = load("lease_ms = 1000\ntop = 3", &[("ARTEL_LEASE_MS", "2000"), ("ARTEL_TOP", "4")], &[("top", "5")]);
+        let config = config.expect("good");
+        assert_eq!((config.lease_ms, config.top), (2000, 5));
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_one() {
+        for (file, environment, flag) in [("lease_m = 1", vec![], vec![]), ("", vec![("ARTEL_LEASEMS", "1")], vec![]), ("", vec![], vec![("lease-ms", "1")])] {
+            let error = load(file, &environment, &flag).expect_err("unknown");
+            assert!(error.to_string().contains("did you mean \"lease_ms\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn bad_values_say_what_is_wanted() {
+        for file in ["lease_ms = 5", "top = 0", "token_days = 91", "http = \"nowhere\"", "open = 1", "top = 300", "tls_cert = \"x\"", "credit_line = -1"] {
+            assert!(matches!(load(file, &[], &[]), Err(Error::BadValue { .. })), "{file}");
+        }
+        assert!(matches!(load("= 1", &[], &[]), Err(Error::NotToml(..))));
+    }
+
+    #[test]
+    fn variables_of_the_command_line_are_no_keys() {
+        assert!(load("", &[("ARTEL_DATA", "x"), ("PATH", "y")], &[]).is_ok());
+    }
+}

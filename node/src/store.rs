@@ -1,0 +1,216 @@
+//! Artifacts' bytes under `blobs/sha256/`, named by their digest. A blob is there whole or not at all (temporary file,
+//! sync, rename, directory sync), and what is read is what was named, or the read fails with the file's name.
+
+use artel_protocol::id::Digest;
+use artel_protocol::limits::ARTIFACT_BYTES_MAX;
+use sha2::{Digest as _, Sha256};
+use std::io;
+use std::path::{Path, PathBuf};
+use tokio::fs::{self, File};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+
+/// How many bytes are read at a time.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Why bytes cannot be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bytes have another digest than was said.
+    #[error("the bytes have digest {got}, not {wanted}; send the bytes that you named")]
+    WrongDigest {
+        /// What was said.
+        wanted: Digest,
+        /// What they have.
+        got: Digest,
+    },
+    /// More bytes than an artifact may have.
+    #[error("an artifact has at most {ARTIFACT_BYTES_MAX} bytes")]
+    TooLarge,
+    /// No such bytes here.
+    #[error("no artifact with digest {0} is stored here")]
+    NotFound(Digest),
+    /// The file is not what its name says.
+    #[error("blob {0} on disk is damaged: its bytes do not have the digest of its name; store it again")]
+    Damaged(Digest),
+    /// The disk said no.
+    #[error("artifact storage: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The blobs of one data directory.
+#[derive(Debug, Clone)]
+pub struct Blobs {
+    root: PathBuf,
+}
+
+/// Bytes on their way in. Dropping it leaves a temporary file that the next start removes.
+pub struct Upload {
+    root: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    hash: Sha256,
+    bytes: u64,
+}
+
+/// What was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The bytes' digest.
+    pub digest: Digest,
+    /// How many.
+    pub bytes: u64,
+    /// Whether they were not there before.
+    pub is_new: bool,
+}
+
+impl Blobs {
+    /// The blobs of a data directory; leftovers of broken uploads are removed.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn open(data: &Path) -> io::Result<Self> {
+        let root = data.join("blobs");
+        let incoming = root.join("incoming");
+        std::fs::create_dir_all(root.join("sha256"))?;
+        if incoming.exists() {
+            std::fs::remove_dir_all(&incoming)?;
+        }
+        std::fs::create_dir_all(&incoming)?;
+        Ok(Blobs { root })
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.root.join("sha256").join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// How many bytes a blob has, if it is here.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn len(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        match fs::metadata(self.path(digest)).await {
+            Ok(meta) => Ok(Some(meta.len())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Begins to take bytes in.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn upload(&self) -> Result<Upload, Error> {
+        let mut name = [0; 16];
+        rand::Rng::fill_bytes(&mut rand::rng(), &mut name);
+        let temporary = self.root.join("incoming").join(hex::encode(name));
+        let file = File::create_new(&temporary).await?;
+        Ok(Upload { root: self.root.clone(), temporary, file, hash: Sha256::new(), bytes: 0 })
+    }
+
+    /// Opens a blob whose whole content has just been checked against its name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Damaged`], or what the disk says.
+    pub async fn open_checked(&self, digest: &Digest) -> Result<(File, u64), Error> {
+        let mut file = match File::open(self.path(digest)).await {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound(*digest)),
+            Err(e) => return Err(e.into()),
+        };
+        let (mut hash, mut piece, mut bytes) = (Sha256::new(), vec![0; PIECE_BYTES], 0);
+        loop {
+            match file.read(&mut piece).await? {
+                0 => break,
+                n => {
+                    hash.update(&piece[..n]);
+                    bytes += n as u64;
+                }
+            }
+        }
+        if hash.finalize()[..] != digest.0[..] {
+            return Err(Error::Damaged(*digest));
+        }
+        file.rewind().await?;
+        Ok((file, bytes))
+    }
+}
+
+impl Upload {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], or what the disk says.
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.bytes += piece.len() as u64;
+        if self.bytes > ARTIFACT_BYTES_MAX {
+            return Err(Error::TooLarge);
+        }
+        self.hash.update(piece);
+        Ok(self.file.write_all(piece).await?)
+    }
+
+    /// Puts the bytes under their name, durably; `wanted` is the digest that they must have.
+    ///
+    /// # Errors
+    /// [`Error::WrongDigest`], or what the disk says; the bytes are gone then.
+    pub async fn finish(mut self, wanted: Option<Digest>) -> Result<Stored, Error> {
+        let digest = Digest(std::mem::take(&mut self.hash).finalize().into());
+        let stored = match wanted.filter(|wanted| *wanted != digest) {
+            Some(wanted) => Err(Error::WrongDigest { wanted, got: digest }),
+            None => self.put(digest).await,
+        };
+        if stored.is_err() {
+            self.discard().await;
+        }
+        stored
+    }
+
+    async fn put(&mut self, digest: Digest) -> Result<Stored, Error> {
+        let blobs = Blobs { root: self.root.clone() };
+        let path = blobs.path(&digest);
+        let is_new = blobs.len(&digest).await?.is_none();
+        self.file.flush().await?;
+        self.file.sync_all().await?;
+        let dir = path.parent().expect("a blob lies in a directory");
+        fs::create_dir_all(dir).await?;
+        fs::rename(&self.temporary, &path).await?;
+        for dir in [dir, &self.root.join("sha256")] {
+            File::open(dir).await?.sync_all().await?;
+        }
+        Ok(Stored { digest, bytes: self.bytes, is_new })
+    }
+
+    /// Throws the bytes away.
+    pub async fn discard(&self) {
+        // A leftover is removed at the next start; nothing depends on it.
+        let _ = fs::remove_file(&self.temporary).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_come_back_under_their_digest_and_damage_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::open(dir.path()).expect("opens");
+        let digest = Digest::of(b"artel");
+        let store = async |wanted| {
+            let mut upload = blobs.upload().await?;
+            upload.write(b"art").await?;
+            upload.write(b"el").await?;
+            upload.finish(wanted).await
+        };
+        assert!(matches!(store(Some(Digest([0; 32]))).await, Err(Error::WrongDigest { .. })));
+        assert_eq!(blobs.len(&digest).await.expect("no fault"), None);
+        assert_eq!(store(Some(digest)).await.expect("stored"), Stored { digest, bytes: 5, is_new: true });
+        assert!(!store(None).await.expect("stored").is_new);
+        assert_eq!(blobs.open_checked(&digest).await.expect("there").1, 5);
+        std::fs::write(blobs.path(&digest), b"arteL").expect("a flipped bit");
+        assert!(matches!(blobs.open_checked(&digest).await, Err(Error::Damaged(d)) if d == digest));
+        assert!(matches!(blobs.open_checked(&Digest([1; 32])).await, Err(Error::NotFound(_))));
+        assert_eq!(std::fs::read_dir(dir.path().join("blobs/incoming")).expect("there").count(), 0);
+    }
+}

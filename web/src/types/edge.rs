@@ -1,0 +1,159 @@
+//! How the protocol's checked types are written in JSON and read from it: ids as text, amounts as exact decimals,
+//! times as ISO 8601. No amount ever passes through floating point.
+
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
+use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::skill::Skill;
+use artel_protocol::text::Correlation;
+use artel_protocol::time::Wall;
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::de::Error as _;
+use serde::ser::{Error as _, SerializeMap as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt::Display;
+
+/// Padding is written by some and left out by others; both are read.
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+/// Base64url without padding (RFC 4648 §5), the form of keys and signatures.
+pub const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT.with_encode_padding(false));
+/// Base64 with padding (RFC 4648 §4), the form of files and of the log's hashes.
+pub const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
+
+/// Writes anything that prints as its text form.
+pub fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// Writes text or `null`.
+pub fn text_or_null<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+struct AsText<'a, T>(&'a T);
+
+impl<T: Display> Serialize for AsText<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+/// Writes a list of texts.
+pub fn texts<T: Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(AsText))
+}
+
+/// Writes named lists of texts as one object.
+pub fn texts_by_name<T: Display, S: Serializer>(
+    pairs: &[(String, Vec<T>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(pairs.len()))?;
+    for (name, values) in pairs {
+        map.serialize_entry(name, &values.iter().map(AsText).collect::<Vec<_>>())?;
+    }
+    map.end()
+}
+
+/// Writes named values as one object.
+pub fn by_name<T: Serialize, S: Serializer>(pairs: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+/// Writes a moment.
+pub fn time<S: Serializer>(value: &Wall, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.iso8601())
+}
+
+/// Writes a moment or `null`.
+pub fn time_or_null<S: Serializer>(value: &Option<Wall>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => time(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Writes an amount as a decimal number.
+pub fn credits<S: Serializer>(value: &Credits, serializer: S) -> Result<S::Ok, S::Error> {
+    decimal(value.decimal(), serializer)
+}
+
+/// Writes an amount or `null`.
+pub fn credits_or_null<S: Serializer>(value: &Option<Credits>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => credits(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Writes a decimal number exactly as its digits stand.
+pub fn decimal<S: Serializer>(digits: String, serializer: S) -> Result<S::Ok, S::Error> {
+    RawValue::from_string(digits).map_err(S::Error::custom)?.serialize(serializer)
+}
+
+/// Writes an epoch as its number.
+pub fn epoch<S: Serializer>(value: &Epoch, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(value.0)
+}
+
+/// Writes a signature in base64url.
+pub fn signature_or_null<S: Serializer>(value: &Option<Signature>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(signature) => serializer.serialize_str(&BASE64_URL.encode(signature.0)),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Writes bytes in base64.
+pub fn bytes<S: Serializer>(value: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&BASE64.encode(value))
+}
+
+fn read<'de, D: Deserializer<'de>, T, E: Display>(
+    deserializer: D,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    parse(&text).map_err(D::Error::custom)
+}
+
+macro_rules! readers {
+    ($($(#[$doc:meta])* $name:ident, $maybe:ident: $type:ty = $parse:expr;)*) => {$(
+        $(#[$doc])*
+        pub fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+            read(deserializer, $parse)
+        }
+
+        /// The same, or `null`.
+        #[allow(dead_code, reason = "not every id is optional somewhere")]
+        pub fn $maybe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<$type>, D::Error> {
+            match Option::<Cow<'_, str>>::deserialize(deserializer)? {
+                Some(text) => $parse(&text).map(Some).map_err(D::Error::custom),
+                None => Ok(None),
+            }
+        }
+    )*};
+}
+
+readers! {
+    /// Reads a run's id.
+    read_run, read_run_or_null: RunId = RunId::parse;
+    /// Reads a step's id.
+    read_step, read_step_or_null: StepId = StepId::parse;
+    /// Reads a digest.
+    read_digest, read_digest_or_null: Digest = Digest::parse;
+    /// Reads an agent's did.
+    read_agent, read_agent_or_null: AgentId = AgentId::from_did;
+    /// Reads a moment.
+    read_time, read_time_or_null: Wall = parse_time;
+    /// Reads a signature in base64url.
+    read_signature, read_signature_or_null: Signature = parse_signature;
+}

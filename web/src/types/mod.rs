@@ -1,0 +1,20 @@
+//! What goes in and out over HTTP, as plain structs with checked ids, amounts and times; one file per resource.
+//! Nothing here knows a route, a status or where an answer comes from.
+
+pub mod agent;
+pub mod artifact;
+pub mod audit;
+pub mod auth;
+pub(crate) mod edge;
+pub mod enroll;
+pub mod event;
+mod json;
+pub mod ledger;
+pub mod node;
+mod page;
+pub mod receipt;
+pub mod run;
+pub mod task;
+
+pub use json::Json;
+pub use page::{List, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, Page};
