@@ -7,7 +7,7 @@ use crate::json::Json;
 use artel_protocol::amount::Credits;
 use artel_protocol::codec::{self, Decode, Encode, Frame};
 use artel_protocol::id::{ArtifactId, Digest, Epoch, RunId, StepId};
-use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::log::leaf::Class;
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
@@ -75,10 +75,10 @@ pub struct Enrolled {
     pub serial: u32,
     /// When the token expires.
     pub expires: Wall,
-    /// The digest of the challenge that it signed, and the signature (decision 5: the agent's own statement).
-    pub challenge: Digest,
-    /// The agent's signature over the challenge.
-    pub signature: artel_protocol::key::Signature,
+    /// The challenge that it signed, so that the journal alone shows whose will it was.
+    pub challenge: String,
+    /// The agent's signature over the challenge's bytes.
+    pub signature: Signature,
 }
 
 /// An agent changed what it says of itself.
@@ -105,6 +105,8 @@ pub struct Rotated {
     pub serial: u32,
     /// When the new token expires.
     pub expires: Wall,
+    /// The agent's signature over its statement (`member::statement_text` with the serial before this one).
+    pub signature: Signature,
 }
 
 /// Who let an agent go.
@@ -112,7 +114,7 @@ pub struct Rotated {
 pub enum Revoker {
     /// The agent itself: its token and delegation end, it may enroll again.
     Agent,
-    /// The operator: it may not come back until the operator says so.
+    /// The operator: it may not come back.
     Operator,
 }
 
@@ -125,6 +127,8 @@ pub struct Revoked {
     pub by: Revoker,
     /// The first serial number that is not revoked.
     pub serial: u32,
+    /// The agent's signature over its statement (with the serial before this one), where it was the agent's will.
+    pub signature: Option<Signature>,
 }
 
 /// Who posted a run and pays for it.
@@ -304,7 +308,7 @@ pub struct Output {
     pub output: Json,
 }
 
-/// How a submission was judged.
+/// What the checks of a submission found, in full. What strangers see of it is the [`Judgement`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Outcome {
     /// Taken, with a quality of 0 to 100, and whether checkers gave it (layer 1 of the score).
@@ -323,6 +327,36 @@ pub enum Outcome {
     },
 }
 
+/// How a submission was judged, as strangers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Judgement {
+    /// Taken, with a quality of 0 to 100, and whether checkers gave it (layer 1 of the score).
+    Accepted {
+        /// 0 to 100.
+        quality: u8,
+        /// Whether a checker gave it.
+        checked: bool,
+    },
+    /// Not taken.
+    Rejected {
+        /// The check that failed.
+        check: String,
+        /// Digest of what it found; findings quote the output, so they are private.
+        findings: Digest,
+    },
+}
+
+/// What a failed check found: the private part of a rejection.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Findings {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// What was found.
+    pub findings: String,
+}
+
 /// Home's judgement of a submission; with `Submitted` it makes the receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Verdict {
@@ -335,7 +369,7 @@ pub struct Verdict {
     /// The journal index of the `Submitted` entry that this judges.
     pub submitted: u64,
     /// The judgement.
-    pub outcome: Outcome,
+    pub judgement: Judgement,
 }
 
 /// An account of the ledger.
@@ -413,6 +447,15 @@ pub struct CancelAsked {
     pub step: Option<StepId>,
     /// By whom.
     pub by: Poster,
+}
+
+/// Every step of a run of several has come to an end. (A lone task's end is its own event.)
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct RunEnded {
+    /// The run.
+    pub run: RunId,
+    /// How it stands for good.
+    pub status: crate::run::RunStatus,
 }
 
 /// Bytes were stored under their digest.
@@ -533,6 +576,7 @@ facts! {
     19 private Revoked(Revoked) "An agent's token and delegation ended.",
     32 private RunPosted(RunPosted) "A run was posted.",
     33 private CancelAsked(CancelAsked) "Somebody asked that a run or step stops.",
+    34 private RunEnded(RunEnded) "Every step of a run has come to an end.",
     48 public Offered(Offered) "A step is open to claims.",
     49 public Granted(Granted) "An agent won a step.",
     50 public Released(LeaseEnded) "An agent gave its lease back.",
@@ -541,6 +585,7 @@ facts! {
     53 private Output(Output) "The private part of a submission.",
     54 public Verdict(Verdict) "Home judged a submission.",
     55 public StepEnded(StepEnded) "A step ended without an accepted result.",
+    56 private Findings(Findings) "What a failed check found.",
     64 transfer Transfer(Transfer) "Money moved.",
     80 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
     96 private Emitted(Emitted) "The operator emitted an event.",

@@ -3,9 +3,9 @@
 use crate::effect::{Code, Effect, Refusal};
 use crate::fact::{Entry, Fact, Genesis, Poster, Refused, Started};
 use crate::input::{Input, Now, Principal, ReplyTo, Request};
-use crate::market::{Waiters, Windows};
+use crate::market::{HeldLease, Waiters, Windows};
 use crate::member::{Challenges, Identity};
-use crate::options::{Options, REFUSALS_MAX};
+use crate::options::{Options, REFUSALS_MAX, TICK_ENTRIES_MAX};
 use crate::run::{Run, Step, StepState};
 use crate::state::{FoldError, State};
 use crate::timer::{Timer, Timers};
@@ -30,8 +30,7 @@ pub(crate) struct Live {
     pub challenges: Challenges,
     pub waiters: Waiters,
     pub windows: Windows,
-    /// When each live lease was granted here, for the limit on renewals.
-    pub granted: BTreeMap<StepId, Mono>,
+    pub granted: BTreeMap<StepId, HeldLease>,
     refusals: BTreeMap<(Poster, &'static str), u32>,
 }
 
@@ -107,7 +106,7 @@ impl Federation {
         for (id, wake) in self.open_ends() {
             match wake {
                 Wake::Deadline(deadline) => self.arm_deadline(id, deadline, &now),
-                Wake::Lease(lease_ms) => self.arm_lease(id, lease_ms, &now),
+                Wake::Lease(lease_ms) => self.arm_lease(id, lease_ms, None, &now),
                 Wake::Check(effect) => turn.effect(effect),
             }
         }
@@ -134,6 +133,7 @@ impl Federation {
             Input::Request { correlation, .. } => correlation.clone(),
             _ => None,
         };
+        self.serve_timers(now, effects);
         let mut turn = Turn::new(now, correlation);
         match input {
             Input::Request { to, principal, request, .. } => self.request(&mut turn, to, principal, request),
@@ -142,7 +142,15 @@ impl Federation {
             Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
             Input::Tick => {}
         }
-        while let Some(timer) = self.live.timers.pop_due(now.mono) {
+        turn.finish(&mut self.state, effects);
+    }
+
+    /// Does what is due, before anything that comes in at the same moment. It makes a frame of its own, of bounded size;
+    /// what is left is due at once again.
+    fn serve_timers(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let mut turn = Turn::new(now, None);
+        while turn.entries() < TICK_ENTRIES_MAX {
+            let Some(timer) = self.live.timers.pop_due(now.mono) else { break };
             self.due(&mut turn, timer);
         }
         turn.finish(&mut self.state, effects);

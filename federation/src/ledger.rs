@@ -49,7 +49,12 @@ impl Ledger {
     /// Whether `poster` can set `amount` aside.
     pub fn covers(&self, poster: Poster, amount: Credits, credit_line_units: u64) -> bool {
         let account = poster_account(poster);
-        let line = if account == Account::Operator { i128::from(credit_line_units) } else { 0 };
+        // No line reaches so far that a balance could leave 64 bits.
+        let line = if account == Account::Operator {
+            i128::from(credit_line_units).min(i128::from(i64::MAX / 2))
+        } else {
+            0
+        };
         i128::from(self.balance(account)) + line >= i128::from(amount.0)
     }
 

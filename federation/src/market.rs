@@ -10,13 +10,13 @@ use crate::federation::Federation;
 use crate::input::{ClaimNext, Now, ReplyTo};
 use crate::matching::{self, Candidate};
 use crate::member::Agent;
-use crate::options::{CLOCK_SKEW_MS, WAIT_MS_MAX, WAITERS_MAX};
+use crate::options::{CLOCK_SKEW_MS, WAIT_MS_MAX, WAITERS_LOOKED_AT_MAX, WAITERS_MAX};
 use crate::run::{self, Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::AgentId;
-use artel_protocol::time::Wall;
+use artel_protocol::time::{Mono, Wall};
 use artel_reputation::Assessment;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,9 +39,21 @@ struct Waiter {
 pub(crate) struct Waiters {
     by_arrival: BTreeMap<u64, Waiter>,
     by_skill: BTreeMap<String, BTreeSet<u64>>,
+    by_agent: BTreeMap<AgentId, BTreeSet<u64>>,
     arrival_of: BTreeMap<ReplyTo, u64>,
     count: u64,
 }
+
+/// What is known of a live lease beside the journal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeldLease {
+    /// When it began here, for the limit on renewals.
+    since: Mono,
+    after: After,
+}
+
+/// The submission in whose answer a lease was granted, so that a repeated submission hears of the same lease.
+pub(crate) type After = Option<(StepId, Epoch)>;
 
 /// Offers that only the best candidates may claim for now.
 pub(crate) type Windows = BTreeMap<StepId, BTreeSet<AgentId>>;
@@ -52,6 +64,7 @@ impl Waiters {
         for skill in &waiter.skills {
             self.by_skill.entry(skill.clone()).or_default().insert(self.count);
         }
+        self.by_agent.entry(waiter.agent).or_default().insert(self.count);
         self.arrival_of.insert(waiter.to, self.count);
         self.by_arrival.insert(self.count, waiter);
     }
@@ -60,15 +73,36 @@ impl Waiters {
         let arrival = self.arrival_of.remove(&to)?;
         let waiter = self.by_arrival.remove(&arrival)?;
         for skill in &waiter.skills {
-            let Some(arrivals) = self.by_skill.get_mut(skill) else {
-                continue;
-            };
-            arrivals.remove(&arrival);
-            if arrivals.is_empty() {
-                self.by_skill.remove(skill);
+            take_out(&mut self.by_skill, skill, arrival);
+        }
+        take_out(&mut self.by_agent, &waiter.agent, arrival);
+        Some(waiter)
+    }
+
+    /// The agent's wait that began first.
+    fn first_of(&self, agent: &AgentId) -> Option<ReplyTo> {
+        let arrival = self.by_agent.get(agent)?.first()?;
+        Some(self.by_arrival[arrival].to)
+    }
+
+    /// How many waits an agent has.
+    fn of(&self, agent: &AgentId) -> usize {
+        self.by_agent.get(agent).map_or(0, BTreeSet::len)
+    }
+
+    /// An agent has other skills now.
+    pub(crate) fn reskill(&mut self, agent: &Agent) {
+        let names: Vec<String> = agent.skills.iter().map(|skill| skill.name().to_owned()).collect();
+        let arrivals = self.by_agent.get(&agent.id).cloned().unwrap_or_default();
+        for arrival in arrivals {
+            let waiter = self.by_arrival.get_mut(&arrival).expect("both tell of the same waits");
+            for skill in std::mem::replace(&mut waiter.skills, names.clone()) {
+                take_out(&mut self.by_skill, &skill, arrival);
+            }
+            for skill in &names {
+                self.by_skill.entry(skill.clone()).or_default().insert(arrival);
             }
         }
-        Some(waiter)
     }
 
     /// Those who have a skill of this name (or all), longest waiting first.
@@ -81,8 +115,24 @@ impl Waiters {
         }
     }
 
+    /// The submission whose answer a wait is part of.
+    fn after(&self, to: ReplyTo) -> After {
+        match self.by_arrival[self.arrival_of.get(&to)?].reply.as_ref() {
+            Reply::Submitted(receipt) => Some((receipt.step, receipt.epoch)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_arrival.len()
+    }
+}
+
+fn take_out<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<u64>>, key: &K, arrival: u64) {
+    let Some(arrivals) = sets.get_mut(key) else { return };
+    arrivals.remove(&arrival);
+    if arrivals.is_empty() {
+        sets.remove(key);
     }
 }
 
@@ -124,7 +174,7 @@ impl Federation {
                 "for a moment only the best candidates may claim this task; try again",
             ));
         }
-        Ok(Reply::Leased(Box::new(self.grant(turn, agent, id))))
+        Ok(Reply::Leased(Box::new(self.grant(turn, agent, id, None))))
     }
 
     /// An agent claims the best task that it qualifies for; `None` when it waits for one.
@@ -138,14 +188,14 @@ impl Federation {
         if self.state.live_leases(&agent) >= self.state.agents[&agent].capacity {
             return Err(Refusal::new(Code::CapacityFull, unqualified(Code::CapacityFull)));
         }
-        if let Some(lease) = self.grant_best(turn, agent) {
+        if let Some(lease) = self.grant_best(turn, agent, None) {
             return Ok(Some(Reply::Leased(Box::new(lease))));
         }
         self.wait_for_task(turn, to, agent, claim, Reply::Nothing)
     }
 
-    /// Grants an agent the best open task that it qualifies for, if there is one.
-    pub(crate) fn grant_best(&mut self, turn: &mut Turn, agent: AgentId) -> Option<Lease> {
+    /// Grants an agent the best open task that it qualifies for, if there is one; `after` is the submission that asked.
+    pub(crate) fn grant_best(&mut self, turn: &mut Turn, agent: AgentId, after: After) -> Option<Lease> {
         let member = &self.state.agents[&agent];
         let (level, live) = (self.assess(member, turn.now.wall).level, self.state.live_leases(&agent));
         let takes = |id: StepId| {
@@ -155,7 +205,45 @@ impl Federation {
             !windowed && fits.is_ok()
         };
         let best = self.state.offers.best(member, level, takes)?;
-        Some(self.grant(turn, agent, best))
+        Some(self.grant(turn, agent, best, after))
+    }
+
+    /// The live lease that an agent got in answer to a submission that it now repeats: it may not have heard.
+    pub(crate) fn granted_after(
+        &self,
+        agent: AgentId,
+        submission: (StepId, Epoch),
+        now: &Now,
+    ) -> Option<Lease> {
+        let mut held = self.state.leases.get(&agent)?.iter();
+        let id = *held.find(|id| self.live.granted.get(id).is_some_and(|g| g.after == Some(submission)))?;
+        let (_, step) = self.state.step(&id)?;
+        Some(self.lease(id, step.epoch, step.granted_at?, now))
+    }
+
+    /// Grants what is open to an agent's own waits, as far as it goes: it has become able to do more.
+    pub(crate) fn serve_waits(&mut self, turn: &mut Turn, agent: AgentId) {
+        while let Some(to) = self.live.waiters.first_of(&agent) {
+            let after = self.live.waiters.after(to);
+            let Some(lease) = self.grant_best(turn, agent, after) else { return };
+            self.answer_waiter(turn, to, Some(lease));
+        }
+    }
+
+    /// Answers a claim that waited: with a lease, or without.
+    fn answer_waiter(&mut self, turn: &mut Turn, to: ReplyTo, lease: Option<Lease>) {
+        self.live.timers.cancel(Timer::Wait(to));
+        let Some(waiter) = self.live.waiters.take(to) else { return };
+        let reply = match *waiter.reply {
+            Reply::Submitted(receipt) => {
+                // The verdict may have come meanwhile.
+                let mut receipt = self.receipt(receipt.step, receipt.epoch).unwrap_or(*receipt);
+                receipt.next = lease.map(Box::new);
+                Reply::Submitted(Box::new(receipt))
+            }
+            other => lease.map_or(other, |lease| Reply::Leased(Box::new(lease))),
+        };
+        turn.reply(to, Ok(reply));
     }
 
     /// Has an agent wait for a task; `reply` is what it hears in any case, with the lease in it if one comes.
@@ -170,11 +258,13 @@ impl Federation {
         if claim.wait_ms == 0 {
             return Ok(Some(reply));
         }
-        if self.live.waiters.len() >= WAITERS_MAX {
+        let waits_max =
+            self.state.agents[&agent].capacity.saturating_sub(self.state.live_leases(&agent)) as usize;
+        if self.live.waiters.len() >= WAITERS_MAX || self.live.waiters.of(&agent) >= waits_max {
             return match reply {
                 Reply::Nothing => Err(Refusal::new(
                     Code::TooManyWaiting,
-                    "too many agents wait here already; ask again in a moment",
+                    "too many claims wait here already (an agent may wait as often as it has free leases); ask again in a moment",
                 )),
                 other => Ok(Some(other)),
             };
@@ -193,9 +283,7 @@ impl Federation {
     }
 
     pub(crate) fn wait_ends(&mut self, turn: &mut Turn, to: ReplyTo) {
-        if let Some(waiter) = self.live.waiters.take(to) {
-            turn.reply(to, Ok(*waiter.reply));
-        }
+        self.answer_waiter(turn, to, None);
     }
 
     /// Opens a ready step to claims, and grants it at once where somebody qualified waits.
@@ -228,17 +316,9 @@ impl Federation {
         let Some((to, agent)) = self.best_waiter(id, turn.now.wall) else {
             return false;
         };
-        let waiter = self.live.waiters.take(to).expect("just found");
-        self.live.timers.cancel(Timer::Wait(to));
-        let lease = Box::new(self.grant(turn, agent, id));
-        let reply = match *waiter.reply {
-            Reply::Submitted(mut receipt) => {
-                receipt.next = Some(lease);
-                Reply::Submitted(receipt)
-            }
-            _ => Reply::Leased(lease),
-        };
-        turn.reply(to, Ok(reply));
+        let after = self.live.waiters.after(to);
+        let lease = self.grant(turn, agent, id, after);
+        self.answer_waiter(turn, to, Some(lease));
         true
     }
 
@@ -256,6 +336,7 @@ impl Federation {
         self.live
             .waiters
             .with_skill(task.skills.first().map(|skill| skill.name()))
+            .take(WAITERS_LOOKED_AT_MAX)
             .filter_map(candidate)
             .take(COMPARED_MAX)
             .min_by_key(|(_, candidate)| matching::rank(candidate, kept))
@@ -297,7 +378,7 @@ impl Federation {
     }
 
     /// Gives the step to the agent: the one place where a winner is made.
-    fn grant(&mut self, turn: &mut Turn, agent: AgentId, id: StepId) -> Lease {
+    fn grant(&mut self, turn: &mut Turn, agent: AgentId, id: StepId, after: After) -> Lease {
         let member = &self.state.agents[&agent];
         let assessed = self.assess(member, turn.now.wall);
         let (_, step) = self.state.step(&id).expect("the caller has seen the offer");
@@ -316,7 +397,7 @@ impl Federation {
         self.live.windows.remove(&id);
         self.live.timers.cancel(Timer::Window(id));
         self.live.timers.cancel(Timer::Deadline(id));
-        self.arm_lease(id, lease_ms, &turn.now);
+        self.arm_lease(id, lease_ms, after, &turn.now);
         self.lease(id, epoch, index, &turn.now)
     }
 
@@ -363,7 +444,7 @@ impl Federation {
         epoch: Epoch,
     ) -> Result<Reply, Refusal> {
         let lease_ms = self.held_lease(agent, id, epoch)?;
-        let since = self.live.granted.get(&id).copied().unwrap_or(turn.now.mono);
+        let since = self.live.granted.get(&id).map_or(turn.now.mono, |held| held.since);
         if turn.now.mono.since_ms(since) >= self.options.lease_total_ms {
             return Err(Refusal::new(
                 Code::RenewalSpent,
@@ -386,7 +467,8 @@ impl Federation {
         self.held_lease(agent, id, epoch)?;
         self.disarm_lease(id);
         turn.record(&mut self.state, Fact::Released(LeaseEnded { step: id, epoch, agent }));
-        self.offer(turn, id);
+        self.try_again(turn, id);
+        self.serve_waits(turn, agent);
         Ok(Reply::Done)
     }
 
@@ -422,11 +504,8 @@ impl Federation {
     pub(crate) fn lapse(&mut self, turn: &mut Turn, id: StepId, epoch: Epoch, agent: AgentId) {
         self.disarm_lease(id);
         turn.record(&mut self.state, Fact::Lapsed(LeaseEnded { step: id, epoch, agent }));
-        let (run, step) = self.state.step(&id).expect("just lapsed");
-        if step.lapses >= run.lapses_max {
-            return self.end_step(turn, id, End::LapsesSpent);
-        }
-        self.offer(turn, id);
+        self.try_again(turn, id);
+        self.serve_waits(turn, agent);
     }
 
     /// Nobody has taken a step by its deadline.
@@ -449,9 +528,9 @@ impl Federation {
         self.live.timers.set(Timer::Deadline(id), at);
     }
 
-    pub(crate) fn arm_lease(&mut self, id: StepId, lease_ms: u32, now: &Now) {
+    pub(crate) fn arm_lease(&mut self, id: StepId, lease_ms: u32, after: After, now: &Now) {
         self.live.timers.set(Timer::Lease(id), now.mono.plus_ms(u64::from(lease_ms)));
-        self.live.granted.insert(id, now.mono);
+        self.live.granted.insert(id, HeldLease { since: now.mono, after });
     }
 
     pub(crate) fn disarm_lease(&mut self, id: StepId) {

@@ -7,7 +7,7 @@ use crate::input::{Principal, Profile, ReplyTo, Request};
 use crate::member::{OwnAct, check_profile, check_statement};
 use crate::options::AGENTS_MAX;
 use crate::turn::Turn;
-use artel_protocol::id::{Digest, EnrollmentId};
+use artel_protocol::id::EnrollmentId;
 use artel_protocol::key::{AgentId, Signature};
 
 impl Federation {
@@ -40,20 +40,23 @@ impl Federation {
                 let old = self.state.agents[&id].serial;
                 check_statement(&self.identity, &id, OwnAct::Rotate, old, &signed)?;
                 let (serial, expires) = (old + 1, turn.now.wall.plus_ms(self.options.token_ms));
-                turn.record(&mut self.state, Fact::Rotated(Rotated { agent: id, serial, expires }));
+                turn.record(
+                    &mut self.state,
+                    Fact::Rotated(Rotated { agent: id, serial, expires, signature: signed.signature }),
+                );
                 Ok(self.token(id))
             }
             Request::RevokeOwn(signed) => {
                 let id = agent()?;
                 check_statement(&self.identity, &id, OwnAct::Revoke, self.state.agents[&id].serial, &signed)?;
-                self.revoke(turn, id, Revoker::Agent)
+                self.revoke(turn, id, (Revoker::Agent, Some(signed.signature)))
             }
             Request::RevokeAgent(id) => {
                 operator()?;
                 if !self.state.agents.contains_key(&id) {
                     return Err(Refusal::new(Code::NotFound, "no such agent is enrolled here"));
                 }
-                self.revoke(turn, id, Revoker::Operator)
+                self.revoke(turn, id, (Revoker::Operator, None))
             }
             Request::Post(post) => self.post(turn, poster()?, post).map(Some),
             Request::Claim(step) => self.claim(turn, agent()?, step).map(Some),
@@ -119,11 +122,25 @@ impl Federation {
             delegation: challenge.delegation,
             serial,
             expires: turn.now.wall.plus_ms(self.options.token_ms),
-            challenge: Digest::of(challenge.text.as_bytes()),
+            challenge: challenge.text,
             signature,
         };
         turn.record(&mut self.state, Fact::Enrolled(enrolled));
         Ok(self.token(challenge.agent))
+    }
+
+    /// Whether this agent may come in, or come back. Asked at both ends of a challenge, for things change in a minute.
+    fn may_enroll(&self, agent: &AgentId) -> Result<(), Refusal> {
+        match self.state.agents.get(agent) {
+            Some(known) if known.revoked == Some(Revoker::Operator) => {
+                Err(Refusal::new(Code::AgentRevoked, "the operator has let this agent go; ask the operator"))
+            }
+            None if self.state.agents.len() >= AGENTS_MAX => {
+                let message = format!("this node enrolls at most {AGENTS_MAX} agents; try another node");
+                Err(Refusal::new(Code::TooMany, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn configure(
@@ -139,13 +156,20 @@ impl Federation {
             &mut self.state,
             Fact::Configured(Configured { agent, name, skills, metadata, capacity }),
         );
+        self.live.waiters.reskill(&self.state.agents[&agent]);
+        self.serve_waits(turn, agent);
         Ok(Some(Reply::Agent(Box::new(self.state.agents[&agent].clone()))))
     }
 
     /// Ends an agent's token and delegation; its live leases lapse at once, for it can no longer hand anything in.
-    fn revoke(&mut self, turn: &mut Turn, agent: AgentId, by: Revoker) -> Result<Option<Reply>, Refusal> {
+    fn revoke(
+        &mut self,
+        turn: &mut Turn,
+        agent: AgentId,
+        (by, signature): (Revoker, Option<Signature>),
+    ) -> Result<Option<Reply>, Refusal> {
         let serial = self.state.agents[&agent].serial + 1;
-        turn.record(&mut self.state, Fact::Revoked(Revoked { agent, by, serial }));
+        turn.record(&mut self.state, Fact::Revoked(Revoked { agent, by, serial, signature }));
         let held: Vec<_> = self.state.leases.get(&agent).into_iter().flatten().copied().collect();
         for step in held {
             let epoch = self.state.step(&step).expect("a lease has its step").1.epoch;

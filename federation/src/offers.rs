@@ -11,8 +11,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many offers of one group are looked at for one claim before the group is passed over, so that an agent that is
-/// barred from many steps does not make each of its claims a walk through the book.
-const GROUP_LOOKS_MAX: usize = 64;
+/// barred from many steps (or posted them itself) does not make each of its claims a walk through the book.
+const GROUP_LOOKS_MAX: usize = 1_024;
 
 /// Place in a group: higher priority first, then the earlier post, then the step.
 type Place = (Reverse<i32>, u64, StepId);

@@ -53,7 +53,8 @@ impl Default for Options {
 pub const CHALLENGE_MS: u64 = 60_000;
 /// The most open challenges; at the limit the oldest is dropped, so that strangers cannot lock others out for long.
 pub const CHALLENGES_MAX: usize = 1_024;
-/// The most agents on one node; at the limit enrollment answers `too_many`. Each costs about half a kilobyte.
+/// The most agents on one node; at the limit enrollment answers `too_many`. Each costs about half a kilobyte of memory,
+/// twelve with all its metadata, skills and record at their limits.
 pub const AGENTS_MAX: usize = 100_000;
 /// The most steps in open runs; at the limit a post gets `book_full`. Each costs about a kilobyte of memory.
 pub const OPEN_STEPS_MAX: usize = 1_000_000;
@@ -69,11 +70,21 @@ pub const POST_KEY_MS: u64 = 24 * 3_600_000;
 pub const POST_KEYS_MAX: usize = 200_000;
 /// How many finished runs stay in memory, so that a repeated submission gets the same answer at once.
 pub const RECENT_RUNS: usize = 4_096;
+/// How many steps those runs have in all; each holds at most four texts of [`RECENT_BYTES`].
+pub const RECENT_STEPS: usize = 8_192;
+/// The most open steps that one agent has posted; at the limit its posts get `book_full`. The operator has no such limit.
+pub const AGENT_OPEN_STEPS_MAX: usize = 10_000;
+/// The most bytes of texts, inputs and schemas in one run (3 MiB): it is one journal entry of at most 4 MiB.
+pub const RUN_BYTES_MAX: usize = 3 << 20;
+/// How many entries one pass over due timers makes before it lets others in; what is left is due at once again.
+pub const TICK_ENTRIES_MAX: usize = 1_024;
+/// How many of those who wait are looked at for one offer, longest waiting first.
+pub const WAITERS_LOOKED_AT_MAX: usize = 1_024;
 /// Outputs and inputs above this many bytes leave memory when their run is finished (they stand in the journal).
 pub const RECENT_BYTES: usize = 1_024;
 /// The most releases of one step before a release bars its agent, so that claim-and-release cannot fill the disk.
 pub const RELEASES_MAX: u8 = 8;
-/// The most (principal, code) pairs whose refusals are added up in a minute; beyond it they are not told apart.
+/// The most (principal, code) pairs whose refusals are added up in a minute; beyond it refusals are not counted.
 pub const REFUSALS_MAX: usize = 4_096;
 /// The longest a deadline may lie ahead, in milliseconds (a year).
 pub const DEADLINE_MS_MAX: u64 = 366 * 24 * 3_600_000;

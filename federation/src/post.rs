@@ -1,19 +1,23 @@
 //! Posting: a run comes into the book, its rewards are set aside, and what waits for nothing is offered, in one frame.
 
 use crate::effect::{Code, Refusal, Reply};
-use crate::fact::{ArtifactStored, Emitted, Fact, PostKey, Poster, RunPosted, TaskSpec};
+use crate::fact::{ArtifactStored, Emitted, Fact, PostKey, Poster, RunPosted, StepSpec, TaskSpec};
 use crate::federation::Federation;
 use crate::input::{ArtifactPut, Now, Request, RunPost};
 use crate::json::Json;
 use crate::ledger;
-use crate::options::{DEADLINE_MS_MAX, OPEN_BYTES_MAX, OPEN_STEPS_MAX, POST_KEYS_MAX};
+use crate::options::{
+    AGENT_OPEN_STEPS_MAX, DEADLINE_MS_MAX, OPEN_BYTES_MAX, OPEN_STEPS_MAX, POST_KEY_MS, POST_KEYS_MAX,
+    RUN_BYTES_MAX,
+};
 use crate::run;
 use crate::settle::HIGHEST_ADMITTED;
 use crate::turn::Turn;
 use artel_protocol::amount::{CREDITS_MAX, Credits};
 use artel_protocol::id::{Digest, RunId, StepId};
 use artel_protocol::limits::{
-    DESCRIPTION_BYTES_MAX, INPUT_BYTES_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, SKILLS_MAX, TITLE_BYTES_MAX,
+    DESCRIPTION_BYTES_MAX, INPUT_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, SKILLS_MAX,
+    TITLE_BYTES_MAX,
 };
 use artel_protocol::text::is_plain;
 use artel_reputation::escrow;
@@ -23,10 +27,12 @@ impl Federation {
     pub(crate) fn post(&mut self, turn: &mut Turn, poster: Poster, post: RunPost) -> Result<Reply, Refusal> {
         let key =
             post.key.as_ref().map(|(key, body)| PostKey { key: Digest::of(key.as_bytes()), body: *body });
-        if let Some(reply) = key.and_then(|key| self.posted_before(poster, key)).transpose()? {
+        if let Some(reply) = key.and_then(|key| self.posted_before(poster, key, &turn.now)).transpose()? {
             return Ok(reply);
         }
-        if key.is_some() && self.state.post_keys.len() >= POST_KEYS_MAX {
+        let oldest = self.state.post_order.front().map(|(at, ..)| *at);
+        let none_forgotten = oldest.is_none_or(|at| turn.now.wall.since_ms(at) <= POST_KEY_MS);
+        if key.is_some() && self.state.post_keys.len() >= POST_KEYS_MAX && none_forgotten {
             let message = "too many idempotency keys are remembered for today; post without one or later";
             return Err(Refusal::new(Code::BookFull, message));
         }
@@ -46,7 +52,10 @@ impl Federation {
         for step in &mut steps {
             check_task(&mut step.task, &step.name, &turn.now)?;
         }
-        self.check_room(&steps, &post.inputs)?;
+        if post.priority > 0 && poster != Poster::Operator {
+            return Err(Refusal::new(Code::Forbidden, "only the operator may post with a priority above 0"));
+        }
+        self.check_room(poster, &steps, &post.inputs)?;
         let escrows: Vec<Credits> = steps.iter().map(|s| escrow(s.task.reward, HIGHEST_ADMITTED)).collect();
         let total = escrows.iter().try_fold(Credits::ZERO, |sum, e| sum.checked_add(*e));
         let covered =
@@ -83,8 +92,11 @@ impl Federation {
         Ok(Reply::Run { run: Box::new(run), repeated: false })
     }
 
-    fn posted_before(&self, poster: Poster, key: PostKey) -> Option<Result<Reply, Refusal>> {
-        let (id, body, _) = self.state.post_keys.get(&(poster, key.key))?;
+    fn posted_before(&self, poster: Poster, key: PostKey, now: &Now) -> Option<Result<Reply, Refusal>> {
+        let (id, body, at) = self.state.post_keys.get(&(poster, key.key))?;
+        if now.wall.since_ms(*at) > POST_KEY_MS {
+            return None;
+        }
         if *body != key.body {
             let message = "this Idempotency-Key came with another body before; use a new key for a new post";
             return Some(Err(Refusal::new(Code::IdempotencyConflict, message)));
@@ -95,10 +107,25 @@ impl Federation {
         }
     }
 
-    fn check_room(&self, steps: &[crate::fact::StepSpec], inputs: &Json) -> Result<(), Refusal> {
-        let bytes: u64 = steps.iter().map(|s| (s.task.input.len() + s.task.description.len()) as u64).sum();
+    fn check_room(&self, poster: Poster, steps: &[StepSpec], inputs: &Json) -> Result<(), Refusal> {
+        let bytes = inputs.len() + steps.iter().map(spec_bytes).sum::<usize>();
+        if bytes > RUN_BYTES_MAX {
+            let message = format!(
+                "a run has at most {RUN_BYTES_MAX} bytes of texts, inputs and schemas; store more as artifacts"
+            );
+            return Err(Refusal::new(Code::TooMany, message));
+        }
+        if let Poster::Agent(agent) = poster {
+            let open = self.state.open_by.get(&agent).copied().unwrap_or(0);
+            if open + steps.len() > AGENT_OPEN_STEPS_MAX {
+                let message = format!(
+                    "an agent has at most {AGENT_OPEN_STEPS_MAX} open steps posted; post again when some are done"
+                );
+                return Err(Refusal::new(Code::BookFull, message));
+            }
+        }
         let full = self.state.open_steps + steps.len() > OPEN_STEPS_MAX
-            || self.state.open_bytes + bytes + inputs.len() as u64 > OPEN_BYTES_MAX;
+            || self.state.open_bytes + bytes as u64 > OPEN_BYTES_MAX;
         if full {
             let message = "this node's book of open work is full; post again when some of it is done";
             return Err(Refusal::new(Code::BookFull, message));
@@ -126,13 +153,24 @@ impl Federation {
                 format!("this node keeps at most {quota} bytes of artifacts and has no room for this one");
             return Err(Refusal::new(Code::ArtifactQuota, message));
         }
+        let line = |text: &str| text.is_empty() || is_plain(text, NAME_BYTES_MAX, false);
+        if put.name.is_empty()
+            || ![&put.name, &put.kind, &put.content_type].into_iter().all(|text| line(text))
+        {
+            let message = format!(
+                "name, kind and content_type are at most {NAME_BYTES_MAX} bytes on one line; an artifact has a name"
+            );
+            return Err(Refusal::new(Code::Invalid, message));
+        }
+        if put.metadata.len() > METADATA_BYTES_MAX {
+            return Err(Refusal::new(
+                Code::TooMany,
+                format!("metadata has at most {METADATA_BYTES_MAX} bytes"),
+            ));
+        }
         let artifact = Request::artifact_id(&turn.now);
         let ArtifactPut { digest, bytes, bytes_new, name, kind, content_type, step, run, metadata } = put;
-        if let Some(run) =
-            run.or_else(|| step.map(|s: StepId| s.run())).filter(|run| self.state.runs.contains_key(run))
-        {
-            self.may_attach(by, run)?;
-        }
+        self.may_attach(by, run, step)?;
         let stored = ArtifactStored {
             artifact,
             digest,
@@ -150,9 +188,19 @@ impl Federation {
         Ok(Reply::Stored { artifact, at: turn.now.wall })
     }
 
-    /// To an open run, only its poster, the operator and those who hold or held one of its steps attach artifacts.
-    fn may_attach(&self, by: Poster, id: RunId) -> Result<(), Refusal> {
-        let run = &self.state.runs[&id];
+    /// To a run, only its poster, the operator and those who hold or held one of its steps attach artifacts.
+    fn may_attach(&self, by: Poster, run: Option<RunId>, step: Option<StepId>) -> Result<(), Refusal> {
+        let Some(id) = run.or(step.map(|s| s.run())) else { return Ok(()) };
+        let known = self
+            .state
+            .run(&id)
+            .filter(|run| step.is_none_or(|s| s.run() == id && s.index() < run.steps.len()));
+        let Some(run) = known else {
+            return Err(Refusal::new(
+                Code::NotFound,
+                "there is no such run or step here that artifacts can be attached to",
+            ));
+        };
         let Poster::Agent(agent) = by else { return Ok(()) };
         let works = run.steps.iter().enumerate().any(|(i, step)| {
             let holds = self.state.leases.get(&agent).is_some_and(|held| held.contains(&id.step(i)));
@@ -174,10 +222,30 @@ impl Federation {
         by: Poster,
         (name, data, run): (String, Json, Option<RunId>),
     ) -> Result<Reply, Refusal> {
+        if !is_plain(&name, NAME_BYTES_MAX, false) || data.len() > INPUT_BYTES_MAX {
+            let message = format!(
+                "an event's name has at most {NAME_BYTES_MAX} bytes on one line, its data {INPUT_BYTES_MAX} bytes"
+            );
+            return Err(Refusal::new(Code::Invalid, message));
+        }
         let emitted = Emitted { name, by, data, run };
         let index = turn.record(&mut self.state, Fact::Emitted(emitted));
         Ok(Reply::Emitted { index, at: turn.now.wall })
     }
+}
+
+/// The bytes of what users wrote into a step.
+fn spec_bytes(step: &StepSpec) -> usize {
+    let task = &step.task;
+    let schema = task.output_schema.as_ref().map_or(0, Json::len);
+    let skills: usize = task.skills.iter().map(|skill| skill.name().len() + 16).sum();
+    step.name.len()
+        + step.needs.len()
+        + task.title.len()
+        + task.description.len()
+        + task.input.len()
+        + schema
+        + skills
 }
 
 /// Puts a task into its one form and checks its bounds.

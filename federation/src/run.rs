@@ -75,6 +75,8 @@ pub struct Handed {
     pub at: Wall,
     /// Whether the deadline had passed.
     pub late: bool,
+    /// What a failed check found.
+    pub findings: Option<String>,
     /// The verdict's journal index and judgement, once there is one.
     pub verdict: Option<(u64, Outcome)>,
 }
@@ -117,7 +119,7 @@ pub struct Step {
 }
 
 /// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub enum RunStatus {
     /// Nothing has begun.
     Created,

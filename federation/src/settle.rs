@@ -2,18 +2,21 @@
 //! steps behind it.
 
 use crate::effect::{Code, Judged, Receipt, Refusal, Reply};
-use crate::fact::{CancelAsked, End, Fact, Outcome, Output, Poster, StepEnded, Submitted, Verdict};
+use crate::fact::{
+    CancelAsked, End, Fact, Findings, Judgement, Outcome, Output, Poster, StepEnded, Submitted, Verdict,
+};
 use crate::federation::{Federation, check};
 use crate::input::{ReplyTo, Submission};
 use crate::ledger;
 use crate::market::authority;
+use crate::options::OPEN_BYTES_MAX;
 use crate::run::{Handed, Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::AgentId;
-use artel_protocol::limits::{OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
+use artel_protocol::limits::{NAME_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
 use artel_reputation::{Level, Quality, reward};
 
 /// The most bytes of a rejection's findings that are kept: enough to say what is wrong, too few to fill a disk.
@@ -30,7 +33,7 @@ impl Federation {
     ) -> Result<Option<Reply>, Refusal> {
         let (id, epoch) = (submission.step, submission.epoch);
         let digest = submission.output.digest();
-        if let Some(receipt) = self.same_again(agent, id, epoch, digest)? {
+        if let Some(receipt) = self.same_again(agent, (id, epoch), (digest, &submission.artifacts))? {
             return self.answer_submission(turn, to, agent, &submission, receipt);
         }
         self.held_lease(agent, id, epoch)?;
@@ -45,6 +48,11 @@ impl Federation {
                 "a submission names at most {STEP_ARTIFACTS_MAX} artifacts. You still hold the lease"
             );
             return Err(Refusal::new(Code::TooMany, message));
+        }
+        if self.state.open_bytes > 2 * OPEN_BYTES_MAX {
+            let message =
+                "this node's memory of open work is full; submit again in a moment. You still hold the lease";
+            return Err(Refusal::new(Code::BookFull, message));
         }
         self.take_in(turn, agent, &submission, digest);
         let (_, step) = self.state.step(&id).expect("just taken in");
@@ -61,19 +69,20 @@ impl Federation {
     fn same_again(
         &self,
         agent: AgentId,
-        id: StepId,
-        epoch: Epoch,
-        output: Digest,
+        (id, epoch): (StepId, Epoch),
+        (output, artifacts): (Digest, &[Digest]),
     ) -> Result<Option<Receipt>, Refusal> {
         let Some((_, step)) = self.state.step(&id) else {
             return Ok(None);
         };
         match step.handed.iter().find(|h| h.epoch == epoch && h.agent == agent) {
             None => Ok(None),
-            Some(handed) if handed.output == output => Ok(self.receipt(id, epoch)),
+            Some(handed) if handed.output == output && handed.artifacts == artifacts => {
+                Ok(self.receipt(id, epoch))
+            }
             Some(_) => Err(Refusal::new(
                 Code::AlreadySubmitted,
-                "another output was submitted under this lease before; the first one stands",
+                "another result was submitted under this lease before; the first one stands",
             )),
         }
     }
@@ -89,8 +98,10 @@ impl Federation {
         let Some(claim) = submission.next else {
             return Ok(Some(Reply::Submitted(Box::new(receipt))));
         };
-        if self.state.live_leases(&agent) < self.state.agents[&agent].capacity {
-            match self.grant_best(turn, agent) {
+        if let Some(lease) = self.granted_after(agent, (submission.step, submission.epoch), &turn.now) {
+            receipt.next = Some(Box::new(lease));
+        } else if self.state.live_leases(&agent) < self.state.agents[&agent].capacity {
+            match self.grant_best(turn, agent, Some((submission.step, submission.epoch))) {
                 Some(lease) => receipt.next = Some(Box::new(lease)),
                 None => {
                     return self.wait_for_task(turn, to, agent, claim, Reply::Submitted(Box::new(receipt)));
@@ -142,18 +153,34 @@ impl Federation {
                 turn.record(&mut self.state, Fact::Transfer(transfer));
             }
         }
-        let accepted = matches!(outcome, Outcome::Accepted { .. });
-        turn.record(&mut self.state, Fact::Verdict(Verdict { step: id, epoch, agent, submitted, outcome }));
-        if accepted { self.offer_ready(turn, id.run()) } else { self.try_again(turn, id) }
+        let judgement = match outcome {
+            Outcome::Accepted { quality, checked } => Judgement::Accepted { quality, checked },
+            Outcome::Rejected { check, findings } => {
+                let digest = Digest::of(findings.as_bytes());
+                turn.record(&mut self.state, Fact::Findings(Findings { step: id, epoch, findings }));
+                Judgement::Rejected { check, findings: digest }
+            }
+        };
+        let accepted = matches!(judgement, Judgement::Accepted { .. });
+        turn.record(&mut self.state, Fact::Verdict(Verdict { step: id, epoch, agent, submitted, judgement }));
+        if accepted {
+            self.offer_ready(turn, id.run())
+        } else {
+            self.try_again(turn, id)
+        }
+        self.serve_waits(turn, agent);
     }
 
-    /// After a rejection: another offer, or the end where attempts are spent or the step was cancelled meanwhile.
-    fn try_again(&mut self, turn: &mut Turn, id: StepId) {
-        let (run, step) = self.state.step(&id).expect("just judged");
+    /// After a rejection, a lapse or a release: another offer, or the end where attempts, lapses or the deadline are
+    /// spent or the step was cancelled meanwhile.
+    pub(crate) fn try_again(&mut self, turn: &mut Turn, id: StepId) {
+        let (run, step) = self.state.step(&id).expect("its lease just ended");
         let end = if run.cancelled || step.cancelled {
             Some(End::Cancelled)
         } else if step.attempts >= run.attempts_max {
             Some(End::AttemptsSpent)
+        } else if step.lapses >= run.lapses_max {
+            Some(End::LapsesSpent)
         } else if turn.now.wall >= step.spec.task.deadline {
             Some(End::DeadlinePassed)
         } else {
@@ -212,7 +239,7 @@ impl Federation {
         if by != Poster::Operator && by != run.poster {
             return Err(Refusal::new(Code::Forbidden, "only the poster and the operator may cancel"));
         }
-        if step.is_some_and(|s| s.index() >= run.steps.len()) {
+        if step.is_some_and(|s| s.run() != id || s.index() >= run.steps.len()) {
             return Err(Refusal::new(Code::NotFound, "this run has no such step"));
         }
         let over = |s: &Step| s.state.is_terminal();
@@ -244,7 +271,7 @@ impl Federation {
     }
 
     /// The receipt of a submission, as far as it has come.
-    fn receipt(&self, id: StepId, epoch: Epoch) -> Option<Receipt> {
+    pub(crate) fn receipt(&self, id: StepId, epoch: Epoch) -> Option<Receipt> {
         let (_, step) = self.state.step(&id)?;
         receipt_of(id, step, epoch)
     }
@@ -276,12 +303,9 @@ pub(crate) const HIGHEST_ADMITTED: Level = Level::Master;
 fn bounded(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Accepted { quality, checked } => Outcome::Accepted { quality: quality.min(100), checked },
-        Outcome::Rejected { check, mut findings } => {
-            let mut end = findings.len().min(FINDINGS_BYTES_MAX);
-            while !findings.is_char_boundary(end) {
-                end -= 1;
-            }
-            findings.truncate(end);
+        Outcome::Rejected { mut check, mut findings } => {
+            check.truncate(check.floor_char_boundary(NAME_BYTES_MAX));
+            findings.truncate(findings.floor_char_boundary(FINDINGS_BYTES_MAX));
             Outcome::Rejected { check, findings }
         }
     }

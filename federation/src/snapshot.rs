@@ -68,6 +68,11 @@ impl State {
 
     /// Builds anew what follows from the rest: open offers, held leases, the size of the book.
     fn derive(&mut self) {
+        self.recent_steps = self.recent.values().map(|run| run.steps.len()).sum();
+        let posted: Vec<_> = self.runs.values().map(|run| (run.poster, run.steps.len())).collect();
+        for (poster, steps) in posted {
+            self.count_open(poster, |n| n + steps);
+        }
         for run in self.runs.values() {
             self.open_steps += run.steps.len();
             self.open_bytes += run.inputs.len() as u64;

@@ -5,7 +5,7 @@ use crate::fact::*;
 use crate::ledger::Ledger;
 use crate::member::Agent;
 use crate::offers::Offers;
-use crate::options::{POST_KEY_MS, RECENT_RUNS};
+use crate::options::{POST_KEY_MS, RECENT_RUNS, RECENT_STEPS};
 use crate::run::{Handed, Run, Step, StepState};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
@@ -50,6 +50,8 @@ pub struct State {
     pub(crate) leases: BTreeMap<AgentId, BTreeSet<StepId>>,
     pub(crate) open_steps: usize,
     pub(crate) open_bytes: u64,
+    pub(crate) open_by: BTreeMap<AgentId, usize>,
+    pub(crate) recent_steps: usize,
     touched: BTreeSet<RunId>,
 }
 
@@ -114,6 +116,7 @@ impl State {
             Fact::Lapsed(f) => self.lapsed(f, entry.at),
             Fact::Submitted(f) => self.submitted(f, entry.at, index),
             Fact::Output(f) => self.output(f, index),
+            Fact::Findings(f) => self.findings(f),
             Fact::Verdict(f) => self.verdict(f, entry.at, index),
             Fact::StepEnded(f) => self.step_ended(f, entry.at),
             Fact::Transfer(f) => self.transfer(f),
@@ -121,10 +124,16 @@ impl State {
                 self.artifact_bytes = self.artifact_bytes.saturating_add(f.bytes_new);
                 Ok(())
             }
-            Fact::Emitted(_) | Fact::Refused(_) => Ok(()),
+            Fact::RunEnded(_) | Fact::Emitted(_) | Fact::Refused(_) => Ok(()),
         };
         self.size += 1;
         result.map_err(|reason| FoldError { index, kind: entry.fact.kind().name(), reason })
+    }
+
+    /// The runs of none or several steps that this input has brought to their end.
+    pub(crate) fn ended_now(&self) -> Vec<Run> {
+        let ended = |id: &RunId| self.runs.get(id).filter(|run| run.steps.len() != 1 && run.is_over());
+        self.touched.iter().filter_map(ended).cloned().collect()
     }
 
     /// Moves the runs that are over out of the book.
@@ -136,19 +145,31 @@ impl State {
             let mut run = self.runs.remove(&id).expect("just seen");
             run.settle_end();
             self.open_steps -= run.steps.len();
+            self.count_open(run.poster, |n| n - run.steps.len());
             self.open_bytes -= run.inputs.len() as u64 + run.steps.iter().map(Step::bytes).sum::<u64>();
             self.remember(run.clone());
             closed.push(run);
         }
     }
 
+    /// Keeps the number of open steps that an agent has posted.
+    pub(crate) fn count_open(&mut self, poster: Poster, change: impl FnOnce(usize) -> usize) {
+        let Poster::Agent(agent) = poster else { return };
+        let open = change(self.open_by.remove(&agent).unwrap_or(0));
+        if open > 0 {
+            self.open_by.insert(agent, open);
+        }
+    }
+
     fn remember(&mut self, mut run: Run) {
         run.trim();
         self.recent_order.push_back(run.id);
+        self.recent_steps += run.steps.len();
         self.recent.insert(run.id, run);
-        if self.recent_order.len() > RECENT_RUNS {
-            let oldest = self.recent_order.pop_front().expect("not empty");
-            self.recent.remove(&oldest);
+        while self.recent_order.len() > RECENT_RUNS || self.recent_steps > RECENT_STEPS {
+            let oldest = self.recent_order.pop_front().expect("the newest run alone is below the limits");
+            let run = self.recent.remove(&oldest).expect("both tell of the same runs");
+            self.recent_steps -= run.steps.len();
         }
     }
 
@@ -249,6 +270,7 @@ impl State {
             trimmed: false,
         };
         self.open_steps += run.steps.len();
+        self.count_open(run.poster, |n| n + run.steps.len());
         self.open_bytes += run.inputs.len() as u64 + run.steps.iter().map(Step::bytes).sum::<u64>();
         self.totals.runs += 1;
         if let Some(key) = f.post_key {
@@ -294,6 +316,7 @@ impl State {
         Ok(())
     }
 
+    /// A step of an open run, which is looked at again when the input is through.
     fn open_step(&mut self, id: &StepId) -> Result<&mut Step, String> {
         let run = self.runs.get_mut(&id.run()).ok_or_else(|| format!("run {} is not open", id.run()))?;
         self.touched.insert(run.id);
@@ -358,10 +381,14 @@ impl State {
     }
 
     fn lapsed(&mut self, f: &LeaseEnded, at: Wall) -> Result<(), String> {
+        let own_work = open(&self.runs, &f.step)?.0.poster == Poster::Agent(f.agent);
         let step = self.end_lease(&f.step, f.epoch, f.agent)?;
         step.lapses = step.lapses.saturating_add(1);
         step.barred.push(f.agent);
         self.totals.lapsed += 1;
+        if own_work {
+            return Ok(());
+        }
         self.with_agent(&f.agent, |agent| {
             agent.lapsed += 1;
             learn(&mut agent.standing, at, reputation::Outcome::Lapsed, None);
@@ -387,6 +414,7 @@ impl State {
             index,
             at,
             late: f.late,
+            findings: None,
             verdict: None,
         });
         Ok(())
@@ -401,35 +429,50 @@ impl State {
         Ok(())
     }
 
+    fn findings(&mut self, f: &Findings) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        let handed = step.handed.last_mut().filter(|h| h.epoch == f.epoch);
+        let handed =
+            handed.ok_or_else(|| format!("step {} has no submission of epoch {}", f.step, f.epoch))?;
+        handed.findings = Some(f.findings.clone());
+        Ok(())
+    }
+
     fn verdict(&mut self, f: &Verdict, at: Wall, index: u64) -> Result<(), String> {
+        let own_work = open(&self.runs, &f.step)?.0.poster == Poster::Agent(f.agent);
         let step = self.open_step(&f.step)?;
         let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent)
             && step.epoch == f.epoch;
         let Some(handed) = step.handed.last_mut().filter(|h| open && h.verdict.is_none()) else {
             return Err(format!("step {} has no submission of epoch {} to judge", f.step, f.epoch));
         };
-        handed.verdict = Some((index, f.outcome.clone()));
         let late = handed.late;
-        let (outcome, quality) = match &f.outcome {
-            Outcome::Accepted { quality, checked } => {
+        let (outcome, kept, quality) = match &f.judgement {
+            Judgement::Accepted { quality, checked } => {
                 step.state = StepState::Accepted { agent: f.agent };
                 step.completed = Some(at);
                 let outcome = if late { reputation::Outcome::Late } else { reputation::Outcome::OnTime };
-                (outcome, Quality::new(*quality).filter(|_| *checked))
+                let kept = Outcome::Accepted { quality: *quality, checked: *checked };
+                (outcome, kept, Quality::new(*quality).filter(|_| *checked))
             }
-            Outcome::Rejected { .. } => {
+            Judgement::Rejected { check, .. } => {
                 step.attempts = step.attempts.saturating_add(1);
                 step.barred.push(f.agent);
                 step.state = StepState::Waiting;
-                (reputation::Outcome::Rejected, None)
+                let findings = handed.findings.clone().unwrap_or_default();
+                (reputation::Outcome::Rejected, Outcome::Rejected { check: check.clone(), findings }, None)
             }
         };
-        let accepted = matches!(f.outcome, Outcome::Accepted { .. });
+        handed.verdict = Some((index, kept));
+        let accepted = matches!(f.judgement, Judgement::Accepted { .. });
         if accepted {
             self.totals.accepted += 1
         } else {
             self.totals.rejected += 1
         };
+        if own_work {
+            return Ok(());
+        }
         self.with_agent(&f.agent, |agent| {
             if accepted {
                 agent.accepted += 1

@@ -1,7 +1,7 @@
 //! One input's worth of work: the facts it makes, each folded at once, and what is to be done behind them.
 
 use crate::effect::{Effect, Refusal, Reply};
-use crate::fact::{Entry, Fact};
+use crate::fact::{Entry, Fact, RunEnded};
 use crate::input::{Now, ReplyTo};
 use crate::run::Run;
 use crate::state::State;
@@ -36,6 +36,11 @@ impl Turn {
         index
     }
 
+    /// How many entries there are so far.
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
     pub fn reply(&mut self, to: ReplyTo, answer: Result<Reply, Refusal>) {
         self.after.push(Effect::Reply { to, answer });
     }
@@ -46,6 +51,10 @@ impl Turn {
 
     /// Closes what is over and hands out the effects: the frame first, then whatever waits for it.
     pub fn finish(mut self, state: &mut State, effects: &mut Vec<Effect>) {
+        for mut run in state.ended_now() {
+            run.settle_end();
+            self.record(state, Fact::RunEnded(RunEnded { run: run.id, status: run.status() }));
+        }
         state.close_finished(&mut self.closed);
         if !self.entries.is_empty() {
             effects.push(Effect::Append(self.entries));

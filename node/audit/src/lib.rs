@@ -1,12 +1,35 @@
-//! The journal: segments, group commit, checkpoint slots, snapshots, the transparency log.
+//! The journal: append-only segments as the truth, one sync for all who wait, checkpoint slots, snapshots, and the
+//! transparency log over all of it.
+//!
+//! Nothing here knows what an entry means, what time it is, or which disk it is on.
 
-pub mod error;
-pub mod files;
-pub mod frame;
-pub mod keys;
-pub mod memory;
-pub mod os;
-pub mod segment;
-pub mod slot;
+mod commit;
 mod derived;
+mod error;
+pub mod files;
+mod frame;
+mod journal;
+mod keys;
+pub mod memory;
+mod open;
+pub mod os;
+mod reader;
 mod scan;
+mod segment;
+mod shared;
+mod slot;
+mod snapshot;
+mod spare;
+
+pub use commit::{Appended, Commit, Failed, Fate, Released};
+pub use error::{Error, Notice};
+pub use frame::{Entry, FRAME_BYTES_MAX, NewEntry};
+pub use journal::{Journal, Options, SLOT_INTERVAL_MS, SegmentSizes, Signer};
+pub use keys::{DATA_KEY_FILE, KeyId, KeyRing, RingError};
+pub use open::{Opened, SavedState, origin_of};
+pub use reader::Reader;
+pub use scan::COMMIT_BYTES_MAX;
+pub use segment::{JOURNAL_DIR, SEGMENT_HEAD_BYTES};
+pub use slot::{SLOT_FILES, Slot};
+pub use snapshot::{SNAPSHOTS_DIR, STATE_BYTES_MAX, SnapshotJob};
+pub use spare::SpareJob;

@@ -62,7 +62,9 @@ pub(crate) struct Walk {
 struct Open {
     file: Arc<dyn File>,
     buffer: Vec<u8>,
+    /// Where the buffer begins in the file, and how much of it was read.
     buffer_at: u64,
+    filled: usize,
 }
 
 /// One step of a walk.
@@ -94,7 +96,8 @@ impl Walk {
 
     /// The next frame, or where the walk ends. Damage in a segment that is not the last one is an error.
     pub fn next(&mut self) -> Result<Step<'_>, Error> {
-        let following = self.segments.iter().copied().find(|first| *first > self.at.segment);
+        let after = self.segments.partition_point(|first| *first <= self.at.segment);
+        let following = self.segments.get(after).copied();
         if following == Some(self.at.index) {
             self.at = Position {
                 public_seq: self.at.public_seq,
@@ -112,6 +115,7 @@ impl Walk {
                     file,
                     buffer: Vec::new(),
                     buffer_at: self.at.offset,
+                    filled: 0,
                 })
             }
         };
@@ -152,25 +156,31 @@ impl Walk {
 impl Open {
     /// The bytes from `offset` on: a whole frame, if there is one.
     fn bytes_at(&mut self, offset: u64) -> std::io::Result<&[u8]> {
-        let has = |open: &Open, wanted: usize| offset + wanted as u64 <= open.buffer_at + open.buffer.len() as u64;
-        if !has(self, FRAME_HEAD_BYTES) {
+        if !self.has(offset, FRAME_HEAD_BYTES) {
             self.fill(offset, READ_BYTES)?;
         }
-        let start = (offset - self.buffer_at) as usize;
-        if let Some(len) = frame::payload_len(&self.buffer[start..])
-            && !has(self, FRAME_HEAD_BYTES + len)
+        if let Some(len) = frame::payload_len(self.from(offset))
+            && !self.has(offset, FRAME_HEAD_BYTES + len)
         {
             self.fill(offset, READ_BYTES.max(FRAME_HEAD_BYTES + len))?;
         }
-        let start = (offset - self.buffer_at) as usize;
-        Ok(&self.buffer[start..])
+        Ok(self.from(offset))
+    }
+
+    fn has(&self, offset: u64, bytes: usize) -> bool {
+        offset + bytes as u64 <= self.buffer_at + self.filled as u64
+    }
+
+    fn from(&self, offset: u64) -> &[u8] {
+        &self.buffer[(offset - self.buffer_at) as usize..self.filled]
     }
 
     fn fill(&mut self, offset: u64, bytes: usize) -> std::io::Result<()> {
-        self.buffer.resize(bytes, 0);
+        if self.buffer.len() < bytes {
+            self.buffer = vec![0; bytes];
+        }
         self.buffer_at = offset;
-        let read = files::read_up_to(self.file.as_ref(), &mut self.buffer, offset)?;
-        self.buffer.truncate(read);
+        self.filled = files::read_up_to(self.file.as_ref(), &mut self.buffer, offset)?;
         Ok(())
     }
 }

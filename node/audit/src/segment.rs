@@ -9,6 +9,7 @@ use crate::files::{self, Access, File, Files};
 use artel_protocol::id::FederationId;
 use artel_protocol::key::{NodeId, PublicKey};
 use artel_protocol::log::Origin;
+use std::io;
 use std::sync::Arc;
 
 /// The directory of the segments.
@@ -113,6 +114,14 @@ pub(crate) fn open(
     Ok((file, head))
 }
 
+/// Why a segment was not made.
+pub(crate) struct CreateError {
+    pub error: Error,
+    /// The file bears a segment's name already, though perhaps not durably: nothing may be appended to the segment before
+    /// it until the journal was opened again.
+    pub named: bool,
+}
+
 /// Makes a segment of at least `bytes` bytes that begins with `frames`, and gives it its name once all of it is durable.
 /// A spare that was made ahead is used when it is given.
 pub(crate) fn create(
@@ -121,25 +130,47 @@ pub(crate) fn create(
     bytes: u64,
     frames: &[u8],
     spare: Option<Arc<dyn File>>,
-) -> Result<Arc<dyn File>, Error> {
+) -> Result<Arc<dyn File>, CreateError> {
     let made = if spare.is_some() { SPARE_FILE } else { NEW_FILE };
-    let fail = |doing| Error::io(path(head.first_index), doing);
+    let path = path(head.first_index);
+    let file = fill(files, head, bytes, frames, spare)
+        .and_then(|file| files.rename(made, &path).map(|()| file))
+        .map_err(|cause| {
+            // A full disk needs the room; that a half-made file stays would do no other harm.
+            let _ = files.remove(made);
+            let error = Error::io(&path, "create")(cause);
+            CreateError { error, named: false }
+        })?;
+    match files.sync_dir(JOURNAL_DIR) {
+        Ok(()) => Ok(file),
+        Err(cause) => {
+            let error = Error::io(path, "make durable the name of")(cause);
+            Err(CreateError { error, named: true })
+        }
+    }
+}
+
+fn fill(
+    files: &dyn Files,
+    head: Head,
+    bytes: u64,
+    frames: &[u8],
+    spare: Option<Arc<dyn File>>,
+) -> io::Result<Arc<dyn File>> {
     let file = match spare {
         Some(file) => file,
         None => {
-            let file = files.open(NEW_FILE, Access::Fresh).map_err(fail("create"))?;
+            let file = files.open(NEW_FILE, Access::Fresh)?;
             let least = SEGMENT_HEAD_BYTES + frames.len() as u64;
-            files::fill_with_zeros(file.as_ref(), bytes.max(least)).map_err(fail("allocate"))?;
+            files::fill_with_zeros(file.as_ref(), bytes.max(least))?;
             file
         }
     };
-    file.write_at(&head.to_bytes(), 0).map_err(fail("write"))?;
+    file.write_at(&head.to_bytes(), 0)?;
     if !frames.is_empty() {
-        file.write_at(frames, SEGMENT_HEAD_BYTES).map_err(fail("write"))?;
+        file.write_at(frames, SEGMENT_HEAD_BYTES)?;
     }
-    file.sync_data().map_err(fail("sync"))?;
-    files.rename(made, &path(head.first_index)).map_err(fail("name"))?;
-    files.sync_dir(JOURNAL_DIR).map_err(fail("sync the name of"))?;
+    file.sync_data()?;
     Ok(file)
 }
 

@@ -146,6 +146,21 @@ mod tests {
         }
     }
 
+    /// The hashes are right as far as they go, but they end below the later root.
+    #[test]
+    fn a_proof_that_ends_early_is_refused() {
+        let leaves = leaves(9);
+        let root = |size: u64| by_definition(&leaves[..size as usize]);
+        for (old, reached, claimed) in [(1, 2, 3), (1, 2, 4), (2, 4, 5), (3, 4, 9), (5, 8, 9)] {
+            let proof = prove(old, reached, reader(&leaves)).expect("not shrunk");
+            assert_eq!(
+                verify(old, &root(old), claimed, &root(reached), &proof),
+                Err(Error::ProofLength { got: proof.len() }),
+                "{old} to {claimed}"
+            );
+        }
+    }
+
     #[test]
     fn the_empty_tree_is_continued_by_an_empty_proof_only() {
         let root = leaves(1)[0];

@@ -299,7 +299,8 @@ mod tests {
             "artel/",
             &format!("{name}/"),
             &format!("{name}/0"),
-            &name.to_uppercase(),
+            &name.replace(&"ab".repeat(32), &"AB".repeat(32)),
+            &name.replace("artel/", "artel/sha256:"),
         ] {
             assert_eq!(Witness::parse(bad), Err(Error::Witness), "{bad}");
         }

@@ -35,9 +35,9 @@ fuzz_target!(|data: &[u8]| {
     if let Some(origin) = one_form::<Origin>(data) {
         let _ = Origin::parse(&origin.to_string());
     }
-    if let Some(checkpoint) = one_form::<Checkpoint>(data) {
-        if let Ok(read) = Checkpoint::parse_body(&checkpoint.body()) {
-            assert_eq!(read, checkpoint);
-        }
+    if let Some(checkpoint) = one_form::<Checkpoint>(data)
+        && let Ok(read) = Checkpoint::parse_body(&checkpoint.body())
+    {
+        assert_eq!(read, checkpoint);
     }
 });

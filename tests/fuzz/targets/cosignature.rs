@@ -20,10 +20,10 @@ static FIXED: LazyLock<(Checkpoint, NoteKey)> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = str::from_utf8(data) else { return };
     let (checkpoint, witness) = &*FIXED;
-    if let Ok(line) = SignatureLine::parse(text) {
-        if let Ok(cosignature) = Cosignature::from_line(checkpoint, witness, &line) {
-            assert_eq!(cosignature.line(), line);
-        }
+    if let Ok(line) = SignatureLine::parse(text)
+        && let Ok(cosignature) = Cosignature::from_line(checkpoint, witness, &line)
+    {
+        assert_eq!(cosignature.line(), line);
     }
     if let Ok(name) = Witness::parse(text) {
         assert_eq!(name.to_string(), text);

@@ -2,10 +2,9 @@
 //! times as ISO 8601. No amount ever passes through floating point.
 
 use artel_protocol::amount::Credits;
-use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
+use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, Signature};
 use artel_protocol::skill::Skill;
-use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -157,3 +156,83 @@ readers! {
     /// Reads a signature in base64url.
     read_signature, read_signature_or_null: Signature = parse_signature;
 }
+
+/// Reads an epoch: a lease's number, 1 or more.
+pub fn read_epoch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Epoch, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("an epoch is 1 or more")),
+        n => Ok(Epoch(n)),
+    }
+}
+
+/// Reads an amount from a JSON number, digit by digit.
+pub fn read_credits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Credits, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Credits::parse(raw.get()).map_err(D::Error::custom)
+}
+
+/// Reads a list of skills.
+pub fn read_skills<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Skill>, D::Error> {
+    let texts = Vec::<Cow<'_, str>>::deserialize(deserializer)?;
+    texts.iter().map(|text| Skill::parse(text).map_err(D::Error::custom)).collect()
+}
+
+/// Reads a list of skills, or `null`.
+pub fn read_skills_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Skill>>, D::Error> {
+    let Some(texts) = Option::<Vec<Cow<'_, str>>>::deserialize(deserializer)? else { return Ok(None) };
+    texts.iter().map(|text| Skill::parse(text).map_err(D::Error::custom)).collect::<Result<_, _>>().map(Some)
+}
+
+/// Reads a list of digests.
+pub fn read_digests<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::Error> {
+    let texts = Vec::<Cow<'_, str>>::deserialize(deserializer)?;
+    texts.iter().map(|text| Digest::parse(text).map_err(D::Error::custom)).collect()
+}
+
+/// Reads bytes in base64url.
+pub fn read_base64url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    read(deserializer, |text| BASE64_URL.decode(text))
+}
+
+/// Reads bytes in base64, or `null`.
+pub fn read_base64_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+    match Option::<Cow<'_, str>>::deserialize(deserializer)? {
+        Some(text) => BASE64.decode(text.as_bytes()).map(Some).map_err(D::Error::custom),
+        None => Ok(None),
+    }
+}
+
+/// Reads a JSON object and keeps its text.
+pub fn read_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<crate::types::Json, D::Error> {
+    let json = crate::types::Json::deserialize(deserializer)?;
+    if json.is_object() { Ok(json) } else { Err(D::Error::custom("want a JSON object here")) }
+}
+
+/// Reads a JSON object and keeps its text, or `null`.
+pub fn read_object_or_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<crate::types::Json>, D::Error> {
+    let json = crate::types::Json::deserialize(deserializer)?;
+    match json.bytes() {
+        b"null" => Ok(None),
+        _ if json.is_object() => Ok(Some(json)),
+        _ => Err(D::Error::custom("want a JSON object here")),
+    }
+}
+
+/// Reads a moment in ISO 8601 with its offset: `2026-02-20T12:00:00Z`.
+///
+/// # Errors
+/// A sentence that shows the form.
+pub fn parse_time(text: &str) -> Result<Wall, &'static str> {
+    let wrong = "not a time: write ISO 8601 in UTC, as 2026-02-20T12:00:00Z";
+    let moment = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| wrong)?;
+    u64::try_from(moment.timestamp_millis()).map(Wall).map_err(|_| wrong)
+}
+
+fn parse_signature(text: &str) -> Result<Signature, &'static str> {
+    let wrong = "not a signature: want 64 bytes in base64url";
+    let bytes = BASE64_URL.decode(text).map_err(|_| wrong)?;
+    bytes.try_into().map(Signature).map_err(|_| wrong)
+}
+

@@ -1,0 +1,500 @@
+//! A home on a virtual clock for tests: every input goes through `Federation::handle`, the journal is kept as the bytes
+//! that the disk would hold, and after each input the state folded from those bytes must be the live one. It knows the
+//! outside contract only and decides nothing itself.
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
+use artel_federation::effect::{Lease, Receipt};
+use artel_federation::fact::{Admission, Outcome, TaskSpec};
+use artel_federation::input::{ClaimNext, Profile, RunPost, StepPost, Submission};
+use artel_federation::run::Run;
+use artel_federation::{
+    Code, Effect, Entry, Fact, Federation, Genesis, Identity, Input, Json, Kind, Now, Options, Principal,
+    Refusal, Reply, ReplyTo, Request,
+};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Digest, Epoch, RunId, StepId};
+use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
+use artel_protocol::skill::Skill;
+use artel_protocol::text::Correlation;
+use artel_protocol::time::{Mono, Wall};
+use artel_reputation::Complexity;
+use std::collections::BTreeMap;
+
+/// 2026-01-01T00:00:00Z, where every test's wall clock begins.
+pub const BEGIN: Wall = Wall(1_767_225_600_000);
+pub const MINUTE_MS: u64 = 60_000;
+pub const HOUR_MS: u64 = 3_600_000;
+pub const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Below this many frames the whole journal is folded anew after each input, above it after each fiftieth.
+const REFOLDS: usize = 120;
+
+pub type Answer = Result<Reply, Refusal>;
+
+/// An agent with its key and its newest token.
+pub struct Member {
+    pub key: SecretKey,
+    pub id: AgentId,
+    pub serial: u32,
+}
+
+impl Member {
+    pub fn principal(&self) -> Principal {
+        Principal::Agent { id: self.id, serial: self.serial }
+    }
+
+    pub fn sign(&self, text: &str) -> Signature {
+        self.key.sign(text.as_bytes())
+    }
+}
+
+/// A key without an enrollment.
+pub fn member(n: u8) -> Member {
+    let key = SecretKey::from_seed(&[n; 32]);
+    Member { id: AgentId(key.public()), key, serial: 0 }
+}
+
+pub fn json(text: &str) -> Json {
+    Json::new(text.as_bytes())
+}
+
+pub fn skills(names: &[&str]) -> Vec<Skill> {
+    names.iter().map(|name| Skill::parse(name).expect("a test's skill")).collect()
+}
+
+pub fn profile(name: &str, names: &[&str]) -> Profile {
+    Profile { name: name.into(), skills: skills(names), metadata: json("{}"), capacity: None }
+}
+
+pub fn step(name: &str, needs: &[&str], task: TaskSpec) -> StepPost {
+    StepPost { name: name.into(), needs: needs.iter().map(|n| (*n).to_owned()).collect(), task }
+}
+
+pub fn run(steps: Vec<StepPost>) -> RunPost {
+    RunPost { name: "run".into(), inputs: json("{}"), priority: 0, steps, key: None }
+}
+
+pub fn accepted(quality: u8) -> Outcome {
+    Outcome::Accepted { quality, checked: true }
+}
+
+pub fn rejected() -> Outcome {
+    Outcome::Rejected { check: "schema".into(), findings: "x is missing".into() }
+}
+
+pub fn genesis() -> Genesis {
+    Genesis {
+        name: "workshop".into(),
+        founders: vec![node()],
+        admission: Admission::Open,
+        recovery: Digest::of(b"recovery"),
+        created: BEGIN,
+    }
+}
+
+pub fn node() -> NodeId {
+    NodeId(SecretKey::from_seed(&[200; 32]).public())
+}
+
+pub fn identity() -> Identity {
+    Identity { node: node(), federation: genesis().id() }
+}
+
+/// One home, its journal and what it said.
+pub struct Home {
+    pub mind: Federation,
+    pub options: Options,
+    pub mono: Mono,
+    pub wall: Wall,
+    /// Every entry, read back from its bytes.
+    pub journal: Vec<Entry>,
+    /// Where each frame ends in the journal.
+    pub cuts: Vec<usize>,
+    /// What the last input wrote.
+    pub last: Vec<Entry>,
+    pub answers: BTreeMap<ReplyTo, Answer>,
+    /// Submissions that wait for their check.
+    pub checks: Vec<(StepId, Epoch)>,
+    pub closed: Vec<Run>,
+    folded: Federation,
+    asked: u64,
+    inputs: u64,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> Self {
+        let mind = || Federation::new(identity(), options.clone());
+        let (mind, folded) = (mind(), mind());
+        let mut home = Home {
+            mind,
+            folded,
+            options,
+            mono: Mono(1_000),
+            wall: BEGIN,
+            journal: Vec::new(),
+            cuts: Vec::new(),
+            last: Vec::new(),
+            answers: BTreeMap::new(),
+            checks: Vec::new(),
+            closed: Vec::new(),
+            asked: 0,
+            inputs: 0,
+        };
+        home.begin();
+        home
+    }
+
+    /// The process ends and comes back: memory is gone, the journal's bytes are folded, monotonic time begins anew.
+    pub fn restart(&mut self) {
+        self.mind = self.refold();
+        self.begin();
+    }
+
+    /// As [`Home::restart`], from a snapshot of the present size.
+    pub fn restart_from_snapshot(&mut self) {
+        let bytes = self.mind.snapshot();
+        self.mind =
+            Federation::from_snapshot(identity(), self.options.clone(), &bytes).expect("our own snapshot");
+        assert!(self.mind.snapshot() == bytes, "a snapshot reads back as it was");
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        self.mono = Mono(1_000);
+        self.answers.clear();
+        self.checks.clear();
+        let (now, mut effects) = (self.now(), Vec::new());
+        self.mind.start(Some(genesis()), ("0.1.0".into(), Digest::of(b"config")), now, &mut effects);
+        self.take(effects);
+    }
+
+    fn now(&mut self) -> Now {
+        self.inputs += 1;
+        let entropy = Digest::of(&self.inputs.to_le_bytes()).0;
+        Now { mono: self.mono, wall: self.wall, entropy }
+    }
+
+    /// Gives the mind one input and does all its effects.
+    pub fn input(&mut self, input: Input) {
+        let (now, mut effects) = (self.now(), Vec::new());
+        self.mind.handle(input, now, &mut effects);
+        self.take(effects);
+    }
+
+    /// Asks; the answer, unless it comes later.
+    pub fn ask(&mut self, principal: Principal, request: Request) -> Option<Answer> {
+        let to = self.ask_later(principal, request);
+        self.answers.remove(&to)
+    }
+
+    /// Asks; the answer is in `answers` now or later.
+    pub fn ask_later(&mut self, principal: Principal, request: Request) -> ReplyTo {
+        self.asked += 1;
+        let to = ReplyTo(self.asked);
+        self.input(Input::Request { to, principal, correlation: None, request });
+        to
+    }
+
+    pub fn ask_as(&mut self, principal: Principal, request: Request, correlation: &str) -> Option<Answer> {
+        self.asked += 1;
+        let to = ReplyTo(self.asked);
+        let correlation = Correlation::parse(correlation);
+        self.input(Input::Request { to, principal, correlation, request });
+        self.answers.remove(&to)
+    }
+
+    /// Lets both clocks run, with a tick whenever a timer is due.
+    pub fn pass(&mut self, ms: u64) {
+        let end = self.mono.plus_ms(ms);
+        while let Some(due) = self.mind.next_timer().filter(|due| *due <= end) {
+            self.skip(due.since_ms(self.mono));
+            self.input(Input::Tick);
+        }
+        self.skip(end.since_ms(self.mono));
+        self.last.clear();
+    }
+
+    /// Moves both clocks without a tick.
+    pub fn skip(&mut self, ms: u64) {
+        (self.mono, self.wall) = (self.mono.plus_ms(ms), self.wall.plus_ms(ms));
+    }
+
+    /// The state of a mind that has read the journal's bytes and nothing else.
+    pub fn refold(&self) -> Federation {
+        let mut mind = Federation::new(identity(), self.options.clone());
+        let mut from = 0;
+        for cut in &self.cuts {
+            mind.fold(&self.journal[from..*cut], &mut Vec::new()).expect("the journal folds");
+            from = *cut;
+        }
+        mind
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        self.last.clear();
+        let mut closed = Vec::new();
+        for (place, effect) in effects.into_iter().enumerate() {
+            match effect {
+                Effect::Append(entries) => {
+                    assert_eq!(place, 0, "entries go first, in one frame");
+                    assert!(!entries.is_empty(), "a frame holds something");
+                    self.append(entries, &mut closed);
+                }
+                Effect::Reply { to, answer } => {
+                    if let Ok(reply) = &answer {
+                        self.facts_stand_behind(reply);
+                    }
+                    assert!(self.answers.insert(to, answer).is_none(), "one answer to each question");
+                }
+                Effect::Check { step, epoch, .. } => self.checks.push((step, epoch)),
+                Effect::Closed(run) => {
+                    assert_eq!(
+                        Some(run.id),
+                        closed.first().map(|r: &Run| r.id),
+                        "the fold closes the same runs"
+                    );
+                    assert_eq!(*run, closed.remove(0));
+                    self.closed.push(*run);
+                }
+            }
+        }
+        assert!(closed.is_empty(), "a run that the fold closes is said to be closed");
+        let live = self.mind.snapshot();
+        assert!(live == self.folded.snapshot(), "the folded state is the live one");
+        if self.cuts.len() <= REFOLDS || self.cuts.len().is_multiple_of(50) {
+            assert!(live == self.refold().snapshot(), "the journal folded from its start is the live state");
+        }
+        let total: i128 = self.mind.view().accounts().map(|(_, units)| i128::from(units)).sum();
+        assert_eq!(total, 0, "all balances sum to zero");
+    }
+
+    fn append(&mut self, entries: Vec<Entry>, closed: &mut Vec<Run>) {
+        for entry in &entries {
+            let read = Entry::decode(&entry.encode()).expect("what is written can be read");
+            assert_eq!(&read, entry, "what is read is what was written");
+            self.last.push(read);
+        }
+        self.folded.fold(&self.last, closed).expect("a frame folds");
+        self.journal.extend_from_slice(&self.last);
+        self.cuts.push(self.journal.len());
+        assert_eq!(self.mind.size(), self.journal.len() as u64);
+    }
+
+    /// No answer leaves before the facts that it tells of stand in the journal.
+    fn facts_stand_behind(&self, reply: &Reply) {
+        let fact = |index: u64| &self.journal[index as usize].fact;
+        match reply {
+            Reply::Leased(lease) => self.lease_stands(lease),
+            Reply::Submitted(receipt) => {
+                let Fact::Submitted(f) = fact(receipt.submitted) else {
+                    panic!("no submission stands there")
+                };
+                assert_eq!(
+                    (f.step, f.epoch, f.agent, f.output),
+                    (receipt.step, receipt.epoch, receipt.agent, receipt.output)
+                );
+                if let Some(judged) = &receipt.verdict {
+                    let Fact::Verdict(f) = fact(judged.index) else { panic!("no verdict stands there") };
+                    assert_eq!((f.step, f.epoch, &f.outcome), (receipt.step, receipt.epoch, &judged.outcome));
+                    assert_eq!(f.submitted, receipt.submitted);
+                }
+                if let Some(lease) = &receipt.next {
+                    self.lease_stands(lease);
+                }
+            }
+            Reply::Token { agent, serial, .. } => {
+                let stands = self.journal.iter().any(|entry| match &entry.fact {
+                    Fact::Enrolled(f) => (f.agent, f.serial) == (agent.id, *serial),
+                    Fact::Rotated(f) => (f.agent, f.serial) == (agent.id, *serial),
+                    _ => false,
+                });
+                assert!(stands, "a token's entry stands before it");
+            }
+            Reply::Run { run, .. } => {
+                let Fact::RunPosted(f) = fact(run.posted_at) else { panic!("no post stands there") };
+                assert_eq!(f.run, run.id);
+            }
+            Reply::Emitted { index, .. } => assert_eq!(fact(*index).kind(), Kind::Emitted),
+            _ => {}
+        }
+    }
+
+    fn lease_stands(&self, lease: &Lease) {
+        let Fact::Granted(f) = &self.journal[lease.index as usize].fact else {
+            panic!("no grant stands there")
+        };
+        assert_eq!((f.step, f.epoch), (lease.step, lease.epoch));
+    }
+
+    /// What kinds of entries the last input wrote.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.last.iter().map(|entry| entry.fact.kind()).collect()
+    }
+
+    /// All facts of a kind, as `pick` sees them.
+    pub fn facts<T>(&self, pick: impl Fn(&Fact) -> Option<T>) -> Vec<T> {
+        self.journal.iter().filter_map(|entry| pick(&entry.fact)).collect()
+    }
+
+    pub fn enroll(&mut self, n: u8, names: &[&str]) -> Member {
+        self.enroll_with(n, profile(&format!("agent {n}"), names), false)
+    }
+
+    pub fn enroll_with(&mut self, n: u8, profile: Profile, delegate: bool) -> Member {
+        let mut member = member(n);
+        let (enrollment, text) = self.challenge(&member, profile, delegate);
+        let answer =
+            self.ask(Principal::Stranger, Request::Respond { enrollment, signature: member.sign(&text) });
+        let Some(Ok(Reply::Token { serial, .. })) = answer else { panic!("not enrolled: {answer:?}") };
+        member.serial = serial;
+        member
+    }
+
+    pub fn challenge(
+        &mut self,
+        member: &Member,
+        profile: Profile,
+        delegate: bool,
+    ) -> (artel_protocol::id::EnrollmentId, String) {
+        match self.ask(Principal::Stranger, Request::Enroll { agent: member.id, profile, delegate }) {
+            Some(Ok(Reply::Challenge { enrollment, text, .. })) => (enrollment, text),
+            other => panic!("no challenge: {other:?}"),
+        }
+    }
+
+    /// A simple task for anybody: ten credits, a deadline in an hour.
+    pub fn task(&self) -> TaskSpec {
+        TaskSpec {
+            title: "a task".into(),
+            description: String::new(),
+            skills: Vec::new(),
+            level_min: None,
+            complexity: Complexity::Simple,
+            reward: Credits(10_000_000),
+            deadline: self.wall.plus_ms(HOUR_MS),
+            input: json("{}"),
+            output_schema: None,
+            poster_may_claim: false,
+        }
+    }
+
+    /// A task whose output is checked.
+    pub fn checked_task(&self) -> TaskSpec {
+        TaskSpec { output_schema: Some(json(r#"{"type":"object"}"#)), ..self.task() }
+    }
+
+    pub fn post(&mut self, principal: Principal, post: RunPost) -> Result<Run, Code> {
+        match self.ask(principal, Request::Post(post)).expect("a post is answered at once") {
+            Ok(Reply::Run { run, .. }) => Ok(*run),
+            Ok(other) => panic!("a post was answered with {other:?}"),
+            Err(refusal) => Err(refusal.code),
+        }
+    }
+
+    /// Posts one task as the operator.
+    pub fn post_one(&mut self, task: TaskSpec) -> StepId {
+        self.post(Principal::Operator, run(vec![step("only", &[], task)])).expect("a good post").step_id(0)
+    }
+
+    pub fn claim(&mut self, member: &Member, step: StepId) -> Result<Lease, Code> {
+        leased(self.ask(member.principal(), Request::Claim(step)).expect("a claim is answered at once"))
+            .map(|lease| lease.expect("a claim by id brings a lease"))
+    }
+
+    /// Claims the best task without waiting.
+    pub fn claim_next(&mut self, member: &Member) -> Result<Option<Lease>, Code> {
+        let request = Request::ClaimNext(ClaimNext { wait_ms: 0 });
+        leased(self.ask(member.principal(), request).expect("nobody waits for 0 ms"))
+    }
+
+    /// Claims the best task and waits for it.
+    pub fn wait(&mut self, member: &Member, wait_ms: u32) -> ReplyTo {
+        self.ask_later(member.principal(), Request::ClaimNext(ClaimNext { wait_ms }))
+    }
+
+    /// The answer to a claim that waited, if it has come.
+    pub fn heard(&mut self, to: ReplyTo) -> Option<Result<Option<Lease>, Code>> {
+        self.answers.remove(&to).map(leased)
+    }
+
+    pub fn submit(&mut self, member: &Member, lease: &Lease, output: &str) -> Result<Receipt, Code> {
+        let submission = submission(lease, output);
+        received(self.ask(member.principal(), Request::Submit(submission)).expect("answered at once"))
+    }
+
+    pub fn renew(&mut self, member: &Member, lease: &Lease) -> Result<Wall, Code> {
+        let request = Request::Renew { step: lease.step, epoch: lease.epoch };
+        match self.ask(member.principal(), request).expect("a renewal is answered at once") {
+            Ok(Reply::Renewed { expires }) => Ok(expires),
+            Ok(other) => panic!("a renewal was answered with {other:?}"),
+            Err(refusal) => Err(refusal.code),
+        }
+    }
+
+    pub fn release(&mut self, member: &Member, lease: &Lease) -> Result<(), Code> {
+        let request = Request::Release { step: lease.step, epoch: lease.epoch };
+        done(self.ask(member.principal(), request))
+    }
+
+    pub fn cancel(&mut self, principal: Principal, run: RunId, step: Option<StepId>) -> Result<Run, Code> {
+        match self.ask(principal, Request::Cancel { run, step }).expect("a cancel is answered at once") {
+            Ok(Reply::Run { run, .. }) => Ok(*run),
+            Ok(other) => panic!("a cancel was answered with {other:?}"),
+            Err(refusal) => Err(refusal.code),
+        }
+    }
+
+    pub fn checked(&mut self, lease: &Lease, outcome: Outcome) {
+        self.checks.retain(|check| *check != (lease.step, lease.epoch));
+        self.input(Input::Checked { step: lease.step, epoch: lease.epoch, outcome });
+    }
+
+    /// Has an agent do one checked task for nothing: with 0 it is an intermediate then, with 50 an expert, with 100 a master.
+    pub fn raise(&mut self, member: &Member, quality: u8) {
+        let id = self.post_one(TaskSpec { reward: Credits::ZERO, ..self.checked_task() });
+        let lease = self.claim(member, id).expect("an open task");
+        self.submit(member, &lease, "{}").expect("a live lease");
+        self.checked(&lease, accepted(quality));
+    }
+
+    pub fn revoke(&mut self, member: &Member) {
+        let answer =
+            self.ask(Principal::Operator, Request::RevokeAgent(member.id)).expect("answered at once");
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+}
+
+pub fn submission(lease: &Lease, output: &str) -> Submission {
+    Submission {
+        step: lease.step,
+        epoch: lease.epoch,
+        output: json(output),
+        artifacts: Vec::new(),
+        next: None,
+    }
+}
+
+pub fn leased(answer: Answer) -> Result<Option<Lease>, Code> {
+    match answer {
+        Ok(Reply::Leased(lease)) => Ok(Some(*lease)),
+        Ok(Reply::Nothing) => Ok(None),
+        Ok(other) => panic!("a claim was answered with {other:?}"),
+        Err(refusal) => Err(refusal.code),
+    }
+}
+
+pub fn received(answer: Answer) -> Result<Receipt, Code> {
+    match answer {
+        Ok(Reply::Submitted(receipt)) => Ok(*receipt),
+        Ok(other) => panic!("a submission was answered with {other:?}"),
+        Err(refusal) => Err(refusal.code),
+    }
+}
+
+pub fn done(answer: Option<Answer>) -> Result<(), Code> {
+    answer.expect("answered at once").map(drop).map_err(|refusal| refusal.code)
+}

@@ -1,0 +1,619 @@
+//! The market: one winner for each step, who that is, and what becomes of its lease.
+
+mod common;
+
+use artel_federation::effect::Lease;
+use artel_federation::fact::{End, TaskSpec};
+use artel_federation::input::Profile;
+use artel_federation::matching::kept_for_newcomers;
+use artel_federation::options::{RELEASES_MAX, WAIT_MS_MAX, WAITERS_MAX};
+use artel_federation::run::{RunStatus, StepState};
+use artel_federation::{Code, Fact, Input, Kind, Options, Principal, Request};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Epoch, RunId, StepId};
+use artel_protocol::time::Wall;
+use artel_reputation::{Complexity, Level};
+use common::*;
+
+const LEASE_MS: u64 = 60_000;
+
+fn state(home: &Home, step: StepId) -> StepState {
+    home.mind.view().step(&step).expect("a known step").1.state.clone()
+}
+
+fn skilled(home: &Home, names: &[&str]) -> TaskSpec {
+    TaskSpec { skills: skills(names), ..home.task() }
+}
+
+fn won(home: &mut Home, to: artel_federation::ReplyTo) -> Option<Lease> {
+    home.heard(to).and_then(|answer| answer.expect("a wait is not refused"))
+}
+
+#[test]
+fn one_claim_wins_and_losers_cost_no_entry() {
+    let mut home = Home::new();
+    let agents: Vec<_> = (1..=64).map(|n| home.enroll(n, &[])).collect();
+    let step = home.post_one(home.task());
+    let lease = home.claim(&agents[0], step).expect("the first claim wins");
+    assert_eq!((home.kinds(), lease.epoch), (vec![Kind::Granted], Epoch(1)));
+    assert_eq!(lease.expires, home.wall.plus_ms(LEASE_MS));
+    for loser in &agents[1..] {
+        assert_eq!(home.claim(loser, step).err(), Some(Code::TaskTaken));
+        assert_eq!(home.claim_next(loser).expect("an answer"), None);
+        assert!(home.last.is_empty(), "a losing claim writes nothing");
+    }
+    let before = home.journal.len();
+    home.pass(LEASE_MS - 1);
+    assert_eq!(home.journal.len(), before, "nor later");
+    let granted = home.facts(|fact| matches!(fact, Fact::Granted(_)).then_some(()));
+    assert_eq!(granted.len(), 1);
+}
+
+#[test]
+fn the_holder_that_claims_again_hears_the_same_lease() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let step = home.post_one(home.task());
+    let first = home.claim(&ada, step).expect("an open task");
+    home.pass(1_000);
+    let again = home.claim(&ada, step).expect("its own lease");
+    assert!(home.last.is_empty());
+    assert_eq!((first.epoch, first.index, first.expires), (again.epoch, again.index, again.expires));
+}
+
+#[test]
+fn the_best_task_has_the_highest_priority_and_then_the_greatest_age() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["a", "b"]);
+    let mut ids = Vec::new();
+    for (priority, wanted) in [(0, &[][..]), (5, &["b"][..]), (0, &["a"][..]), (5, &["a"][..]), (-1, &[][..])]
+    {
+        let post = artel_federation::input::RunPost {
+            priority,
+            ..run(vec![step("x", &[], skilled(&home, wanted)), step("y", &[], skilled(&home, wanted))])
+        };
+        ids.push(home.post(Principal::Operator, post).expect("a good post").id);
+        home.skip(5);
+    }
+    let mut taken = Vec::new();
+    while let Some(lease) = home.claim_next(&ada).expect("room for ten") {
+        taken.push(lease.step);
+    }
+    let wanted: Vec<StepId> =
+        [1, 3, 0, 2, 4].iter().flat_map(|&i: &usize| [ids[i].step(0), ids[i].step(1)]).collect();
+    assert_eq!(taken, wanted);
+}
+
+#[test]
+fn skills_and_levels_decide_who_may_claim() {
+    let mut home = Home::new();
+    let novice = home.enroll(1, &["rust@2", "go"]);
+    let middle = home.enroll(2, &["rust@2", "go"]);
+    let expert = home.enroll(3, &["rust@2", "go"]);
+    let master = home.enroll(4, &["rust@2", "go"]);
+    for (member, quality) in [(&middle, 0), (&expert, 50), (&master, 100)] {
+        home.raise(member, quality);
+    }
+    let all = [&novice, &middle, &expert, &master];
+    let rows: [(&[&str], Complexity, Option<Level>, [bool; 4]); 11] = [
+        (&[], Complexity::Simple, None, [true; 4]),
+        (&["rust"], Complexity::Simple, None, [true; 4]),
+        (&["rust@2", "go"], Complexity::Simple, None, [true; 4]),
+        (&["rust@3"], Complexity::Simple, None, [false; 4]),
+        (&["go@1"], Complexity::Simple, None, [false; 4]),
+        (&["go", "zig"], Complexity::Simple, None, [false; 4]),
+        (&[], Complexity::Medium, None, [false, true, true, true]),
+        (&[], Complexity::Complex, None, [false, false, true, true]),
+        (&[], Complexity::Premium, None, [false, false, false, true]),
+        (&[], Complexity::Simple, Some(Level::Expert), [false, false, true, true]),
+        (&[], Complexity::Complex, Some(Level::Novice), [false, false, true, true]),
+    ];
+    for (wanted, complexity, level_min, may) in rows {
+        for (member, may) in all.iter().zip(may) {
+            let id = home.post_one(TaskSpec { complexity, level_min, ..skilled(&home, wanted) });
+            let by_id = home.claim(member, id);
+            assert_eq!(by_id.is_ok(), may, "{wanted:?} {complexity:?} {level_min:?}");
+            if !may {
+                assert_eq!(by_id.err(), Some(Code::NotQualified));
+                assert_eq!(home.claim_next(member).expect("an answer"), None);
+            }
+            home.cancel(Principal::Operator, id.run(), None).expect("open");
+            if may {
+                let id = home.post_one(TaskSpec { complexity, level_min, ..skilled(&home, wanted) });
+                let best = home.claim_next(member).expect("an answer");
+                assert_eq!(best.map(|lease| lease.step), Some(id), "{wanted:?} {complexity:?}");
+                home.cancel(Principal::Operator, id.run(), None).expect("open");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_claim_of_what_is_not_open_says_why() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let task = home.task();
+    let posted = home
+        .post(Principal::Operator, run(vec![step("a", &[], task.clone()), step("b", &["a"], task)]))
+        .expect("a good post");
+    let (first, second) = (posted.step_id(0), posted.step_id(1));
+    let unknown = RunId::new(Wall(5), [5; 9]).step(0);
+    assert_eq!(home.claim(&ada, unknown).err(), Some(Code::NotFound));
+    assert_eq!(home.claim(&ada, posted.step_id(2)).err(), Some(Code::NotFound), "no third step");
+    assert_eq!(home.claim(&ada, second).err(), Some(Code::TaskNotOpen));
+    let lease = home.claim(&ada, first).expect("open");
+    home.submit(&ada, &lease, "1").expect("a live lease");
+    assert_eq!(home.claim(&bob, first).err(), Some(Code::Finished));
+    home.cancel(Principal::Operator, posted.id, None).expect("open");
+    assert_eq!(home.claim(&bob, second).err(), Some(Code::Finished));
+}
+
+#[test]
+fn a_poster_takes_its_own_task_only_where_it_said_so() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    for allowed in [false, true] {
+        let task = TaskSpec { reward: Credits::ZERO, poster_may_claim: allowed, ..home.task() };
+        let id =
+            home.post(ada.principal(), run(vec![step("a", &[], task)])).expect("costs nothing").step_id(0);
+        if !allowed {
+            assert_eq!(home.claim_next(&ada).expect("an answer"), None);
+        }
+        assert_eq!(home.claim(&ada, id).err(), (!allowed).then_some(Code::NotQualified));
+    }
+}
+
+#[test]
+fn a_waiting_claim_is_granted_in_the_frame_of_the_offer() {
+    let mut home = Home::new();
+    let (ada, bob, eve) = (home.enroll(1, &["rust"]), home.enroll(2, &["rust"]), home.enroll(3, &["go"]));
+    let stranger = home.wait(&eve, 5_000);
+    let first = home.wait(&ada, 5_000);
+    home.skip(1);
+    let second = home.wait(&bob, 5_000);
+    assert!(home.last.is_empty(), "who waits is not journalled");
+    let id = home.post_one(skilled(&home, &["rust"]));
+    assert_eq!(home.kinds(), [Kind::RunPosted, Kind::Transfer, Kind::Offered, Kind::Granted]);
+    assert_eq!(won(&mut home, first).map(|lease| lease.step), Some(id), "equal ranks: who waited longer");
+    assert!(home.heard(second).is_none() && home.heard(stranger).is_none(), "the others wait on");
+    let next = home.post_one(skilled(&home, &["rust"]));
+    assert_eq!(won(&mut home, second).map(|lease| lease.step), Some(next));
+    assert!(home.heard(stranger).is_none());
+}
+
+#[test]
+fn among_those_who_wait_the_better_record_wins() {
+    let mut home = Home::new();
+    let (new, good) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    home.raise(&good, 100);
+    for _ in 0..30 {
+        let (early, late) = (home.wait(&new, 5_000), home.wait(&good, 5_000));
+        let id = home.post_one(TaskSpec { complexity: Complexity::Simple, ..home.task() });
+        let kept = kept_for_newcomers(&id, Complexity::Simple);
+        assert_eq!(won(&mut home, early).is_some(), kept, "a kept offer goes to the newcomer");
+        assert_eq!(won(&mut home, late).is_some(), !kept);
+        home.cancel(Principal::Operator, id.run(), None).expect("open");
+        home.input(Input::Abandoned(early));
+        home.input(Input::Abandoned(late));
+    }
+    let kept = home.facts(|fact| match fact {
+        Fact::Granted(f) if f.agent == new.id => Some(()),
+        _ => None,
+    });
+    assert!((1..=9).contains(&kept.len()), "about a tenth of thirty, here {}", kept.len());
+}
+
+#[test]
+fn a_tenth_of_the_simple_offers_is_kept_and_nobody_chooses_which() {
+    let kept = |complexity| {
+        let run = |n: u32| {
+            let mut entropy = [7; 9];
+            entropy[5..].copy_from_slice(&artel_protocol::id::Digest::of(&n.to_le_bytes()).0[..4]);
+            RunId::new(BEGIN, entropy)
+        };
+        (0..2_000).filter(|n| kept_for_newcomers(&run(*n).step((*n % 200) as usize), complexity)).count()
+    };
+    assert!((150..=250).contains(&kept(Complexity::Simple)), "{}", kept(Complexity::Simple));
+    for complexity in [Complexity::Medium, Complexity::Complex, Complexity::Premium] {
+        assert_eq!(kept(complexity), 0);
+    }
+}
+
+#[test]
+fn a_wait_ends_with_nothing_and_an_abandoned_one_without_an_answer() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let (patient, gone) = (home.wait(&ada, 2_000), home.wait(&ada, 2_000));
+    home.input(Input::Abandoned(gone));
+    home.pass(1_999);
+    assert!(home.heard(patient).is_none());
+    home.pass(1);
+    assert!(matches!(home.heard(patient), Some(Ok(None))));
+    let id = home.post_one(home.task());
+    assert_eq!(state(&home, id), StepState::Offered, "nobody waits any more");
+    assert!(home.heard(gone).is_none());
+    let long = home.wait(&home.enroll(2, &["other"]), u32::MAX);
+    assert!(home.heard(long).is_some(), "an open task is taken at once");
+    home.claim_next(&ada).expect("an answer");
+    let long = home.wait(&ada, u32::MAX);
+    home.pass(u64::from(WAIT_MS_MAX));
+    assert!(home.heard(long).is_some(), "a longer wait is cut");
+}
+
+#[test]
+fn in_the_window_only_the_best_may_claim() {
+    let mut home = Home::with(Options { window_ms: 2_000, top: 2, ..Options::default() });
+    let agents: Vec<_> = (1..=4).map(|n| home.enroll(n, &["rust"])).collect();
+    let outsider = home.enroll(9, &[]);
+    home.pass(10_000);
+    for (member, quality) in [(&agents[1], 100), (&agents[3], 50)] {
+        let id = home.post_one(TaskSpec { reward: Credits::ZERO, ..home.checked_task() });
+        home.pass(2_000);
+        let lease = home.claim(member, id).expect("after the window everybody may");
+        home.submit(member, &lease, "{}").expect("a live lease");
+        home.checked(&lease, accepted(quality));
+    }
+    let medium = |home: &Home| TaskSpec { complexity: Complexity::Medium, ..skilled(home, &["rust"]) };
+    let id = home.post_one(medium(&home));
+    assert_eq!(home.claim(&outsider, id).err(), Some(Code::NotQualified));
+    assert!(home.claim(&agents[3], id).is_ok(), "among the best two");
+
+    let simple = |home: &mut Home| loop {
+        let id = home.post_one(skilled(home, &["rust"]));
+        if !kept_for_newcomers(&id, Complexity::Simple) {
+            return id;
+        }
+        home.cancel(Principal::Operator, id.run(), None).expect("open");
+    };
+    let id = simple(&mut home);
+    for member in [&agents[0], &agents[2]] {
+        assert_eq!(home.claim(member, id).err(), Some(Code::OfferWindow));
+        assert_eq!(home.claim_next(member).expect("an answer"), None);
+    }
+    home.pass(1_999);
+    assert_eq!(home.claim(&agents[0], id).err(), Some(Code::OfferWindow));
+    home.pass(1);
+    assert!(home.claim(&agents[0], id).is_ok(), "then it is open to all");
+
+    let id = simple(&mut home);
+    let waiting = home.wait(&agents[2], 10_000);
+    home.pass(2_000);
+    assert_eq!(won(&mut home, waiting).map(|l| l.step), Some(id), "who waits gets it when the window ends");
+
+    let waiting = home.wait(&agents[2], 10_000);
+    let id = simple(&mut home);
+    assert_eq!(
+        won(&mut home, waiting).map(|l| l.step),
+        Some(id),
+        "the window collapses for who waits already"
+    );
+}
+
+#[test]
+fn a_window_ends_with_its_offer_and_with_the_process() {
+    let mut home = Home::with(Options { window_ms: 2_000, top: 1, ..Options::default() });
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let mut best_and_other = |home: &mut Home| loop {
+        let id = home.post_one(home.task());
+        match (home.claim(&ada, id), &ada, &bob) {
+            (Ok(lease), ..) => {
+                home.release(&ada, &lease).expect("a live lease");
+                return id;
+            }
+            (Err(code), ..) => assert_eq!(code, Code::OfferWindow),
+        }
+        home.cancel(Principal::Operator, id.run(), None).expect("open");
+    };
+    let id = best_and_other(&mut home);
+    let refused = [&ada, &bob].iter().filter(|member| home.claim(member, id).is_err()).count();
+    assert!(refused <= 1, "one of two is the best");
+    home.cancel(Principal::Operator, id.run(), None).expect("open");
+    let id = home.post_one(home.task());
+    home.restart();
+    assert!(home.claim(&bob, id).is_ok(), "after a restart an offer is open to all");
+}
+
+#[test]
+fn nobody_holds_more_leases_than_it_may() {
+    let mut home = Home::new();
+    let ada = home.enroll_with(1, Profile { capacity: Some(2), ..profile("ada", &[]) }, false);
+    let ids: Vec<_> = (0..4).map(|_| home.post_one(home.task())).collect();
+    let first = home.claim(&ada, ids[0]).expect("one");
+    let second = home.claim_next(&ada).expect("an answer").expect("two");
+    assert_eq!(home.claim(&ada, ids[2]).err(), Some(Code::CapacityFull));
+    assert_eq!(home.claim_next(&ada).err(), Some(Code::CapacityFull));
+    home.restart();
+    assert_eq!(home.claim(&ada, ids[2]).err(), Some(Code::CapacityFull), "leases survive a restart");
+    home.submit(&ada, &first, "1").expect("a live lease");
+    let third = home.claim(&ada, ids[2]).expect("one is free again");
+    assert_eq!(home.claim_next(&ada).err(), Some(Code::CapacityFull));
+    home.release(&ada, &second).expect("a live lease");
+    home.release(&ada, &third).expect("a live lease");
+    assert!(home.claim_next(&ada).expect("an answer").is_some());
+}
+
+#[test]
+fn several_waits_of_one_agent_do_not_exceed_its_capacity() {
+    let mut home = Home::new();
+    let ada = home.enroll_with(1, Profile { capacity: Some(1), ..profile("ada", &[]) }, false);
+    let waits: Vec<_> = (0..3).map(|_| home.wait(&ada, 5_000)).collect();
+    let steps: Vec<_> = (0..3).map(|_| home.post_one(home.task())).collect();
+    let won: Vec<_> = waits.into_iter().filter_map(|to| won(&mut home, to)).collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!(state(&home, steps[1]), StepState::Offered);
+}
+
+#[test]
+fn who_lapsed_or_was_rejected_may_not_retake_the_step() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let id = home.post_one(home.checked_task());
+    home.claim(&ada, id).expect("open");
+    home.pass(LEASE_MS);
+    assert_eq!(home.claim(&ada, id).err(), Some(Code::Barred));
+    assert_eq!(home.claim_next(&ada).expect("an answer"), None);
+    let lease = home.claim(&bob, id).expect("another may");
+    home.submit(&bob, &lease, "{}").expect("a live lease");
+    let waiting = home.wait(&bob, 5_000);
+    home.checked(&lease, rejected());
+    assert_eq!(home.kinds(), [Kind::Verdict, Kind::Offered], "the waiting loser is passed over");
+    assert_eq!(home.claim(&bob, id).err(), Some(Code::Barred));
+    home.restart();
+    for member in [&ada, &bob] {
+        assert_eq!(home.claim(member, id).err(), Some(Code::Barred), "also after a restart");
+    }
+    assert!(home.heard(waiting).is_none());
+}
+
+#[test]
+fn a_renewed_lease_lives_on_but_not_for_ever() {
+    let options = Options { lease_total_ms: 5 * LEASE_MS, ..Options::default() };
+    let mut home = Home::with(options);
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let id = home.post_one(home.task());
+    let lease = home.claim(&ada, id).expect("open");
+    for _ in 0..9 {
+        home.pass(LEASE_MS / 2);
+        let expires = home.renew(&ada, &lease).expect("within the limit");
+        assert_eq!(expires, home.wall.plus_ms(LEASE_MS));
+        assert!(home.last.is_empty(), "renewals are not journalled");
+    }
+    assert_eq!(home.renew(&bob, &lease).err(), Some(Code::StaleEpoch), "not by another");
+    let foreign = Lease { epoch: Epoch(2), ..lease.clone() };
+    assert_eq!(home.renew(&ada, &foreign).err(), Some(Code::StaleEpoch), "nor under another epoch");
+    home.pass(LEASE_MS / 2);
+    assert_eq!(home.renew(&ada, &lease).err(), Some(Code::RenewalSpent));
+    assert!(matches!(state(&home, id), StepState::Leased { .. }), "what was promised still stands");
+    home.pass(LEASE_MS / 2);
+    assert_eq!(state(&home, id), StepState::Offered);
+    assert_eq!(home.renew(&ada, &lease).err(), Some(Code::StaleEpoch));
+}
+
+#[test]
+fn after_a_lapse_the_epoch_rises_and_the_old_one_is_refused() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let id = home.post_one(home.task());
+    let old = home.claim(&ada, id).expect("open");
+    home.pass(LEASE_MS - 1);
+    assert!(matches!(state(&home, id), StepState::Leased { .. }));
+    home.pass(1);
+    let lapsed = home.facts(|f| if let Fact::Lapsed(f) = f { Some((f.agent, f.epoch)) } else { None });
+    assert_eq!(lapsed, [(ada.id, Epoch(1))]);
+    assert_eq!(home.submit(&ada, &old, "late").err(), Some(Code::StaleEpoch), "nobody has it");
+    let new = home.claim(&bob, id).expect("offered anew");
+    assert_eq!(new.epoch, Epoch(2));
+    assert_eq!(home.submit(&ada, &old, "late").err(), Some(Code::StaleEpoch), "another has it");
+    let guessed = Lease { epoch: Epoch(2), ..old.clone() };
+    assert_eq!(home.submit(&ada, &guessed, "late").err(), Some(Code::StaleEpoch), "the holder's epoch");
+    assert_eq!(home.release(&ada, &old).err(), Some(Code::StaleEpoch));
+    let receipt = home.submit(&bob, &new, "good").expect("a live lease");
+    assert_eq!(receipt.epoch, Epoch(2));
+    assert_eq!(home.mind.view().agent(&ada.id).map(|a| (a.lapsed, a.accepted)), Some((1, 0)));
+}
+
+#[test]
+fn an_epoch_is_stale_only_once_the_lapse_is_written() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let id = home.post_one(home.task());
+    let lease = home.claim(&ada, id).expect("open");
+    home.skip(LEASE_MS + 5);
+    assert!(home.submit(&ada, &lease, "just in time").is_ok());
+    assert_eq!(home.kinds(), [Kind::Output, Kind::Submitted, Kind::Transfer, Kind::Verdict]);
+}
+
+#[test]
+fn a_released_step_is_offered_anew_and_costs_no_reputation() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let id = home.post_one(home.task());
+    let lease = home.claim(&ada, id).expect("open");
+    assert_eq!(home.release(&bob, &lease).err(), Some(Code::StaleEpoch), "only by its holder");
+    let waiting = home.wait(&bob, 5_000);
+    home.release(&ada, &lease).expect("a live lease");
+    assert_eq!(home.kinds(), [Kind::Released, Kind::Offered, Kind::Granted]);
+    let next = won(&mut home, waiting).expect("who waits gets it");
+    assert_eq!((next.step, next.epoch), (id, Epoch(2)));
+    assert_eq!(home.release(&ada, &lease).err(), Some(Code::StaleEpoch));
+    let agent = home.mind.view().agent(&ada.id).expect("enrolled");
+    assert_eq!(home.mind.view().assessment(agent, home.wall).receipts_micro, 0);
+}
+
+#[test]
+fn claiming_and_releasing_ends_at_a_limit() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let id = home.post_one(home.task());
+    for _ in 0..RELEASES_MAX {
+        let lease = home.claim(&ada, id).expect("below the limit");
+        home.release(&ada, &lease).expect("a live lease");
+    }
+    assert_eq!(home.claim(&ada, id).err(), Some(Code::Barred));
+}
+
+#[test]
+fn spent_lapses_fail_the_step_and_refund_the_poster() {
+    let mut home = Home::new();
+    let agents: Vec<_> = (1..=4).map(|n| home.enroll(n, &[])).collect();
+    let id = home.post_one(home.task());
+    for (i, member) in agents[..3].iter().enumerate() {
+        let lease = home.claim(member, id).expect("open");
+        assert_eq!(lease.epoch, Epoch(i as u32 + 1));
+        home.skip(LEASE_MS);
+        home.input(Input::Tick);
+    }
+    assert_eq!(home.kinds(), [Kind::Lapsed, Kind::StepEnded, Kind::Transfer]);
+    assert_eq!(state(&home, id), StepState::Ended(End::LapsesSpent));
+    assert_eq!(home.claim(&agents[3], id).err(), Some(Code::Finished));
+    assert_eq!(home.mind.view().accounts().count(), 0, "everything went back");
+    assert_eq!(home.closed.last().map(|run| run.status()), Some(RunStatus::Failed));
+}
+
+#[test]
+fn a_deadline_ends_what_nobody_has_taken() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let task = TaskSpec { deadline: home.wall.plus_ms(10_000), ..home.task() };
+    let later = home.task();
+    let posted = home
+        .post(
+            Principal::Operator,
+            run(vec![
+                step("offered", &[], task.clone()),
+                step("leased", &[], task.clone()),
+                step("first", &[], later.clone()),
+                step("waiting", &["first"], task),
+                step("behind", &["waiting"], later),
+            ]),
+        )
+        .expect("a good post");
+    let lease = home.claim(&ada, posted.step_id(1)).expect("open");
+    home.pass(9_999);
+    assert_eq!(state(&home, posted.step_id(0)), StepState::Offered);
+    home.pass(1);
+    assert_eq!(state(&home, posted.step_id(0)), StepState::Ended(End::DeadlinePassed));
+    assert_eq!(state(&home, posted.step_id(3)), StepState::Ended(End::DeadlinePassed));
+    assert_eq!(state(&home, posted.step_id(4)), StepState::Ended(End::NeedFailed));
+    assert_eq!(state(&home, posted.step_id(2)), StepState::Offered, "its own deadline is later");
+    assert!(matches!(state(&home, posted.step_id(1)), StepState::Leased { .. }), "what is leased goes on");
+    home.pass(1);
+    home.submit(&ada, &lease, "late").expect("a live lease");
+    let late = home.facts(|f| if let Fact::Submitted(f) = f { Some(f.late) } else { None });
+    assert_eq!(late, [true]);
+    assert_eq!(state(&home, posted.step_id(1)), StepState::Accepted { agent: ada.id });
+}
+
+#[test]
+fn a_lapse_after_the_deadline_ends_the_step() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let id = home.post_one(TaskSpec { deadline: home.wall.plus_ms(LEASE_MS / 2), ..home.task() });
+    home.claim(&ada, id).expect("open");
+    home.skip(LEASE_MS - 1_000);
+    home.wait(&bob, 5_000);
+    home.skip(1_000);
+    home.input(Input::Tick);
+    assert_eq!(home.kinds(), [Kind::Lapsed, Kind::StepEnded, Kind::Transfer]);
+    assert_eq!(state(&home, id), StepState::Ended(End::DeadlinePassed));
+}
+
+#[test]
+fn a_release_after_the_deadline_ends_the_step() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let id = home.post_one(TaskSpec { deadline: home.wall.plus_ms(LEASE_MS / 2), ..home.task() });
+    let lease = home.claim(&ada, id).expect("open");
+    home.wait(&bob, WAIT_MS_MAX);
+    home.skip(LEASE_MS / 2);
+    home.release(&ada, &lease).expect("a live lease");
+    assert_eq!(home.kinds(), [Kind::Released, Kind::StepEnded, Kind::Transfer]);
+    assert_eq!(state(&home, id), StepState::Ended(End::DeadlinePassed));
+}
+
+#[test]
+fn nothing_is_granted_at_or_after_the_deadline() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let id = home.post_one(TaskSpec { deadline: home.wall.plus_ms(1_000), ..home.task() });
+    home.skip(1_000);
+    assert!(home.claim(&ada, id).is_err());
+    assert!(home.facts(|f| matches!(f, Fact::Granted(_)).then_some(())).is_empty());
+}
+
+#[test]
+fn after_a_restart_every_live_lease_has_a_full_term() {
+    for snapshot in [false, true] {
+        let mut home = Home::new();
+        let ada = home.enroll(1, &[]);
+        let id = home.post_one(home.task());
+        let lease = home.claim(&ada, id).expect("open");
+        home.pass(LEASE_MS - 1);
+        if snapshot {
+            home.restart_from_snapshot()
+        } else {
+            home.restart()
+        }
+        home.pass(LEASE_MS - 1);
+        assert!(matches!(state(&home, id), StepState::Leased { .. }), "a full term from the start on");
+        assert!(home.renew(&ada, &lease).is_ok(), "under the old epoch");
+        home.pass(LEASE_MS);
+        assert_eq!(state(&home, id), StepState::Offered, "and then it ends");
+    }
+}
+
+#[test]
+fn deadlines_go_on_after_a_restart() {
+    let mut home = Home::new();
+    let id = home.post_one(TaskSpec { deadline: home.wall.plus_ms(10_000), ..home.task() });
+    home.skip(20_000);
+    home.restart();
+    home.input(Input::Tick);
+    assert_eq!(state(&home, id), StepState::Ended(End::DeadlinePassed));
+}
+
+#[test]
+fn one_agents_waits_do_not_shut_others_out() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let mut refused = 0;
+    for _ in 0..2_000 {
+        let to = home.wait(&ada, WAIT_MS_MAX);
+        refused += u32::from(matches!(home.heard(to), Some(Err(Code::TooManyWaiting))));
+    }
+    assert!(refused > 0, "one agent takes at most its share of the {WAITERS_MAX} places");
+    let to = home.wait(&bob, WAIT_MS_MAX);
+    assert!(home.heard(to).is_none(), "another waits");
+}
+
+#[test]
+fn a_waiting_agent_that_becomes_able_is_granted_what_is_open() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let id = home.post_one(skilled(&home, &["rust"]));
+    let waiting = home.wait(&ada, 10_000);
+    let request = Request::Configure(profile("ada", &["rust"]));
+    done(home.ask(ada.principal(), request)).expect("a good profile");
+    assert_eq!(won(&mut home, waiting).map(|lease| lease.step), Some(id));
+}
+
+#[test]
+fn new_skills_count_for_a_wait_that_is_older() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let waiting = home.wait(&ada, 10_000);
+    done(home.ask(ada.principal(), Request::Configure(profile("ada", &["rust"])))).expect("a good profile");
+    let id = home.post_one(skilled(&home, &["rust"]));
+    assert_eq!(won(&mut home, waiting).map(|lease| lease.step), Some(id));
+}
+
+#[test]
+fn a_posters_own_tasks_do_not_hide_those_of_others() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["rust"]);
+    let own = TaskSpec { reward: Credits::ZERO, ..skilled(&home, &["rust"]) };
+    let steps = (0..100).map(|i| step(&i.to_string(), &[], own.clone())).collect();
+    home.post(ada.principal(), run(steps)).expect("costs nothing");
+    let other = home.post_one(skilled(&home, &["rust"]));
+    assert_eq!(home.claim_next(&ada).expect("an answer").map(|lease| lease.step), Some(other));
+}

@@ -1,0 +1,436 @@
+//! The driver: the one thread that owns the rules' state and the journal's writer.
+//!
+//! It takes what waits, feeds it to the rules one by one, writes all that they decided with one sync, and only then
+//! lets answers, checks and news out. A commit that fails throws the state away and folds it anew from disk; until that
+//! has worked, nothing privileged is done. It does no judging of its own.
+
+use crate::check;
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::handle::{Answer, Handle, Message, QUEUE_MAX, Unavailable};
+use crate::index::Feed;
+use crate::source::{Source, State};
+use artel_audit::{Commit, NewEntry};
+use artel_federation::effect::{Effect, Refusal};
+use artel_federation::run::Run;
+use artel_federation::{Entry, Federation, Input, Json, Now, Reply, ReplyTo};
+use artel_protocol::id::{Epoch, StepId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How many messages one commit takes in. More would make the first of them wait longer for its answer.
+const BATCH_MAX: usize = 1_024;
+
+/// How many bytes of frames one commit takes in; the rest waits for the next one.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// How long the driver waits before it tries a journal again that could not be written, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+
+/// After how many entries a snapshot is taken, at least; with more open work, after as many as there are open steps, so
+/// that snapshots cost a constant share. Folding this many at start takes about a fifth of a second.
+const SNAPSHOT_ENTRIES: u64 = 32_768;
+
+/// How many checks the checker thread has before it; the others wait with the driver, at most one for each open step.
+const CHECKS_MAX: usize = 64;
+
+/// What waits for a commit.
+enum Held {
+    Answer { to: ReplyTo, answer: Result<Reply, Refusal> },
+    Check(ToCheck),
+    News { frame: Option<usize>, entries: Vec<Entry>, closed: Vec<Run> },
+}
+
+/// A submission to be checked.
+struct ToCheck {
+    step: StepId,
+    epoch: Epoch,
+    schema: Json,
+    output: Json,
+}
+
+/// Why nothing privileged is done at the moment, for those who are refused.
+#[derive(Clone, Default)]
+pub struct Down(Arc<Mutex<Option<String>>>);
+
+impl Down {
+    /// The reason, while there is one.
+    pub fn reason(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, reason: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+/// The thread's own.
+pub struct Driver {
+    source: Source,
+    /// The rules and the writer; nothing while the journal cannot be written.
+    state: Option<State>,
+    down: Down,
+    retry_at: Instant,
+    clock: Clock,
+    queue: Receiver<Message>,
+    answers: HashMap<ReplyTo, oneshot::Sender<Answer>>,
+    events: Arc<Events>,
+    feed: Feed,
+    checks: SyncSender<ToCheck>,
+    unchecked: VecDeque<ToCheck>,
+    background: SyncSender<Box<dyn FnOnce() + Send>>,
+    snapshot_size: u64,
+    stopping: bool,
+}
+
+/// A driver that runs.
+pub struct Running {
+    /// The way in.
+    pub handle: Handle,
+    /// Whether, and why, privileged work is refused.
+    pub down: Down,
+    /// The thread.
+    pub thread: std::thread::JoinHandle<()>,
+}
+
+impl Driver {
+    /// Starts the driver on a state that was just opened; `start` is what the rules wanted done at their start.
+    ///
+    /// # Errors
+    /// What the first commit met: a node that cannot write down its start does not start.
+    pub fn start(
+        source: Source,
+        state: State,
+        start: Vec<Effect>,
+        (clock, events, feed): (Clock, Arc<Events>, Feed),
+    ) -> anyhow::Result<Running> {
+        let (sender, queue) = sync_channel(QUEUE_MAX);
+        let handle = Handle::new(sender);
+        let down = Down::default();
+        let mut driver = Driver {
+            snapshot_size: state.snapshot_size,
+            source,
+            state: Some(state),
+            down: down.clone(),
+            retry_at: Instant::now(),
+            clock,
+            queue,
+            answers: HashMap::new(),
+            events,
+            feed,
+            checks: checker(handle.clone())?,
+            unchecked: VecDeque::new(),
+            background: background()?,
+            stopping: false,
+        };
+        let mut commit = Commit::new();
+        driver.collect(start, &mut commit);
+        driver.settle(commit);
+        if let Some(reason) = down.reason() {
+            anyhow::bail!("the journal cannot be written: {reason}");
+        }
+        let thread = std::thread::Builder::new().name("driver".into()).spawn(move || driver.run())?;
+        Ok(Running { handle, down, thread })
+    }
+
+    fn run(mut self) {
+        while !self.stopping {
+            let first = self.wait();
+            let mut commit = Commit::new();
+            let mut looks = Vec::new();
+            let mut next = first;
+            for _ in 0..BATCH_MAX {
+                let Some(message) = next else { break };
+                self.take(message, &mut commit, &mut looks);
+                if commit.bytes_max() >= BATCH_BYTES_MAX {
+                    break;
+                }
+                next = self.queue.try_recv().ok();
+            }
+            self.feed(Input::Tick, &mut commit);
+            self.settle(commit);
+            self.answer_looks(looks);
+            self.keep_up();
+        }
+        self.end();
+    }
+
+    /// Waits for a message, or until something is due.
+    fn wait(&mut self) -> Option<Message> {
+        let due = match &self.state {
+            None => Some(self.retry_at),
+            Some(state) => {
+                let timers = [state.federation.next_timer(), state.journal.next_tick()];
+                timers.into_iter().flatten().min().map(|at| self.clock.instant(at))
+            }
+        };
+        let Some(due) = due else {
+            return self.queue.recv().ok();
+        };
+        match self.queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.stopping = true;
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message, commit: &mut Commit<Held>, looks: &mut Vec<Message>) {
+        match message {
+            Message::Ask { principal, correlation, request, to, answer } => {
+                if self.state.is_none() {
+                    // Whoever asked may be gone.
+                    let _ = answer.send(Err(Unavailable::Journal(self.down.reason().unwrap_or_default())));
+                    return;
+                }
+                self.answers.insert(to, answer);
+                self.feed(Input::Request { to, principal, correlation, request: *request }, commit);
+            }
+            Message::Input(input) => {
+                if let Input::Abandoned(to) = &input {
+                    self.answers.remove(to);
+                }
+                self.feed(input, commit);
+            }
+            look @ (Message::Look(_) | Message::Checkpoint(_)) => looks.push(look),
+            Message::Stop => self.stopping = true,
+        }
+    }
+
+    fn feed(&mut self, input: Input, commit: &mut Commit<Held>) {
+        let Some(state) = &mut self.state else { return };
+        let mut effects = Vec::new();
+        state.federation.handle(input, self.clock.now(), &mut effects);
+        self.collect(effects, commit);
+    }
+
+    /// Puts one input's effects into the commit: its entries as one frame, everything else behind it.
+    fn collect(&mut self, effects: Vec<Effect>, commit: &mut Commit<Held>) {
+        let mut news = Held::News { frame: None, entries: Vec::new(), closed: Vec::new() };
+        let mut after = Vec::new();
+        for effect in effects {
+            let Held::News { frame, entries, closed } = &mut news else { unreachable!("news stay news") };
+            match effect {
+                Effect::Append(new) => {
+                    let bodies = new.iter().map(|e| NewEntry { class: e.fact.class(), body: e.encode() });
+                    *frame = commit.frame(bodies.collect());
+                    *entries = new;
+                }
+                Effect::Closed(run) => closed.push(*run),
+                Effect::Reply { to, answer } => after.push(Held::Answer { to, answer }),
+                Effect::Check { step, epoch, schema, output } => {
+                    after.push(Held::Check(ToCheck { step, epoch, schema, output }));
+                }
+            }
+        }
+        if matches!(news, Held::News { frame: Some(_), .. }) {
+            commit.hold(news);
+        }
+        after.into_iter().for_each(|held| commit.hold(held));
+    }
+
+    /// Writes and syncs, then lets out what waited; or tells those who waited that nothing was done.
+    fn settle(&mut self, commit: Commit<Held>) {
+        let Some(state) = &mut self.state else {
+            return self.try_again();
+        };
+        match state.journal.commit(commit) {
+            Ok(released) => {
+                for held in released.effects {
+                    let first_index = match &held {
+                        Held::News { frame: Some(frame), .. } => released.appended[*frame].first_index,
+                        _ => 0,
+                    };
+                    self.release(held, first_index);
+                }
+                let size = self.state.as_ref().map_or(0, |s| s.journal.size());
+                self.events.synced(size);
+            }
+            Err(failed) => {
+                tracing::error!(error = %failed.error, fate = ?failed.fate, "the journal cannot be written");
+                self.go_down(failed.error.to_string());
+            }
+        }
+    }
+
+    fn release(&mut self, held: Held, first_index: u64) {
+        match held {
+            Held::Answer { to, answer } => {
+                if let Some(sender) = self.answers.remove(&to) {
+                    // Whoever asked may be gone; what was done stays done.
+                    let _ = sender.send(Ok(answer));
+                }
+            }
+            Held::Check(check) => self.unchecked.push_back(check),
+            Held::News { entries, closed, .. } => {
+                let entries = Arc::new(entries);
+                if let Some(state) = &self.state {
+                    self.events.publish(first_index, &entries, state.federation.view());
+                }
+                self.feed.push(first_index, entries, closed);
+            }
+        }
+    }
+
+    /// Throws the speculative state away and answers everybody who waits for something of it.
+    fn go_down(&mut self, reason: String) {
+        self.state = None;
+        self.unchecked.clear();
+        self.retry_at = Instant::now() + Duration::from_millis(RETRY_MS);
+        for (_, sender) in self.answers.drain() {
+            // Whoever asked may be gone.
+            let _ = sender.send(Err(Unavailable::Journal(reason.clone())));
+        }
+        self.down.set(Some(reason));
+    }
+
+    /// Opens the journal again and folds it anew, once a second until it works.
+    fn try_again(&mut self) {
+        if Instant::now() < self.retry_at {
+            return;
+        }
+        self.retry_at = Instant::now() + Duration::from_millis(RETRY_MS);
+        match self.source.open() {
+            Ok(mut state) => {
+                let mut effects = Vec::new();
+                state.federation.resume(self.clock.now(), &mut effects);
+                self.snapshot_size = state.snapshot_size;
+                self.feed.behind();
+                self.state = Some(state);
+                self.down.set(None);
+                tracing::warn!("the journal can be written again");
+                let mut commit = Commit::new();
+                self.collect(effects, &mut commit);
+                self.settle(commit);
+            }
+            Err(error) => {
+                let reason = format!("{error:#}");
+                tracing::error!(error = %reason, "the journal still cannot be opened");
+                self.down.set(Some(reason));
+            }
+        }
+    }
+
+    fn answer_looks(&mut self, looks: Vec<Message>) {
+        for look in looks {
+            // A look that cannot be answered is dropped, and whoever waits for it is told.
+            let Some(state) = &mut self.state else { continue };
+            match look {
+                Message::Look(look) => look(state.federation.view()),
+                Message::Checkpoint(answer) => {
+                    let note = state.journal.checkpoint().map(|c| c.note().to_string());
+                    // Whoever asked may be gone.
+                    let _ = answer.send(note.map_err(|e| Unavailable::Journal(e.to_string())));
+                }
+                _ => unreachable!("only looks are kept"),
+            }
+        }
+    }
+
+    /// What is due beside the requests: checks, the slot behind the segments, the next segment, a snapshot.
+    fn keep_up(&mut self) {
+        while let Some(check) = self.unchecked.pop_front() {
+            if let Err(TrySendError::Full(check)) = self.checks.try_send(check) {
+                // A finished check is an input, so the driver comes by here again.
+                self.unchecked.push_front(check);
+                break;
+            }
+        }
+        let now = self.clock.mono();
+        let Some(state) = &mut self.state else { return };
+        if let Err(error) = state.journal.tick(now) {
+            tracing::error!(%error, "the checkpoint slot cannot be written");
+            return self.go_down(error.to_string());
+        }
+        for notice in state.journal.take_notices() {
+            tracing::warn!(%notice, "the journal repaired something");
+        }
+        if let Some(job) = state.journal.spare_job() {
+            self.in_background(Box::new(move || {
+                if let Err(error) = job.run() {
+                    tracing::warn!(%error, "the next segment cannot be made ahead");
+                }
+            }));
+        }
+        self.snapshot_if_due();
+    }
+
+    fn snapshot_if_due(&mut self) {
+        let Some(state) = &mut self.state else { return };
+        let open = state.federation.view().counts().steps_open as u64;
+        let size = state.journal.size();
+        if size - self.snapshot_size < SNAPSHOT_ENTRIES.max(open) {
+            return;
+        }
+        self.snapshot_size = size;
+        let job = match state.journal.snapshot() {
+            Ok(job) => job,
+            Err(error) => return tracing::warn!(%error, "a snapshot cannot be begun"),
+        };
+        let bytes = state.federation.snapshot();
+        self.in_background(Box::new(move || match job.run(&bytes) {
+            Ok(()) => tracing::debug!(size, "snapshot written"),
+            Err(error) => tracing::warn!(%error, "a snapshot cannot be written; the journal is folded instead"),
+        }));
+    }
+
+    fn in_background(&self, job: Box<dyn FnOnce() + Send>) {
+        if let Err(TrySendError::Full(_)) = self.background.try_send(job) {
+            tracing::debug!("the background has enough to do; the job comes again");
+        }
+    }
+
+    /// The last snapshot and the last checkpoint, so that the next start has nothing to fold.
+    fn end(mut self) {
+        for (_, sender) in self.answers.drain() {
+            // Whoever asked may be gone.
+            let _ = sender.send(Err(Unavailable::Stopping));
+        }
+        let Some(mut state) = self.state.take() else { return };
+        let written = state.journal.snapshot().and_then(|job| job.run(&state.federation.snapshot()));
+        if let Err(error) = written {
+            tracing::warn!(%error, "the last snapshot cannot be written");
+        }
+        if let Err(error) = state.journal.close() {
+            tracing::error!(%error, "the last checkpoint cannot be written");
+        }
+    }
+}
+
+/// A thread that checks submissions and tells the rules what it found.
+fn checker(handle: Handle) -> std::io::Result<SyncSender<ToCheck>> {
+    let (sender, receiver) = sync_channel::<ToCheck>(CHECKS_MAX);
+    let work = move || {
+        for ToCheck { step, epoch, schema, output } in receiver {
+            let outcome = check::output(&schema, &output);
+            handle.tell_surely(Input::Checked { step, epoch, outcome });
+        }
+    };
+    std::thread::Builder::new().name("checker".into()).spawn(work)?;
+    Ok(sender)
+}
+
+/// A thread for what takes long and may wait: segments made ahead, snapshots.
+fn background() -> std::io::Result<SyncSender<Box<dyn FnOnce() + Send>>> {
+    let (sender, receiver) = sync_channel::<Box<dyn FnOnce() + Send>>(2);
+    let work = move || receiver.into_iter().for_each(|job| job());
+    std::thread::Builder::new().name("background".into()).spawn(work)?;
+    Ok(sender)
+}
+
+/// What the rules want done at a node's very first moment, and at every start.
+pub fn start_effects(
+    federation: &mut Federation,
+    genesis: Option<artel_federation::Genesis>,
+    marks: (String, artel_protocol::id::Digest),
+    now: Now,
+) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    federation.start(genesis, marks, now, &mut effects);
+    effects
+}

@@ -1,0 +1,337 @@
+//! What happened here, as events: the newest stay in memory in the journal's order, and whoever waits is woken once
+//! they are synced. An event is read from its entry; older ones are read from the journal.
+
+use artel_federation::Fact;
+use artel_federation::fact::{End, Entry, Outcome, Poster, Revoker};
+use artel_federation::run::RunStatus;
+use artel_federation::view::View;
+use artel_protocol::id::{RunId, StepId};
+use artel_protocol::key::AgentId;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
+
+/// How many entries stay in memory. Older ones are read from the journal, which costs a read each.
+const KEPT_ENTRIES: usize = 16_384;
+
+/// How many bytes of bodies stay in memory.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// One journal entry with what its event needs beside it.
+#[derive(Clone)]
+pub struct Kept {
+    /// The entry's journal index.
+    pub index: u64,
+    entries: Arc<Vec<Entry>>,
+    at: usize,
+    /// Who posted the run that it is about.
+    pub poster: Option<Poster>,
+}
+
+impl Kept {
+    /// An entry read from the journal.
+    pub fn read(index: u64, entry: Entry, poster: Option<Poster>) -> Self {
+        Kept { index, entries: Arc::new(vec![entry]), at: 0, poster }
+    }
+
+    /// The entry.
+    pub fn entry(&self) -> &Entry {
+        &self.entries[self.at]
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.entry().fact {
+            Fact::Output(f) => 128 + f.output.len(),
+            Fact::RunPosted(f) => 256 + f.inputs.len() + f.steps.iter().map(|s| 256 + s.task.input.len()).sum::<usize>(),
+            Fact::Emitted(f) => 128 + f.data.len(),
+            _ => 256,
+        }
+    }
+}
+
+/// The newest events and the position up to which everything is synced.
+pub struct Events {
+    kept: RwLock<Ring>,
+    synced: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Ring {
+    entries: VecDeque<Kept>,
+    bytes: usize,
+}
+
+/// A page of kept entries.
+pub enum Recent {
+    /// These, and the index after the last one looked at.
+    Here(Vec<Kept>, u64),
+    /// The journal has to be read: what is kept begins at this index.
+    Older(u64),
+}
+
+impl Events {
+    /// Nothing yet, with this many entries synced.
+    pub fn new(synced: u64) -> Self {
+        Events { kept: RwLock::default(), synced: watch::Sender::new(synced) }
+    }
+
+    /// Keeps a synced frame's entries.
+    pub fn publish(&self, first_index: u64, entries: &Arc<Vec<Entry>>, view: View<'_>) {
+        let mut ring = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        for (at, entry) in entries.iter().enumerate() {
+            let poster = about(&entry.fact).0.and_then(|run| view.run(&run)).map(|run| run.poster);
+            let kept = Kept { index: first_index + at as u64, entries: entries.clone(), at, poster };
+            ring.bytes += kept.bytes();
+            ring.entries.push_back(kept);
+        }
+        while ring.entries.len() > KEPT_ENTRIES || ring.bytes > KEPT_BYTES && ring.entries.len() > 1 {
+            let old = ring.entries.pop_front().expect("not empty");
+            ring.bytes -= old.bytes();
+        }
+    }
+
+    /// Wakes those who wait: everything before `size` is synced.
+    pub fn synced(&self, size: u64) {
+        self.synced.send_if_modified(|old| std::mem::replace(old, size) != size);
+    }
+
+    /// A watch on the number of synced entries.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.synced.subscribe()
+    }
+
+    /// Up to `limit` kept entries from index `from` on that `wanted` says yes to.
+    pub fn from(&self, from: u64, limit: usize, wanted: impl Fn(&Kept) -> bool) -> Recent {
+        let ring = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let synced = *self.synced.borrow();
+        let first = ring.entries.front().map_or(synced, |kept| kept.index);
+        if from < first {
+            return Recent::Older(first);
+        }
+        let mut found = Vec::new();
+        let mut next = from.max(first);
+        let skip = usize::try_from(from - first).unwrap_or(usize::MAX);
+        for kept in ring.entries.iter().skip(skip) {
+            if found.len() == limit || kept.index >= synced {
+                break;
+            }
+            next = kept.index + 1;
+            if wanted(kept) {
+                found.push(kept.clone());
+            }
+        }
+        Recent::Here(found, next)
+    }
+}
+
+/// The run and step that a fact is about.
+pub fn about(fact: &Fact) -> (Option<RunId>, Option<StepId>) {
+    let step = match fact {
+        Fact::Offered(f) => f.step,
+        Fact::Granted(f) => f.step,
+        Fact::Released(f) | Fact::Lapsed(f) => f.step,
+        Fact::Submitted(f) => f.step,
+        Fact::Output(f) => f.step,
+        Fact::Verdict(f) => f.step,
+        Fact::StepEnded(f) => f.step,
+        Fact::Transfer(f) => f.step,
+        Fact::RunPosted(f) => return (Some(f.run), None),
+        Fact::RunEnded(f) => return (Some(f.run), None),
+        Fact::CancelAsked(f) => return (Some(f.run), f.step),
+        Fact::ArtifactStored(f) => return (f.run.or(f.step.map(|s| s.run())), f.step),
+        Fact::Emitted(f) => return (f.run, None),
+        _ => return (None, None),
+    };
+    (Some(step.run()), Some(step))
+}
+
+/// The agent that a fact is about.
+pub fn agent_of(fact: &Fact) -> Option<AgentId> {
+    match fact {
+        Fact::Enrolled(f) => Some(f.agent),
+        Fact::Configured(f) => Some(f.agent),
+        Fact::Rotated(f) => Some(f.agent),
+        Fact::Revoked(f) => Some(f.agent),
+        Fact::Granted(f) => Some(f.agent),
+        Fact::Released(f) | Fact::Lapsed(f) => Some(f.agent),
+        Fact::Submitted(f) => Some(f.agent),
+        Fact::Verdict(f) => Some(f.agent),
+        Fact::ArtifactStored(f) => poster_agent(f.by),
+        Fact::RunPosted(f) => poster_agent(f.poster),
+        Fact::CancelAsked(f) => poster_agent(f.by),
+        Fact::Refused(f) => poster_agent(f.who),
+        _ => None,
+    }
+}
+
+fn poster_agent(poster: Poster) -> Option<AgentId> {
+    match poster {
+        Poster::Operator => None,
+        Poster::Agent(agent) => Some(agent),
+    }
+}
+
+/// Who did it: the operator, an agent, or the node itself.
+pub fn actor(fact: &Fact) -> String {
+    match fact {
+        Fact::Revoked(f) if f.by == Revoker::Operator => "operator".into(),
+        Fact::RunPosted(f) => artel_federation::effect::poster_text(&f.poster),
+        Fact::CancelAsked(f) => artel_federation::effect::poster_text(&f.by),
+        Fact::ArtifactStored(f) => artel_federation::effect::poster_text(&f.by),
+        Fact::Emitted(f) => artel_federation::effect::poster_text(&f.by),
+        Fact::Verdict(_) | Fact::Lapsed(_) => "system".into(),
+        other => agent_of(other).map_or_else(|| "system".into(), |agent| agent.to_string()),
+    }
+}
+
+/// An event's name; nothing where an entry is no event of its own.
+pub fn name(fact: &Fact) -> Option<String> {
+    let name = match fact {
+        Fact::Genesis(_) => "xyn.federation.founded",
+        Fact::Started(_) => "xyn.node.started",
+        Fact::Enrolled(_) => "xyn.agent.enrolled",
+        Fact::Configured(_) => "xyn.agent.configured",
+        Fact::Rotated(_) => "xyn.agent.token_rotated",
+        Fact::Revoked(_) => "xyn.agent.revoked",
+        Fact::RunPosted(_) => "xyn.run.created",
+        Fact::RunEnded(f) => match f.status {
+            RunStatus::Completed => "xyn.run.completed",
+            RunStatus::Cancelled => "xyn.run.cancelled",
+            _ => "xyn.run.failed",
+        },
+        Fact::CancelAsked(_) => "xyn.run.cancel_asked",
+        Fact::Offered(_) => "xyn.task.available",
+        Fact::Granted(_) => "xyn.task.claimed",
+        Fact::Released(_) => "xyn.task.released",
+        Fact::Lapsed(_) => "xyn.task.lapsed",
+        Fact::Submitted(_) => "xyn.task.submitted",
+        Fact::Verdict(f) => match f.outcome {
+            Outcome::Accepted { .. } => "xyn.task.accepted",
+            Outcome::Rejected { .. } => "xyn.task.rejected",
+        },
+        Fact::StepEnded(f) => match f.end {
+            End::Cancelled => "xyn.task.cancelled",
+            End::NeedFailed => "xyn.task.skipped",
+            _ => "xyn.task.failed",
+        },
+        Fact::ArtifactStored(_) => "xyn.artifact.created",
+        Fact::Emitted(f) => return Some(f.name.clone()),
+        Fact::Output(_) | Fact::Transfer(_) | Fact::Refused(_) => return None,
+    };
+    Some(name.into())
+}
+
+/// What an event says beside what it is about. Inputs and outputs are not in it: they are fetched by those who may.
+pub fn data(fact: &Fact) -> Value {
+    match fact {
+        Fact::Offered(f) => json!({
+            "task_id": f.step.to_string(),
+            "reward": number(f.reward),
+            "complexity": f.complexity.name(),
+            "capabilities": f.skills.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "deadline": f.deadline.iso8601(),
+            "epoch": f.epoch.0,
+        }),
+        Fact::Granted(f) => json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0, "level": f.level.name()}),
+        Fact::Released(f) | Fact::Lapsed(f) => {
+            json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0})
+        }
+        Fact::Submitted(f) => json!({
+            "task_id": f.step.to_string(),
+            "agent_id": f.agent.to_string(),
+            "epoch": f.epoch.0,
+            "output_digest": f.output.to_string(),
+            "output_bytes": f.output_bytes,
+            "artifacts": f.artifacts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "late": f.late,
+        }),
+        Fact::Verdict(f) => {
+            let mut data = json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0});
+            match &f.outcome {
+                Outcome::Accepted { quality, .. } => data["quality_score"] = json!(quality),
+                Outcome::Rejected { check, findings } => {
+                    data["check"] = json!(check);
+                    data["findings"] = json!(findings);
+                }
+            }
+            data
+        }
+        Fact::StepEnded(f) => json!({"task_id": f.step.to_string(), "reason": end_code(f.end)}),
+        Fact::RunPosted(f) => json!({"name": f.name, "steps": f.steps.len()}),
+        Fact::RunEnded(f) => json!({"status": run_status(f.status)}),
+        Fact::CancelAsked(f) => json!({"task_id": f.step.map(|s| s.to_string())}),
+        Fact::Enrolled(f) => json!({
+            "agent_id": f.agent.to_string(),
+            "agent_name": f.name,
+            "capabilities": f.skills.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "delegated_until": f.delegation.map(|d| d.until.iso8601()),
+        }),
+        Fact::Configured(f) => json!({"agent_id": f.agent.to_string(), "agent_name": f.name, "capacity": f.capacity}),
+        Fact::Rotated(f) => json!({"agent_id": f.agent.to_string(), "serial": f.serial, "expires_at": f.expires.iso8601()}),
+        Fact::Revoked(f) => json!({"agent_id": f.agent.to_string(), "serial": f.serial}),
+        Fact::ArtifactStored(f) => json!({
+            "artifact_id": f.artifact.to_string(),
+            "sha256": f.digest.to_string(),
+            "byte_length": f.bytes,
+            "name": f.name,
+            "kind": f.kind,
+        }),
+        Fact::Started(f) => json!({"boot": f.boot, "version": f.version, "configuration": f.configuration.to_string()}),
+        Fact::Genesis(f) => json!({"name": f.name, "federation_id": f.id().to_string()}),
+        Fact::Emitted(f) => serde_json::from_slice(f.data.bytes()).unwrap_or(Value::Null),
+        Fact::Transfer(f) => json!({
+            "task_id": f.step.to_string(),
+            "cause": cause(f.cause),
+            "legs": f.legs.iter().map(|leg| json!({"account": account(&leg.account), "units": leg.units})).collect::<Vec<_>>(),
+        }),
+        Fact::Output(f) => json!({"task_id": f.step.to_string(), "epoch": f.epoch.0, "output_digest": f.output.digest().to_string()}),
+        Fact::Refused(f) => json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count}),
+    }
+}
+
+/// Why a step ended, as a stable code.
+pub fn end_code(end: End) -> &'static str {
+    match end {
+        End::AttemptsSpent => "attempts_spent",
+        End::LapsesSpent => "lapses_spent",
+        End::DeadlinePassed => "deadline_passed",
+        End::NeedFailed => "need_failed",
+        End::Cancelled => "cancelled",
+    }
+}
+
+/// A run's status, as it stands in answers.
+pub fn run_status(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Created => "created",
+        RunStatus::Running => "running",
+        RunStatus::Completed => "completed",
+        RunStatus::Failed => "failed",
+        RunStatus::Cancelled => "cancelled",
+    }
+}
+
+/// An account, in text.
+pub fn account(account: &artel_federation::fact::Account) -> String {
+    use artel_federation::fact::Account;
+    match account {
+        Account::Operator => "operator".into(),
+        Account::Agent(agent) => agent.to_string(),
+        Account::Escrow(step) => format!("escrow:{step}"),
+    }
+}
+
+fn cause(cause: artel_federation::fact::Cause) -> &'static str {
+    use artel_federation::fact::Cause;
+    match cause {
+        Cause::Escrow => "escrow",
+        Cause::Payment => "payment",
+        Cause::Refund => "refund",
+    }
+}
+
+/// An amount as an exact JSON number.
+pub fn number(amount: artel_protocol::amount::Credits) -> Value {
+    serde_json::from_str(&amount.decimal()).unwrap_or(Value::Null)
+}

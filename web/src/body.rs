@@ -1,0 +1,180 @@
+//! Bodies of JSON on their way in: content type, size, UTF-8, depth, twin keys, fields; in that order, each with its own
+//! code. The routes' body limits stand here.
+
+use crate::app::App;
+use crate::problem::{Code, Problem};
+use crate::scan;
+use crate::service::{Call, Idempotency, Service};
+use crate::suggest::unknown_field;
+use crate::types::agent::AgentPatch;
+use crate::types::artifact::ArtifactPost;
+use crate::types::auth::SignedStatement;
+use crate::types::enroll::{EnrollRequest, RespondRequest};
+use crate::types::event::EventPost;
+use crate::types::run::RunPost;
+use crate::types::task::{ClaimRequest, LeaseRequest, SubmitRequest, TaskPost};
+use crate::upload::{Pace, Upload};
+use artel_protocol::id::Digest;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// The most characters of an `Idempotency-Key`. Each key is kept for a day.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
+
+/// Bodies of a few fixed fields, in bytes (16 KiB): claims, leases, statements, answers to challenges.
+const BYTES_SMALL: u64 = 16 << 10;
+/// An agent's own words, in bytes (64 KiB): 8 KiB of metadata, 32 skills, room for how JSON may be spaced.
+const BYTES_AGENT: u64 = 64 << 10;
+/// A task or a result, in bytes (512 KiB): 256 KiB of input or output, description and schema, room for escapes.
+const BYTES_TASK: u64 = 512 << 10;
+/// A run, in bytes (8 MiB): 200 steps of 40 KiB; larger inputs are artifacts.
+const BYTES_RUN: u64 = 8 << 20;
+/// An artifact inside JSON, in bytes (8 MiB, about 6 MB of content): it is held in memory; larger ones are put.
+const BYTES_ARTIFACT: u64 = 8 << 20;
+
+/// A type that comes as a body, and how much of it there may be.
+pub(crate) trait Body: DeserializeOwned {
+    /// The most bytes; a longer body gets `body_too_large` and is not read to its end.
+    const BYTES_MAX: u64;
+    /// Whether no body at all stands for `{}`.
+    const MAY_BE_EMPTY: bool = false;
+}
+
+/// The body of a post that says nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+macro_rules! bodies {
+    ($($type:ty: $max:expr, $may_be_empty:literal;)*) => {
+        $(impl Body for $type {
+            const BYTES_MAX: u64 = $max;
+            const MAY_BE_EMPTY: bool = $may_be_empty;
+        })*
+    };
+}
+
+bodies! {
+    Nothing: BYTES_SMALL, true;
+    EnrollRequest: BYTES_AGENT, false;
+    RespondRequest: BYTES_SMALL, false;
+    SignedStatement: BYTES_SMALL, false;
+    AgentPatch: BYTES_AGENT, false;
+    TaskPost: BYTES_TASK, false;
+    ClaimRequest: BYTES_SMALL, true;
+    LeaseRequest: BYTES_SMALL, false;
+    SubmitRequest: BYTES_TASK, false;
+    RunPost: BYTES_RUN, false;
+    ArtifactPost: BYTES_ARTIFACT, false;
+    EventPost: BYTES_AGENT, false;
+}
+
+/// A checked body, and the key under which its post may be repeated.
+pub(crate) struct Input<T> {
+    pub value: T,
+    idempotency: Option<Idempotency>,
+}
+
+impl<T> Input<T> {
+    /// Gives the body to its call: the key and the value.
+    pub fn keyed(self, call: &mut Call) -> T {
+        call.idempotency = self.idempotency;
+        self.value
+    }
+}
+
+impl<S: Service, T: Body> FromRequest<App<S>> for Input<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App<S>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let key = idempotency_key(&parts.headers)?;
+        let pace = Pace { bytes_max: T::BYTES_MAX, ..app.pace(Code::BodyTooLarge) };
+        let upload = Upload::streamed(body, content_length(&parts.headers), pace)?;
+        let bytes = collect(upload).await?;
+        if !bytes.is_empty() {
+            check_content_type(&parts.headers)?;
+        }
+        let value = if bytes.is_empty() && T::MAY_BE_EMPTY { parse(b"{}") } else { parse(&bytes) }?;
+        let idempotency = key.map(|key| Idempotency { key, body: Digest::of(&bytes) });
+        Ok(Input { value, idempotency })
+    }
+}
+
+/// The announced length of a body.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
+    match key.to_str() {
+        Ok(text) if fits => Ok(Some(text.to_owned())),
+        _ => Err(Problem::edge(Code::BadIdempotencyKey)),
+    }
+}
+
+/// No content type says nothing wrong; a wrong one does. A browser's form cannot send JSON's.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::edge(Code::UnsupportedMediaType))
+}
+
+async fn collect(mut upload: Upload) -> Result<Bytes, Problem> {
+    let Some(first) = upload.chunk().await? else { return Ok(Bytes::new()) };
+    // Most bodies come in one piece, which then is not copied.
+    let Some(second) = upload.chunk().await? else { return Ok(first) };
+    let mut whole = BytesMut::with_capacity((first.len() + second.len()) * 2);
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&second);
+    while let Some(piece) = upload.chunk().await? {
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::edge(Code::NotUtf8))?;
+    scan::check(text)?;
+    serde_json::from_str(text).map_err(|e| refused(&e))
+}
+
+/// What serde says, with the right code and the name that was meant.
+fn refused(error: &serde_json::Error) -> Problem {
+    use serde_json::error::Category;
+    if matches!(error.classify(), Category::Syntax | Category::Eof | Category::Io) {
+        let message = format!("the body is not JSON: {error}");
+        return Problem::edge_saying(Code::NotJson, message);
+    }
+    let said = error.to_string();
+    match unknown_field(&said) {
+        Some((field, nearest)) => Problem::edge_saying(Code::UnknownField, unknown(field, nearest)),
+        None => Problem::edge_saying(Code::Invalid, short(&said)),
+    }
+}
+
+/// The sentence about a field that is not known here.
+pub(crate) fn unknown(field: &str, nearest: Option<&str>) -> String {
+    let field: String = field.chars().take(80).collect();
+    match nearest {
+        Some(name) => format!("there is no field {field:?} here; did you mean {name:?}?"),
+        None => format!("there is no field {field:?} here; remove it"),
+    }
+}
+
+/// A message that may quote the caller, cut to a length that a person reads.
+fn short(message: &str) -> String {
+    let mut cut: String = message.chars().take(300).collect();
+    if cut.len() < message.len() {
+        cut.push('…');
+    }
+    cut
+}

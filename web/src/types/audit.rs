@@ -1,0 +1,54 @@
+//! The audit log: entries of the journal and proofs that they stand in it.
+
+use super::{Json, Page, edge};
+use artel_protocol::id::StepId;
+use artel_protocol::key::AgentId;
+use artel_protocol::text::Correlation;
+use artel_protocol::time::Wall;
+use serde::Serialize;
+
+/// Which entries are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct EntryQuery {
+    /// Only those of this kind.
+    pub kind: Option<String>,
+    /// Only those of this request.
+    pub correlation: Option<Correlation>,
+    /// Only those about this agent.
+    pub agent: Option<AgentId>,
+    /// Only those about this task.
+    pub task: Option<StepId>,
+    /// Which page.
+    pub page: Page,
+}
+
+/// One entry of the journal.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// Its index.
+    pub index: u64,
+    /// What kind of fact it is.
+    pub kind: String,
+    /// Whether its body is public.
+    pub public: bool,
+    /// When, by the node's wall clock.
+    #[serde(serialize_with = "edge::time")]
+    pub at: Wall,
+    /// The request that caused it. This answer's own correlation id is in its header only.
+    #[serde(serialize_with = "edge::text_or_null")]
+    pub correlation_id: Option<Correlation>,
+    /// What it says.
+    pub fact: Json,
+}
+
+/// `GET /v1/audit/proof/{index}`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Proof {
+    /// The entry's index.
+    pub index: u64,
+    /// The leaf's bytes; base64.
+    #[serde(serialize_with = "edge::bytes")]
+    pub leaf: Vec<u8>,
+    /// The C2SP `.tlog-proof` of the leaf.
+    pub proof: String,
+}

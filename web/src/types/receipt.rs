@@ -1,0 +1,40 @@
+//! Receipts: the pair of records of one outcome, each with what a stranger needs to verify it.
+
+use super::{Json, edge};
+use artel_protocol::id::{Epoch, StepId};
+use serde::Serialize;
+
+/// `GET /v1/tasks/{id}/receipt`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Receipt {
+    /// The task.
+    #[serde(serialize_with = "edge::text")]
+    pub task_id: StepId,
+    /// The lease whose outcome it is: the last one that was handed in.
+    #[serde(serialize_with = "edge::epoch")]
+    pub epoch: Epoch,
+    /// The submission.
+    pub submitted: Record,
+    /// The judgement, once there is one.
+    pub verdict: Option<Record>,
+}
+
+/// A public entry of a journal with its proof.
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    /// The entry's index.
+    pub entry: u64,
+    /// The entry's body, to be hashed behind the salt; base64.
+    #[serde(serialize_with = "edge::bytes")]
+    pub body: Vec<u8>,
+    /// The salt; base64.
+    #[serde(serialize_with = "edge::bytes")]
+    pub salt: Vec<u8>,
+    /// The leaf's bytes; base64.
+    #[serde(serialize_with = "edge::bytes")]
+    pub leaf: Vec<u8>,
+    /// The body for people.
+    pub fact: Json,
+    /// The C2SP `.tlog-proof` of the leaf.
+    pub proof: String,
+}

@@ -1,0 +1,374 @@
+//! Tasks: posting, listing, claiming, keeping and handing in a step that is offered.
+
+use super::agent::Level;
+use super::{Json, Page, edge};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Digest, Epoch, RunId, StepId};
+use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::skill::Skill;
+use artel_protocol::time::Wall;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// How hard a task is, which decides who may take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Complexity {
+    /// For everybody.
+    #[default]
+    Simple,
+    /// From intermediate on.
+    Medium,
+    /// From expert on.
+    Complex,
+    /// For masters.
+    Premium,
+}
+
+/// What an agent must have.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requirements {
+    /// Skills.
+    #[serde(serialize_with = "edge::texts", deserialize_with = "edge::read_skills")]
+    pub capabilities: Vec<Skill>,
+    /// A level beyond what the complexity asks.
+    pub level: Option<Level>,
+}
+
+/// `POST /v1/tasks`, and one step of `POST /v1/runs`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskPost {
+    /// A line for people.
+    pub title: String,
+    /// What is to be done.
+    #[serde(default)]
+    pub description: String,
+    /// Who may do it.
+    #[serde(default)]
+    pub requirements: Requirements,
+    /// The base reward in credits.
+    #[serde(default, deserialize_with = "edge::read_credits")]
+    pub reward: Credits,
+    /// How hard it is.
+    #[serde(default)]
+    pub complexity: Complexity,
+    /// When it should be done; the service chooses when the caller does not.
+    #[serde(default, deserialize_with = "edge::read_time_or_null")]
+    pub deadline: Option<Wall>,
+    /// The input.
+    #[serde(default)]
+    pub input: Json,
+    /// What should run it; without one the agent works in its own way.
+    #[serde(default)]
+    pub runner: Option<Json>,
+    /// A JSON Schema that the output must meet.
+    #[serde(default)]
+    pub output_schema: Option<Json>,
+    /// Whether the poster itself may take it.
+    #[serde(default)]
+    pub poster_may_claim: bool,
+}
+
+/// Where a task is (DESIGN §5's middle column).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// It waits for other steps.
+    Created,
+    /// It is open to claims.
+    Available,
+    /// An agent holds it.
+    Claimed,
+    /// It is handed in and being checked.
+    Submitted,
+    /// It is done.
+    Accepted,
+    /// It ended without a result.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// A task as it is now.
+#[derive(Debug, Clone, Serialize)]
+pub struct Task {
+    /// Its id, which is its step's.
+    #[serde(serialize_with = "edge::text")]
+    pub task_id: StepId,
+    /// Its run.
+    #[serde(serialize_with = "edge::text")]
+    pub run_id: RunId,
+    /// Its step's name in the run.
+    pub name: String,
+    /// A line for people.
+    pub title: String,
+    /// What is to be done.
+    pub description: String,
+    /// Who may do it.
+    pub requirements: Requirements,
+    /// The base reward.
+    #[serde(serialize_with = "edge::credits")]
+    pub reward: Credits,
+    /// How hard it is.
+    pub complexity: Complexity,
+    /// When it should be done.
+    #[serde(serialize_with = "edge::time")]
+    pub deadline: Wall,
+    /// Where it is.
+    pub status: TaskStatus,
+    /// Who posted it: `operator` or a did.
+    pub posted_by: String,
+    /// When it was posted.
+    #[serde(serialize_with = "edge::time")]
+    pub created_at: Wall,
+    /// When it was first claimed.
+    #[serde(serialize_with = "edge::time_or_null")]
+    pub started_at: Option<Wall>,
+    /// When it ended.
+    #[serde(serialize_with = "edge::time_or_null")]
+    pub completed_at: Option<Wall>,
+    /// Who holds it, or did it.
+    #[serde(serialize_with = "edge::text_or_null")]
+    pub assigned_agent_id: Option<AgentId>,
+    /// The epoch of its last lease, 0 before the first.
+    #[serde(serialize_with = "edge::epoch")]
+    pub epoch: Epoch,
+    /// Rejected submissions.
+    pub attempts: u32,
+    /// Lapsed leases.
+    pub lapses: u32,
+    /// What was paid.
+    #[serde(serialize_with = "edge::credits")]
+    pub paid: Credits,
+    /// The input, for those who may see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Json>,
+    /// The accepted output, for those who may see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+    /// The schema of the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Json>,
+    /// What was handed in so far; empty in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub submissions: Vec<Submission>,
+}
+
+/// One submission and its judgement.
+#[derive(Debug, Clone, Serialize)]
+pub struct Submission {
+    /// The lease.
+    #[serde(serialize_with = "edge::epoch")]
+    pub epoch: Epoch,
+    /// Who.
+    #[serde(serialize_with = "edge::text")]
+    pub agent_id: AgentId,
+    /// Digest of the output.
+    #[serde(serialize_with = "edge::text")]
+    pub output_digest: Digest,
+    /// Digests of the artifacts.
+    #[serde(serialize_with = "edge::texts")]
+    pub artifacts: Vec<Digest>,
+    /// When.
+    #[serde(serialize_with = "edge::time")]
+    pub submitted_at: Wall,
+    /// The journal entry that says so.
+    pub entry: u64,
+    /// The judgement, once there is one.
+    pub verdict: Option<Verdict>,
+}
+
+/// A judgement.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    /// Whether it was accepted.
+    pub accepted: bool,
+    /// The quality, 0 to 100, when accepted.
+    pub quality_score: Option<u8>,
+    /// The check that failed.
+    pub check: Option<String>,
+    /// What it found.
+    pub findings: Option<String>,
+    /// What was paid.
+    #[serde(serialize_with = "edge::credits")]
+    pub paid: Credits,
+    /// The journal entry that says so.
+    pub entry: u64,
+}
+
+/// Which tasks are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct TaskQuery {
+    /// Where they are; those that are open to claims unless the caller says.
+    pub status: StatusFilter,
+    /// Only those that ask for this skill.
+    pub capability: Option<Skill>,
+    /// Only those of this run.
+    pub run_id: Option<RunId>,
+    /// Which page.
+    pub page: Page,
+}
+
+/// `?status=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// `any`.
+    Any,
+    /// One of [`TaskStatus`].
+    Is(TaskStatus),
+}
+
+impl Default for StatusFilter {
+    /// The federation's seed: `GET /v1/tasks` lists the tasks that are open.
+    fn default() -> Self {
+        StatusFilter::Is(TaskStatus::Available)
+    }
+}
+
+/// `POST /v1/tasks/{id}/claim` and `POST /v1/tasks/claim`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClaimRequest {
+    /// Which of its skills the agent offers for this claim; all of them unless it says.
+    #[serde(deserialize_with = "edge::read_skills_or_null")]
+    pub agent_capabilities: Option<Vec<Skill>>,
+    /// How long the agent thinks it needs, in seconds.
+    pub estimated_duration: Option<u64>,
+    /// How long to wait for a task, in milliseconds.
+    pub wait_ms: u32,
+}
+
+/// A won task.
+#[derive(Debug, Clone, Serialize)]
+pub struct Lease {
+    /// The task.
+    #[serde(serialize_with = "edge::text")]
+    pub task_id: StepId,
+    /// Its run.
+    #[serde(serialize_with = "edge::text")]
+    pub run_id: RunId,
+    /// Its step's name in the run.
+    pub name: String,
+    /// The fencing token, to be sent with the result.
+    #[serde(serialize_with = "edge::epoch")]
+    pub epoch: Epoch,
+    /// When the lease ends unless it is renewed.
+    #[serde(serialize_with = "edge::time")]
+    pub expires_at: Wall,
+    /// The lease's term in milliseconds.
+    pub lease_ms: u32,
+    /// A line for people.
+    pub title: String,
+    /// What is to be done.
+    pub description: String,
+    /// The step's input.
+    pub input: Json,
+    /// The run's inputs.
+    pub inputs: Json,
+    /// Outputs of the steps that it needs, by name.
+    #[serde(serialize_with = "edge::by_name")]
+    pub needs: Vec<(String, Json)>,
+    /// Digests of their artifacts, by name.
+    #[serde(serialize_with = "edge::texts_by_name")]
+    pub artifacts: Vec<(String, Vec<Digest>)>,
+    /// The schema of the output.
+    pub output_schema: Option<Json>,
+    /// The base reward.
+    #[serde(serialize_with = "edge::credits")]
+    pub reward: Credits,
+    /// When it should be done.
+    #[serde(serialize_with = "edge::time")]
+    pub deadline: Wall,
+    /// The journal entry of the grant.
+    pub entry: u64,
+}
+
+/// `POST /v1/tasks/{id}/renew` and `/release`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseRequest {
+    /// The lease.
+    #[serde(deserialize_with = "edge::read_epoch")]
+    pub epoch: Epoch,
+}
+
+/// A lease that goes on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Renewed {
+    /// The task.
+    #[serde(serialize_with = "edge::text")]
+    pub task_id: StepId,
+    /// The lease.
+    #[serde(serialize_with = "edge::epoch")]
+    pub epoch: Epoch,
+    /// When it ends unless it is renewed again.
+    #[serde(serialize_with = "edge::time")]
+    pub expires_at: Wall,
+}
+
+/// `POST /v1/tasks/{id}/submit`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitRequest {
+    /// The lease.
+    #[serde(deserialize_with = "edge::read_epoch")]
+    pub epoch: Epoch,
+    /// The result.
+    pub output: Json,
+    /// Digests of artifacts that were put before.
+    #[serde(default, deserialize_with = "edge::read_digests")]
+    pub artifacts: Vec<Digest>,
+    /// Whether the answer should bring the next task: `true`, or a claim's body.
+    #[serde(default, deserialize_with = "read_claim_next")]
+    pub claim_next: Option<ClaimRequest>,
+}
+
+fn read_claim_next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ClaimRequest>, D::Error> {
+    let json = Json::deserialize(deserializer)?;
+    match json.bytes() {
+        b"true" => Ok(Some(ClaimRequest::default())),
+        b"false" | b"null" => Ok(None),
+        object => serde_json::from_slice(object)
+            .map(Some)
+            .map_err(|e| serde::de::Error::custom(format_args!("in claim_next: {e}"))),
+    }
+}
+
+/// The answer to a submission.
+#[derive(Debug, Clone, Serialize)]
+pub struct Submitted {
+    /// That home has it.
+    pub acknowledgement: Acknowledgement,
+    /// The judgement, where it is there already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Verdict>,
+    /// The next task, where one was asked for and there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Lease>,
+}
+
+/// What home holds itself to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Acknowledgement {
+    /// The task.
+    #[serde(serialize_with = "edge::text")]
+    pub task_id: StepId,
+    /// The lease.
+    #[serde(serialize_with = "edge::epoch")]
+    pub epoch: Epoch,
+    /// Who submitted.
+    #[serde(serialize_with = "edge::text")]
+    pub agent_id: AgentId,
+    /// Digest of the output.
+    #[serde(serialize_with = "edge::text")]
+    pub output_digest: Digest,
+    /// The journal entry of the submission.
+    pub entry: u64,
+    /// When it was taken in.
+    #[serde(serialize_with = "edge::time")]
+    pub submitted_at: Wall,
+    /// The node's signature over its acknowledgement, where it gives one at once; the entry's proof always can be had.
+    #[serde(serialize_with = "edge::signature_or_null", skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
