@@ -260,7 +260,7 @@ impl Run {
     }
 
     /// Lets go of large inputs and outputs; they stand in the journal.
-    pub(crate) fn trim(&mut self) {
+    pub fn trim(&mut self) {
         let empty = || Json::new(Vec::new());
         for step in &mut self.steps {
             let task = &mut step.spec.task;

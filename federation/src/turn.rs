@@ -27,8 +27,7 @@ impl Turn {
     /// When the fact cannot follow the state: the rules decided something impossible.
     pub fn record(&mut self, state: &mut State, fact: Fact) -> u64 {
         let index = state.size;
-        let correlation = if self.entries.is_empty() { self.correlation.clone() } else { None };
-        let entry = Entry { at: self.now.wall, correlation, fact };
+        let entry = Entry { at: self.now.wall, correlation: self.correlation.clone(), fact };
         if let Err(error) = state.apply(&entry) {
             panic!("the rules made a fact that does not fold: {error}");
         }

@@ -2,7 +2,7 @@
 //! the entries found on its disk. It shares no rule with the code under test, so that both would have to be wrong.
 
 use artel_federation::fact::{
-    Account, Cause, End, Enrolled, Fact, Granted, Outcome, Poster, RunPosted, Revoker, Submitted, TaskSpec, Transfer,
+    Account, Cause, End, Enrolled, Fact, Granted, Judgement, Poster, RunPosted, Revoker, Submitted, TaskSpec, Transfer,
 };
 use artel_federation::Entry;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
@@ -64,7 +64,7 @@ pub struct HandedLine {
     /// Whether it came after the deadline.
     pub late: bool,
     /// The verdict's index and judgement.
-    pub verdict: Option<(u64, Outcome)>,
+    pub verdict: Option<(u64, Judgement)>,
 }
 
 /// One step.
@@ -226,11 +226,11 @@ impl Book {
                     step.lapses += 1;
                     step.barred.insert(f.agent);
                 });
-                self.learn(f.agent, entry.at, reputation::Outcome::Lapsed, None);
+                self.learn((f.step, f.agent), entry.at, reputation::Outcome::Lapsed, None);
             }
             Fact::Submitted(f) => self.submitted(f, index),
-            Fact::Output(_) => {}
-            Fact::Verdict(f) => self.verdict(f.step, f.agent, &f.outcome, (index, entry.at)),
+            Fact::Output(_) | Fact::Findings(_) | Fact::RunEnded(_) => {}
+            Fact::Verdict(f) => self.verdict(f.step, f.agent, &f.judgement, (index, entry.at)),
             Fact::StepEnded(f) => {
                 if let Some(Life::Leased(holder)) = self.steps.get(&f.step).map(|step| step.life) {
                     self.lease_over(holder, f.step);
@@ -350,12 +350,12 @@ impl Book {
         });
     }
 
-    fn verdict(&mut self, id: StepId, agent: AgentId, outcome: &Outcome, (index, at): (u64, Wall)) {
+    fn verdict(&mut self, id: StepId, agent: AgentId, judgement: &Judgement, (index, at): (u64, Wall)) {
         let Some(step) = self.steps.get_mut(&id) else { return };
         let Some(handed) = step.handed.last_mut() else { return };
-        handed.verdict = Some((index, outcome.clone()));
-        match outcome {
-            Outcome::Accepted { quality, checked } => {
+        handed.verdict = Some((index, judgement.clone()));
+        match judgement {
+            Judgement::Accepted { quality, checked } => {
                 step.life = Life::Accepted(agent);
                 let level = step.grants.last().map_or(Level::Novice, |grant| grant.level);
                 let earned = Book::formula(&step.task, *quality, level);
@@ -363,18 +363,28 @@ impl Book {
                 let quality = Quality::new(*quality).filter(|_| *checked);
                 self.open.remove(&id);
                 self.agent(agent, |page| page.earned += earned);
-                self.learn(agent, at, done, quality);
+                self.learn((id, agent), at, done, quality);
             }
-            Outcome::Rejected { .. } => {
+            Judgement::Rejected { .. } => {
                 step.life = Life::Waiting;
                 step.rejections += 1;
                 step.barred.insert(agent);
-                self.learn(agent, at, reputation::Outcome::Rejected, None);
+                self.learn((id, agent), at, reputation::Outcome::Rejected, None);
             }
         }
     }
 
-    fn learn(&mut self, agent: AgentId, at: Wall, outcome: reputation::Outcome, quality: Option<Quality>) {
+    /// One receipt goes into an agent's record, unless it is of the agent's own run (decision 12).
+    fn learn(
+        &mut self,
+        (step, agent): (StepId, AgentId),
+        at: Wall,
+        outcome: reputation::Outcome,
+        quality: Option<Quality>,
+    ) {
+        if self.runs.get(&step.run()).map(|run| run.poster) == Some(Poster::Agent(agent)) {
+            return;
+        }
         self.agent(agent, |page| {
             match outcome {
                 reputation::Outcome::OnTime | reputation::Outcome::Late => page.counts.0 += 1,

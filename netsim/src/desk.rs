@@ -121,7 +121,8 @@ impl Desk {
         let steps = (0..steps).map(|i| step(i, rng)).collect();
         let name = format!("run {}", self.count);
         let key = rng.chance(600).then(|| (format!("key {}", self.count), Digest::of(name.as_bytes())));
-        RunPost { name, inputs: Json::new(*b"{}"), priority: rng.below(3) as i32, steps, key }
+        let priority = if purse == Purse::Deep { rng.below(3) as i32 } else { 0 };
+        RunPost { name, inputs: Json::new(*b"{}"), priority, steps, key }
     }
 }
 

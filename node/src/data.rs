@@ -1,7 +1,7 @@
 //! The data directory: its key files and its lock. A key file with the wrong mode or content stops the start with its
 //! name and what to do; nothing is ever made anew over something that is there.
 
-use artel_audit::keys::{DATA_KEY_FILE, KeyRing};
+use artel_audit::{DATA_KEY_FILE, KeyRing};
 use artel_audit::os::OsFiles;
 use artel_protocol::key::SecretKey;
 use base64::Engine as _;

@@ -41,7 +41,7 @@ const CHECKS_MAX: usize = 64;
 enum Held {
     Answer { to: ReplyTo, answer: Result<Reply, Refusal> },
     Check(ToCheck),
-    News { frame: Option<usize>, entries: Vec<Entry>, closed: Vec<Run> },
+    News { frame: usize, entries: Vec<Entry>, closed: Vec<Run> },
 }
 
 /// A submission to be checked.
@@ -211,27 +211,27 @@ impl Driver {
 
     /// Puts one input's effects into the commit: its entries as one frame, everything else behind it.
     fn collect(&mut self, effects: Vec<Effect>, commit: &mut Commit<Held>) {
-        let mut news = Held::News { frame: None, entries: Vec::new(), closed: Vec::new() };
         let mut after = Vec::new();
+        let mut news: Option<Held> = None;
         for effect in effects {
-            let Held::News { frame, entries, closed } = &mut news else { unreachable!("news stay news") };
             match effect {
-                Effect::Append(new) => {
-                    let bodies = new.iter().map(|e| NewEntry { class: e.fact.class(), body: e.encode() });
-                    *frame = commit.frame(bodies.collect());
-                    *entries = new;
+                Effect::Append(entries) => {
+                    let bodies = entries.iter().map(|e| NewEntry { class: e.fact.class(), body: e.encode() });
+                    let frame = commit.frame(bodies.collect()).expect("an append has entries");
+                    news.take().into_iter().for_each(|held| commit.hold(held));
+                    news = Some(Held::News { frame, entries, closed: Vec::new() });
                 }
-                Effect::Closed(run) => closed.push(*run),
+                Effect::Closed(run) => match &mut news {
+                    Some(Held::News { closed, .. }) => closed.push(*run),
+                    _ => unreachable!("a run closes by its entries"),
+                },
                 Effect::Reply { to, answer } => after.push(Held::Answer { to, answer }),
                 Effect::Check { step, epoch, schema, output } => {
                     after.push(Held::Check(ToCheck { step, epoch, schema, output }));
                 }
             }
         }
-        if matches!(news, Held::News { frame: Some(_), .. }) {
-            commit.hold(news);
-        }
-        after.into_iter().for_each(|held| commit.hold(held));
+        news.into_iter().chain(after).for_each(|held| commit.hold(held));
     }
 
     /// Writes and syncs, then lets out what waited; or tells those who waited that nothing was done.
@@ -243,7 +243,7 @@ impl Driver {
             Ok(released) => {
                 for held in released.effects {
                     let first_index = match &held {
-                        Held::News { frame: Some(frame), .. } => released.appended[*frame].first_index,
+                        Held::News { frame, .. } => released.appended[*frame].first_index,
                         _ => 0,
                     };
                     self.release(held, first_index);
@@ -300,7 +300,6 @@ impl Driver {
                 let mut effects = Vec::new();
                 state.federation.resume(self.clock.now(), &mut effects);
                 self.snapshot_size = state.snapshot_size;
-                self.feed.behind();
                 self.state = Some(state);
                 self.down.set(None);
                 tracing::warn!("the journal can be written again");

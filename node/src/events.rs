@@ -2,7 +2,7 @@
 //! they are synced. An event is read from its entry; older ones are read from the journal.
 
 use artel_federation::Fact;
-use artel_federation::fact::{End, Entry, Outcome, Poster, Revoker};
+use artel_federation::fact::{End, Entry, Judgement, Poster, Revoker};
 use artel_federation::run::RunStatus;
 use artel_federation::view::View;
 use artel_protocol::id::{RunId, StepId};
@@ -133,6 +133,7 @@ pub fn about(fact: &Fact) -> (Option<RunId>, Option<StepId>) {
         Fact::Released(f) | Fact::Lapsed(f) => f.step,
         Fact::Submitted(f) => f.step,
         Fact::Output(f) => f.step,
+        Fact::Findings(f) => f.step,
         Fact::Verdict(f) => f.step,
         Fact::StepEnded(f) => f.step,
         Fact::Transfer(f) => f.step,
@@ -206,9 +207,9 @@ pub fn name(fact: &Fact) -> Option<String> {
         Fact::Released(_) => "xyn.task.released",
         Fact::Lapsed(_) => "xyn.task.lapsed",
         Fact::Submitted(_) => "xyn.task.submitted",
-        Fact::Verdict(f) => match f.outcome {
-            Outcome::Accepted { .. } => "xyn.task.accepted",
-            Outcome::Rejected { .. } => "xyn.task.rejected",
+        Fact::Verdict(f) => match f.judgement {
+            Judgement::Accepted { .. } => "xyn.task.accepted",
+            Judgement::Rejected { .. } => "xyn.task.rejected",
         },
         Fact::StepEnded(f) => match f.end {
             End::Cancelled => "xyn.task.cancelled",
@@ -217,7 +218,7 @@ pub fn name(fact: &Fact) -> Option<String> {
         },
         Fact::ArtifactStored(_) => "xyn.artifact.created",
         Fact::Emitted(f) => return Some(f.name.clone()),
-        Fact::Output(_) | Fact::Transfer(_) | Fact::Refused(_) => return None,
+        Fact::Output(_) | Fact::Findings(_) | Fact::Transfer(_) | Fact::Refused(_) => return None,
     };
     Some(name.into())
 }
@@ -248,11 +249,11 @@ pub fn data(fact: &Fact) -> Value {
         }),
         Fact::Verdict(f) => {
             let mut data = json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0});
-            match &f.outcome {
-                Outcome::Accepted { quality, .. } => data["quality_score"] = json!(quality),
-                Outcome::Rejected { check, findings } => {
+            match &f.judgement {
+                Judgement::Accepted { quality, .. } => data["quality_score"] = json!(quality),
+                Judgement::Rejected { check, findings } => {
                     data["check"] = json!(check);
-                    data["findings"] = json!(findings);
+                    data["findings_digest"] = json!(findings.to_string());
                 }
             }
             data
@@ -286,6 +287,7 @@ pub fn data(fact: &Fact) -> Value {
             "legs": f.legs.iter().map(|leg| json!({"account": account(&leg.account), "units": leg.units})).collect::<Vec<_>>(),
         }),
         Fact::Output(f) => json!({"task_id": f.step.to_string(), "epoch": f.epoch.0, "output_digest": f.output.digest().to_string()}),
+        Fact::Findings(f) => json!({"task_id": f.step.to_string(), "epoch": f.epoch.0, "findings": f.findings}),
         Fact::Refused(f) => json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count}),
     }
 }

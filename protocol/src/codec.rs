@@ -53,11 +53,32 @@ pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
 /// # Errors
 /// [`Error`], each case as it says.
 pub fn decode<T: Encode + Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
-    let value: T = decode_own(bytes)?;
+    let (value, used) = decode_within::<T>(bytes)?;
+    if used < bytes.len() {
+        return Err(Error::TrailingBytes { extra: bytes.len() - used });
+    }
     if encode(&value) != bytes {
         return Err(Error::NotCanonical);
     }
     Ok(value)
+}
+
+/// Decodes under a limit that is at most twice the bytes that are there: a length that somebody only claims reserves
+/// no more than that (decision 19).
+fn decode_within<T: Decode<()>>(bytes: &[u8]) -> Result<(T, usize), Error> {
+    macro_rules! by_size {
+        ($($limit:literal)*) => {
+            match bytes.len() {
+                $(0..=$limit => bincode::decode_from_slice(bytes, CONFIG_LARGE.with_limit::<{ 2 * $limit }>()),)*
+                ..=VALUE_BYTES_MAX => bincode::decode_from_slice(bytes, CONFIG),
+                _ => return Err(Error::TooLarge),
+            }
+        };
+    }
+    // The first limits overlap on purpose: the smallest that fits is taken.
+    #[allow(clippy::match_overlapping_arm)]
+    let decoded = by_size!(64 256 1_024 4_096 16_384 65_536 262_144 1_048_576);
+    decoded.map_err(|e| Error::Malformed(format!("{e:?}")))
 }
 
 /// Decodes bytes that we wrote ourselves and whose integrity is already proven (a check sum, a digest).

@@ -5,6 +5,8 @@
 
 use crate::codec::{Decode, Encode};
 use crate::time::Wall;
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
@@ -89,15 +91,7 @@ impl fmt::Debug for FederationId {
 
 fn uuid_text(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let h = hex::encode(bytes);
-    write!(
-        f,
-        "{}-{}-{}-{}-{}",
-        &h[..8],
-        &h[8..12],
-        &h[12..16],
-        &h[16..20],
-        &h[20..]
-    )
+    write!(f, "{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
 }
 
 fn uuid_parse(text: &str) -> Result<[u8; 16], Error> {
@@ -122,10 +116,23 @@ fn uuid_v7(at: Wall, entropy: [u8; 9]) -> [u8; 16] {
 }
 
 macro_rules! uuid_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, last byte $last:pat) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
         pub struct $name([u8; 16]);
+
+        impl<C> Decode<C> for $name {
+            fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+                let bytes = <[u8; 16]>::decode(decoder)?;
+                match bytes[15] {
+                    $last => Ok($name(bytes)),
+                    #[allow(unreachable_patterns)]
+                    _ => Err(DecodeError::Other(concat!("not the id of a ", stringify!($name)))),
+                }
+            }
+        }
+
+        bincode::impl_borrow_decode!($name);
 
         impl $name {
             /// The sixteen bytes, in the order in which they are printed.
@@ -148,19 +155,19 @@ macro_rules! uuid_id {
 
 uuid_id!(
     /// A run.
-    RunId
+    RunId, last byte 0
 );
 uuid_id!(
     /// A step of a run; a task is an offered step and bears the same id.
-    StepId
+    StepId, last byte 1..=200
 );
 uuid_id!(
     /// An artifact's entry; its bytes are named by their digest.
-    ArtifactId
+    ArtifactId, last byte _
 );
 uuid_id!(
     /// An open enrollment.
-    EnrollmentId
+    EnrollmentId, last byte _
 );
 
 /// The most steps in a run (decision 19). The number must fit the last byte of a step's id.
@@ -189,11 +196,7 @@ impl RunId {
     /// [`Error::Uuid`] or [`Error::Kind`].
     pub fn parse(text: &str) -> Result<Self, Error> {
         let bytes = uuid_parse(text)?;
-        if bytes[15] != 0 {
-            Err(Error::Kind)
-        } else {
-            Ok(RunId(bytes))
-        }
+        if bytes[15] != 0 { Err(Error::Kind) } else { Ok(RunId(bytes)) }
     }
 }
 
@@ -259,11 +262,7 @@ pub struct Epoch(pub u32);
 impl Epoch {
     /// The epoch after this one.
     pub fn next(self) -> Epoch {
-        Epoch(
-            self.0
-                .checked_add(1)
-                .expect("lapses are limited, so epochs end long before 32 bits"),
-        )
+        Epoch(self.0.checked_add(1).expect("lapses are limited, so epochs end long before 32 bits"))
     }
 }
 
@@ -286,6 +285,15 @@ mod tests {
         assert_eq!(StepId::parse(&step.to_string()), Ok(step));
         assert_eq!(StepId::parse(&run.to_string()), Err(Error::Kind));
         assert_eq!(RunId::parse(&step.to_string()), Err(Error::Kind));
+    }
+
+    #[test]
+    fn bytes_of_the_other_kind_do_not_decode() {
+        let run = RunId::new(Wall(1), [7; 9]);
+        let (run_bytes, step_bytes) = (crate::codec::encode(&run), crate::codec::encode(&run.step(0)));
+        assert_eq!(crate::codec::decode::<RunId>(&run_bytes), Ok(run));
+        assert!(crate::codec::decode::<StepId>(&run_bytes).is_err());
+        assert!(crate::codec::decode::<RunId>(&step_bytes).is_err());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Skills: what an agent can do, with a version. Over HTTP the seed's field name is `capabilities`.
 
 use crate::codec::{Decode, Encode};
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
 
 /// The most characters in a skill's name. Longer names buy nothing and fill the matching index.
 pub const SKILL_NAME_CHARS_MAX: usize = 64;
 
 /// A skill, written `name` or `name@version`: a name of letters, digits, `-`, `_`, `.`, `/`, `+` and a whole version.
 /// Version 0 means "any" in a requirement and "unversioned" in an agent's list.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct Skill {
     name: String,
     version: u32,
@@ -31,14 +33,10 @@ impl Skill {
             Some((name, version)) => (name, version.parse::<u32>().map_err(|_| bad())?),
             None => (text, 0),
         };
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./+".contains(&b);
-        if name.is_empty() || name.len() > SKILL_NAME_CHARS_MAX || !name.bytes().all(plain) {
+        if !is_name(name) {
             return Err(bad());
         }
-        Ok(Skill {
-            name: name.to_ascii_lowercase(),
-            version,
-        })
+        Ok(Skill { name: name.to_ascii_lowercase(), version })
     }
 
     /// The name alone.
@@ -57,6 +55,24 @@ impl Skill {
     }
 }
 
+impl<C> Decode<C> for Skill {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (name, version) = <(String, u32)>::decode(decoder)?;
+        if !is_name(&name) || name.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(DecodeError::Other("not the name of a skill"));
+        }
+        Ok(Skill { name, version })
+    }
+}
+
+bincode::impl_borrow_decode!(Skill);
+
+/// Whether text can be a skill's name, in either case.
+fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./+".contains(&b);
+    (1..=SKILL_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
 impl std::fmt::Display for Skill {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.version {
@@ -72,12 +88,9 @@ mod tests {
 
     #[test]
     fn skills_read_and_print() {
-        for (text, printed) in [
-            ("coding", "coding"),
-            ("Coding@2", "coding@2"),
-            ("c++", "c++"),
-            ("a/b.c-d_e", "a/b.c-d_e"),
-        ] {
+        for (text, printed) in
+            [("coding", "coding"), ("Coding@2", "coding@2"), ("c++", "c++"), ("a/b.c-d_e", "a/b.c-d_e")]
+        {
             assert_eq!(Skill::parse(text).expect(text).to_string(), printed);
         }
         for text in ["", "@1", "a b", "a@", "a@x", "a@-1", "é", &"x".repeat(65)] {

@@ -1,12 +1,14 @@
 //! Checked text: names, titles and correlation ids with a bound and no control characters.
 
 use crate::codec::{Decode, Encode};
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
 
 /// The most bytes in a correlation id. A longer one would cost every entry that carries it.
 pub const CORRELATION_BYTES_MAX: usize = 64;
 
 /// A correlation id: 1 to 64 visible ASCII characters, chosen by the caller or made by the node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct Correlation(String);
 
 impl Correlation {
@@ -21,6 +23,15 @@ impl Correlation {
         &self.0
     }
 }
+
+impl<C> Decode<C> for Correlation {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let text = String::decode(decoder)?;
+        Correlation::parse(&text).ok_or(DecodeError::Other("not a correlation id"))
+    }
+}
+
+bincode::impl_borrow_decode!(Correlation);
 
 impl std::fmt::Display for Correlation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,13 +62,9 @@ mod tests {
     fn plain_text_has_no_control_characters() {
         assert!(is_plain("Build REST API", 500, false));
         assert!(is_plain("two\nlines", 500, true));
-        for (text, lines) in [
-            ("", false),
-            ("  ", false),
-            ("a\nb", false),
-            ("a\u{7}", true),
-            ("toolong", false),
-        ] {
+        for (text, lines) in
+            [("", false), ("  ", false), ("a\nb", false), ("a\u{7}", true), ("toolong", false)]
+        {
             assert!(!is_plain(text, 6, lines), "{text:?}");
         }
     }

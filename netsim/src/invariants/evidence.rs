@@ -4,9 +4,9 @@
 use super::{EntrySeen, Held, Told, ensure};
 use crate::book::{HandedLine, StepPage};
 use artel_federation::effect::{Lease, Receipt};
-use artel_federation::fact::Outcome;
+use artel_federation::fact::{Judgement, Outcome};
 use artel_federation::{Fact, Principal, Reply, Request};
-use artel_protocol::id::StepId;
+use artel_protocol::id::{Digest, StepId};
 use artel_protocol::key::AgentId;
 
 /// Submissions, releases, cancels and revocations enter only as somebody sent them, and nobody wins more often than it
@@ -110,7 +110,8 @@ fn receipt_stands(told: &Told<'_>, receipt: &Receipt) -> Held {
     ensure(fits, || format!("a receipt of step {} names entry {}, which is {handed:?}", receipt.step, receipt.submitted))?;
     if let Some(judged) = &receipt.verdict {
         let verdict = handed.and_then(|handed| handed.verdict.as_ref());
-        ensure(verdict == Some(&(judged.index, judged.outcome.clone())), || {
+        let same = verdict.is_some_and(|(index, judgement)| (*index, judgement) == (judged.index, &shown(&judged.outcome)));
+        ensure(same, || {
             format!("a receipt of step {} tells of verdict {}, the log has {verdict:?}", receipt.step, judged.index)
         })?;
         let due = match judged.outcome {
@@ -127,6 +128,16 @@ fn receipt_stands(told: &Told<'_>, receipt: &Receipt) -> Held {
     match &receipt.next {
         Some(lease) => lease_stands(told, lease),
         None => Ok(()),
+    }
+}
+
+/// What strangers see of an outcome.
+fn shown(outcome: &Outcome) -> Judgement {
+    match outcome {
+        Outcome::Accepted { quality, checked } => Judgement::Accepted { quality: *quality, checked: *checked },
+        Outcome::Rejected { check, findings } => {
+            Judgement::Rejected { check: check.clone(), findings: Digest::of(findings.as_bytes()) }
+        }
     }
 }
 

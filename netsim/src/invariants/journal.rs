@@ -15,6 +15,7 @@ pub const NAMES: &[&str] = &[
     "invariant_snapshot_is_the_fold",
     "invariant_heads_never_shrink",
     "invariant_roots_are_consistent",
+    "invariant_heads_are_proven",
     "invariant_a_sound_disk_opens",
 ];
 
@@ -140,6 +141,23 @@ pub fn invariant_roots_are_consistent(home: usize, witness: &Witness, found: &Bo
         held("invariant_roots_are_consistent", home, same_root(tree.root(), *root, *size))?;
     }
     Ok(())
+}
+
+/// A head's root is the one over the entries that were read back.
+///
+/// # Errors
+/// The violation.
+pub fn invariant_roots_are_consistent_now(home: usize, book: &Book, size: u64, root: Hash) -> Result<(), Violation> {
+    let holds = if size == book.size() { same_root(book.tree.root(), root, size) } else { Ok(()) };
+    held("invariant_roots_are_consistent", home, holds)
+}
+
+/// The journal proves each head from the one before it, by a proof that a stranger's check accepts.
+///
+/// # Errors
+/// The violation.
+pub fn invariant_heads_are_proven(home: usize, holds: Held) -> Result<(), Violation> {
+    held("invariant_heads_are_proven", home, holds)
 }
 
 fn same_root(found: Hash, published: Hash, size: u64) -> Held {

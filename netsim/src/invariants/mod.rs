@@ -89,13 +89,12 @@ pub struct StateSeen<'a> {
     pub view: View<'a>,
 }
 
-type Named<T> = (&'static str, fn(&T) -> Held);
 
 macro_rules! named {
     ($($module:ident::$function:ident),* $(,)?) => { &[$((stringify!($function), $module::$function)),*] };
 }
 
-const ENTRY: &[Named<EntrySeen<'_>>] = named![
+const ENTRY: &[(&str, fn(&EntrySeen<'_>) -> Held)] = named![
     market::invariant_epochs_rise_by_one,
     market::invariant_one_live_lease,
     market::invariant_only_the_holder_submits,
@@ -115,14 +114,14 @@ const ENTRY: &[Named<EntrySeen<'_>>] = named![
     money::invariant_paid_once_by_the_formula,
 ];
 
-const FRAME: &[Named<FrameSeen<'_>>] = named![
+const FRAME: &[(&str, fn(&FrameSeen<'_>) -> Held)] = named![
     money::invariant_all_balances_sum_to_zero,
     money::invariant_escrow_is_what_open_steps_cost,
     money::invariant_nobody_overdraws,
     settlement::invariant_no_step_rests_between_states,
 ];
 
-const TOLD: &[Named<Told<'_>>] = named![
+const TOLD: &[(&str, fn(&Told<'_>) -> Held)] = named![
     journal::invariant_acknowledged_is_durable,
     evidence::invariant_what_is_told_stands_in_the_log,
     evidence::invariant_an_acknowledgement_names_what_was_sent,
@@ -132,7 +131,7 @@ const TOLD: &[Named<Told<'_>>] = named![
     settlement::invariant_one_run_is_told_per_key,
 ];
 
-const STATE: &[Named<StateSeen<'_>>] = named![
+const STATE: &[(&str, fn(&StateSeen<'_>) -> Held)] = named![
     settlement::invariant_the_record_counts_once,
     settlement::invariant_steps_are_as_the_log_says,
     money::invariant_the_ledger_is_the_logs,
@@ -154,7 +153,10 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// The first that does not hold.
 pub fn entry(home: usize, seen: &EntrySeen<'_>) -> Result<(), Violation> {
-    all(home, ENTRY, seen)
+    for (invariant, holds) in ENTRY {
+        holds(seen).map_err(|what| Violation { invariant, home, what })?;
+    }
+    Ok(())
 }
 
 /// The invariants of one frame.
@@ -162,7 +164,10 @@ pub fn entry(home: usize, seen: &EntrySeen<'_>) -> Result<(), Violation> {
 /// # Errors
 /// The first that does not hold.
 pub fn frame(home: usize, seen: &FrameSeen<'_>) -> Result<(), Violation> {
-    all(home, FRAME, seen)
+    for (invariant, holds) in FRAME {
+        holds(seen).map_err(|what| Violation { invariant, home, what })?;
+    }
+    Ok(())
 }
 
 /// The invariants of one answer.
@@ -170,7 +175,10 @@ pub fn frame(home: usize, seen: &FrameSeen<'_>) -> Result<(), Violation> {
 /// # Errors
 /// The first that does not hold.
 pub fn told(home: usize, seen: &Told<'_>) -> Result<(), Violation> {
-    all(home, TOLD, seen)
+    for (invariant, holds) in TOLD {
+        holds(seen).map_err(|what| Violation { invariant, home, what })?;
+    }
+    Ok(())
 }
 
 /// The invariants of a live state.
@@ -178,11 +186,7 @@ pub fn told(home: usize, seen: &Told<'_>) -> Result<(), Violation> {
 /// # Errors
 /// The first that does not hold.
 pub fn state(home: usize, seen: &StateSeen<'_>) -> Result<(), Violation> {
-    all(home, STATE, seen)
-}
-
-fn all<T>(home: usize, invariants: &[Named<T>], seen: &T) -> Result<(), Violation> {
-    for (invariant, holds) in invariants {
+    for (invariant, holds) in STATE {
         holds(seen).map_err(|what| Violation { invariant, home, what })?;
     }
     Ok(())

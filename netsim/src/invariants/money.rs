@@ -3,7 +3,7 @@
 use super::{EntrySeen, FrameSeen, Held, StateSeen, ensure};
 use crate::book::{Book, Life};
 use artel_federation::Fact;
-use artel_federation::fact::{Account, Cause, Outcome, Poster, Transfer, Verdict};
+use artel_federation::fact::{Account, Cause, Judgement, Poster, Transfer, Verdict};
 use std::collections::BTreeMap;
 
 /// Every ledger entry's legs sum to zero.
@@ -26,7 +26,7 @@ fn payment(seen: &EntrySeen<'_>, f: &Transfer) -> Held {
     let Some(page) = seen.book.steps.get(&f.step) else { return Err(format!("unknown step {} is paid", f.step)) };
     ensure(page.payments.is_empty(), || format!("step {} is paid a second time", f.step))?;
     let judged = |fact: &Fact| {
-        matches!(fact, Fact::Verdict(v) if v.step == f.step && matches!(v.outcome, Outcome::Accepted { .. }))
+        matches!(fact, Fact::Verdict(v) if v.step == f.step && matches!(v.judgement, Judgement::Accepted { .. }))
     };
     ensure(seen.frame[seen.at..].iter().any(|entry| judged(&entry.fact)), || {
         format!("step {} is paid without an accepted verdict in the frame", f.step)
@@ -34,7 +34,7 @@ fn payment(seen: &EntrySeen<'_>, f: &Transfer) -> Held {
 }
 
 fn verdict(seen: &EntrySeen<'_>, f: &Verdict) -> Held {
-    let Outcome::Accepted { quality, .. } = f.outcome else { return Ok(()) };
+    let Judgement::Accepted { quality, .. } = f.judgement else { return Ok(()) };
     let (Some(page), Some(run)) = (seen.book.steps.get(&f.step), seen.book.runs.get(&f.step.run())) else {
         return Err(format!("unknown step {} is judged", f.step));
     };

@@ -3,6 +3,7 @@
 
 use super::Violation;
 use crate::book::{Book, Life};
+use artel_protocol::id::{Epoch, StepId};
 
 /// The names of the functions below.
 pub const NAMES: &[&str] = &[
@@ -41,17 +42,23 @@ pub fn invariant_leases_end(home: usize, over_ms: u64, slack_ms: u64) -> Result<
     Err(Violation { invariant: "invariant_leases_end", home, what })
 }
 
-/// A submission that waits for its verdict has its check under way.
+/// A submission that waits for its verdict has its check under way, also after a start.
 ///
 /// # Errors
 /// The violation.
-pub fn invariant_checks_are_asked_for(home: usize, book: &Book, under_way: usize) -> Result<(), Violation> {
-    let waiting = book.open.iter().filter(|id| matches!(book.steps[*id].life, Life::Submitted(_))).count();
-    if waiting <= under_way {
-        return Ok(());
+pub fn invariant_checks_are_asked_for(
+    home: usize,
+    book: &Book,
+    under_way: impl Fn(&StepId, &Epoch) -> bool,
+) -> Result<(), Violation> {
+    let waits = |id: &&StepId| matches!(book.steps[*id].life, Life::Submitted(_));
+    match book.open.iter().filter(waits).find(|id| !under_way(id, &book.steps[*id].epoch)) {
+        None => Ok(()),
+        Some(id) => {
+            let what = format!("step {id} waits for a verdict, and no check of it is under way");
+            Err(Violation { invariant: "invariant_checks_are_asked_for", home, what })
+        }
     }
-    let what = format!("{waiting} submissions wait for a verdict, {under_way} checks are under way");
-    Err(Violation { invariant: "invariant_checks_are_asked_for", home, what })
 }
 
 /// Some time after everything was healed, no step is open.

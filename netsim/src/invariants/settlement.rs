@@ -2,7 +2,7 @@
 
 use super::{EntrySeen, FrameSeen, Held, StateSeen, Told, ensure};
 use crate::book::Life;
-use artel_federation::fact::{End, Outcome, Poster};
+use artel_federation::fact::{End, Judgement, Poster};
 use artel_federation::run::StepState;
 use artel_federation::{Fact, Reply, Request};
 use artel_protocol::id::Digest;
@@ -10,10 +10,10 @@ use artel_protocol::id::Digest;
 /// A step has one accepted verdict at most.
 pub fn invariant_one_accepted_verdict(seen: &EntrySeen<'_>) -> Held {
     let Fact::Verdict(f) = &seen.entry().fact else { return Ok(()) };
-    let accepted = |outcome: &Outcome| matches!(outcome, Outcome::Accepted { .. });
+    let accepted = |judgement: &Judgement| matches!(judgement, Judgement::Accepted { .. });
     let before = seen.book.steps.get(&f.step).into_iter().flat_map(|page| &page.handed);
-    let already = before.filter_map(|handed| handed.verdict.as_ref()).any(|(_, outcome)| accepted(outcome));
-    ensure(!(already && accepted(&f.outcome)), || format!("step {} is accepted a second time", f.step))
+    let already = before.filter_map(|handed| handed.verdict.as_ref()).any(|(_, judgement)| accepted(judgement));
+    ensure(!(already && accepted(&f.judgement)), || format!("step {} is accepted a second time", f.step))
 }
 
 /// Nothing happens to a step that is over, except that its money moves with its end, in the same frame.
@@ -24,6 +24,7 @@ pub fn invariant_the_end_absorbs(seen: &EntrySeen<'_>) -> Held {
         Fact::Lapsed(f) | Fact::Released(f) => f.step,
         Fact::Submitted(f) => f.step,
         Fact::Output(f) => f.step,
+        Fact::Findings(f) => f.step,
         Fact::Verdict(f) => f.step,
         Fact::StepEnded(f) => f.step,
         Fact::Transfer(f) => {

@@ -143,20 +143,16 @@ impl Derived {
         self.files.sync_dir("").map_err(Error::io("the data directory", "sync"))
     }
 
-    /// The first file in which a run stands otherwise, or not at all.
-    pub fn difference(&self, run: &Run) -> Result<Option<String>, Error> {
-        let mut found = Vec::new();
+    /// The files in which a run stands otherwise, or not at all.
+    pub fn differences(&self, run: &Run) -> Result<Vec<String>, Error> {
+        let mut differing = Vec::new();
         for (name, at, bytes) in run.pieces() {
-            let Some(file) = self.to_read(&name)? else {
-                return Ok(Some(name));
-            };
-            found.resize(bytes.len(), 0);
-            let read = files::read_up_to(file.as_ref(), &mut found, at).map_err(Error::io(&name, "read"))?;
-            if found[..read] != *bytes {
-                return Ok(Some(name));
+            let mut found = vec![0; bytes.len()];
+            if !self.read(&name, &mut found, at)? || found != bytes {
+                differing.push(name);
             }
         }
-        Ok(None)
+        Ok(differing)
     }
 
     /// The first file that is too short for a journal of `size` entries.
@@ -230,9 +226,9 @@ mod tests {
         for index in 0..700 {
             run.push(&mut range, leaf(index), index as u32 * 3);
             if index % 7 == 0 || index == 699 {
-                assert!(derived.difference(&run).expect("read").is_some());
+                assert!(!derived.differences(&run).expect("read").is_empty());
                 derived.write(&run).expect("written");
-                assert_eq!(derived.difference(&run).expect("read"), None);
+                assert!(derived.differences(&run).expect("read").is_empty());
                 run.clear();
             }
         }

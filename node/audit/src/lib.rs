@@ -3,11 +3,14 @@
 //!
 //! Nothing here knows what an entry means, what time it is, or which disk it is on.
 
+pub mod archive;
+pub mod bench;
 mod commit;
 mod derived;
 mod error;
 pub mod files;
 mod frame;
+pub mod index;
 mod journal;
 mod keys;
 pub mod memory;
@@ -19,7 +22,9 @@ mod segment;
 mod shared;
 mod slot;
 mod snapshot;
+pub mod source;
 mod spare;
+pub mod verify;
 
 pub use commit::{Appended, Commit, Failed, Fate, Released};
 pub use error::{Error, Notice};

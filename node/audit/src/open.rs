@@ -577,7 +577,7 @@ fn note_difference(
     underived: &mut Option<(Stash, String)>,
 ) -> Result<(), Error> {
     if underived.is_none()
-        && let Some(file) = derived.difference(run)?
+        && let Some(file) = derived.differences(run)?.into_iter().next()
     {
         *underived = Some((start.clone(), file));
     }

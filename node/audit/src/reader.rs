@@ -161,9 +161,17 @@ impl Reader {
     /// [`Error::Beyond`], [`Error::Tree`], [`Error::Damaged`], [`Error::Io`].
     pub fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
         let leaf = self.leaf(index)?.hash();
+        self.inclusion_of(&leaf, index, size)
+    }
+
+    /// The same for a leaf whose hash the caller has, as it does right after a commit.
+    ///
+    /// # Errors
+    /// As [`Reader::inclusion`]; a hash that does not stand there is [`Error::Damaged`].
+    pub fn inclusion_of(&self, leaf: &Hash, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
         self.checked(size, |root, read| {
             let proof = inclusion::prove(index, size, read)?;
-            let holds = inclusion::verify(&leaf, index, size, &proof, &root).is_ok();
+            let holds = inclusion::verify(leaf, index, size, &proof, &root).is_ok();
             Ok(holds.then_some(proof))
         })
     }

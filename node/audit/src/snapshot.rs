@@ -146,6 +146,10 @@ impl Snapshot {
         })
     }
 
+    pub fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+
     /// Opens the state, or says why not.
     pub fn open(&self, ring: &KeyRing) -> Result<Vec<u8>, String> {
         if !ring.holds(self.key_id) {

@@ -47,11 +47,7 @@ pub struct Origin {
 impl Origin {
     /// The origin of a node's journal.
     pub fn new(federation: FederationId, node: NodeId, incarnation: u32) -> Self {
-        Origin {
-            federation,
-            node,
-            incarnation,
-        }
+        Origin { federation, node, incarnation }
     }
 
     /// Reads an origin, in the one form that it has.
@@ -68,11 +64,7 @@ impl Origin {
             incarnation: incarnation.parse().map_err(|_| Error::Origin)?,
         };
         // What the parts would also take (upper case, a sign, leading zeros, a fourth part) is another text.
-        if origin.to_string() == text {
-            Ok(origin)
-        } else {
-            Err(Error::Origin)
-        }
+        if origin.to_string() == text { Ok(origin) } else { Err(Error::Origin) }
     }
 
     /// The federation that the node speaks in.
@@ -215,11 +207,7 @@ impl SignedCheckpoint {
         let note = Note::parse(text)?;
         let checkpoint = Checkpoint::parse_body(note.text())?;
         let signature = note.verify(&checkpoint.origin.note_key())?;
-        Ok(SignedCheckpoint {
-            checkpoint,
-            signature,
-            note,
-        })
+        Ok(SignedCheckpoint { checkpoint, signature, note })
     }
 
     /// Checks a checkpoint that came with its signature alone, as it does between nodes and on disk.
@@ -236,11 +224,7 @@ impl SignedCheckpoint {
     fn verified(checkpoint: Checkpoint, signature: Signature) -> Result<Self, Error> {
         let line = SignatureLine::new(&checkpoint.origin.note_key(), signature.0.to_vec());
         let note = Note::from_parts(&checkpoint.body(), line)?;
-        Ok(SignedCheckpoint {
-            checkpoint,
-            signature,
-            note,
-        })
+        Ok(SignedCheckpoint { checkpoint, signature, note })
     }
 
     /// The checkpoint with one more signature line, such as a witness's. The line is not checked.
@@ -248,10 +232,7 @@ impl SignedCheckpoint {
     /// # Errors
     /// [`Error::Note`] when there is no room for it.
     pub fn with(self, line: SignatureLine) -> Result<Self, Error> {
-        Ok(SignedCheckpoint {
-            note: self.note.with(line)?,
-            ..self
-        })
+        Ok(SignedCheckpoint { note: self.note.with(line)?, ..self })
     }
 
     /// What is signed.
@@ -296,11 +277,7 @@ impl fmt::Display for SignedCheckpoint {
 pub(super) fn decimal(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
-    if digits && !leading_zero {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if digits && !leading_zero { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -24,10 +24,7 @@ impl Default for CompactRange {
 impl CompactRange {
     /// The tree without leaves.
     pub fn new() -> Self {
-        CompactRange {
-            size: 0,
-            peaks: [Hash([0; 32]); PEAKS_MAX],
-        }
+        CompactRange { size: 0, peaks: [Hash([0; 32]); PEAKS_MAX] }
     }
 
     /// Takes up a tree again from its size and its peaks, the largest first.
@@ -37,10 +34,7 @@ impl CompactRange {
     pub fn from_peaks(size: u64, peaks: &[Hash]) -> Result<Self, Error> {
         check_size(size)?;
         if peaks.len() != size.count_ones() as usize {
-            return Err(Error::Peaks {
-                size,
-                got: peaks.len(),
-            });
+            return Err(Error::Peaks { size, got: peaks.len() });
         }
         let mut range = Self::new();
         range.size = size;
@@ -63,10 +57,7 @@ impl CompactRange {
             let level = rest.ilog2();
             rest &= !(1 << level);
             let index = range.size >> level;
-            range.peaks[range.len()] = read(Subtree {
-                level: level as u8,
-                index,
-            })?;
+            range.peaks[range.len()] = read(Subtree { level: level as u8, index })?;
             range.size |= 1 << level;
         }
         Ok(range)
@@ -88,10 +79,7 @@ impl CompactRange {
             len -= 1;
             hash = node_hash(&self.peaks[len], &hash);
             self.peaks[len] = Hash([0; 32]);
-            at = Subtree {
-                level: at.level + 1,
-                index: at.index >> 1,
-            };
+            at = Subtree { level: at.level + 1, index: at.index >> 1 };
             completed(at, &hash);
         }
         self.peaks[len] = hash;
@@ -144,14 +132,8 @@ mod tests {
         let leaves = leaves(70);
         let mut range = CompactRange::new();
         for (i, leaf) in leaves.iter().enumerate() {
-            assert_eq!(
-                CompactRange::from_peaks(i as u64, range.peaks()),
-                Ok(range.clone())
-            );
-            assert_eq!(
-                CompactRange::from_subtrees(i as u64, reader(&leaves)),
-                Ok(range.clone())
-            );
+            assert_eq!(CompactRange::from_peaks(i as u64, range.peaks()), Ok(range.clone()));
+            assert_eq!(CompactRange::from_subtrees(i as u64, reader(&leaves)), Ok(range.clone()));
             range.append(*leaf);
         }
     }
@@ -177,10 +159,7 @@ mod tests {
     #[test]
     fn a_wrong_number_of_peaks_is_refused() {
         let peaks = leaves(3);
-        assert_eq!(
-            CompactRange::from_peaks(4, &peaks),
-            Err(Error::Peaks { size: 4, got: 3 })
-        );
+        assert_eq!(CompactRange::from_peaks(4, &peaks), Err(Error::Peaks { size: 4, got: 3 }));
         assert_eq!(CompactRange::from_peaks(0, &[]), Ok(CompactRange::new()));
         assert!(CompactRange::from_peaks(TREE_SIZE_MAX, &peaks[..1]).is_ok());
         assert!(CompactRange::from_peaks(u64::MAX, &peaks).is_err());

@@ -51,11 +51,7 @@ pub fn verify(old: u64, old_root: &Hash, new: u64, new_root: &Hash, proof: &[Has
         if !proof.is_empty() {
             return wrong_length;
         }
-        return if old == 0 || old_root == new_root {
-            Ok(())
-        } else {
-            Err(Error::Root)
-        };
+        return if old == 0 || old_root == new_root { Ok(()) } else { Err(Error::Root) };
     }
     // The walk starts at the largest complete subtree that ends with the old tree.
     let skipped = old.trailing_zeros();
@@ -86,20 +82,12 @@ pub fn verify(old: u64, old_root: &Hash, new: u64, new_root: &Hash, proof: &[Has
     if last != 0 {
         return wrong_length;
     }
-    if old_hash == *old_root && new_hash == *new_root {
-        Ok(())
-    } else {
-        Err(Error::Root)
-    }
+    if old_hash == *old_root && new_hash == *new_root { Ok(()) } else { Err(Error::Root) }
 }
 
 fn check_sizes(old: u64, new: u64) -> Result<(), Error> {
     check_size(new)?;
-    if old > new {
-        Err(Error::Shrunk { old, new })
-    } else {
-        Ok(())
-    }
+    if old > new { Err(Error::Shrunk { old, new }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -115,11 +103,7 @@ mod tests {
         for new in 0..=40 {
             for old in 0..=new {
                 let proof = prove(old, new, reader(&leaves)).expect("not shrunk");
-                assert_eq!(
-                    verify(old, &root(old), new, &root(new), &proof),
-                    Ok(()),
-                    "{old} to {new}"
-                );
+                assert_eq!(verify(old, &root(old), new, &root(new), &proof), Ok(()), "{old} to {new}");
             }
         }
     }
@@ -167,10 +151,7 @@ mod tests {
         assert_eq!(verify(0, &Hash::EMPTY_ROOT, 1, &root, &[]), Ok(()));
         assert_eq!(verify(0, &root, 1, &root, &[]), Err(Error::Root));
         assert_eq!(verify(0, &Hash::EMPTY_ROOT, 0, &root, &[]), Err(Error::Root));
-        assert_eq!(
-            verify(0, &Hash::EMPTY_ROOT, 1, &root, &[root]),
-            Err(Error::ProofLength { got: 1 })
-        );
+        assert_eq!(verify(0, &Hash::EMPTY_ROOT, 1, &root, &[root]), Err(Error::ProofLength { got: 1 }));
     }
 
     #[test]

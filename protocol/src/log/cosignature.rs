@@ -61,11 +61,7 @@ impl Witness {
             federation: FederationId::parse(federation).map_err(|_| Error::Witness)?,
             node: NodeId(PublicKey::from_peer_id(peer).map_err(|_| Error::Witness)?),
         };
-        if witness.to_string() == name {
-            Ok(witness)
-        } else {
-            Err(Error::Witness)
-        }
+        if witness.to_string() == name { Ok(witness) } else { Err(Error::Witness) }
     }
 
     /// The note key of its cosignatures.
@@ -97,10 +93,7 @@ impl Cosignature {
     /// # Errors
     /// [`Error::Time`].
     pub fn sign(checkpoint: &Checkpoint, secret: &SecretKey, at_s: u64) -> Result<Self, Error> {
-        let witness = Witness {
-            federation: checkpoint.origin().federation(),
-            node: NodeId(secret.public()),
-        };
+        let witness = Witness { federation: checkpoint.origin().federation(), node: NodeId(secret.public()) };
         Ok(Cosignature {
             checkpoint: *checkpoint,
             key: witness.note_key(),
@@ -125,12 +118,7 @@ impl Cosignature {
         key.key()
             .verify(&message(checkpoint, at_s)?, &signature)
             .map_err(|_| Error::BadSignature(key.name().to_string()))?;
-        Ok(Cosignature {
-            checkpoint: *checkpoint,
-            key: key.clone(),
-            at_s,
-            signature,
-        })
+        Ok(Cosignature { checkpoint: *checkpoint, key: key.clone(), at_s, signature })
     }
 
     /// Checks a signature line in the name of `key`.
@@ -141,9 +129,8 @@ impl Cosignature {
         if !line.names(key) {
             return Err(Error::OtherKey);
         }
-        let bytes: &[u8; COSIGNATURE_BYTES] = line.bytes().try_into().map_err(|_| Error::Length {
-            got: line.bytes().len(),
-        })?;
+        let bytes: &[u8; COSIGNATURE_BYTES] =
+            line.bytes().try_into().map_err(|_| Error::Length { got: line.bytes().len() })?;
         let (at_s, signature) = bytes.split_first_chunk().expect("72 bytes hold the 8 of a u64");
         let signature = Signature(signature.try_into().expect("72 bytes less 8 are 64"));
         Self::check(checkpoint, key, u64::from_be_bytes(*at_s), signature)
@@ -245,26 +232,15 @@ mod tests {
     fn another_time_checkpoint_or_key_is_refused() {
         let c = cosigned();
         let bad = |r: Result<Cosignature, Error>| matches!(r, Err(Error::BadSignature(_)));
-        assert!(bad(Cosignature::check(
-            &checkpoint(),
-            c.key(),
-            c.at_s() + 1,
-            c.signature()
-        )));
+        assert!(bad(Cosignature::check(&checkpoint(), c.key(), c.at_s() + 1, c.signature())));
         let later = Checkpoint::new(checkpoint().origin(), 13, checkpoint().root()).expect("plain");
         assert!(bad(Cosignature::check(&later, c.key(), c.at_s(), c.signature())));
         let signer = checkpoint().origin().note_key();
         let by_signer = Cosignature::check(&checkpoint(), &signer, c.at_s(), c.signature());
         assert_eq!(by_signer, Err(Error::OtherKey));
-        assert_eq!(
-            Cosignature::from_line(&checkpoint(), &signer, &c.line()),
-            Err(Error::OtherKey)
-        );
+        assert_eq!(Cosignature::from_line(&checkpoint(), &signer, &c.line()), Err(Error::OtherKey));
         for at_s in [0, SECONDS_MAX + 1, u64::MAX] {
-            assert_eq!(
-                Cosignature::sign(&checkpoint(), &witness(), at_s),
-                Err(Error::Time)
-            );
+            assert_eq!(Cosignature::sign(&checkpoint(), &witness(), at_s), Err(Error::Time));
         }
     }
 
@@ -282,9 +258,7 @@ mod tests {
 
         let mut bytes = cosigned().line().bytes().to_vec();
         bytes[71] ^= 1;
-        let spoilt = signed
-            .with(SignatureLine::new(cosigned().key(), bytes))
-            .expect("a fourth line");
+        let spoilt = signed.with(SignatureLine::new(cosigned().key(), bytes)).expect("a fourth line");
         assert!(known(&spoilt, &witnesses).is_err());
     }
 

@@ -43,11 +43,7 @@ pub fn verify(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -
     let mut hash = *leaf;
     for (level, sibling) in proof.iter().enumerate() {
         let is_left = level < inner as usize && index >> level & 1 == 0;
-        hash = if is_left {
-            node_hash(&hash, sibling)
-        } else {
-            node_hash(sibling, &hash)
-        };
+        hash = if is_left { node_hash(&hash, sibling) } else { node_hash(sibling, &hash) };
     }
     if hash == *root { Ok(()) } else { Err(Error::Root) }
 }
@@ -57,11 +53,7 @@ fn check_place(index: u64, size: u64) -> Result<(), Error> {
     if index < size {
         return Ok(());
     }
-    Err(Error::Range {
-        start: index,
-        end: index.saturating_add(1),
-        size,
-    })
+    Err(Error::Range { start: index, end: index.saturating_add(1), size })
 }
 
 #[cfg(test)]
@@ -79,11 +71,7 @@ mod tests {
                 let proof = prove(index, size, reader(&leaves)).expect("within the tree");
                 for (other, leaf) in leaves.iter().enumerate() {
                     let held = verify(leaf, other as u64, size, &proof, &root).is_ok();
-                    assert_eq!(
-                        held,
-                        other as u64 == index,
-                        "{other} by the proof of {index} in {size}"
-                    );
+                    assert_eq!(held, other as u64 == index, "{other} by the proof of {index} in {size}");
                 }
             }
         }
@@ -99,10 +87,7 @@ mod tests {
             let shorter = verify(leaf, index, 11, &proof[1..], &root);
             assert_eq!(shorter, Err(Error::ProofLength { got: proof.len() - 1 }));
             proof.push(root);
-            assert_eq!(
-                verify(leaf, index, 11, &proof, &root),
-                Err(Error::ProofLength { got: proof.len() })
-            );
+            assert_eq!(verify(leaf, index, 11, &proof, &root), Err(Error::ProofLength { got: proof.len() }));
         }
     }
 
@@ -110,10 +95,7 @@ mod tests {
     fn an_index_outside_of_the_tree_is_refused() {
         let hash = Hash([0; 32]);
         for (index, size) in [(0, 0), (5, 5), (u64::MAX, 5), (0, u64::MAX)] {
-            assert!(
-                verify(&hash, index, size, &[], &hash).is_err(),
-                "{index} in {size}"
-            );
+            assert!(verify(&hash, index, size, &[], &hash).is_err(), "{index} in {size}");
             assert!(prove(index, size, reader(&[])).is_err(), "{index} in {size}");
         }
     }
@@ -125,10 +107,7 @@ mod tests {
             for size in [TREE_SIZE_MAX, TREE_SIZE_MAX - 1] {
                 let proof = prove(index, size, read).expect("within the tree");
                 assert!(proof.len() <= PROOF_HASHES_MAX);
-                assert_eq!(
-                    verify(&Hash([7; 32]), index, size, &proof, &Hash([7; 32])),
-                    Err(Error::Root)
-                );
+                assert_eq!(verify(&Hash([7; 32]), index, size, &proof, &Hash([7; 32])), Err(Error::Root));
             }
         }
     }

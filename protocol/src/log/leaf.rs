@@ -67,11 +67,7 @@ impl Leaf {
     /// Makes the leaf of a body. `public_seq` is the number of public entries before this one in its journal, whatever
     /// the class: a public entry's own dense number, and a private entry's proof that no record was left out before it.
     pub fn commit(class: Class, public_seq: u64, salt: &[u8; SALT_BYTES], body: &[u8]) -> Self {
-        Leaf {
-            class,
-            public_seq,
-            commitment: commitment(salt, body),
-        }
+        Leaf { class, public_seq, commitment: commitment(salt, body) }
     }
 
     /// Whether the entry is public.
@@ -91,8 +87,7 @@ impl Leaf {
 
     /// The `public_seq` that the next entry must have.
     pub fn next_public_seq(&self) -> u64 {
-        self.public_seq
-            .saturating_add(u64::from(self.class == Class::Public))
+        self.public_seq.saturating_add(u64::from(self.class == Class::Public))
     }
 
     /// Whether this salt and body are the ones that the leaf commits to.
@@ -136,11 +131,7 @@ impl Leaf {
 }
 
 fn commitment(salt: &[u8; SALT_BYTES], body: &[u8]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(salt)
-        .chain_update(body)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(salt).chain_update(body).finalize().into()
 }
 
 #[cfg(test)]

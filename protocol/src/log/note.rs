@@ -132,12 +132,7 @@ impl NoteKey {
     pub fn vkey(&self) -> String {
         let mut material = vec![self.kind as u8];
         material.extend_from_slice(self.key.bytes());
-        format!(
-            "{}+{}+{}",
-            self.name,
-            hex::encode(self.id),
-            STANDARD.encode(material)
-        )
+        format!("{}+{}+{}", self.name, hex::encode(self.id), STANDARD.encode(material))
     }
 
     /// Reads a verifier key of an Ed25519 key or cosigner.
@@ -159,11 +154,7 @@ impl NoteKey {
         let key = key.try_into().map_err(|_| Error::VerifierKey)?;
         let key = PublicKey::checked(key).map_err(|_| Error::VerifierKey)?;
         let parsed = NoteKey::new(name, kind, key);
-        if hex::encode(parsed.id) == id {
-            Ok(parsed)
-        } else {
-            Err(Error::VerifierKey)
-        }
+        if hex::encode(parsed.id) == id { Ok(parsed) } else { Err(Error::VerifierKey) }
     }
 }
 
@@ -178,11 +169,7 @@ pub struct SignatureLine {
 impl SignatureLine {
     /// The line for a signature that the caller made with `key`.
     pub(super) fn new(key: &NoteKey, bytes: Vec<u8>) -> Self {
-        SignatureLine {
-            name: key.name.clone(),
-            id: key.id,
-            bytes,
-        }
+        SignatureLine { name: key.name.clone(), id: key.id, bytes }
     }
 
     /// Reads one line, without its line feed.
@@ -198,11 +185,9 @@ impl SignatureLine {
         let name = KeyName::parse(name).map_err(|_| Error::SignatureLine)?;
         let decoded = STANDARD.decode(encoded).map_err(|_| Error::SignatureLine)?;
         match decoded.split_first_chunk() {
-            Some((id, bytes)) if !bytes.is_empty() => Ok(SignatureLine {
-                name,
-                id: *id,
-                bytes: bytes.to_vec(),
-            }),
+            Some((id, bytes)) if !bytes.is_empty() => {
+                Ok(SignatureLine { name, id: *id, bytes: bytes.to_vec() })
+            }
             _ => Err(Error::SignatureLine),
         }
     }
@@ -264,11 +249,7 @@ impl Note {
         if !text.ends_with('\n') {
             return Err(Error::Malformed("no line feed at the end of the text"));
         }
-        Note {
-            text: text.to_owned(),
-            signatures: Vec::new(),
-        }
-        .with(line)
+        Note { text: text.to_owned(), signatures: Vec::new() }.with(line)
     }
 
     /// Reads a note: the text up to the last blank line, then one signature a line.
@@ -277,22 +258,15 @@ impl Note {
     /// [`Error::TooLarge`], [`Error::Malformed`], [`Error::SignatureLine`] or [`Error::TooManySignatures`].
     pub fn parse(note: &str) -> Result<Self, Error> {
         check_text(note)?;
-        let blank = note
-            .rfind("\n\n")
-            .ok_or(Error::Malformed("no blank line before the signatures"))?;
+        let blank = note.rfind("\n\n").ok_or(Error::Malformed("no blank line before the signatures"))?;
         let (text, lines) = (&note[..=blank], &note[blank + 2..]);
-        let lines = lines
-            .strip_suffix('\n')
-            .ok_or(Error::Malformed("no line feed at the end"))?;
+        let lines = lines.strip_suffix('\n').ok_or(Error::Malformed("no line feed at the end"))?;
         if lines.bytes().filter(|b| *b == b'\n').count() >= SIGNATURES_MAX {
             return Err(Error::TooManySignatures);
         }
         Ok(Note {
             text: text.to_owned(),
-            signatures: lines
-                .split('\n')
-                .map(SignatureLine::parse)
-                .collect::<Result<_, _>>()?,
+            signatures: lines.split('\n').map(SignatureLine::parse).collect::<Result<_, _>>()?,
         })
     }
 
@@ -344,9 +318,7 @@ impl Note {
                 return Err(bad());
             }
             let signature = Signature(line.bytes().try_into().map_err(|_| bad())?);
-            key.key
-                .verify(self.text.as_bytes(), &signature)
-                .map_err(|_| bad())?;
+            key.key.verify(self.text.as_bytes(), &signature).map_err(|_| bad())?;
             found = Some(signature);
         }
         found.ok_or_else(|| Error::NotSigned(key.name.to_string()))

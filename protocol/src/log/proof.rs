@@ -61,12 +61,7 @@ impl Proof {
         if extra.len() > EXTRA_BYTES_MAX || hashes.len() > PROOF_HASHES_MAX {
             return Err(Error::TooLarge);
         }
-        Ok(Proof {
-            index,
-            extra,
-            hashes,
-            checkpoint,
-        })
+        Ok(Proof { index, extra, hashes, checkpoint })
     }
 
     /// Reads a proof's text and checks the node's signature on its checkpoint.
@@ -77,9 +72,8 @@ impl Proof {
         if text.len() > PROOF_BYTES_MAX {
             return Err(Error::TooLarge);
         }
-        let (head, checkpoint) = text
-            .split_once("\n\n")
-            .ok_or(Error::Malformed("no blank line before the checkpoint"))?;
+        let (head, checkpoint) =
+            text.split_once("\n\n").ok_or(Error::Malformed("no blank line before the checkpoint"))?;
         let mut lines = head.split('\n').peekable();
         if lines.next() != Some(HEADER) {
             return Err(Error::Malformed("the first line is not the format's name"));
@@ -119,12 +113,7 @@ impl Proof {
     /// # Errors
     /// [`Error::Tree`].
     pub fn verify(&self, leaf: &Hash) -> Result<Included, Error> {
-        Ok(Included::check(
-            *leaf,
-            self.index,
-            &self.hashes,
-            &self.checkpoint,
-        )?)
+        Ok(Included::check(*leaf, self.index, &self.hashes, &self.checkpoint)?)
     }
 
     /// The entry's index.
@@ -180,11 +169,7 @@ impl Included {
         checkpoint: &SignedCheckpoint,
     ) -> Result<Self, tree::Error> {
         inclusion::verify(&leaf, index, checkpoint.size(), hashes, &checkpoint.root())?;
-        Ok(Included {
-            leaf,
-            index,
-            checkpoint: *checkpoint.checkpoint(),
-        })
+        Ok(Included { leaf, index, checkpoint: *checkpoint.checkpoint() })
     }
 
     /// The leaf's hash.
@@ -224,12 +209,7 @@ mod tests {
 
     #[test]
     fn a_proof_reads_back_and_verifies() {
-        for (index, size, extra) in [
-            (0, 1, &b""[..]),
-            (5, 11, b"body"),
-            (10, 11, b""),
-            (255, 256, b"\0"),
-        ] {
+        for (index, size, extra) in [(0, 1, &b""[..]), (5, 11, b"body"), (10, 11, b""), (255, 256, b"\0")] {
             let (leaf, proof) = proof(index, size, extra);
             let read = Proof::parse(&proof.to_string()).expect("we wrote it");
             assert_eq!(read, proof);
@@ -275,10 +255,7 @@ mod tests {
             assert!(Proof::parse(&bad).is_err(), "{bad}");
         }
         let much = format!("index 5\n{}", format!("{}\n", Hash([0; 32])).repeat(64));
-        assert_eq!(
-            Proof::parse(&text.replace("index 5\n", &much)),
-            Err(Error::TooLarge)
-        );
+        assert_eq!(Proof::parse(&text.replace("index 5\n", &much)), Err(Error::TooLarge));
         assert_eq!(Proof::parse(&text.repeat(1_000)), Err(Error::TooLarge));
     }
 }

@@ -117,11 +117,7 @@ mod tests {
                 for end in start + 1..=size {
                     let proof = prove(start, end, size, reader(&leaves)).expect("within the tree");
                     let range = &leaves[start as usize..end as usize];
-                    assert_eq!(
-                        verify(start, range, size, &proof, &root),
-                        Ok(()),
-                        "{start}..{end} in {size}"
-                    );
+                    assert_eq!(verify(start, range, size, &proof, &root), Ok(()), "{start}..{end} in {size}");
                     let moved = verify(start + 1, range, size, &proof, &root);
                     assert!(moved.is_err(), "{start}..{end} in {size}, moved");
                 }
@@ -150,10 +146,7 @@ mod tests {
         let shorter = verify(3, range, 13, &proof[1..], &root);
         assert_eq!(shorter, Err(Error::ProofLength { got: proof.len() - 1 }));
         proof.push(root);
-        assert_eq!(
-            verify(3, range, 13, &proof, &root),
-            Err(Error::ProofLength { got: proof.len() })
-        );
+        assert_eq!(verify(3, range, 13, &proof, &root), Err(Error::ProofLength { got: proof.len() }));
         assert!(verify(3, &[], 13, &proof, &root).is_err());
         assert!(verify(11, range, 13, &proof, &root).is_err());
         assert!(verify(u64::MAX, range, 13, &proof, &root).is_err());

@@ -80,11 +80,7 @@ impl Tile {
         if !(1..=TILE_WIDTH).contains(&width) || fits != Some(true) {
             return Err(Error::Place);
         }
-        Ok(Tile {
-            content,
-            index,
-            width,
-        })
+        Ok(Tile { content, index, width })
     }
 
     /// The tile as wide as the tree of `size` leaves has it, or nothing when that tree has none there.
@@ -112,9 +108,7 @@ impl Tile {
         let content = match what {
             "entries" => Content::Entries,
             level => Content::Hashes {
-                level: decimal(level)
-                    .and_then(|l| u8::try_from(l).ok())
-                    .ok_or(Error::Path)?,
+                level: decimal(level).and_then(|l| u8::try_from(l).ok()).ok_or(Error::Path)?,
             },
         };
         let (index, width) = match rest.split_once(".p/") {
@@ -126,11 +120,7 @@ impl Tile {
         };
         let tile = Tile::new(content, parse_index(index).ok_or(Error::Path)?, width)?;
         // A needless leading element would be a second path of the same tile.
-        if tile.to_string() == path {
-            Ok(tile)
-        } else {
-            Err(Error::Path)
-        }
+        if tile.to_string() == path { Ok(tile) } else { Err(Error::Path) }
     }
 
     /// What it holds.
@@ -165,10 +155,7 @@ impl Tile {
     pub fn read_hashes(&self, bytes: &[u8]) -> Result<Vec<Hash>, Error> {
         let (hashes, rest) = bytes.as_chunks::<HASH_BYTES>();
         if hashes.len() != usize::from(self.width) || !rest.is_empty() {
-            return Err(Error::TileBytes {
-                width: self.width,
-                got: bytes.len(),
-            });
+            return Err(Error::TileBytes { width: self.width, got: bytes.len() });
         }
         Ok(hashes.iter().copied().map(Hash).collect())
     }
@@ -352,14 +339,8 @@ mod tests {
         assert_eq!(width(1, 1, 70_000), Some(17));
         assert_eq!(width(2, 0, 70_000), Some(1));
         assert_eq!(width(3, 0, 70_000), None);
-        assert_eq!(
-            (width(0, 0, 256), width(0, 1, 256), width(1, 0, 256)),
-            (Some(256), None, Some(1))
-        );
-        assert_eq!(
-            (width(0, 0, 0), width(255, 0, u64::MAX), width(0, u64::MAX, 9)),
-            (None, None, None)
-        );
+        assert_eq!((width(0, 0, 256), width(0, 1, 256), width(1, 0, 256)), (Some(256), None, Some(1)));
+        assert_eq!((width(0, 0, 0), width(255, 0, u64::MAX), width(0, u64::MAX, 9)), (None, None, None));
         assert_eq!(width(7, 0, TREE_SIZE_MAX), Some(64));
     }
 
@@ -399,23 +380,14 @@ mod tests {
         }
         assert_eq!(bundle, b"\0\x03one\0\0\0\x05three");
         let tile = |width| Tile::new(Content::Entries, 0, width).expect("a small tile");
-        assert_eq!(
-            tile(3).read_entries(&bundle),
-            Ok(vec![&b"one"[..], b"", b"three"])
-        );
+        assert_eq!(tile(3).read_entries(&bundle), Ok(vec![&b"one"[..], b"", b"three"]));
         for width in [1, 2, 4, 256] {
-            assert_eq!(
-                tile(width).read_entries(&bundle),
-                Err(Error::BundleBytes { width })
-            );
+            assert_eq!(tile(width).read_entries(&bundle), Err(Error::BundleBytes { width }));
         }
         for end in 0..bundle.len() {
             assert!(tile(3).read_entries(&bundle[..end]).is_err(), "{end}");
         }
-        assert_eq!(
-            append_entry(&[0; 65_536], &mut bundle),
-            Err(Error::EntryBytes(65_536))
-        );
+        assert_eq!(append_entry(&[0; 65_536], &mut bundle), Err(Error::EntryBytes(65_536)));
     }
 
     #[test]
@@ -423,10 +395,7 @@ mod tests {
         let tile = Tile::new(hashes(0), 0, 2).expect("a small tile");
         assert_eq!(tile.read_hashes(&[7; 64]), Ok(vec![Hash([7; 32]); 2]));
         for len in [0, 32, 63, 65, 96] {
-            assert_eq!(
-                tile.read_hashes(&vec![7; len]),
-                Err(Error::TileBytes { width: 2, got: len })
-            );
+            assert_eq!(tile.read_hashes(&vec![7; len]), Err(Error::TileBytes { width: 2, got: len }));
         }
     }
 }

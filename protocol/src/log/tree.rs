@@ -93,13 +93,7 @@ impl fmt::Debug for Hash {
 
 /// The hash of a leaf's bytes: `SHA-256(00 ‖ bytes)`.
 pub fn leaf_hash(bytes: &[u8]) -> Hash {
-    Hash(
-        Sha256::new()
-            .chain_update([0])
-            .chain_update(bytes)
-            .finalize()
-            .into(),
-    )
+    Hash(Sha256::new().chain_update([0]).chain_update(bytes).finalize().into())
 }
 
 /// The hash of a node: `SHA-256(01 ‖ left ‖ right)`.
@@ -150,11 +144,7 @@ pub fn root_of(hashes: &[Hash]) -> Hash {
 
 /// Refuses a tree that no log has.
 pub(super) fn check_size(size: u64) -> Result<(), Error> {
-    if size > TREE_SIZE_MAX {
-        Err(Error::Size(size))
-    } else {
-        Ok(())
-    }
+    if size > TREE_SIZE_MAX { Err(Error::Size(size)) } else { Ok(()) }
 }
 
 /// The largest power of two below `n`, which must be at least 2: where RFC 6962 splits a tree.
@@ -174,10 +164,7 @@ pub(super) fn span_hash<E>(
     while rest != 0 {
         let level = rest.trailing_zeros();
         rest &= rest - 1;
-        let peak = read(Subtree {
-            level: level as u8,
-            index: (start + rest) >> level,
-        })?;
+        let peak = read(Subtree { level: level as u8, index: (start + rest) >> level })?;
         hash = Some(hash.map_or(peak, |right| node_hash(&peak, &right)));
     }
     Ok(hash.expect("the span is not empty"))
@@ -229,10 +216,7 @@ pub(super) mod tests {
     #[test]
     fn a_tree_larger_than_any_log_is_refused() {
         let never = |_| -> Result<Hash, Error> { panic!("nothing to read") };
-        assert_eq!(
-            root(TREE_SIZE_MAX + 1, never),
-            Err(Error::Size(TREE_SIZE_MAX + 1))
-        );
+        assert_eq!(root(TREE_SIZE_MAX + 1, never), Err(Error::Size(TREE_SIZE_MAX + 1)));
     }
 
     #[test]
@@ -241,10 +225,6 @@ pub(super) mod tests {
         assert_eq!(Hash::from_base64(&hash.to_string()), Some(hash));
         let text = Hash([0; 32]).to_string();
         assert_eq!(Hash::from_base64(&text[..43]), None);
-        assert_eq!(
-            Hash::from_base64(&text.replace("A=", "B=")),
-            None,
-            "a stray bit in the last character"
-        );
+        assert_eq!(Hash::from_base64(&text.replace("A=", "B=")), None, "a stray bit in the last character");
     }
 }

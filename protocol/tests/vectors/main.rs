@@ -30,9 +30,7 @@ fn all() -> Vec<(&'static str, Value)> {
 }
 
 fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("vectors")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name)
 }
 
 /// A file of vectors as it stands in the tree.
@@ -49,15 +47,11 @@ fn rows<'a>(file: &'a Value, key: &str) -> &'a Vec<Value> {
 }
 
 fn text<'a>(row: &'a Value, key: &str) -> &'a str {
-    row[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("{key} is no text in {row}"))
+    row[key].as_str().unwrap_or_else(|| panic!("{key} is no text in {row}"))
 }
 
 fn number(row: &Value, key: &str) -> u64 {
-    row[key]
-        .as_u64()
-        .unwrap_or_else(|| panic!("{key} is no number in {row}"))
+    row[key].as_u64().unwrap_or_else(|| panic!("{key} is no number in {row}"))
 }
 
 fn bytes(row: &Value, key: &str) -> Vec<u8> {

@@ -32,18 +32,13 @@ fn cosigned(checkpoint: &Checkpoint, witness: u8) -> Cosignature {
 
 pub fn note() -> Value {
     let row = |vkey: &NoteKey, note: &Note| json!({"vkey": vkey.vkey(), "text": note.text(), "note": note.to_string()});
-    let spec = (
-        NoteKey::from_vkey(SPEC_VKEY).expect("a verifier key"),
-        Note::parse(SPEC_NOTE).expect("a note"),
-    );
+    let spec =
+        (NoteKey::from_vkey(SPEC_VKEY).expect("a verifier key"), Note::parse(SPEC_NOTE).expect("a note"));
     let (name, ours) = key("example.com/vector", 1);
     let plain = Note::sign("one line\n", &name, &secret(1)).expect("a note");
     let blank_lines = Note::sign("first\n\nsecond\n\n", &name, &secret(1)).expect("a note");
     let other = key("example.com/other", 2);
-    let line = Note::sign("one line\n", &other.0, &secret(2))
-        .expect("a note")
-        .signatures()[0]
-        .clone();
+    let line = Note::sign("one line\n", &other.0, &secret(2)).expect("a note").signatures()[0].clone();
     let two = plain.clone().with(line).expect("two signatures");
     let text = plain.to_string();
     json!({
@@ -127,9 +122,7 @@ pub fn example() -> Proof {
     let checkpoint = Checkpoint::new(origin, 11, root(&leaves)).expect("a plain checkpoint");
     let mut signed = SignedCheckpoint::sign(checkpoint, &secret(7)).expect("its own key");
     for witness in [8, 9] {
-        signed = signed
-            .with(cosigned(&checkpoint, witness).line())
-            .expect("two witnesses");
+        signed = signed.with(cosigned(&checkpoint, witness).line()).expect("two witnesses");
     }
     let hashes = inclusion::prove(5, 11, reader(&leaves)).expect("within the tree");
     Proof::new(5, b"a body".to_vec(), hashes, signed).expect("small")
@@ -193,10 +186,7 @@ fn checkpoints_verify() {
         );
     }
     for row in rows(&file, "refused") {
-        assert!(
-            SignedCheckpoint::parse(row.as_str().expect("text")).is_err(),
-            "{row}"
-        );
+        assert!(SignedCheckpoint::parse(row.as_str().expect("text")).is_err(), "{row}");
     }
 }
 

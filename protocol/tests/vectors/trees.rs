@@ -35,10 +35,7 @@ fn hash(row: &Value, key: &str) -> Hash {
 
 fn proof(row: &Value) -> Vec<Hash> {
     let lines = row["proof"].as_array().expect("a list of hashes");
-    lines
-        .iter()
-        .map(|l| Hash::from_base64(l.as_str().expect("text")).expect("a hash"))
-        .collect()
+    lines.iter().map(|l| Hash::from_base64(l.as_str().expect("text")).expect("a hash")).collect()
 }
 
 pub fn leaf() -> Value {
@@ -91,19 +88,9 @@ pub fn tree() -> Value {
 
 pub fn inclusion() -> Value {
     let mut proofs = Vec::new();
-    for (index, size) in [
-        (0, 1),
-        (0, 2),
-        (1, 2),
-        (2, 3),
-        (0, 7),
-        (6, 7),
-        (5, 8),
-        (10, 11),
-        (0, 20),
-        (16, 20),
-        (999, 1_000),
-    ] {
+    for (index, size) in
+        [(0, 1), (0, 2), (1, 2), (2, 3), (0, 7), (6, 7), (5, 8), (10, 11), (0, 20), (16, 20), (999, 1_000)]
+    {
         let leaves = hashes(size);
         let proof = inclusion::prove(index, size, reader(&leaves)).expect("within the tree");
         proofs.push(json!({
@@ -116,19 +103,9 @@ pub fn inclusion() -> Value {
 
 pub fn consistency() -> Value {
     let mut proofs = Vec::new();
-    for (old, new) in [
-        (0, 5),
-        (1, 1),
-        (1, 2),
-        (2, 3),
-        (3, 7),
-        (4, 7),
-        (6, 7),
-        (6, 8),
-        (8, 20),
-        (13, 20),
-        (257, 1_000),
-    ] {
+    for (old, new) in
+        [(0, 5), (1, 1), (1, 2), (2, 3), (3, 7), (4, 7), (6, 7), (6, 8), (8, 20), (13, 20), (257, 1_000)]
+    {
         let leaves = hashes(new);
         let proof = consistency::prove(old, new, reader(&leaves)).expect("not shrunk");
         proofs.push(json!({
@@ -141,15 +118,9 @@ pub fn consistency() -> Value {
 
 pub fn range() -> Value {
     let mut proofs = Vec::new();
-    for (start, end, size) in [
-        (0, 1, 1),
-        (0, 7, 7),
-        (1, 3, 7),
-        (2, 4, 8),
-        (5, 6, 11),
-        (3, 19, 20),
-        (100, 300, 1_000),
-    ] {
+    for (start, end, size) in
+        [(0, 1, 1), (0, 7, 7), (1, 3, 7), (2, 4, 8), (5, 6, 11), (3, 19, 20), (100, 300, 1_000)]
+    {
         let leaves = hashes(size);
         let proof = range::prove(start, end, size, reader(&leaves)).expect("within the tree");
         proofs.push(json!({
@@ -229,13 +200,7 @@ fn proofs_verify() {
     }
     for row in rows(&file("consistency"), "proofs") {
         let (old, new) = (number(row, "old"), number(row, "new"));
-        let held = consistency::verify(
-            old,
-            &hash(row, "old_root"),
-            new,
-            &hash(row, "new_root"),
-            &proof(row),
-        );
+        let held = consistency::verify(old, &hash(row, "old_root"), new, &hash(row, "new_root"), &proof(row));
         assert_eq!(held, Ok(()), "{row}");
     }
     for row in rows(&file("range"), "proofs") {
@@ -271,10 +236,7 @@ fn tiles_read() {
     let file = file("tile");
     for row in rows(&file, "paths") {
         let tile = Tile::parse(text(row, "path")).expect("a path");
-        assert_eq!(
-            (tile.index(), u64::from(tile.width())),
-            (number(row, "index"), number(row, "width"))
-        );
+        assert_eq!((tile.index(), u64::from(tile.width())), (number(row, "index"), number(row, "width")));
     }
     for path in rows(&file, "refused_paths") {
         assert!(Tile::parse(path.as_str().expect("text")).is_err(), "{path}");

@@ -59,9 +59,7 @@ pub fn keys() -> Value {
 pub fn ids() -> Value {
     let at = Wall(1_771_588_800_123);
     let run = RunId::new(at, [7; 9]);
-    let steps: Vec<Value> = [0, 1, 199]
-        .map(|n| json!({"index": n, "step": run.step(n).to_string()}))
-        .into();
+    let steps: Vec<Value> = [0, 1, 199].map(|n| json!({"index": n, "step": run.step(n).to_string()})).into();
     json!({
         "about": "an id is a UUID of version 7: the moment, 9 bytes of entropy, and a last byte that is the step's number",
         "digest": {"of": hex::encode(MESSAGE), "text": Digest::of(MESSAGE).to_string()},
@@ -152,10 +150,8 @@ fn keys_read_in_every_form() {
         assert_eq!(public.bytes()[..], bytes(row, "public"));
         let pem = SecretKey::from_pem(text(row, "pem")).expect("a private key");
         assert_eq!(pem.public(), public);
-        for (message, signature) in [
-            ("message", "signature"),
-            ("signed_bytes", "signature_of_signed_bytes"),
-        ] {
+        for (message, signature) in [("message", "signature"), ("signed_bytes", "signature_of_signed_bytes")]
+        {
             let signature = Signature(bytes(row, signature).try_into().expect("64 bytes"));
             assert_eq!(public.verify(&bytes(row, message), &signature), Ok(()));
         }
@@ -164,10 +160,7 @@ fn keys_read_in_every_form() {
         assert!(PublicKey::from_did(did.as_str().expect("text")).is_err(), "{did}");
     }
     for peer_id in rows(&file, "refused_peer_ids") {
-        assert!(
-            PublicKey::from_peer_id(peer_id.as_str().expect("text")).is_err(),
-            "{peer_id}"
-        );
+        assert!(PublicKey::from_peer_id(peer_id.as_str().expect("text")).is_err(), "{peer_id}");
     }
 }
 
@@ -177,10 +170,7 @@ fn ids_read() {
     let run = RunId::parse(text(&file, "run")).expect("a run's id");
     for row in rows(&file, "steps") {
         let step = StepId::parse(text(row, "step")).expect("a step's id");
-        assert_eq!(
-            (step.run(), step.index() as u64),
-            (run, super::number(row, "index"))
-        );
+        assert_eq!((step.run(), step.index() as u64), (run, super::number(row, "index")));
     }
     for id in rows(&file, "refused_runs") {
         assert!(RunId::parse(id.as_str().expect("text")).is_err(), "{id}");

@@ -1,0 +1,236 @@
+//! The command line: what can be typed, and how its end is told. A verb's work is in the file of its name; nothing here
+//! knows a route. Every verb ends in 0 (done), 1 (failed) or 2 (wrong use), with one sentence on stderr when not 0.
+
+mod agent;
+mod artifact;
+mod audit;
+pub mod context;
+mod enroll;
+mod event;
+mod key;
+mod ledger;
+pub mod log;
+pub mod receipt;
+mod reputation;
+mod run;
+pub mod show;
+mod status;
+mod task;
+mod up;
+mod version;
+pub mod work;
+
+use clap::{Args, Parser, Subcommand};
+use context::{Context, Usage};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A node of a federation of agents: post work, do work, and prove both.
+#[derive(Parser, Debug)]
+#[command(
+    name = "artel",
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    after_help = "Examples:\n  artel demo --once\n  artel up --data ./node\n  artel status --data ./node"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// How a command finds its node and who calls.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Global {
+    /// The node's data directory: its URL and the operator's token are read from it.
+    #[arg(long, global = true, env = "ARTEL_DATA", value_name = "DIR", help_heading = "Which node, who calls")]
+    pub data: Option<PathBuf>,
+    /// The node's URL.
+    #[arg(long, global = true, env = "ARTEL_NODE", value_name = "URL", help_heading = "Which node, who calls")]
+    pub node: Option<String>,
+    /// A file with the bearer token to call with.
+    #[arg(long, global = true, env = "ARTEL_TOKEN_FILE", value_name = "FILE", help_heading = "Which node, who calls")]
+    pub token_file: Option<PathBuf>,
+    /// An agent's key (PKCS#8 PEM); its token is kept beside it in FILE.token.
+    #[arg(long, global = true, env = "ARTEL_KEY", value_name = "FILE", help_heading = "Which node, who calls")]
+    pub key: Option<PathBuf>,
+    /// A PEM file with the only certificates to trust, for https.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Which node, who calls")]
+    pub ca: Option<PathBuf>,
+    /// Write JSON for programs instead of text for people.
+    #[arg(long, global = true, help_heading = "Which node, who calls")]
+    pub json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Up(up::Up),
+    Demo(crate::demo::Demo),
+    #[command(hide = true)]
+    DemoWorker,
+    Status(status::Status),
+    #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
+    Agent(agent::Agent),
+    Work(work::Work),
+    #[command(subcommand)]
+    Task(task::Task),
+    #[command(subcommand)]
+    Run(run::Run),
+    #[command(subcommand)]
+    Event(event::Event),
+    #[command(subcommand)]
+    Artifact(artifact::Artifact),
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
+    Reputation(reputation::Reputation),
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
+    Version(version::Version),
+}
+
+/// Runs one command line, the program's own name first.
+pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout, what is wrong to stderr; a closed pipe there is nobody's loss.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return told(&anyhow::anyhow!("cannot start threads: {error}")),
+    };
+    let done = runtime.block_on(run_verb(cli));
+    // A read of stdin that nobody waits for any more must not keep the process.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => told(&error),
+    }
+}
+
+async fn run_verb(cli: Cli) -> anyhow::Result<()> {
+    let context = Context::new(cli.global);
+    match cli.verb {
+        Verb::Up(up) => up.run(&context).await,
+        Verb::Demo(demo) => demo.run(&context).await,
+        Verb::DemoWorker => crate::demo::worker::run().await,
+        Verb::Status(status) => status.run(&context).await,
+        Verb::Key(key) => key.run(&context),
+        Verb::Agent(agent) => agent.run(&context).await,
+        Verb::Work(work) => work.run(&context).await,
+        Verb::Task(task) => task.run(&context).await,
+        Verb::Run(run) => run.run(&context).await,
+        Verb::Event(event) => event.run(&context).await,
+        Verb::Artifact(artifact) => artifact.run(&context).await,
+        Verb::Audit(audit) => audit.run(&context).await,
+        Verb::Reputation(reputation) => reputation.run(&context).await,
+        Verb::Ledger(ledger) => ledger.run(&context).await,
+        Verb::Version(version) => version.run(&context),
+    }
+}
+
+/// Tells why a command did not do what was asked, and says it in the exit status.
+fn told(error: &anyhow::Error) -> ExitCode {
+    use std::io::Write as _;
+    let closed_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    if error.downcast_ref::<std::io::Error>().is_some_and(closed_pipe) {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    let mut sentence = format!("{error:#}");
+    if let Some(hint) = error.downcast_ref::<crate::client::Error>().and_then(|e| hint(e.code()?)) {
+        sentence = format!("{sentence}; {hint}");
+    }
+    // Nothing is left to be told when stderr is closed too.
+    let _ = writeln!(std::io::stderr(), "artel: {sentence}");
+    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+}
+
+/// What to type after a refusal whose own sentence speaks of HTTP.
+fn hint(code: &str) -> Option<&'static str> {
+    match code {
+        "unauthenticated" => Some("name the caller with --data DIR, --key FILE or --token-file FILE"),
+        "bad_token" | "token_expired" | "token_revoked" => Some("get a new token with: artel agent enroll --key FILE"),
+        "agents_only" => Some("name the agent with --key FILE, after: artel agent enroll --key FILE"),
+        "operator_only" => Some("name the node's data directory with --data DIR"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    /// Splits an example as a shell would that knows only quotes.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quote = None;
+        for c in line.chars() {
+            match (quote, c) {
+                (Some(q), c) if c == q => quote = None,
+                (None, '\'' | '"') => quote = Some(c),
+                (None, ' ') => words.push(String::new()),
+                (_, c) => words.last_mut().expect("never empty").push(c),
+            }
+        }
+        words.retain(|w| !w.is_empty());
+        words
+    }
+
+    fn every_command(command: &clap::Command, path: &str, visit: &mut dyn FnMut(&str, &clap::Command)) {
+        visit(path, command);
+        for sub in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
+            every_command(sub, &format!("{path} {}", sub.get_name()), visit);
+        }
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_parses() {
+        let mut seen = 0;
+        every_command(&Cli::command(), "artel", &mut |path, command| {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().map(str::trim).filter(|l| l.starts_with("artel ")).collect();
+            assert!(!examples.is_empty(), "{path} has no example");
+            for example in examples {
+                // What a shell does with a line's end is not ours.
+                let line = example.split(" | ").next().expect("a first part").split(" > ").next().expect("a first part");
+                assert!(line.starts_with(path), "{path}: the example is of another command: {line}");
+                if let Err(error) = Cli::try_parse_from(words(line)) {
+                    panic!("{path}: {line}: {error}");
+                }
+                seen += 1;
+            }
+        });
+        assert!(seen >= 40, "only {seen} examples");
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        every_command(&Cli::command(), "artel", &mut |path, command| {
+            assert!(command.get_about().is_some(), "{path} has no description");
+        });
+    }
+
+    #[test]
+    fn wrong_use_is_told_from_failure() {
+        for (line, wanted) in [("artel", 2), ("artel nonsense", 2), ("artel task show", 2), ("artel version", 0), ("artel --help", 0)] {
+            let code = run(words(line));
+            assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(wanted)), "{line}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `artel reputation`: an agent's score and what it follows from.
+
+use super::context::Context;
+use crate::client::{Client, escape};
+use clap::Subcommand;
+use serde::Deserialize;
+
+/// Look at an agent's score.
+#[derive(Subcommand, Debug)]
+#[command(after_help = "Examples:\n  artel reputation show --key agent.pem")]
+pub enum Reputation {
+    /// Show an agent's layers, score, lower bound and level.
+    #[command(after_help = "Examples:\n  artel reputation show --key agent.pem\n  artel reputation show did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./node --json")]
+    Show {
+        /// The agent's did; without it the agent whose key or token is named.
+        did: Option<String>,
+    },
+}
+
+#[derive(Deserialize)]
+struct Me {
+    agent_id: String,
+}
+
+/// The agent that a command is about: the one named, or the one that calls.
+pub async fn subject(client: &Client, did: Option<String>) -> anyhow::Result<String> {
+    match did {
+        Some(did) => Ok(did),
+        None => Ok(client.get::<Me>("/v1/agents/me").await?.agent_id),
+    }
+}
+
+impl Reputation {
+    /// Shows it.
+    pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let Reputation::Show { did } = self;
+        let client = context.client()?;
+        let did = subject(&client, did).await?;
+        let answer = client.get_text(&format!("/v1/agents/{}/reputation", escape(&did))).await?;
+        context.show.fields(
+            &answer,
+            &[
+                ("agent", "agent_id"),
+                ("score", "final_score"),
+                ("lower bound", "lower_bound"),
+                ("level", "reputation_level"),
+                ("automated quality", "layer_1_score"),
+                ("task success", "layer_2_score"),
+                ("peer review", "layer_3_score"),
+                ("accepted", "accepted"),
+                ("rejected", "rejected"),
+                ("lapsed", "lapsed"),
+                ("as of", "calculated_at"),
+            ],
+        )
+    }
+}

@@ -1,0 +1,90 @@
+//! Where the driver's state comes from: the journal on disk, folded by the rules, from the newest snapshot on. Used at
+//! the start and after every failure of the disk.
+
+use anyhow::Context as _;
+use artel_audit::files::Files;
+use artel_audit::{Journal, KeyRing, Options as JournalOptions, Reader};
+use artel_federation::run::Run;
+use artel_federation::{Entry, Federation, Identity, Options};
+use artel_protocol::key::SecretKey;
+use artel_protocol::log::Origin;
+use rand::SeedableRng as _;
+use std::sync::Arc;
+
+/// What it takes to open the journal.
+#[derive(Clone)]
+pub struct Source {
+    /// The data directory.
+    pub files: Arc<dyn Files>,
+    /// Whose journal it is.
+    pub origin: Origin,
+    /// The node's key, which signs checkpoints.
+    pub signer: Arc<SecretKey>,
+    /// The data keys.
+    pub ring: Arc<KeyRing>,
+    /// The node in its federation.
+    pub identity: Identity,
+    /// The operator's numbers.
+    pub options: Options,
+}
+
+/// The rules' state and the writer, at the same position.
+pub struct State {
+    /// The rules.
+    pub federation: Federation,
+    /// The journal's writer.
+    pub journal: Journal,
+    /// The size of the snapshot that it began from.
+    pub snapshot_size: u64,
+}
+
+impl Source {
+    /// Opens the journal and folds what follows the newest snapshot.
+    ///
+    /// # Errors
+    /// What the disk says, what is damaged (by file name), and what does not fold.
+    pub fn open(&self) -> anyhow::Result<State> {
+        let entropy = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
+        let options = JournalOptions::new(self.origin);
+        let signer = self.signer.clone();
+        let opened = Journal::open(self.files.clone(), options, signer, self.ring.clone(), entropy)?;
+        for notice in &opened.notices {
+            tracing::warn!(%notice, "found at opening");
+        }
+        let mut snapshot_size = 0;
+        let mut federation = Federation::new(self.identity, self.options.clone());
+        if let Some(state) = opened.state {
+            match Federation::from_snapshot(self.identity, self.options.clone(), &state.bytes) {
+                Ok(restored) => {
+                    federation = restored;
+                    snapshot_size = state.size;
+                }
+                Err(error) => tracing::warn!(%error, "the snapshot is of another form; the journal is folded from its start"),
+            }
+        }
+        fold(&opened.journal.reader(), &mut federation, |_, _, _| {})?;
+        Ok(State { federation, journal: opened.journal, snapshot_size })
+    }
+}
+
+/// Folds what the journal holds beyond a state; each frame goes to `visit` with the runs that ended by it.
+///
+/// # Errors
+/// What cannot be read, decoded or folded, by entry.
+pub fn fold(
+    reader: &Reader,
+    federation: &mut Federation,
+    mut visit: impl FnMut(u64, Vec<Entry>, Vec<Run>),
+) -> anyhow::Result<()> {
+    reader.replay(federation.size(), |frame| -> Result<(), anyhow::Error> {
+        let first_index = frame.first().map_or(0, |entry| entry.index);
+        let decode = |stored: &artel_audit::Entry| {
+            Entry::decode(&stored.body).with_context(|| format!("journal entry {}", stored.index))
+        };
+        let entries = frame.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+        let mut closed = Vec::new();
+        federation.fold(&entries, &mut closed)?;
+        visit(first_index, entries, closed);
+        Ok(())
+    })
+}

@@ -1,0 +1,181 @@
+//! The front door: what happens to every request before and after its route. Correlation, host and origin, one prefix,
+//! the route, and whatever went wrong in the one shape.
+
+use crate::answer;
+use crate::correlation;
+use crate::host::Names;
+use crate::options::Options;
+use crate::problem::{Code, Problem};
+use crate::rate::Buckets;
+use crate::service::{Principal, Service};
+use crate::upload::Pace;
+use artel_protocol::text::Correlation;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, Uri, uri::PathAndQuery};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+use tracing::Instrument as _;
+
+/// What all routes share.
+pub(crate) struct App<S>(Arc<Inner<S>>);
+
+impl<S> Clone for App<S> {
+    fn clone(&self) -> Self {
+        App(Arc::clone(&self.0))
+    }
+}
+
+pub(crate) struct Inner<S> {
+    pub service: S,
+    pub options: Options,
+    pub agents: Buckets<[u8; 32]>,
+    pub enrollments: Buckets<IpAddr>,
+    pub refused_tokens: Buckets<IpAddr>,
+    /// Cancelled when the server begins to shut down.
+    pub closing: CancellationToken,
+    names: Names,
+}
+
+impl<S> std::ops::Deref for App<S> {
+    type Target = Inner<S>;
+
+    fn deref(&self) -> &Inner<S> {
+        &self.0
+    }
+}
+
+/// One request's own things, for its route.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub correlation: Correlation,
+    pub remote: IpAddr,
+    /// Who called, once that is known.
+    pub principal: OnceLock<Principal>,
+}
+
+/// Where a connection comes from and goes to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub remote: IpAddr,
+    pub local: IpAddr,
+    pub tls: bool,
+}
+
+impl<S: Service> App<S> {
+    pub fn new(service: S, options: Options, closing: CancellationToken) -> Self {
+        App(Arc::new(Inner {
+            agents: Buckets::new(options.agent_rate),
+            enrollments: Buckets::new(options.enroll_rate),
+            refused_tokens: Buckets::new(options.refused_token_rate),
+            names: Names::new(options.names.clone()),
+            service,
+            options,
+            closing,
+        }))
+    }
+
+    /// How bodies may come; the size is the route's to set.
+    pub fn pace(&self, too_large: Code) -> Pace {
+        Pace { bytes_max: 0, too_large, idle: self.options.body_idle, rate_min: self.options.body_rate_min }
+    }
+
+    /// Waits for the service, but not for ever.
+    pub async fn within<T>(&self, answer: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        self.within_wait(0, answer).await
+    }
+
+    /// Waits for the service, and as long again as the caller asked it to wait.
+    pub async fn within_wait<T>(
+        &self,
+        wait_ms: u32,
+        answer: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        let limit = self.options.answer + Duration::from_millis(wait_ms.into());
+        tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(Problem::edge(Code::Timeout)))
+    }
+
+    /// Cuts a wait to the longest that there is.
+    pub fn wait_ms(&self, asked: u32) -> u32 {
+        asked.min(u32::try_from(self.options.wait_max.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    /// Answers one request. Nothing that its route does, a panic included, leaves it without an answer.
+    pub async fn answer(self, router: Router, ends: Ends, request: Request) -> Response {
+        let correlation = correlation::of(request.headers());
+        let span = tracing::debug_span!(
+            "request", method = %request.method(), route = request.uri().path(), %correlation, status = tracing::field::Empty
+        );
+        let context = Arc::new(Context { correlation, remote: ends.remote, principal: OnceLock::new() });
+        let response = AssertUnwindSafe(self.route(router, ends, &context, request));
+        let response = response.catch_unwind().instrument(span.clone()).await.unwrap_or_else(|_| {
+            tracing::error!(correlation = %context.correlation, "a request's handler panicked");
+            Problem::of(Code::Internal).into_response()
+        });
+        let response = self.finish(response, &context, ends.tls);
+        span.record("status", response.status().as_u16());
+        response
+    }
+
+    async fn route(&self, mut router: Router, ends: Ends, context: &Arc<Context>, mut request: Request) -> Response {
+        if let Err(problem) = self.names.check(request.uri(), request.headers(), ends.local) {
+            return problem.into_response();
+        }
+        if let Some(uri) = without_api(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        request.extensions_mut().insert(Arc::clone(context));
+        match router.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    fn finish(&self, mut response: Response, context: &Context, tls: bool) -> Response {
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            if problem.at_edge
+                && let Some(principal) = context.principal.get()
+            {
+                self.service.refused(principal, problem.code.as_str());
+            }
+            response = answer::problem(&problem, &context.correlation, response);
+        }
+        answer::finish(response.headers_mut(), &context.correlation, tls);
+        response
+    }
+}
+
+/// `/api/v1/…` is `/v1/…`: one router, whatever the prefix. Nothing where the path has no such prefix.
+fn without_api(uri: &Uri) -> Option<Uri> {
+    let rest = uri.path_and_query()?.as_str().strip_prefix("/api")?;
+    if !rest.starts_with("/v1/") {
+        return None;
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(rest).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// A path that no route has.
+pub(crate) async fn route_unknown() -> Problem {
+    Problem::edge(Code::RouteUnknown)
+}
+
+/// A path whose routes do not take this method.
+pub(crate) async fn method_not_allowed(method: Method) -> Problem {
+    let message = format!("this path does not take {method}; the Allow header names those it takes");
+    Problem::edge_saying(Code::MethodNotAllowed, message)
+}
+
+/// An empty body of the kind that routes get.
+pub(crate) fn incoming(body: hyper::body::Incoming) -> Body {
+    use hyper::body::Body as _;
+    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
+}

@@ -1,0 +1,79 @@
+//! What an operator may set about the HTTP side, and the numbers that hold until then.
+
+use crate::rate::Rate;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The operator's choices.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Names of this node that a `Host` or an `Origin` may bear, beside loopback and the address connected to.
+    pub names: Vec<String>,
+    /// TLS. Without it the server starts on loopback only.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Lets it start without TLS anywhere: something in front does TLS, or the network is trusted.
+    pub insecure_http: bool,
+    /// The most open connections, each up to about 70 KiB. At the limit none is accepted until one closes; the kernel's
+    /// queue holds some and then refuses.
+    pub connections_max: usize,
+    /// The most of them from one address other than loopback; more are closed at once, so that one stranger cannot
+    /// take all.
+    pub connections_per_address_max: u32,
+    /// How long a TLS handshake may take; then the connection is closed.
+    pub handshake: Duration,
+    /// How long a request's head may take from its first byte (a new connection: from the start); then the connection is
+    /// closed. Longer, and a few half-sent heads hold many sockets.
+    pub head: Duration,
+    /// How long a connection may be quiet between requests; then it is closed. Just above what proxies keep.
+    pub idle: Duration,
+    /// The longest pause inside a body; then it gets `request_timeout`.
+    pub body_idle: Duration,
+    /// The slowest rate of a body in bytes a second, beyond one pause; a slower one gets `request_timeout`.
+    pub body_rate_min: u64,
+    /// How long a receiver may take nothing of an answer; then the connection is closed.
+    pub write: Duration,
+    /// How long the service may take for an answer; then the caller gets `timeout`. Waiting that the caller asked for
+    /// comes on top.
+    pub answer: Duration,
+    /// The longest wait that a caller may ask for (`wait_ms`); a longer one is cut to this.
+    pub wait_max: Duration,
+    /// How long open requests may go on at shutdown; then their connections are cut.
+    pub shutdown: Duration,
+    /// Requests of one agent. The operator is not limited.
+    pub agent_rate: Rate,
+    /// Enrollments from one address (an IPv6 /64 counts as one).
+    pub enroll_rate: Rate,
+    /// Refused tokens from one address; beyond it only tokens that are known without a signature check are taken.
+    pub refused_token_rate: Rate,
+    /// The most bytes of one artifact.
+    pub artifact_bytes_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            names: Vec::new(),
+            tls: None,
+            insecure_http: false,
+            connections_max: 4_096,
+            connections_per_address_max: 256,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            body_idle: Duration::from_secs(15),
+            body_rate_min: 16 << 10,
+            write: Duration::from_secs(30),
+            answer: Duration::from_secs(30),
+            wait_max: Duration::from_secs(30),
+            shutdown: Duration::from_secs(10),
+            agent_rate: Rate { per_second: 5_000.0, burst: 10_000 },
+            enroll_rate: Rate { per_second: 2.0, burst: 256 },
+            refused_token_rate: Rate { per_second: 1.0, burst: 64 },
+            artifact_bytes_max: artel_protocol::limits::ARTIFACT_BYTES_MAX,
+        }
+    }
+}

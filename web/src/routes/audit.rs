@@ -1,0 +1,78 @@
+//! The audit log's entries and proofs, and the ledger's accounts. Which entries a caller may read is the service's to
+//! judge.
+
+use crate::answer;
+use crate::app::App;
+use crate::caller::{AsOperator, Known};
+use crate::problem::Problem;
+use crate::query::{Id, Query, checked, page};
+use crate::routes::agents::PageParams;
+use crate::service::Service;
+use crate::types::audit::EntryQuery;
+use artel_protocol::id::StepId;
+use artel_protocol::key::AgentId;
+use artel_protocol::text::Correlation;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EntryParams {
+    kind: Option<String>,
+    correlation: Option<String>,
+    agent: Option<String>,
+    task: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/audit/entries`.
+pub(super) async fn entries<S: Service>(
+    State(app): State<App<S>>,
+    Known(call): Known,
+    Query(params): Query<EntryParams>,
+) -> Result<Response, Problem> {
+    let correlation = |text: &str| Correlation::parse(text).ok_or("want 1 to 64 visible ASCII characters");
+    let query = EntryQuery {
+        kind: params.kind,
+        correlation: checked("correlation", params.correlation, correlation)?,
+        agent: checked("agent", params.agent, AgentId::from_did)?,
+        task: checked("task", params.task, StepId::parse)?,
+        page: page(params.limit, params.cursor)?,
+    };
+    let entries = app.within(app.service.entries(&call, query)).await?;
+    Ok(answer::json(StatusCode::OK, &call.correlation, &entries))
+}
+
+/// `GET /v1/audit/entries/{index}`.
+pub(super) async fn entry<S: Service>(
+    State(app): State<App<S>>,
+    Known(call): Known,
+    Id(index): Id<u64>,
+) -> Result<Response, Problem> {
+    let entry = app.within(app.service.entry(&call, index)).await?;
+    Ok(answer::json_of_its_own(StatusCode::OK, &entry))
+}
+
+/// `GET /v1/audit/proof/{index}`.
+pub(super) async fn proof<S: Service>(
+    State(app): State<App<S>>,
+    Known(call): Known,
+    Id(index): Id<u64>,
+) -> Result<Response, Problem> {
+    let proof = app.within(app.service.proof(&call, index)).await?;
+    Ok(answer::json(StatusCode::OK, &call.correlation, &proof))
+}
+
+/// `GET /v1/ledger/accounts`.
+pub(super) async fn accounts<S: Service>(
+    State(app): State<App<S>>,
+    AsOperator(call): AsOperator,
+    Query(params): Query<PageParams>,
+) -> Result<Response, Problem> {
+    let page = page(params.limit, params.cursor)?;
+    let accounts = app.within(app.service.accounts(&call, page)).await?;
+    Ok(answer::json(StatusCode::OK, &call.correlation, &accounts))
+}

@@ -1,0 +1,48 @@
+//! Enrollment: strangers' only two calls.
+
+use crate::answer;
+use crate::app::App;
+use crate::body::Input;
+use crate::caller::{Anyone, may_enroll};
+use crate::problem::Problem;
+use crate::query::Id;
+use crate::service::Service;
+use crate::types::enroll::{EnrollRequest, RespondRequest};
+use artel_protocol::id::EnrollmentId;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+/// `POST /v1/enroll`. Open challenges cost memory, so each address has a limit; it is taken before the body is read.
+pub(super) async fn enroll<S: Service>(
+    State(app): State<App<S>>,
+    Enrolling(Anyone(call)): Enrolling,
+    input: Input<EnrollRequest>,
+) -> Result<Response, Problem> {
+    let challenge = app.within(app.service.enroll(&call, input.value)).await?;
+    Ok(answer::json(StatusCode::CREATED, &call.correlation, &challenge))
+}
+
+/// `POST /v1/enroll/{id}/respond`.
+pub(super) async fn respond<S: Service>(
+    State(app): State<App<S>>,
+    Anyone(call): Anyone,
+    Id(enrollment): Id<EnrollmentId>,
+    input: Input<RespondRequest>,
+) -> Result<Response, Problem> {
+    let token = app.within(app.service.respond(&call, enrollment, input.value)).await?;
+    Ok(answer::json(StatusCode::OK, &call.correlation, &token))
+}
+
+/// A stranger who has an enrollment left.
+pub(super) struct Enrolling(Anyone);
+
+impl<S: Service> axum::extract::FromRequestParts<App<S>> for Enrolling {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &App<S>) -> Result<Self, Problem> {
+        let anyone = Anyone::from_request_parts(parts, app).await?;
+        may_enroll(app, anyone.0.remote)?;
+        Ok(Enrolling(anyone))
+    }
+}

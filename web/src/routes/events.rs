@@ -1,0 +1,91 @@
+//! Events: what happened, page by page or as it happens.
+
+use crate::answer;
+use crate::app::App;
+use crate::body::Input;
+use crate::caller::{AsOperator, Known};
+use crate::problem::{Code, Problem};
+use crate::query::{Id, Query, checked, page};
+use crate::service::Service;
+use crate::types::List;
+use crate::types::event::{Event, EventId, EventPost, EventQuery};
+use artel_protocol::id::RunId;
+use artel_protocol::limits::NAME_BYTES_MAX;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListParams {
+    after: Option<String>,
+    cursor: Option<String>,
+    #[serde(default)]
+    wait_ms: u32,
+    limit: Option<u32>,
+    event_name: Option<String>,
+    run_id: Option<String>,
+}
+
+/// `GET /v1/events`. At shutdown a wait ends with an empty page.
+pub(super) async fn list<S: Service>(
+    State(app): State<App<S>>,
+    Known(call): Known,
+    Query(params): Query<ListParams>,
+) -> Result<Response, Problem> {
+    if params.after.is_some() && params.cursor.is_some() {
+        return Err(Problem::edge_saying(Code::BadQuery, "after and cursor are the same; give one of them"));
+    }
+    let page = page(params.limit, params.after.or(params.cursor))?;
+    let query = EventQuery {
+        after: page.cursor,
+        wait_ms: app.wait_ms(params.wait_ms),
+        limit: page.limit,
+        event_name: params.event_name,
+        run_id: checked("run_id", params.run_id, RunId::parse)?,
+    };
+    let (wait_ms, after) = (query.wait_ms, query.after.clone());
+    let reading = app.within_wait(wait_ms, app.service.events(&call, query));
+    let events: List<Event> = if wait_ms == 0 {
+        reading.await?
+    } else {
+        tokio::select! {
+            events = reading => events?,
+            () = app.closing.cancelled() => List { items: Vec::new(), next_cursor: after },
+        }
+    };
+    Ok(answer::json(StatusCode::OK, &call.correlation, &events))
+}
+
+/// `GET /v1/events/{id}`.
+pub(super) async fn show<S: Service>(
+    State(app): State<App<S>>,
+    Known(call): Known,
+    Id(event): Id<EventId>,
+) -> Result<Response, Problem> {
+    let event = app.within(app.service.event(&call, event)).await?;
+    Ok(answer::json_of_its_own(StatusCode::OK, &event))
+}
+
+/// `POST /v1/events`.
+pub(super) async fn emit<S: Service>(
+    State(app): State<App<S>>,
+    AsOperator(mut call): AsOperator,
+    input: Input<EventPost>,
+) -> Result<Response, Problem> {
+    let post = input.keyed(&mut call);
+    if !is_event_name(&post.event_name) {
+        let message = format!(
+            "event_name must begin with a letter and be at most {NAME_BYTES_MAX} letters, digits and . _ -, as xyn.report.ready"
+        );
+        return Err(Problem::edge_saying(Code::Invalid, message));
+    }
+    let event = app.within(app.service.emit(&call, post)).await?;
+    Ok(answer::json_of_its_own(StatusCode::CREATED, &event))
+}
+
+fn is_event_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    name.len() <= NAME_BYTES_MAX && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(plain)
+}

@@ -1,0 +1,33 @@
+//! The transparency log for strangers: the checkpoint and the tiles of C2SP tlog-tiles. Public, and safe to cache.
+
+use crate::app::App;
+use crate::problem::{Code, Problem};
+use crate::query::Id;
+use crate::service::Service;
+use artel_protocol::log::tile::Tile;
+use axum::extract::State;
+use axum::http::header::{self, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+
+const NOTE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// A tile of a given width never changes.
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// A checkpoint may be a second old anyway.
+const BRIEFLY: HeaderValue = HeaderValue::from_static("public, max-age=1");
+
+/// `GET /log/checkpoint`.
+pub(super) async fn checkpoint<S: Service>(State(app): State<App<S>>) -> Result<Response, Problem> {
+    let note = app.within(app.service.checkpoint()).await?;
+    Ok(([(header::CONTENT_TYPE, NOTE), (header::CACHE_CONTROL, BRIEFLY)], note).into_response())
+}
+
+/// `GET /log/tile/…`.
+pub(super) async fn tile<S: Service>(
+    State(app): State<App<S>>,
+    Id(path): Id<String>,
+) -> Result<Response, Problem> {
+    let tile = Tile::parse(&format!("tile/{path}")).map_err(|_| Problem::edge(Code::BadTile))?;
+    let bytes = app.within(app.service.tile(tile)).await?;
+    Ok(([(header::CONTENT_TYPE, OCTETS), (header::CACHE_CONTROL, FOR_EVER)], bytes).into_response())
+}
