@@ -329,12 +329,18 @@ fn nobody_holds_more_leases_than_it_may() {
 #[test]
 fn several_waits_of_one_agent_do_not_exceed_its_capacity() {
     let mut home = Home::new();
-    let ada = home.enroll_with(1, Profile { capacity: Some(1), ..profile("ada", &[]) }, false);
-    let waits: Vec<_> = (0..3).map(|_| home.wait(&ada, 5_000)).collect();
-    let steps: Vec<_> = (0..3).map(|_| home.post_one(home.task())).collect();
+    let holds = |n| Profile { capacity: Some(n), ..profile("ada", &[]) };
+    let ada = home.enroll_with(1, holds(2), false);
+    let waits = [home.wait(&ada, 5_000), home.wait(&ada, 5_000)];
+    let third = home.wait(&ada, 5_000);
+    assert_eq!(home.heard(third), Some(Err(Code::TooManyWaiting)), "no more waits than free leases");
+    done(home.ask(ada.principal(), Request::Configure(holds(1)))).expect("a good profile");
+    let steps = [home.post_one(home.task()), home.post_one(home.task())];
     let won: Vec<_> = waits.into_iter().filter_map(|to| won(&mut home, to)).collect();
-    assert_eq!(won.len(), 1);
+    assert_eq!(won.iter().map(|lease| lease.step).collect::<Vec<_>>(), [steps[0]]);
     assert_eq!(state(&home, steps[1]), StepState::Offered);
+    home.release(&ada, &won[0]).expect("a live lease");
+    assert_eq!(home.kinds(), [Kind::Released, Kind::Offered, Kind::Granted], "the other wait, once it may");
 }
 
 #[test]
@@ -350,7 +356,11 @@ fn who_lapsed_or_was_rejected_may_not_retake_the_step() {
     home.submit(&bob, &lease, "{}").expect("a live lease");
     let waiting = home.wait(&bob, 5_000);
     home.checked(&lease, rejected());
-    assert_eq!(home.kinds(), [Kind::Verdict, Kind::Offered], "the waiting loser is passed over");
+    assert_eq!(
+        home.kinds(),
+        [Kind::Findings, Kind::Verdict, Kind::Offered],
+        "the waiting loser is passed over"
+    );
     assert_eq!(home.claim(&bob, id).err(), Some(Code::Barred));
     home.restart();
     for member in [&ada, &bob] {
@@ -407,14 +417,16 @@ fn after_a_lapse_the_epoch_rises_and_the_old_one_is_refused() {
 }
 
 #[test]
-fn an_epoch_is_stale_only_once_the_lapse_is_written() {
+fn what_is_due_comes_before_what_comes_in_at_the_same_moment() {
     let mut home = Home::new();
     let ada = home.enroll(1, &[]);
     let id = home.post_one(home.task());
     let lease = home.claim(&ada, id).expect("open");
-    home.skip(LEASE_MS + 5);
-    assert!(home.submit(&ada, &lease, "just in time").is_ok());
-    assert_eq!(home.kinds(), [Kind::Output, Kind::Submitted, Kind::Transfer, Kind::Verdict]);
+    home.skip(LEASE_MS - 1);
+    assert!(home.renew(&ada, &lease).is_ok(), "to the last millisecond");
+    home.skip(LEASE_MS);
+    assert_eq!(home.submit(&ada, &lease, "too late").err(), Some(Code::StaleEpoch));
+    assert_eq!(home.kinds(), [Kind::Lapsed, Kind::Offered]);
 }
 
 #[test]

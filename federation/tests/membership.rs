@@ -6,7 +6,7 @@ use artel_federation::fact::Revoker;
 use artel_federation::input::{Profile, Signed};
 use artel_federation::member::{OwnAct, statement_text};
 use artel_federation::options::{CHALLENGE_MS, CHALLENGES_MAX, Options, TOKEN_MS_MAX};
-use artel_federation::{Code, Kind, Principal, Refusal, Reply, Request};
+use artel_federation::{Code, Fact, Kind, Principal, Refusal, Reply, Request};
 use artel_protocol::id::{EnrollmentId, FederationId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey, Signature};
 use artel_protocol::limits::{METADATA_BYTES_MAX, NAME_BYTES_MAX, SKILLS_MAX};
@@ -127,7 +127,7 @@ fn an_answer_is_good_once_and_for_a_minute() {
     assert_eq!(code(respond(&mut home, enrollment, late)), Some(Code::ChallengeExpired));
 
     let (enrollment, text) = home.challenge(&member, profile("a", &[]), false);
-    home.pass(CHALLENGE_MS + 1);
+    home.pass(5 * CHALLENGE_MS);
     let forgotten = member.sign(&text);
     assert_eq!(
         code(respond(&mut home, enrollment, forgotten)),
@@ -353,4 +353,32 @@ fn strangers_may_enroll_and_nothing_else() {
         done(home.ask(Principal::Operator, Request::Configure(profile("a", &[])))),
         Err(Code::Forbidden)
     );
+}
+
+#[test]
+fn the_journal_alone_shows_that_the_agent_signed() {
+    let mut home = Home::new();
+    let ada = home.enroll_with(1, profile("ada", &["rust"]), true);
+    let text = statement(&ada, OwnAct::Rotate);
+    let signature = ada.sign(&text);
+    rotate(&mut home, &ada, &text, signature).expect("a good statement");
+    let ada = Member { serial: 2, ..ada };
+    revoke_own(&mut home, &ada).expect("a good statement");
+    let mut seen = 0;
+    for entry in &home.journal {
+        let (text, signature) = match &entry.fact {
+            Fact::Enrolled(f) => (f.challenge.clone(), f.signature),
+            Fact::Rotated(f) => {
+                (statement_text(&identity(), &f.agent, OwnAct::Rotate, f.serial - 1), f.signature)
+            }
+            Fact::Revoked(f) => (
+                statement_text(&identity(), &f.agent, OwnAct::Revoke, f.serial - 1),
+                f.signature.expect("by itself, so signed"),
+            ),
+            _ => continue,
+        };
+        seen += 1;
+        assert_eq!(ada.id.key().verify(text.as_bytes(), &signature), Ok(()), "{:?}", entry.fact.kind());
+    }
+    assert_eq!(seen, 3);
 }

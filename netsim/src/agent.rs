@@ -2,7 +2,7 @@
 //! or never, give back, forget everything, change their tokens. What they do wrong is drawn; what they may believe is only
 //! what they were told.
 
-use crate::desk::{Desk, Purse, SKILLS, skill};
+use crate::desk::{Desk, Purse, SAINT, SKILLS, skill};
 use crate::letter::{Actor, Answer, Letter};
 use crate::rng::Rng;
 use artel_federation::effect::{Code, Lease};
@@ -167,7 +167,7 @@ impl Agent {
     /// A new agent that can do everything and does it well.
     pub fn saint(number: usize, home: usize, rng: Rng) -> Agent {
         let mut agent = Agent::new(number, &[home], rng);
-        agent.skills = SKILLS.iter().map(|text| skill(text)).collect();
+        agent.skills = SKILLS.iter().chain([&SAINT]).map(|text| skill(text)).collect();
         agent.temper = Temper::CALM;
         agent
     }

@@ -14,6 +14,9 @@ use artel_reputation::{Complexity, Level};
 /// The skills that exist in a world.
 pub const SKILLS: [&str; 4] = ["text", "code", "image@2", "sums"];
 
+/// The skill that only the agents of the second phase have.
+pub const SAINT: &str = "patience";
+
 /// How many runs and posts a desk remembers; more would only make repeats of old posts rarer.
 const REMEMBERED: usize = 16;
 
@@ -61,12 +64,13 @@ impl Desk {
         }
     }
 
-    /// A post that anybody can do: it gives newcomers a record.
+    /// A post that every newcomer of the second phase can do, and nobody else: it gives it a record.
     pub fn easy(&mut self, rng: &mut Rng, wall: Wall) -> Request {
         let mut post = self.draw(rng, wall, Purse::Deep);
         post.steps.truncate(1);
         let task = &mut post.steps[0].task;
         (task.complexity, task.level_min, task.output_schema) = (Complexity::Simple, None, None);
+        (task.skills, task.reward) = (vec![skill(SAINT)], Credits::ZERO);
         task.deadline = wall.plus_ms(3_600_000);
         Request::Post(post)
     }

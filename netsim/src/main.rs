@@ -1,1 +1,281 @@
-fn main() {}
+//! `netsim`: runs seeds of the simulator, replays one with every line, shows that planted bugs are caught. It has no
+//! logic of its own.
+
+use artel_netsim::world::Counts;
+use artel_netsim::{Plan, Report, Sabotage, Telling, invariants, run};
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
+/// The most threads: seeds are spread over them, and the machines this is made for have two cores.
+const THREADS_MAX: u64 = 2;
+
+const HELP: &str = "\
+netsim: many homes and agents on one virtual clock, with bad channels, disks and clocks
+
+  netsim run --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all]
+  netsim replay SEED [--nodes N] [--sabotage NAME] [--trace]
+  netsim sabotages [--seeds N]
+  netsim invariants
+
+run         runs the seeds from A up to B; prints what happened and, of the first that fails, seed, invariant, last events;
+            --all goes on and lists all that fail, --each prints each seed's hash
+replay      runs one seed; --trace prints every event
+sabotages   runs each planted bug until an invariant notices it, at most N seeds (default 200)
+invariants  lists what is looked at
+
+A node is a home with its operator or a place where agents live: 1 to 20 of them, drawn from the seed unless --nodes says.
+Exit status: 0 all held, 1 something did not, 2 wrong use.
+
+Example: netsim run --seeds 0..2000 --threads 2
+";
+
+struct Options {
+    seeds: (u64, u64),
+    nodes: Option<u64>,
+    threads: u64,
+    sabotage: Option<Sabotage>,
+    each: bool,
+    all: bool,
+    trace: bool,
+    replayed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, rest)) = args.split_first() else {
+        return wrong("say what to do");
+    };
+    if command == "--help" || command == "help" || rest.iter().any(|arg| arg == "--help") {
+        say(HELP.trim_end());
+        return ExitCode::SUCCESS;
+    }
+    let options = match parse(rest) {
+        Ok(options) => options,
+        Err(what) => return wrong(&what),
+    };
+    match (command.as_str(), options.replayed) {
+        ("run", None) => run_seeds(&options),
+        ("replay", Some(seed)) => replay(seed, &options),
+        ("sabotages", None) => sabotages(&options),
+        ("invariants", None) => {
+            invariants::names().iter().for_each(|name| say(name));
+            ExitCode::SUCCESS
+        }
+        _ => wrong("that is no command of netsim's"),
+    }
+}
+
+fn say(line: &str) {
+    // Whoever has closed our output does not want to read on.
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+fn wrong(what: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr().lock(), "netsim: {what}\n\n{HELP}");
+    ExitCode::from(2)
+}
+
+fn parse(args: &[String]) -> Result<Options, String> {
+    let mut options =
+        Options { seeds: (0, 200), nodes: None, threads: 1, sabotage: None, each: false, all: false, trace: false, replayed: None };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
+        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not a number"));
+        match arg.as_str() {
+            "--seeds" => {
+                let text = value()?;
+                options.seeds = match text.split_once("..") {
+                    Some((from, to)) => (number(from)?, number(to)?),
+                    None => (0, number(text)?),
+                };
+            }
+            "--nodes" => options.nodes = Some(number(value()?)?),
+            "--threads" => options.threads = number(value()?)?.clamp(1, THREADS_MAX),
+            "--sabotage" => {
+                let name = value()?;
+                let names: Vec<&str> = Sabotage::ALL.iter().map(|s| s.name()).collect();
+                let found = Sabotage::parse(name);
+                options.sabotage = Some(found.ok_or_else(|| format!("no planted bug {name:?}; there are {names:?}"))?);
+            }
+            "--each" => options.each = true,
+            "--all" => options.all = true,
+            "--trace" => options.trace = true,
+            text => options.replayed = Some(number(text)?),
+        }
+    }
+    Ok(options)
+}
+
+fn plan(options: &Options, telling: Telling) -> Plan {
+    let sink: Option<Box<dyn FnMut(&str) + Send>> =
+        if telling == Telling::All { Some(Box::new(|line: &str| say(line))) } else { None };
+    Plan { nodes: options.nodes, sabotage: options.sabotage, telling, sink }
+}
+
+/// What many worlds did, added up.
+#[derive(Default)]
+struct Sum {
+    worlds: u64,
+    events: u64,
+    counts: Counts,
+    steps: (u64, u64),
+    clock_ms: (u64, u64),
+    failures: u64,
+    failed: Option<Report>,
+}
+
+impl Sum {
+    fn add(&mut self, report: Report) {
+        self.worlds += 1;
+        self.events += report.events;
+        self.counts.add(report.counts);
+        self.steps = (self.steps.0 + report.steps.0, self.steps.1 + report.steps.1);
+        self.clock_ms = (self.clock_ms.0 + report.clock_ms.0, self.clock_ms.1.max(report.clock_ms.1));
+        if report.violation.is_some() {
+            self.failures += 1;
+            self.failed.get_or_insert(report);
+        }
+    }
+
+    fn merge(&mut self, other: Sum) {
+        self.worlds += other.worlds;
+        self.events += other.events;
+        self.counts.add(other.counts);
+        self.steps = (self.steps.0 + other.steps.0, self.steps.1 + other.steps.1);
+        self.clock_ms = (self.clock_ms.0 + other.clock_ms.0, self.clock_ms.1.max(other.clock_ms.1));
+        self.failures += other.failures;
+        let first = |a: &Report, b: &Report| a.seed <= b.seed;
+        self.failed = match (self.failed.take(), other.failed) {
+            (Some(a), Some(b)) => Some(if first(&a, &b) { a } else { b }),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+fn run_seeds(options: &Options) -> ExitCode {
+    let (from, to) = options.seeds;
+    let began = Instant::now();
+    let stop = AtomicBool::new(false);
+    let work = |offset: u64| {
+        let mut sum = Sum::default();
+        let mut seed = from + offset;
+        while seed < to && !stop.load(Ordering::Relaxed) {
+            let report = run(seed, plan(options, Telling::Hash));
+            if options.each {
+                say(&format!("seed {seed}: {} events, trace {}", report.events, report.hash));
+            }
+            if let Some(violation) = &report.violation {
+                if options.all {
+                    say(&format!("seed {seed}: {}: {}", violation.invariant, violation.what));
+                }
+                stop.fetch_or(!options.all, Ordering::Relaxed);
+            }
+            sum.add(report);
+            seed += options.threads;
+        }
+        sum
+    };
+    let mut sum = Sum::default();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..options.threads).map(|offset| scope.spawn(move || work(offset))).collect();
+        for worker in workers {
+            sum.merge(worker.join().expect("a world that panics ends the run with its message"));
+        }
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    say(&format!(
+        "{} seeds in {seconds:.1} s ({:.1} seeds/s, {:.0} events/s)",
+        sum.worlds,
+        sum.worlds as f64 / seconds,
+        sum.events as f64 / seconds
+    ));
+    say(&totals(sum.events, &sum.counts, sum.steps));
+    say(&format!(
+        "{} virtual hours; the slowest world came to rest {:.1} s after its last fault",
+        sum.clock_ms.0 / 3_600_000,
+        sum.clock_ms.1 as f64 / 1_000.0
+    ));
+    match sum.failed {
+        None => ExitCode::SUCCESS,
+        Some(_) if options.all => {
+            say(&format!("{} seeds failed", sum.failures));
+            ExitCode::FAILURE
+        }
+        Some(report) => failed(&report, options),
+    }
+}
+
+fn totals(events: u64, counts: &Counts, steps: (u64, u64)) -> String {
+    format!(
+        "{events} events; {} commits of {} entries; {} power losses ({} at a write or sync), {} restarts, {} starts from a \
+         snapshot; {} answers, {} heads; {} steps accepted, {} ended otherwise",
+        counts.commits,
+        counts.entries,
+        counts.crashes,
+        counts.crashes_at_points,
+        counts.restarts,
+        counts.restored,
+        counts.answers,
+        counts.heads,
+        steps.0,
+        steps.1
+    )
+}
+
+fn failed(report: &Report, options: &Options) -> ExitCode {
+    // The seed replays exactly, now with its last lines.
+    let again = run(report.seed, plan(options, Telling::Last));
+    again.last.iter().for_each(|line| say(line));
+    if let Some(violation) = &report.violation {
+        let nodes = options.nodes.map_or_else(String::new, |n| format!(" --nodes {n}"));
+        let sabotage = options.sabotage.map_or_else(String::new, |s| format!(" --sabotage {}", s.name()));
+        say(&format!("FAILED: {} at home {}: {}", violation.invariant, violation.home, violation.what));
+        say(&format!("seed {}; again with: netsim replay {}{nodes}{sabotage} --trace", report.seed, report.seed));
+    }
+    ExitCode::FAILURE
+}
+
+fn replay(seed: u64, options: &Options) -> ExitCode {
+    let report = run(seed, plan(options, if options.trace { Telling::All } else { Telling::Hash }));
+    say(&format!(
+        "seed {seed}: {} homes, {} agents, {:.1} s by the virtual clock, trace {}",
+        report.size.0,
+        report.size.1,
+        report.clock_ms.0 as f64 / 1_000.0,
+        report.hash
+    ));
+    say(&totals(report.events, &report.counts, report.steps));
+    match &report.violation {
+        None => ExitCode::SUCCESS,
+        Some(_) if !options.trace => failed(&report, options),
+        Some(violation) => {
+            say(&format!("FAILED: {} at home {}: {}", violation.invariant, violation.home, violation.what));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn sabotages(options: &Options) -> ExitCode {
+    let mut missed = 0;
+    for sabotage in Sabotage::ALL {
+        let planted = |seed| run(seed, Plan { sabotage: Some(*sabotage), nodes: options.nodes, ..Plan::default() });
+        let caught = (options.seeds.0..options.seeds.1).map(planted).find_map(|r| r.violation.map(|v| (r.seed, v)));
+        match caught {
+            Some((seed, violation)) => {
+                let right = sabotage.caught_by().contains(&violation.invariant);
+                missed += u64::from(!right);
+                let note = if right { "" } else { " (not by the one that should)" };
+                say(&format!("{:24} seed {seed:4}: {}{note}: {}", sabotage.name(), violation.invariant, violation.what));
+            }
+            None => {
+                missed += 1;
+                say(&format!("{:24} NOT CAUGHT", sabotage.name()));
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

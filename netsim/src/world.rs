@@ -3,7 +3,8 @@
 
 use crate::agent::{Agent, Board};
 use crate::desk::{Desk, Purse};
-use crate::home::{Counts, Home, Out, WALL_START_MS, judge};
+pub use crate::home::Counts;
+use crate::home::{Home, Out, WALL_START_MS, judge};
 use crate::invariants::{Violation, progress};
 use crate::letter::{Actor, Answer, Letter};
 use crate::network::Network;
@@ -23,6 +24,9 @@ pub const PROGRESS_MS_MAX: u64 = 300_000;
 
 /// How many agents of the second phase each home gets.
 const SAINTS: usize = 2;
+
+/// How many posts each home gets that give those agents a record.
+const WARM_UP: usize = 4;
 
 /// The most events of one world; more means that something goes round in circles.
 const EVENTS_MAX: u64 = 200_000;
@@ -91,6 +95,8 @@ struct World {
     ticks: Vec<Option<u64>>,
     agents: Vec<Agent>,
     operators: Vec<(Desk, u64)>,
+    /// How many posts of the second phase each operator has made.
+    warmed: Vec<usize>,
     network: Network,
     calm_since: Option<u64>,
     trace: Trace,
@@ -124,6 +130,7 @@ impl World {
             queued: 0,
             lives: vec![0; homes.len()],
             ticks: vec![None; homes.len()],
+            warmed: vec![0; homes.len()],
             operators: homes.iter().map(|_| (Desk::default(), 0)).collect(),
             homes,
             agents,
@@ -215,7 +222,7 @@ impl World {
                 self.homes[home].commit(at)?;
                 Ok(Some(home))
             }
-            Event::Tick(home, life) if life == self.lives[home] => {
+            Event::Tick(home, life) if life == self.lives[home] && self.ticks[home] == Some(at) => {
                 self.ticks[home] = None;
                 self.trace.event(at, 6, &[home as u64], || format!("home {home} ticks"));
                 self.homes[home].tick(at)?;
@@ -360,12 +367,12 @@ impl World {
     }
 
     fn operates(&mut self, home: usize) {
+        let wall = Wall(WALL_START_MS + self.at);
         if self.calm_since.is_some() {
-            return;
+            return self.warm_up(home, wall);
         }
         let next = self.rng.between(500, 9_000);
         self.after(next, Event::Operator(home));
-        let wall = Wall(WALL_START_MS + self.at);
         let request = match self.rng.below(100) {
             0..=1 => {
                 let agent = self.rng.below(self.agents.len() as u64) as usize;
@@ -378,6 +385,16 @@ impl World {
             _ => self.operators[home].0.wish(&mut self.rng, wall, Purse::Deep),
         };
         self.ask(home, request);
+    }
+
+    fn warm_up(&mut self, home: usize, wall: Wall) {
+        if self.warmed[home] == WARM_UP {
+            return;
+        }
+        self.warmed[home] += 1;
+        let request = self.operators[home].0.easy(&mut self.rng, wall);
+        self.ask(home, request);
+        self.after(200, Event::Operator(home));
     }
 
     fn ask(&mut self, home: usize, request: Request) {
@@ -443,10 +460,9 @@ impl World {
                 let saint = Agent::saint(number, home, self.rng.fork());
                 self.agents.push(saint);
                 self.after(20, Event::Wakes(number));
-                let wall = Wall(WALL_START_MS + self.at);
-                let request = self.operators[home].0.easy(&mut self.rng, wall);
-                self.ask(home, request);
             }
+            self.after(1, Event::Boot(home));
+            self.after(1_000, Event::Operator(home));
         }
         Ok(None)
     }

@@ -4,21 +4,22 @@
 
 use crate::events::{about, agent_of};
 use crate::source::{Source, fold};
-use artel_audit::index::{Batch, KvStore, Opening};
-use artel_audit::{Reader, index};
+use artel_audit::Reader;
+use artel_audit::index::{Batch, Found, IndexError, KvStore, MemoryStore, Order, SledStore, Tree, VALUE_BYTES_MAX};
 use artel_federation::fact::{ArtifactStored, Fact};
-use artel_federation::run::{Run, Step};
-use artel_federation::{Entry, Federation, Kind};
+use artel_federation::run::Run;
+use artel_federation::{Entry, Kind};
 use artel_protocol::codec;
 use artel_protocol::id::{ArtifactId, Digest, RunId, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 /// How many frames may wait for the index. Beyond it they are dropped, and the index reads them from the journal.
 const QUEUE_MAX: usize = 4_096;
@@ -26,19 +27,40 @@ const QUEUE_MAX: usize = 4_096;
 /// How many rows one batch holds. Larger batches make a slow disk's pauses longer, smaller ones cost more.
 const BATCH_ROWS_MAX: usize = 2_048;
 
-/// A run whose steps take up more bytes than this has a row for each step, so that rows stay small (sled writes a leaf
-/// of up to sixteen rows whole).
-const ROW_BYTES: usize = 2_048;
+/// How many rows of terms a search reads at once.
+const BLOCKS_AT_ONCE: usize = 64;
+
+/// After how many entries the index is made durable while it is busy; while it is idle, after a second. A crash makes it
+/// read that much again.
+const SYNC_ENTRIES: u64 = 65_536;
+
+/// How long the index is idle before it is made durable.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// How many journal entries one row of terms covers. More would make a search read more entries that do not match.
 const BLOCK_ENTRIES: u64 = 256;
 
-const RUNS: &str = "runs";
-const STEPS: &str = "steps";
-const WORK: &str = "work";
-const ARTIFACTS: &str = "artifacts";
-const DIGESTS: &str = "digests";
-const TERMS: &str = "terms";
+/// Closed runs by id.
+const RUNS: Tree = Tree(1);
+/// What does not fit into one value, by key and number of the piece.
+const MORE: Tree = Tree(2);
+/// Steps by agent and journal index.
+const WORK: Tree = Tree(3);
+/// Artifacts by id.
+const ARTIFACTS: Tree = Tree(4);
+/// The newest artifact of each digest.
+const DIGESTS: Tree = Tree(5);
+/// Terms by block of entries.
+const TERMS: Tree = Tree(6);
+
+/// The bytes of one piece of a long value.
+const PIECE_BYTES: usize = VALUE_BYTES_MAX - 64;
+
+/// The most bytes of one value in pieces; a scan brings no more pieces than that.
+const LONG_BYTES_MAX: usize = 1_000 * PIECE_BYTES;
+
+/// Rows to be written: a tree, a key, a value.
+type Rows = Vec<(Tree, Vec<u8>, Vec<u8>)>;
 
 /// The index cannot answer yet: it is opening, or catching up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -102,25 +124,42 @@ pub fn start(dir: PathBuf, source: Source, reader: Reader) -> std::io::Result<(F
     let thread_shared = shared.clone();
     std::thread::Builder::new().name("index".into()).spawn(move || {
         let store = open_store(&dir);
-        let indexer = Indexer { source, reader, shared: thread_shared, position: 0, terms: BTreeSet::new() };
+        let terms = BTreeSet::new();
+        let indexer = Indexer { source, reader, shared: thread_shared, position: 0, synced: 0, terms };
         indexer.run(store, news);
     })?;
     Ok((Feed { queue, shared }, index))
 }
 
-fn open_store(dir: &std::path::Path) -> Box<dyn KvStore> {
-    match index::open(dir) {
-        Ok(Opening { store, notice }) => {
-            if let Some(notice) = notice {
-                tracing::warn!(notice, "the index was not usable and is rebuilt");
-            }
-            store
-        }
+/// Opens what is on disk and checks it; an index that cannot be used is moved aside and built anew, and where the disk
+/// has no room for one it is kept in memory until the next start.
+fn open_store(dir: &Path) -> Box<dyn KvStore> {
+    match open_sound(dir) {
+        Ok(store) => Box::new(store),
         Err(error) => {
-            tracing::error!(%error, "the index cannot be kept on disk; it is kept in memory until the next start");
-            Box::new(index::Memory::default())
+            tracing::error!(%error, "the index cannot be kept on disk");
+            Box::new(MemoryStore::new())
         }
     }
+}
+
+fn open_sound(dir: &Path) -> Result<SledStore, IndexError> {
+    let (store, found) = SledStore::open(dir)?;
+    let why = match found {
+        Found::Nothing => return Ok(store),
+        Found::Damaged { why, .. } => {
+            tracing::warn!(why, "the index was damaged and is built anew");
+            return Ok(store);
+        }
+        Found::Kept => match store.check() {
+            Ok(()) => return Ok(store),
+            Err(why) => why,
+        },
+    };
+    tracing::warn!(%why, "the index was damaged and is built anew");
+    drop(store);
+    SledStore::move_aside(dir)?;
+    SledStore::open(dir).map(|(store, _)| store)
 }
 
 impl Feed {
@@ -145,6 +184,8 @@ struct Indexer {
     shared: Arc<Shared>,
     /// The next entry that the index has not seen.
     position: u64,
+    /// The position that is durable.
+    synced: u64,
     /// Terms of the block that is not full yet.
     terms: BTreeSet<[u8; 4]>,
 }
@@ -153,108 +194,127 @@ impl Indexer {
     fn run(mut self, store: Box<dyn KvStore>, queue: Receiver<News>) {
         let shared = self.shared.clone();
         let store = shared.store.get_or_init(|| store).as_ref();
-        self.position = store.position().unwrap_or(0);
-        let begun = get(store, TERMS, &(self.position / BLOCK_ENTRIES).to_be_bytes()).ok().flatten();
-        self.terms = begun.iter().flat_map(|row| row.chunks_exact(4)).filter_map(|term| term.try_into().ok()).collect();
-        let mut next = self.catch_up(store).then(|| queue.recv().ok()).flatten();
-        while let Some(first) = next {
-            let batch = self.gather(first, &queue);
-            let written = self.write(store, batch);
-            let whole = !shared.dropped.swap(false, Ordering::AcqRel) || self.catch_up(store);
-            next = (written && whole).then(|| queue.recv().ok()).flatten();
+        if let Err(error) = self.follow(store, &queue) {
+            tracing::error!(error = format!("{error:#}"), "the index stops; queries over it wait for a restart");
         }
         shared.ready.store(false, Ordering::Release);
     }
 
+    fn follow(&mut self, store: &dyn KvStore, queue: &Receiver<News>) -> anyhow::Result<()> {
+        self.position = store.position()?;
+        self.synced = self.position;
+        let begun = store.get(TERMS, &(self.position / BLOCK_ENTRIES).to_be_bytes())?;
+        self.terms = begun.iter().flat_map(|row| row.chunks_exact(4)).filter_map(|t| t.try_into().ok()).collect();
+        self.catch_up(store)?;
+        loop {
+            match queue.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let rows = self.gather(first, queue);
+                    self.write(store, rows)?;
+                }
+                Err(RecvTimeoutError::Timeout) => self.sync(store)?,
+                Err(RecvTimeoutError::Disconnected) => return self.sync(store),
+            }
+            if self.shared.dropped.swap(false, Ordering::AcqRel) {
+                self.catch_up(store)?;
+            }
+        }
+    }
+
     /// Rows for what waits, up to a batch. A frame that does not follow the last one shows that others were dropped.
-    fn gather(&mut self, first: News, queue: &Receiver<News>) -> Batch {
-        let mut batch = Batch::default();
+    fn gather(&mut self, first: News, queue: &Receiver<News>) -> Rows {
+        let mut rows = Rows::new();
         let mut next = Some(first);
         while let Some(news) = next {
             if news.first_index > self.position {
                 self.shared.dropped.store(true, Ordering::Release);
             } else if news.first_index == self.position {
-                self.rows(&mut batch, news.first_index, &news.entries, &news.closed);
+                self.rows(&mut rows, news.first_index, &news.entries, &news.closed);
             }
-            next = if batch.len() < BATCH_ROWS_MAX { queue.try_recv().ok() } else { None };
+            next = if rows.len() < BATCH_ROWS_MAX { queue.try_recv().ok() } else { None };
         }
-        batch
+        rows
     }
 
     /// Reads from the journal what the index has not seen, by a fold of its own.
-    fn catch_up(&mut self, store: &dyn KvStore) -> bool {
-        if self.position >= self.reader.size() {
-            self.shared.ready.store(true, Ordering::Release);
-            return true;
+    fn catch_up(&mut self, store: &dyn KvStore) -> anyhow::Result<()> {
+        if self.position < self.reader.size() {
+            self.shared.ready.store(false, Ordering::Release);
+            tracing::info!(from = self.position, to = self.reader.size(), "the index catches up");
+            let mut federation = self.source.state_before(self.position);
+            let (reader, mut rows, mut written) = (self.reader.clone(), Rows::new(), Ok(()));
+            fold(&reader, &mut federation, |first_index, entries, closed| {
+                if first_index < self.position || written.is_err() {
+                    return;
+                }
+                self.rows(&mut rows, first_index, &entries, &closed);
+                if rows.len() >= BATCH_ROWS_MAX {
+                    written = self.write(store, std::mem::take(&mut rows));
+                }
+            })?;
+            written?;
+            self.write(store, rows)?;
         }
-        self.shared.ready.store(false, Ordering::Release);
-        tracing::info!(from = self.position, to = self.reader.size(), "the index catches up");
-        let mut federation = Federation::new(self.source.identity, self.source.options.clone());
-        let (reader, mut batch, mut written) = (self.reader.clone(), Batch::default(), true);
-        let folded = fold(&reader, &mut federation, |first_index, entries, closed| {
-            let end = first_index + entries.len() as u64;
-            if end <= self.position || !written {
-                return;
-            }
-            self.rows(&mut batch, first_index, &entries, &closed);
-            if batch.len() >= BATCH_ROWS_MAX {
-                written = self.write(store, std::mem::take(&mut batch));
-            }
-        });
-        if let Err(error) = folded {
-            tracing::error!(%error, "the index cannot read the journal");
-            return false;
-        }
-        let done = written && self.write(store, batch);
-        self.shared.ready.store(done, Ordering::Release);
-        done
+        self.shared.ready.store(true, Ordering::Release);
+        Ok(())
     }
 
-    fn write(&self, store: &dyn KvStore, batch: Batch) -> bool {
-        if let Err(error) = store.commit(batch, self.position) {
-            tracing::error!(%error, "the index cannot be written; queries over it wait for a restart");
-            return false;
+    fn write(&mut self, store: &dyn KvStore, rows: Rows) -> anyhow::Result<()> {
+        let mut batch = Batch::new(self.position);
+        for (tree, key, value) in rows {
+            batch.put(tree, &key, &value)?;
         }
+        store.apply(batch)?;
         let mut fresh = self.shared.fresh.write().unwrap_or_else(PoisonError::into_inner);
         fresh.retain(|_, (index, ..)| *index >= self.position);
-        true
+        drop(fresh);
+        if self.position - self.synced >= SYNC_ENTRIES { self.sync(store) } else { Ok(()) }
     }
 
-    /// The rows of one frame. Entries before the position were seen already; their terms are needed for their block.
-    fn rows(&mut self, batch: &mut Batch, first_index: u64, entries: &[Entry], closed: &[Run]) {
+    fn sync(&mut self, store: &dyn KvStore) -> anyhow::Result<()> {
+        if self.synced < self.position {
+            store.sync()?;
+            self.synced = self.position;
+        }
+        Ok(())
+    }
+
+    /// The rows of one frame.
+    fn rows(&mut self, rows: &mut Rows, first_index: u64, entries: &[Entry], closed: &[Run]) {
         for (i, entry) in entries.iter().enumerate() {
             let index = first_index + i as u64;
-            if index < self.position {
-                continue;
-            }
             self.terms.extend(terms_of(entry));
             if (index + 1).is_multiple_of(BLOCK_ENTRIES) {
-                self.write_terms(batch, index / BLOCK_ENTRIES);
+                self.put_terms(rows, index / BLOCK_ENTRIES);
                 self.terms.clear();
             }
             match &entry.fact {
                 Fact::ArtifactStored(stored) => {
-                    let row = codec::encode(&(index, entry.at, stored));
-                    batch.put(ARTIFACTS, stored.artifact.bytes(), row);
-                    batch.put(DIGESTS, &stored.digest.0, stored.artifact.bytes().to_vec());
+                    put_long(rows, ARTIFACTS, stored.artifact.bytes(), codec::encode(&(index, entry.at, stored)));
+                    rows.push((DIGESTS, stored.digest.0.to_vec(), stored.artifact.bytes().to_vec()));
                 }
                 Fact::Verdict(_) | Fact::Lapsed(_) | Fact::Released(_) => {
                     let (agent, step) = (agent_of(&entry.fact), about(&entry.fact).1);
                     let (agent, step) = (agent.expect("an agent's work"), step.expect("on a step"));
-                    batch.put(WORK, &work_key(&agent, index), step.bytes().to_vec());
+                    rows.push((WORK, work_key(&agent, index), step.bytes().to_vec()));
                 }
                 _ => {}
             }
         }
-        closed.iter().for_each(|run| put_run(batch, run));
-        self.position = self.position.max(first_index + entries.len() as u64);
+        for run in closed {
+            let (mut run, mut bytes) = (run.clone(), Vec::new());
+            run.trim();
+            codec::encode_large_into(&run, &mut bytes);
+            put_long(rows, RUNS, run.id.bytes(), bytes);
+        }
+        self.position = first_index + entries.len() as u64;
         if !self.terms.is_empty() {
-            self.write_terms(batch, self.position / BLOCK_ENTRIES);
+            self.put_terms(rows, self.position / BLOCK_ENTRIES);
         }
     }
 
-    fn write_terms(&self, batch: &mut Batch, block: u64) {
-        batch.put(TERMS, &block.to_be_bytes(), self.terms.iter().flatten().copied().collect());
+    fn put_terms(&self, rows: &mut Rows, block: u64) {
+        rows.push((TERMS, block.to_be_bytes().to_vec(), self.terms.iter().flatten().copied().collect()));
     }
 }
 
@@ -274,9 +334,8 @@ impl Index {
     /// # Errors
     /// [`NotReady`].
     pub fn run(&self, id: &RunId) -> Result<Option<Run>, NotReady> {
-        let store = self.store()?;
-        let Some(bytes) = get(store, RUNS, id.bytes())? else { return Ok(None) };
-        whole_run(store, &bytes)
+        let row = get_long(self.store()?, RUNS, id.bytes())?;
+        Ok(row.and_then(|row| codec::decode_large(&row).ok()))
     }
 
     /// Closed runs before one, newest first.
@@ -285,9 +344,13 @@ impl Index {
     /// [`NotReady`].
     pub fn runs_before(&self, before: Option<RunId>, limit: usize) -> Result<Vec<Run>, NotReady> {
         let store = self.store()?;
-        let end = before.map_or(vec![0xff; 17], |id| id.bytes().to_vec());
-        let rows = store.before(RUNS, &[], &end, limit).map_err(unreadable)?;
-        rows.iter().filter_map(|(_, row)| whole_run(store, row).transpose()).collect()
+        let after = before.map(|id| *id.bytes());
+        let rows = store.scan(RUNS, &[], after.as_ref().map(|key| key.as_slice()), Order::Descending, limit);
+        let run = |(key, _): &(Vec<u8>, Vec<u8>)| {
+            let row = get_long(store, RUNS, key);
+            row.map(|row| row.and_then(|row| codec::decode_large(&row).ok())).transpose()
+        };
+        rows.map_err(unreadable)?.iter().filter_map(run).collect()
     }
 
     /// The journal entries by which an agent's leases ended, and on which steps, newest first.
@@ -295,13 +358,13 @@ impl Index {
     /// # Errors
     /// [`NotReady`].
     pub fn work(&self, agent: &AgentId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, StepId)>, NotReady> {
-        let (start, end) = (work_key(agent, 0), work_key(agent, before.unwrap_or(u64::MAX)));
-        let rows = self.store()?.before(WORK, &start, &end, limit).map_err(unreadable)?;
+        let after = before.map(|index| work_key(agent, index));
+        let rows = self.store()?.scan(WORK, agent.key().bytes(), after.as_deref(), Order::Descending, limit);
         let row = |(key, value): (Vec<u8>, Vec<u8>)| {
             let index = u64::from_be_bytes(key.get(32..40)?.try_into().ok()?);
             Some((index, codec::decode_own::<StepId>(&value).ok()?))
         };
-        Ok(rows.into_iter().filter_map(row).collect())
+        Ok(rows.map_err(unreadable)?.into_iter().filter_map(row).collect())
     }
 
     /// An artifact by its id.
@@ -313,7 +376,7 @@ impl Index {
         if fresh.is_some() {
             return Ok(fresh);
         }
-        let row = get(self.store()?, ARTIFACTS, id.bytes())?;
+        let row = get_long(self.store()?, ARTIFACTS, id.bytes())?;
         Ok(row.and_then(|row| codec::decode_own(&row).ok()))
     }
 
@@ -327,7 +390,8 @@ impl Index {
             return Ok(Some(row.clone()));
         }
         drop(fresh);
-        let id = get(self.store()?, DIGESTS, &digest.0)?.and_then(|id| codec::decode_own::<ArtifactId>(&id).ok());
+        let id = self.store()?.get(DIGESTS, &digest.0).map_err(unreadable)?;
+        let id = id.and_then(|id| codec::decode_own::<ArtifactId>(&id).ok());
         id.map_or(Ok(None), |id| self.artifact(&id))
     }
 
@@ -336,13 +400,14 @@ impl Index {
     /// # Errors
     /// [`NotReady`].
     pub fn artifacts_before(&self, before: Option<ArtifactId>, limit: usize) -> Result<Vec<ArtifactRow>, NotReady> {
-        let end = before.map_or(vec![0xff; 17], |id| id.bytes().to_vec());
-        let rows = self.store()?.before(ARTIFACTS, &[], &end, limit).map_err(unreadable)?;
-        let mut all: BTreeMap<ArtifactId, ArtifactRow> = rows
-            .iter()
-            .filter_map(|(_, row)| codec::decode_own::<ArtifactRow>(row).ok())
-            .map(|row| (row.2.artifact, row))
-            .collect();
+        let store = self.store()?;
+        let after = before.map(|id| *id.bytes());
+        let rows = store.scan(ARTIFACTS, &[], after.as_ref().map(|key| key.as_slice()), Order::Descending, limit);
+        let mut all = BTreeMap::new();
+        for (key, _) in rows.map_err(unreadable)? {
+            let row = get_long(store, ARTIFACTS, &key)?.and_then(|row| codec::decode_own::<ArtifactRow>(&row).ok());
+            all.extend(row.map(|row| (row.2.artifact, row)));
+        }
         let fresh = self.shared.fresh.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = fresh.iter().filter(|(id, _)| before.is_none_or(|before| **id < before));
         all.extend(wanted.map(|(id, row)| (*id, row.clone())));
@@ -359,7 +424,9 @@ impl Index {
         let wanted: Vec<[u8; 4]> = terms.iter().map(hash_of).collect();
         let (mut found, mut block) = (Vec::new(), from / BLOCK_ENTRIES);
         while found.len() < limit {
-            let rows = store.after(TERMS, &block.to_be_bytes(), &[0xff; 9], 64).map_err(unreadable)?;
+            let after = block.checked_sub(1).map(u64::to_be_bytes);
+            let after = after.as_ref().map(|key| key.as_slice());
+            let rows = store.scan(TERMS, &[], after, Order::Ascending, BLOCKS_AT_ONCE).map_err(unreadable)?;
             let Some((last, _)) = rows.last() else { break };
             for (key, row) in &rows {
                 let held: BTreeSet<&[u8]> = row.chunks_exact(4).collect();
@@ -382,43 +449,41 @@ fn work_key(agent: &AgentId, index: u64) -> Vec<u8> {
     [agent.key().bytes().as_slice(), &index.to_be_bytes()].concat()
 }
 
-fn get(store: &dyn KvStore, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>, NotReady> {
-    store.get(tree, key).map_err(unreadable)
-}
-
-fn unreadable(error: index::Error) -> NotReady {
+fn unreadable(error: IndexError) -> NotReady {
     tracing::error!(%error, "the index cannot be read");
     NotReady
 }
 
-fn put_run(batch: &mut Batch, run: &Run) {
-    let mut run = run.clone();
-    run.trim();
-    let mut bytes = Vec::new();
-    codec::encode_large_into(&run, &mut bytes);
-    if bytes.len() > ROW_BYTES {
-        for (i, step) in std::mem::take(&mut run.steps).iter().enumerate() {
-            let mut row = Vec::new();
-            codec::encode_large_into(step, &mut row);
-            batch.put(STEPS, run.step_id(i).bytes(), row);
-        }
-        bytes.clear();
-        codec::encode_large_into(&run, &mut bytes);
+/// Puts a value in pieces: the first under its key behind the number of pieces, the others beside it. A value that is too
+/// long even so is left out; what it says is read from the journal.
+fn put_long(rows: &mut Rows, tree: Tree, key: &[u8], value: Vec<u8>) {
+    if value.len() > LONG_BYTES_MAX {
+        return;
     }
-    batch.put(RUNS, run.id.bytes(), bytes);
+    let pieces: Vec<&[u8]> = value.chunks(PIECE_BYTES).collect();
+    let count = pieces.len() as u16;
+    for (i, piece) in pieces.into_iter().enumerate() {
+        if i == 0 {
+            rows.push((tree, key.to_vec(), [&count.to_be_bytes(), piece].concat()));
+        } else {
+            rows.push((MORE, more_key(tree, key, i as u16), piece.to_vec()));
+        }
+    }
 }
 
-/// A run with its steps, from its own row or from theirs.
-fn whole_run(store: &dyn KvStore, row: &[u8]) -> Result<Option<Run>, NotReady> {
-    let Ok(mut run) = codec::decode_large::<Run>(row) else { return Ok(None) };
-    if run.steps.is_empty() {
-        let (start, end) = (run.step_id(0), run.step_id(artel_protocol::id::RUN_STEPS_MAX - 1));
-        let mut past = end.bytes().to_vec();
-        past.push(0);
-        let rows = store.after(STEPS, start.bytes(), &past, artel_protocol::id::RUN_STEPS_MAX).map_err(unreadable)?;
-        run.steps = rows.iter().filter_map(|(_, row)| codec::decode_large::<Step>(row).ok()).collect();
+fn get_long(store: &dyn KvStore, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, NotReady> {
+    let Some(first) = store.get(tree, key).map_err(unreadable)? else { return Ok(None) };
+    let Some((count, piece)) = first.split_first_chunk::<2>() else { return Ok(None) };
+    let mut value = piece.to_vec();
+    for i in 1..u16::from_be_bytes(*count) {
+        let Some(piece) = store.get(MORE, &more_key(tree, key, i)).map_err(unreadable)? else { return Ok(None) };
+        value.extend_from_slice(&piece);
     }
-    Ok(Some(run))
+    Ok(Some(value))
+}
+
+fn more_key(tree: Tree, key: &[u8], piece: u16) -> Vec<u8> {
+    [&[tree.0], key, &piece.to_be_bytes()].concat()
 }
 
 fn terms_of(entry: &Entry) -> Vec<[u8; 4]> {

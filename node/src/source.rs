@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use artel_audit::files::Files;
-use artel_audit::{Journal, KeyRing, Options as JournalOptions, Reader};
+use artel_audit::{Journal, KeyRing, Options as JournalOptions, Reader, SavedState};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Federation, Identity, Options};
 use artel_protocol::key::SecretKey;
@@ -51,19 +51,28 @@ impl Source {
         for notice in &opened.notices {
             tracing::warn!(%notice, "found at opening");
         }
-        let mut snapshot_size = 0;
-        let mut federation = Federation::new(self.identity, self.options.clone());
-        if let Some(state) = opened.state {
-            match Federation::from_snapshot(self.identity, self.options.clone(), &state.bytes) {
-                Ok(restored) => {
-                    federation = restored;
-                    snapshot_size = state.size;
-                }
-                Err(error) => tracing::warn!(%error, "the snapshot is of another form; the journal is folded from its start"),
-            }
-        }
+        let mut federation = self.restore(opened.state);
+        let snapshot_size = federation.size();
         fold(&opened.journal.reader(), &mut federation, |_, _, _| {})?;
         Ok(State { federation, journal: opened.journal, snapshot_size })
+    }
+
+    /// The rules' state from a snapshot; an empty one where there is none, or one of another form.
+    fn restore(&self, saved: Option<SavedState>) -> Federation {
+        let restored = saved.map(|s| Federation::from_snapshot(self.identity, self.options.clone(), &s.bytes));
+        match restored {
+            Some(Ok(federation)) => return federation,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the snapshot is of another form; the journal is folded from its start");
+            }
+            None => {}
+        }
+        Federation::new(self.identity, self.options.clone())
+    }
+
+    /// The newest state at or before a position that a snapshot holds, from which others can fold on.
+    pub fn state_before(&self, position: u64) -> Federation {
+        self.restore(artel_audit::saved_state(self.files.as_ref(), &self.origin, &self.ring, position))
     }
 }
 

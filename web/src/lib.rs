@@ -1,12 +1,32 @@
 //! HTTP for an Artel node: the REST API, the log's tiles and the status page, over one trait that the node implements.
 //!
-//! This crate knows sockets, headers, JSON and limits. It knows no rule of the federation and no file.
+//! This crate knows sockets, headers, JSON and limits. It knows no rule of the federation and opens no file.
 
+mod answer;
+mod app;
+mod body;
+mod caller;
+mod connection;
+mod correlation;
+mod host;
+mod options;
 pub mod problem;
+mod query;
+mod range;
+mod rate;
+mod routes;
+mod scan;
+mod server;
 pub mod service;
+mod suggest;
 pub mod types;
 mod upload;
 
+pub use body::IDEMPOTENCY_KEY_CHARS_MAX;
+pub use options::Options;
 pub use problem::{Code, Problem};
+pub use rate::{CALLERS_MAX, Rate};
+pub use routes::ROUTES;
+pub use server::{Error, Server};
 pub use service::{Blob, Call, Idempotency, Principal, Service};
 pub use upload::Upload;

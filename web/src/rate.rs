@@ -19,6 +19,10 @@ pub struct Rate {
 /// have been quiet, so that a flood of addresses costs its senders and not the memory.
 pub const CALLERS_MAX: usize = 65_536;
 
+/// How often a full shard looks for buckets that need not be kept, in nanoseconds (a second): the look costs as much as
+/// it has buckets, and a flood must not buy one with every request.
+const SWEEP_NS: u64 = 1_000_000_000;
+
 /// So many locks, so that callers seldom wait for each other.
 const SHARDS: usize = 16;
 
@@ -40,12 +44,14 @@ struct Shard<K> {
     full_at: HashMap<K, u64>,
     /// The bucket of those for whom there was no room.
     overflow: u64,
+    /// When the next look for quiet callers is due.
+    sweep_at: u64,
 }
 
 impl<K: Hash + Eq + Clone> Buckets<K> {
     pub fn new(rate: Rate) -> Self {
         let cost = (1e9 / rate.per_second.max(1e-6)) as u64;
-        let shard = |_| Mutex::new(Shard { full_at: HashMap::new(), overflow: 0 });
+        let shard = |_| Mutex::new(Shard { full_at: HashMap::new(), overflow: 0, sweep_at: 0 });
         Buckets {
             cost: cost.max(1),
             ahead_max: cost.saturating_mul(u64::from(rate.burst.max(1))),
@@ -80,7 +86,10 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let room = CALLERS_MAX / SHARDS;
         if shard.full_at.len() >= room && !shard.full_at.contains_key(caller) {
-            shard.full_at.retain(|_, full_at| *full_at > now);
+            if now >= shard.sweep_at {
+                shard.sweep_at = now + SWEEP_NS;
+                shard.full_at.retain(|_, full_at| *full_at > now);
+            }
             if shard.full_at.len() >= room {
                 shard.overflow = self.next(shard.overflow, now)?;
                 return Ok(());

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 use artel_federation::effect::{Lease, Receipt};
-use artel_federation::fact::{Admission, Outcome, TaskSpec};
+use artel_federation::fact::{Admission, Judgement, Outcome, TaskSpec};
 use artel_federation::input::{ClaimNext, Profile, RunPost, StepPost, Submission};
 use artel_federation::run::Run;
 use artel_federation::{
@@ -26,7 +26,8 @@ pub const MINUTE_MS: u64 = 60_000;
 pub const HOUR_MS: u64 = 3_600_000;
 pub const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// Below this many frames the whole journal is folded anew after each input, above it after each fiftieth.
+/// Up to this many frames the folded state is compared after each input and the whole journal is folded anew; above it
+/// at every tenth and every fiftieth frame.
 const REFOLDS: usize = 120;
 
 pub type Answer = Result<Reply, Refusal>;
@@ -76,6 +77,18 @@ pub fn run(steps: Vec<StepPost>) -> RunPost {
 
 pub fn accepted(quality: u8) -> Outcome {
     Outcome::Accepted { quality, checked: true }
+}
+
+/// What strangers see of an outcome.
+pub fn public(outcome: &Outcome) -> Judgement {
+    match outcome {
+        Outcome::Accepted { quality, checked } => {
+            Judgement::Accepted { quality: *quality, checked: *checked }
+        }
+        Outcome::Rejected { check, findings } => {
+            Judgement::Rejected { check: check.clone(), findings: Digest::of(findings.as_bytes()) }
+        }
+    }
 }
 
 pub fn rejected() -> Outcome {
@@ -237,10 +250,12 @@ impl Home {
     fn take(&mut self, effects: Vec<Effect>) {
         self.last.clear();
         let mut closed = Vec::new();
-        for (place, effect) in effects.into_iter().enumerate() {
+        let frames = effects.iter().filter(|effect| matches!(effect, Effect::Append(_))).count();
+        assert!(frames <= 2, "what was due, and what came in");
+        for effect in effects {
             match effect {
                 Effect::Append(entries) => {
-                    assert_eq!(place, 0, "entries go first, in one frame");
+                    assert!(closed.is_empty(), "a frame's runs are closed before the next frame");
                     assert!(!entries.is_empty(), "a frame holds something");
                     self.append(entries, &mut closed);
                 }
@@ -263,9 +278,18 @@ impl Home {
             }
         }
         assert!(closed.is_empty(), "a run that the fold closes is said to be closed");
+        assert_eq!(self.mind.size(), self.journal.len() as u64, "live state is the fold of what was written");
+        self.check_fold();
+    }
+
+    fn check_fold(&self) {
+        let (young, frames) = (self.cuts.len() <= REFOLDS, self.cuts.len());
+        if !young && !frames.is_multiple_of(10) {
+            return;
+        }
         let live = self.mind.snapshot();
         assert!(live == self.folded.snapshot(), "the folded state is the live one");
-        if self.cuts.len() <= REFOLDS || self.cuts.len().is_multiple_of(50) {
+        if young || frames.is_multiple_of(50) {
             assert!(live == self.refold().snapshot(), "the journal folded from its start is the live state");
         }
         let total: i128 = self.mind.view().accounts().map(|(_, units)| i128::from(units)).sum();
@@ -273,15 +297,15 @@ impl Home {
     }
 
     fn append(&mut self, entries: Vec<Entry>, closed: &mut Vec<Run>) {
+        let from = self.last.len();
         for entry in &entries {
             let read = Entry::decode(&entry.encode()).expect("what is written can be read");
             assert_eq!(&read, entry, "what is read is what was written");
             self.last.push(read);
         }
-        self.folded.fold(&self.last, closed).expect("a frame folds");
-        self.journal.extend_from_slice(&self.last);
+        self.folded.fold(&self.last[from..], closed).expect("a frame folds");
+        self.journal.extend_from_slice(&self.last[from..]);
         self.cuts.push(self.journal.len());
-        assert_eq!(self.mind.size(), self.journal.len() as u64);
     }
 
     /// No answer leaves before the facts that it tells of stand in the journal.
@@ -299,8 +323,11 @@ impl Home {
                 );
                 if let Some(judged) = &receipt.verdict {
                     let Fact::Verdict(f) = fact(judged.index) else { panic!("no verdict stands there") };
-                    assert_eq!((f.step, f.epoch, &f.outcome), (receipt.step, receipt.epoch, &judged.outcome));
-                    assert_eq!(f.submitted, receipt.submitted);
+                    assert_eq!(
+                        (f.step, f.epoch, f.submitted),
+                        (receipt.step, receipt.epoch, receipt.submitted)
+                    );
+                    assert_eq!(f.judgement, public(&judged.outcome));
                 }
                 if let Some(lease) = &receipt.next {
                     self.lease_stands(lease);
@@ -403,6 +430,12 @@ impl Home {
     pub fn claim(&mut self, member: &Member, step: StepId) -> Result<Lease, Code> {
         leased(self.ask(member.principal(), Request::Claim(step)).expect("a claim is answered at once"))
             .map(|lease| lease.expect("a claim by id brings a lease"))
+    }
+
+    /// A lease on a task posted for it.
+    pub fn taken(&mut self, member: &Member, task: TaskSpec) -> Lease {
+        let id = self.post_one(task);
+        self.claim(member, id).expect("an open task")
     }
 
     /// Claims the best task without waiting.

@@ -69,11 +69,13 @@ pub fn invariant_runs_end(home: usize, book: &Book, healed_ms: u64) -> Result<()
     let Some(id) = book.open.first() else { return Ok(()) };
     let page = &book.steps[id];
     let what = format!(
-        "{} steps are open {healed_ms} ms after all faults ended; step {id} is {:?} under epoch {}, barred {}",
+        "{} steps are open {healed_ms} ms after all faults ended; step {id} is {:?} under epoch {}, asks {:?} {:?} of {:?}",
         book.open.len(),
         page.life,
         page.epoch,
-        page.barred.len()
+        page.task.complexity,
+        page.task.level_min,
+        page.task.skills
     );
     Err(Violation { invariant: "invariant_runs_end", home, what })
 }

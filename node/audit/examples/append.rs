@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 fn main() {
-    let dir = std::env::args_os().nth(1).map(PathBuf::from).expect("the first argument is an empty directory");
-    let report = artel_audit::bench::run(&dir, &[1, 64, 512], Duration::from_secs(3)).expect("the disk can be used");
+    let dir =
+        std::env::args_os().nth(1).map(PathBuf::from).expect("the first argument is an empty directory");
+    let report =
+        artel_audit::bench::run(&dir, &[1, 64, 512], Duration::from_secs(3)).expect("the disk can be used");
     println!("group  bare, growing  bare, filled  journal  of bare (growing, filled)");
     for row in &report.rows {
         println!(

@@ -48,11 +48,7 @@ pub fn open(files: Arc<dyn Files>) -> Result<Reader, Error> {
         Some(range) => range,
         None => range_from_segments(files.clone(), firsts.clone().into(), &slot.checkpoint)?,
     };
-    let head = Head {
-        range,
-        public_seq: slot.public_seq,
-        released: slot.checkpoint,
-    };
+    let head = Head { range, public_seq: slot.public_seq, released: slot.checkpoint };
     Ok(Reader::new(Arc::new(Shared::new(files, derived, Arc::new(ring), segments.collect(), head))))
 }
 

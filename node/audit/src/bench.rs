@@ -64,27 +64,18 @@ pub fn run(dir: &Path, groups: &[u64], each: Duration) -> Result<Report, Error> 
     let origin = Origin::new(FederationId([7; 32]), NodeId(secret.public()), 0);
     let mut entropy = StdRng::seed_from_u64(1);
     let ring = Arc::new(KeyRing::generate(&mut entropy));
-    let opened = Journal::open(files.clone(), Options::new(origin), Arc::new(secret), ring, Box::new(entropy))?;
+    let opened =
+        Journal::open(files.clone(), Options::new(origin), Arc::new(secret), ring, Box::new(entropy))?;
     let mut journal = opened.journal;
     let mut rows = Vec::new();
     for group in groups {
         let raw_growing = raw(files.as_ref(), *group, each, false)?;
         let ours = append(&mut journal, *group, each)?;
         let raw = raw(files.as_ref(), *group, each, true)?;
-        rows.push(Row {
-            group: *group,
-            raw_growing,
-            raw,
-            journal: ours,
-        });
+        rows.push(Row { group: *group, raw_growing, raw, journal: ours });
     }
     let (proof_made, proof_checked) = proofs(&journal)?;
-    Ok(Report {
-        rows,
-        entries: journal.size(),
-        proof_made,
-        proof_checked,
-    })
+    Ok(Report { rows, entries: journal.size(), proof_made, proof_checked })
 }
 
 fn raw(files: &dyn Files, group: u64, each: Duration, filled: bool) -> Result<f64, Error> {

@@ -17,11 +17,7 @@ pub struct Commit<E> {
 
 impl<E> Default for Commit<E> {
     fn default() -> Self {
-        Commit {
-            frames: Vec::new(),
-            held: Vec::new(),
-            bytes_max: 0,
-        }
+        Commit { frames: Vec::new(), held: Vec::new(), bytes_max: 0 }
     }
 }
 

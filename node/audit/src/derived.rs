@@ -6,8 +6,8 @@
 
 use crate::error::Error;
 use crate::files::{self, Access, File, Files};
-use artel_protocol::log::tree::{self, Hash, Subtree};
 use artel_protocol::log::CompactRange;
+use artel_protocol::log::tree::{self, Hash, Subtree};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,7 +62,10 @@ impl Run {
     /// File by file: its name, where the run's bytes go, and the bytes.
     fn pieces(&self) -> impl Iterator<Item = (String, u64, &[u8])> {
         let offsets = (OFFSETS_FILE.to_owned(), self.first_index * OFFSET_BYTES, &self.offsets[..]);
-        let hashes = self.levels.iter().map(|(level, (first, bytes))| (tile_file(*level), first * HASH_BYTES, &bytes[..]));
+        let hashes = self
+            .levels
+            .iter()
+            .map(|(level, (first, bytes))| (tile_file(*level), first * HASH_BYTES, &bytes[..]));
         std::iter::once(offsets).chain(hashes)
     }
 }
@@ -80,11 +83,7 @@ pub(crate) struct Derived {
 
 impl Derived {
     pub fn new(files: Arc<dyn Files>, writable: bool) -> Self {
-        Derived {
-            files,
-            writable,
-            open: Mutex::default(),
-        }
+        Derived { files, writable, open: Mutex::default() }
     }
 
     pub fn is_writable(&self) -> bool {

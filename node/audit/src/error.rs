@@ -64,8 +64,7 @@ pub enum Error {
 }
 
 /// What to do about a file that cannot be repaired from what else is there.
-pub(crate) const RESTORE: &str =
-    "nothing was changed: put this file back from a copy, or restore the whole directory as a new incarnation";
+pub(crate) const RESTORE: &str = "nothing was changed: put this file back from a copy, or restore the whole directory as a new incarnation";
 
 impl Error {
     pub(crate) fn io(file: impl Into<String>, doing: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -74,11 +73,7 @@ impl Error {
     }
 
     pub(crate) fn damaged(file: impl Into<String>, what: impl Into<String>) -> Error {
-        Error::Damaged {
-            file: file.into(),
-            what: what.into(),
-            help: RESTORE,
-        }
+        Error::Damaged { file: file.into(), what: what.into(), help: RESTORE }
     }
 
     /// Whether the disk was full, which can heal by itself.
@@ -162,13 +157,24 @@ impl fmt::Display for Notice {
             Notice::SlotDamaged { file, what } => {
                 write!(f, "{file}: {what}; the other checkpoint slot was used, and this one is written anew")
             }
-            Notice::SnapshotDamaged { file, what } => write!(f, "{file}: {what}; it was put aside and an older state was used"),
-            Notice::SnapshotAhead { file } => write!(f, "{file} stands beyond the newest usable checkpoint and was not used"),
-            Notice::FromGenesis => f.write_str("no snapshot could be used: the state was built from the first entry on"),
-            Notice::DerivedRebuilt { file, index } => {
-                write!(f, "{file} did not agree with the segments and was written again from entry {index} on")
+            Notice::SnapshotDamaged { file, what } => {
+                write!(f, "{file}: {what}; it was put aside and an older state was used")
             }
-            Notice::LeftoverRemoved { file } => write!(f, "{file} was left over from something unfinished and was removed"),
+            Notice::SnapshotAhead { file } => {
+                write!(f, "{file} stands beyond the newest usable checkpoint and was not used")
+            }
+            Notice::FromGenesis => {
+                f.write_str("no snapshot could be used: the state was built from the first entry on")
+            }
+            Notice::DerivedRebuilt { file, index } => {
+                write!(
+                    f,
+                    "{file} did not agree with the segments and was written again from entry {index} on"
+                )
+            }
+            Notice::LeftoverRemoved { file } => {
+                write!(f, "{file} was left over from something unfinished and was removed")
+            }
             Notice::UnknownFile { file } => write!(f, "{file} does not belong here and was left alone"),
         }
     }

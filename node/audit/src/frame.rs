@@ -214,11 +214,9 @@ fn parse_payload(payload: &[u8]) -> Option<Frame<'_>> {
         let seal = match (class, key_id) {
             (Class::Public, KeyId(0)) => None,
             (Class::Public, _) | (Class::Private, KeyId(0)) => return None,
-            (Class::Private, key_id) => Some(Seal {
-                key_id,
-                nonce: *rest.array()?,
-                commitment: *rest.array()?,
-            }),
+            (Class::Private, key_id) => {
+                Some(Seal { key_id, nonce: *rest.array()?, commitment: *rest.array()? })
+            }
         };
         let len = rest.u32()? as usize;
         let bytes = rest.take(len)?;
@@ -226,21 +224,11 @@ fn parse_payload(payload: &[u8]) -> Option<Frame<'_>> {
         if bytes.len() < least {
             return None;
         }
-        let stored = Stored {
-            index: first_index + offset,
-            public_seq: seq,
-            seal,
-            bytes,
-        };
+        let stored = Stored { index: first_index + offset, public_seq: seq, seal, bytes };
         seq = seq.checked_add(u64::from(class == Class::Public))?;
         entries.push(stored);
     }
-    let frame = Frame {
-        first_index,
-        public_seq,
-        commit_start,
-        entries,
-    };
+    let frame = Frame { first_index, public_seq, commit_start, entries };
     rest.0.is_empty().then_some(frame)
 }
 
@@ -270,7 +258,8 @@ impl Stored<'_> {
             Some(seal) if !ring.holds(seal.key_id) => return Err(OpenError::NoKey(seal.key_id)),
             Some(seal) => {
                 let context = origin.of_entry(self.index, seal.key_id);
-                opened = (ring.open(seal.key_id, &seal.nonce, &context, self.bytes)).ok_or(OpenError::Damaged)?;
+                opened =
+                    (ring.open(seal.key_id, &seal.nonce, &context, self.bytes)).ok_or(OpenError::Damaged)?;
                 &opened
             }
         };
@@ -278,12 +267,7 @@ impl Stored<'_> {
         if self.seal.is_some() && !leaf.opens_with(salt, body) {
             return Err(OpenError::Damaged);
         }
-        Ok(Entry {
-            index: self.index,
-            leaf,
-            salt: *salt,
-            body: body.to_vec(),
-        })
+        Ok(Entry { index: self.index, leaf, salt: *salt, body: body.to_vec() })
     }
 }
 
@@ -367,16 +351,10 @@ mod tests {
     }
 
     fn sample(ring: &KeyRing) -> (Vec<u8>, Vec<Leaf>) {
-        let place = Place {
-            index: 10,
-            public_seq: 4,
-            commit_start: 9,
-        };
-        let entry = |class, body: &[u8]| NewEntry {
-            class,
-            body: body.to_vec(),
-        };
-        let entries = [entry(Class::Public, b"shown"), entry(Class::Private, b"kept"), entry(Class::Public, b"")];
+        let place = Place { index: 10, public_seq: 4, commit_start: 9 };
+        let entry = |class, body: &[u8]| NewEntry { class, body: body.to_vec() };
+        let entries =
+            [entry(Class::Public, b"shown"), entry(Class::Private, b"kept"), entry(Class::Public, b"")];
         let (mut out, mut leaves) = (Vec::new(), Vec::new());
         let mut entropy = StdRng::seed_from_u64(5);
         write(place, &entries, &context(), ring, &mut entropy, &mut out, &mut leaves);
@@ -391,14 +369,16 @@ mod tests {
     fn a_frame_reads_back_with_the_same_leaves() {
         let (bytes, leaves) = sample(&ring());
         let (frame, len) = Frame::parse(&bytes).expect("just written");
-        assert_eq!((len, frame.first_index, frame.commit_start, frame.next_index()), (bytes.len(), 10, 9, 13));
+        assert_eq!(
+            (len, frame.first_index, frame.commit_start, frame.next_index()),
+            (bytes.len(), 10, 9, 13)
+        );
         let read: Vec<Leaf> = frame.entries.iter().map(Stored::leaf).collect();
         assert_eq!(read, leaves);
         let seqs: Vec<u64> = leaves.iter().map(Leaf::public_seq).collect();
         assert_eq!(seqs, [4, 5, 5]);
-        let bodies: Vec<Vec<u8>> = (frame.entries.iter())
-            .map(|e| e.open(&context(), &ring()).expect("our key").body)
-            .collect();
+        let bodies: Vec<Vec<u8>> =
+            (frame.entries.iter()).map(|e| e.open(&context(), &ring()).expect("our key").body).collect();
         assert_eq!(bodies, [b"shown".to_vec(), b"kept".to_vec(), vec![]]);
     }
 

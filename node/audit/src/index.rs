@@ -4,6 +4,7 @@
 //! sled stands behind [`SledStore`] and is named nowhere else. Known of sled 0.34: `flush` does not reach the disk by itself,
 //! `flush_async` hangs at seven callers, and errors may come as panics; hence one committer, a real sync, and the catching.
 
+use artel_protocol::id::Digest;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,8 +23,8 @@ pub const SCAN_PAIRS_MAX: usize = 1024;
 /// The memory that sled may use for its cache, in bytes. Its own default is 1 GiB.
 const CACHE_BYTES: u64 = 16 << 20;
 
-/// The key of the journal position. Trees' keys begin with a name, so none is empty.
-const POSITION_KEY: &[u8] = &[0];
+/// The key of the [`Summary`]. Trees begin with 1, so nothing else has it.
+const SUMMARY_KEY: &[u8] = &[0];
 
 /// Why the index cannot answer.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +60,7 @@ pub struct Batch {
 impl Batch {
     /// Changes by the entries before `position`.
     pub fn new(position: u64) -> Self {
-        Batch {
-            position,
-            changes: Vec::new(),
-        }
+        Batch { position, changes: Vec::new() }
     }
 
     /// Sets a value.
@@ -205,13 +203,74 @@ fn checked(key: &[u8], stored: &[u8]) -> Result<Vec<u8>, IndexError> {
     }
 }
 
-fn position_of(stored: Option<&[u8]>) -> Result<u64, IndexError> {
-    let Some(stored) = stored else {
-        return Ok(0);
-    };
-    let value = checked(POSITION_KEY, stored)?;
-    let bytes = value.try_into().map_err(|_| IndexError::Damaged("the position".into()))?;
-    Ok(u64::from_be_bytes(bytes))
+/// What stands beside the pairs: how far they go, how many they are, and the exclusive or of their digests. With it a lost
+/// or stale pair is found, which a check sum of its own cannot do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Summary {
+    position: u64,
+    pairs: u64,
+    digest: u128,
+}
+
+impl Summary {
+    fn parse(stored: Option<&[u8]>) -> Result<Self, IndexError> {
+        let Some(stored) = stored else {
+            return Ok(Summary::default());
+        };
+        let value = checked(SUMMARY_KEY, stored)?;
+        let damaged = || IndexError::Damaged("its summary".into());
+        let (position, rest) = value.split_first_chunk().ok_or_else(damaged)?;
+        let (pairs, digest) = rest.split_first_chunk().ok_or_else(damaged)?;
+        Ok(Summary {
+            position: u64::from_be_bytes(*position),
+            pairs: u64::from_be_bytes(*pairs),
+            digest: u128::from_be_bytes(digest.try_into().map_err(|_| damaged())?),
+        })
+    }
+
+    fn to_stored(self) -> Vec<u8> {
+        let mut value = self.position.to_be_bytes().to_vec();
+        value.extend_from_slice(&self.pairs.to_be_bytes());
+        value.extend_from_slice(&self.digest.to_be_bytes());
+        with_check_sum(SUMMARY_KEY, &value)
+    }
+
+    fn add(&mut self, key: &[u8], stored: &[u8]) {
+        self.pairs += 1;
+        self.digest ^= pair_digest(key, stored);
+    }
+
+    fn remove(&mut self, key: &[u8], stored: &[u8]) {
+        self.pairs -= 1;
+        self.digest ^= pair_digest(key, stored);
+    }
+}
+
+fn pair_digest(key: &[u8], stored: &[u8]) -> u128 {
+    let mut bytes = (key.len() as u32).to_le_bytes().to_vec();
+    bytes.extend_from_slice(key);
+    bytes.extend_from_slice(stored);
+    let digest = Digest::of(&bytes).0;
+    u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
+}
+
+/// The changes of a batch, the last one of each key, and the summary after them.
+fn settle(
+    batch: Batch,
+    mut summary: Summary,
+    old: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, IndexError>,
+) -> Result<(BTreeMap<Vec<u8>, Option<Vec<u8>>>, Summary), IndexError> {
+    let changes: BTreeMap<_, _> = batch.changes.into_iter().collect();
+    for (key, value) in &changes {
+        if let Some(old) = old(key)? {
+            summary.remove(key, &old);
+        }
+        if let Some(value) = value {
+            summary.add(key, value);
+        }
+    }
+    summary.position = batch.position;
+    Ok((changes, summary))
 }
 
 /// An index in memory, for the simulator and for tests.
@@ -262,18 +321,20 @@ impl KvStore for MemoryStore {
 
     fn apply(&self, batch: Batch) -> Result<(), IndexError> {
         let mut pairs = self.pairs();
-        for (key, value) in batch.changes {
+        let summary = Summary::parse(pairs.get(SUMMARY_KEY).map(Vec::as_slice))?;
+        let (changes, summary) = settle(batch, summary, |key| Ok(pairs.get(key).cloned()))?;
+        for (key, value) in changes {
             match value {
                 Some(value) => pairs.insert(key, value),
                 None => pairs.remove(&key),
             };
         }
-        pairs.insert(POSITION_KEY.to_vec(), with_check_sum(POSITION_KEY, &batch.position.to_be_bytes()));
+        pairs.insert(SUMMARY_KEY.to_vec(), summary.to_stored());
         Ok(())
     }
 
     fn position(&self) -> Result<u64, IndexError> {
-        position_of(self.pairs().get(POSITION_KEY).map(Vec::as_slice))
+        Summary::parse(self.pairs().get(SUMMARY_KEY).map(Vec::as_slice)).map(|s| s.position)
     }
 
     fn sync(&self) -> Result<(), IndexError> {
@@ -311,20 +372,15 @@ impl SledStore {
     /// [`IndexError::Store`] when not even a new one can be made.
     pub fn open(dir: &Path) -> Result<(Self, Found), IndexError> {
         let was_there = dir.exists();
-        match Self::try_open(dir) {
-            Ok(store) if was_there => Ok((store, Found::Kept)),
-            Ok(store) => Ok((store, Found::Nothing)),
+        // A damaged summary shows at once, and not only when the first batch is applied.
+        let opened = Self::try_open(dir).and_then(|store| store.summary().map(|summary| (store, summary)));
+        match opened {
+            Ok((store, summary)) if was_there && summary.position > 0 => Ok((store, Found::Kept)),
+            Ok((store, _)) => Ok((store, Found::Nothing)),
             Err(why) if was_there => {
-                let aside = free_name(dir);
-                fs::rename(dir, &aside).map_err(|e| IndexError::Store(e.to_string()))?;
+                let aside = Self::move_aside(dir)?;
                 let store = Self::try_open(dir)?;
-                Ok((
-                    store,
-                    Found::Damaged {
-                        aside,
-                        why: why.to_string(),
-                    },
-                ))
+                Ok((store, Found::Damaged { aside, why: why.to_string() }))
             }
             Err(why) => Err(why),
         }
@@ -339,12 +395,48 @@ impl SledStore {
                 .flush_every_ms(None)
                 .open()?;
             let data = fs::File::open(dir.join("db"))?;
-            let store = SledStore { db, data };
-            // A damaged position shows at once, and not only when the first batch is applied.
-            let position = store.db.get(POSITION_KEY)?;
-            position_of(position.as_deref()).map_err(|e| sled::Error::Unsupported(e.to_string()))?;
-            Ok(store)
+            Ok(SledStore { db, data })
         })
+    }
+
+    /// Reads everything and compares it with the summary: whether a pair was lost, is stale or was changed. Until it has
+    /// said yes, answers of an index that was [`Found::Kept`] may be wrong. Takes about a second for a million pairs.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`]: delete the index, or open it after moving it aside, and build it again.
+    pub fn check(&self) -> Result<(), IndexError> {
+        let found = guarded(|| {
+            let mut found = Summary::default();
+            for pair in self.db.iter() {
+                let (key, stored) = pair?;
+                if key != SUMMARY_KEY {
+                    found.add(&key, &stored);
+                }
+            }
+            Ok(found)
+        })?;
+        let summary = self.summary()?;
+        if (found.pairs, found.digest) == (summary.pairs, summary.digest) {
+            return Ok(());
+        }
+        let what =
+            format!("it holds {} pairs where {} were written, or stale ones", found.pairs, summary.pairs);
+        Err(IndexError::Damaged(what))
+    }
+
+    fn summary(&self) -> Result<Summary, IndexError> {
+        let stored = guarded(|| self.db.get(SUMMARY_KEY))?;
+        Summary::parse(stored.as_deref())
+    }
+
+    /// Moves an index aside that was found damaged after it was opened. It must not be open any more.
+    ///
+    /// # Errors
+    /// [`IndexError::Store`].
+    pub fn move_aside(dir: &Path) -> Result<PathBuf, IndexError> {
+        let aside = free_name(dir);
+        fs::rename(dir, &aside).map_err(|e| IndexError::Store(e.to_string()))?;
+        Ok(aside)
     }
 }
 
@@ -406,28 +498,25 @@ impl KvStore for SledStore {
                 Order::Descending => found.rev().take(limit).collect(),
             }
         })?;
-        pairs
-            .into_iter()
-            .map(|(key, stored)| Ok((key[1..].to_vec(), checked(&key, &stored)?)))
-            .collect()
+        pairs.into_iter().map(|(key, stored)| Ok((key[1..].to_vec(), checked(&key, &stored)?))).collect()
     }
 
     fn apply(&self, batch: Batch) -> Result<(), IndexError> {
-        let mut changes = sled::Batch::default();
-        for (key, value) in batch.changes {
+        let old = |key: &[u8]| Ok(guarded(|| self.db.get(key))?.map(|stored| stored.to_vec()));
+        let (changes, summary) = settle(batch, self.summary()?, old)?;
+        let mut applied = sled::Batch::default();
+        for (key, value) in changes {
             match value {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(key),
+                Some(value) => applied.insert(key, value),
+                None => applied.remove(key),
             }
         }
-        let position = with_check_sum(POSITION_KEY, &batch.position.to_be_bytes());
-        changes.insert(POSITION_KEY, position);
-        guarded(|| self.db.apply_batch(changes))
+        applied.insert(SUMMARY_KEY, summary.to_stored());
+        guarded(|| self.db.apply_batch(applied))
     }
 
     fn position(&self) -> Result<u64, IndexError> {
-        let stored = guarded(|| self.db.get(POSITION_KEY))?;
-        position_of(stored.as_deref())
+        self.summary().map(|s| s.position)
     }
 
     fn sync(&self) -> Result<(), IndexError> {
@@ -490,13 +579,54 @@ mod tests {
         let (store, found) = SledStore::open(&path).expect("opened");
         assert_eq!((found, store.position().expect("read")), (Found::Kept, 7));
         drop(store);
-        fs::write(path.join("conf"), b"nonsense").expect("written");
+        fs::remove_dir_all(&path).expect("removed");
+        fs::write(&path, b"not a directory").expect("written");
         let (store, found) = SledStore::open(&path).expect("opened");
         let Found::Damaged { aside, .. } = found else {
             panic!("{found:?}");
         };
         assert!(aside.exists());
         assert_eq!(store.position().expect("read"), 0);
+    }
+
+    #[test]
+    fn a_flipped_bit_in_sleds_file_is_never_silent() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("index");
+        let (store, _) = SledStore::open(&path).expect("opened");
+        let pairs = |n: u64| (format!("key {n}").into_bytes(), format!("{n:0200}").into_bytes());
+        for position in 1..=20 {
+            let mut batch = Batch::new(position);
+            for n in 0..40 {
+                let (key, value) = pairs(position * 100 + n);
+                batch.put(Tree(1), &key, &value).expect("small");
+            }
+            store.apply(batch).expect("applied");
+        }
+        store.sync().expect("synced");
+        drop(store);
+        let whole = fs::read(path.join("db")).expect("read");
+        let used = whole.iter().rposition(|b| *b != 0).expect("not empty") + 1;
+        let (mut found_at, places) = (0, 60);
+        for place in 0..places {
+            let copy = dir.path().join(format!("copy-{place}"));
+            fs::create_dir(&copy).expect("made");
+            fs::copy(path.join("conf"), copy.join("conf")).expect("copied");
+            let mut bytes = whole.clone();
+            bytes[place * used / places] ^= 1 << (place % 8);
+            fs::write(copy.join("db"), bytes).expect("written");
+            let (store, found) = SledStore::open(&copy).expect("opened");
+            if found != Found::Kept || store.check().is_err() {
+                found_at += 1;
+                continue;
+            }
+            // What passes must be what was written, up to the position that it says.
+            for position in 1..=store.position().expect("read") {
+                let (key, value) = pairs(position * 100 + 7);
+                assert_eq!(store.get(Tree(1), &key).expect("read"), Some(value), "place {place}");
+            }
+        }
+        assert!(found_at > 0, "no flip was found, so none was looked for");
     }
 
     #[test]

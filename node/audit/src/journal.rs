@@ -62,13 +62,7 @@ pub struct SegmentSizes {
 impl Options {
     /// The usual sizes.
     pub fn new(origin: Origin) -> Self {
-        Options {
-            origin,
-            sizes: SegmentSizes {
-                usual: 64 << 20,
-                hasty: 4 << 20,
-            },
-        }
+        Options { origin, sizes: SegmentSizes { usual: 64 << 20, hasty: 4 << 20 } }
     }
 }
 
@@ -138,21 +132,11 @@ impl Journal {
     pub fn commit<E>(&mut self, commit: Commit<E>) -> Result<Released<E>, Failed<E>> {
         let Commit { frames, held, bytes_max } = commit;
         if frames.is_empty() {
-            return Ok(Released {
-                appended: Vec::new(),
-                effects: held,
-            });
+            return Ok(Released { appended: Vec::new(), effects: held });
         }
         match self.append(&frames, bytes_max) {
-            Ok(appended) => Ok(Released {
-                appended,
-                effects: held,
-            }),
-            Err((fate, error)) => Err(Failed {
-                fate,
-                error,
-                withheld: held,
-            }),
+            Ok(appended) => Ok(Released { appended, effects: held }),
+            Err((fate, error)) => Err(Failed { fate, error, withheld: held }),
         }
     }
 
@@ -179,7 +163,8 @@ impl Journal {
         }
         self.write_and_sync()?;
         self.active.offset += len;
-        let public_seq = appended.last().and_then(|f| f.leaves.last()).map_or(self.public_seq, Leaf::next_public_seq);
+        let public_seq =
+            appended.last().and_then(|f| f.leaves.last()).map_or(self.public_seq, Leaf::next_public_seq);
         self.public_seq = public_seq;
         self.range = range.clone();
         self.shared.change_head(|head| {
@@ -192,11 +177,8 @@ impl Journal {
     /// Puts the frames into the buffer; answers where each begins there.
     fn encode(&mut self, frames: &[Vec<NewEntry>]) -> (Vec<Appended>, Vec<usize>) {
         let ring = self.shared.ring();
-        let mut place = Place {
-            index: self.range.size(),
-            public_seq: self.public_seq,
-            commit_start: self.range.size(),
-        };
+        let mut place =
+            Place { index: self.range.size(), public_seq: self.public_seq, commit_start: self.range.size() };
         self.buffer.clear();
         let (mut appended, mut starts) = (Vec::with_capacity(frames.len()), Vec::with_capacity(frames.len()));
         for entries in frames {
@@ -218,7 +200,8 @@ impl Journal {
         if let Err(cause) = file.write_at(&self.buffer, at) {
             // Nothing of it may be there when the next commit is, not even whole frames behind it.
             let zeros = vec![0; self.buffer.len()];
-            let cleaned = files::is_full(&cause) && file.write_at(&zeros, at).and_then(|()| file.sync_data()).is_ok();
+            let cleaned =
+                files::is_full(&cause) && file.write_at(&zeros, at).and_then(|()| file.sync_data()).is_ok();
             let error = Error::io(path, "write")(cause);
             if cleaned {
                 return Err((Fate::Gone, error));
@@ -236,10 +219,7 @@ impl Journal {
 
     /// Goes on in a new segment that has room for `len` bytes.
     fn roll(&mut self, len: u64) -> Result<(), Error> {
-        let head = segment::Head {
-            origin: self.options.origin,
-            first_index: self.range.size(),
-        };
+        let head = segment::Head { origin: self.options.origin, first_index: self.range.size() };
         let spare = self.spare.take(SEGMENT_HEAD_BYTES + len);
         let bytes = self.options.sizes.usual.max(SEGMENT_HEAD_BYTES + len);
         let made = segment::create(self.shared.files.as_ref(), head, bytes, &[], spare);
@@ -255,12 +235,8 @@ impl Journal {
         };
         let len = file.len().map_err(Error::io(segment::path(head.first_index), "look at"))?;
         let (old, used) = (self.active.file.clone(), self.active.offset);
-        self.active = Active {
-            first_index: head.first_index,
-            file: file.clone(),
-            offset: SEGMENT_HEAD_BYTES,
-            len,
-        };
+        self.active =
+            Active { first_index: head.first_index, file: file.clone(), offset: SEGMENT_HEAD_BYTES, len };
         self.shared.change_segments(|segments| {
             if let Some(last) = segments.last_mut() {
                 last.used = used;

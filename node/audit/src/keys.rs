@@ -80,10 +80,7 @@ impl KeyRing {
 
     /// A ring that opens nothing, for reading what is public.
     pub(crate) fn empty() -> Self {
-        KeyRing {
-            keys: BTreeMap::new(),
-            active: KeyId(0),
-        }
+        KeyRing { keys: BTreeMap::new(), active: KeyId(0) }
     }
 
     /// Adds a new key, makes it the active one and names it.
@@ -184,7 +181,8 @@ impl KeyRing {
                 help: "set it to 600, and rotate the data key if somebody else may have read it",
             });
         }
-        let bytes = files::read_whole(files, DATA_KEY_FILE, FILE_BYTES_MAX).map_err(Error::io(DATA_KEY_FILE, "read"))?;
+        let bytes = files::read_whole(files, DATA_KEY_FILE, FILE_BYTES_MAX)
+            .map_err(Error::io(DATA_KEY_FILE, "read"))?;
         let bytes = Zeroizing::new(bytes);
         let text = std::str::from_utf8(&bytes).map_err(|_| Error::damaged(DATA_KEY_FILE, "not text"))?;
         Self::from_text(text).map_err(|e| Error::damaged(DATA_KEY_FILE, e.to_string()))
@@ -195,7 +193,8 @@ impl KeyRing {
     /// # Errors
     /// [`Error::Io`].
     pub fn store(&self, files: &dyn Files) -> Result<(), Error> {
-        files::replace(files, DATA_KEY_FILE, self.to_text().as_bytes()).map_err(Error::io(DATA_KEY_FILE, "write"))
+        files::replace(files, DATA_KEY_FILE, self.to_text().as_bytes())
+            .map_err(Error::io(DATA_KEY_FILE, "write"))
     }
 
     /// Seals `out[from..]` in place under the active key and appends the tag.
@@ -209,12 +208,23 @@ impl KeyRing {
     }
 
     /// Opens what [`KeyRing::seal`] made. `None` without the key or when anything was changed.
-    pub(crate) fn open(&self, id: KeyId, nonce: &[u8; NONCE_BYTES], context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open(
+        &self,
+        id: KeyId,
+        nonce: &[u8; NONCE_BYTES],
+        context: &[u8],
+        sealed: &[u8],
+    ) -> Option<Vec<u8>> {
         let key = self.keys.get(&id)?;
         let (text, tag) = sealed.split_last_chunk::<TAG_BYTES>()?;
         let mut text = text.to_vec();
         (key.cipher)
-            .decrypt_inout_detached(&XNonce::from(*nonce), context, text.as_mut_slice().into(), &Tag::from(*tag))
+            .decrypt_inout_detached(
+                &XNonce::from(*nonce),
+                context,
+                text.as_mut_slice().into(),
+                &Tag::from(*tag),
+            )
             .ok()?;
         Some(text)
     }

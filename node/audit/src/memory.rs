@@ -199,9 +199,7 @@ impl MemoryDisk {
     pub fn files(&self) -> Vec<(String, u64)> {
         let state = self.state();
         let files = state.names.iter().filter(|(_, i)| !state.inodes[i].is_dir);
-        files
-            .map(|(name, i)| (name.clone(), state.inodes[i].live.len() as u64))
-            .collect()
+        files.map(|(name, i)| (name.clone(), state.inodes[i].live.len() as u64)).collect()
     }
 
     /// A file's bytes.
@@ -269,11 +267,7 @@ enum Outcome {
 impl State {
     fn insert_inode(&mut self, is_dir: bool) -> u64 {
         self.next_inode += 1;
-        let inode = Inode {
-            is_dir,
-            mode: if is_dir { 0o700 } else { 0o600 },
-            ..Inode::default()
-        };
+        let inode = Inode { is_dir, mode: if is_dir { 0o700 } else { 0o600 }, ..Inode::default() };
         self.inodes.insert(self.next_inode, inode);
         self.next_inode
     }
@@ -330,7 +324,8 @@ impl State {
 
     fn change(&mut self, inode: u64, change: Change) -> io::Result<()> {
         let outcome = self.point()?;
-        let grows = change.len_after(self.inodes[&inode].live.len() as u64) - self.inodes[&inode].live.len() as u64;
+        let grows =
+            change.len_after(self.inodes[&inode].live.len() as u64) - self.inodes[&inode].live.len() as u64;
         let outcome = match (outcome, self.capacity) {
             (Outcome::Fine, Some(capacity)) if grows > 0 && self.used() + grows > capacity => {
                 Outcome::Fails(io::ErrorKind::StorageFull.into())
@@ -427,10 +422,7 @@ impl Change {
             let to_boundary = SECTOR - (offset as usize + at) % SECTOR;
             let end = bytes.len().min(at + to_boundary);
             if noise.below(2) == 0 {
-                let sector = Change::Write {
-                    offset: offset + at as u64,
-                    bytes: bytes[at..end].to_vec(),
-                };
+                let sector = Change::Write { offset: offset + at as u64, bytes: bytes[at..end].to_vec() };
                 sector.apply(durable);
             }
             at = end;
@@ -456,10 +448,7 @@ impl Files for MemoryDisk {
                 inode
             }
         };
-        Ok(Arc::new(MemoryFile {
-            disk: self.clone(),
-            inode,
-        }))
+        Ok(Arc::new(MemoryFile { disk: self.clone(), inode }))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
@@ -469,9 +458,7 @@ impl Files for MemoryDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         let names = state.names.keys().filter(|name| crate::files::dir_of(name) == dir);
-        Ok(names
-            .map(|name| name.rsplit('/').next().unwrap_or(name).to_owned())
-            .collect())
+        Ok(names.map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).collect())
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
@@ -523,10 +510,7 @@ impl Files for MemoryDisk {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         state.locks.push(path.to_owned());
-        Ok(Box::new(MemoryLock {
-            disk: self.clone(),
-            path: path.to_owned(),
-        }))
+        Ok(Box::new(MemoryLock { disk: self.clone(), path: path.to_owned() }))
     }
 
     fn mode(&self, path: &str) -> io::Result<u32> {
@@ -625,7 +609,8 @@ mod tests {
         file.sync_data().expect("synced");
         disk.sync_dir("").expect("synced");
         file.write_at(&[2; 2000], 0).expect("written");
-        let found: Vec<Vec<u8>> = (0..64).map(|s| disk.after_crash(s).contents("a").expect("there")).collect();
+        let found: Vec<Vec<u8>> =
+            (0..64).map(|s| disk.after_crash(s).contents("a").expect("there")).collect();
         assert!(found.iter().any(|f| f == &[1; 2000]), "sometimes lost");
         assert!(found.iter().any(|f| f == &[2; 2000]), "sometimes kept");
         assert!(found.iter().any(|f| f.contains(&1) && f.contains(&2)), "sometimes torn");
@@ -653,11 +638,7 @@ mod tests {
             let file = written(&disk, "a", &[1]);
             disk.sync_dir("").expect("synced");
             let from = disk.points();
-            disk.plan(Plan {
-                fault: Fault::Eio,
-                from,
-                count: 1,
-            });
+            disk.plan(Plan { fault: Fault::Eio, from, count: 1 });
             assert!(file.sync_data().is_err());
             file.sync_data().expect("the second try lies");
             assert_eq!(disk.contents("a"), Some(vec![1]), "still in the cache");
@@ -671,11 +652,7 @@ mod tests {
         let disk = MemoryDisk::new();
         let file = written(&disk, "a", b"x");
         let from = disk.points() + 1;
-        disk.plan(Plan {
-            fault: Fault::Crash,
-            from,
-            count: 1,
-        });
+        disk.plan(Plan { fault: Fault::Crash, from, count: 1 });
         file.sync_data().expect("the point before");
         assert!(file.write_at(b"y", 0).is_err());
         assert!(disk.crashed() && file.len().is_err() && disk.list("").is_err());

@@ -121,23 +121,21 @@ impl Opening {
             }
         };
         if segments.is_empty() {
-            let what = format!("all segments are missing, but {} says {} entries", SLOT_FILES[newest], slot.checkpoint.size());
+            let what = format!(
+                "all segments are missing, but {} says {} entries",
+                SLOT_FILES[newest],
+                slot.checkpoint.size()
+            );
             return Err(Error::damaged(JOURNAL_DIR, what));
         }
         let (snapshot, state) = self.snapshot(&slot, &segments)?;
         let start = match &snapshot {
-            Some(head) => Stash {
-                at: head.position(),
-                range: head.range.clone(),
-            },
+            Some(head) => Stash { at: head.position(), range: head.range.clone() },
             None if segments[0].first_index != 0 => {
                 let what = "the first segment is missing, and no snapshot stands in for it";
                 return Err(Error::damaged(segment::path(0), what));
             }
-            None => Stash {
-                at: Position::start(),
-                range: CompactRange::new(),
-            },
+            None => Stash { at: Position::start(), range: CompactRange::new() },
         };
         let derived = Arc::new(Derived::new(self.files.clone(), true));
         let proven = self.prove(&start, &slot, newest, &segments, &derived)?;
@@ -147,11 +145,7 @@ impl Opening {
         self.derive(&start, &proven, &segments, &derived)?;
         let slots = self.sign(slot, newest, slot_notice, &proven)?;
         let public_seq = proven.end.public_seq.unwrap_or(0);
-        let head = Head {
-            range: proven.range.clone(),
-            public_seq,
-            released: slots.checkpoint().clone(),
-        };
+        let head = Head { range: proven.range.clone(), public_seq, released: slots.checkpoint().clone() };
         let shared = Arc::new(Shared::new(self.files, derived, self.ring, segments, head));
         let journal = Journal {
             shared,
@@ -167,11 +161,7 @@ impl Opening {
             poisoned: None,
             buffer: Vec::new(),
         };
-        Ok(Opened {
-            journal,
-            state,
-            notices: self.notices,
-        })
+        Ok(Opened { journal, state, notices: self.notices })
     }
 
     fn make_directories(&self) -> Result<(), Error> {
@@ -195,11 +185,7 @@ impl Opening {
             let (file, _) =
                 segment::open(self.files.as_ref(), first_index, Some(&self.options.origin), Access::Read)?;
             let used = file.len().map_err(Error::io(path, "look at"))?;
-            segments.push(Segment {
-                first_index,
-                used,
-                file: Some(file),
-            });
+            segments.push(Segment { first_index, used, file: Some(file) });
         }
         segments.sort_unstable_by_key(|s| s.first_index);
         Ok(segments)
@@ -210,15 +196,15 @@ impl Opening {
         if segments.is_empty() {
             let names = self.files.list(SNAPSHOTS_DIR).map_err(Error::io(SNAPSHOTS_DIR, "list"))?;
             if let Some(name) = names.iter().find(|name| snapshot::size_of(name).is_some()) {
-                let what = format!("all segments and both checkpoint slots are missing, but {SNAPSHOTS_DIR}/{name} is there");
+                let what = format!(
+                    "all segments and both checkpoint slots are missing, but {SNAPSHOTS_DIR}/{name} is there"
+                );
                 return Err(Error::damaged(JOURNAL_DIR, what));
             }
-            let head = segment::Head {
-                origin: self.options.origin,
-                first_index: 0,
-            };
+            let head = segment::Head { origin: self.options.origin, first_index: 0 };
             let bytes = self.options.sizes.hasty;
-            let file = segment::create(self.files.as_ref(), head, bytes, &[], None).map_err(|failed| failed.error)?;
+            let file = segment::create(self.files.as_ref(), head, bytes, &[], None)
+                .map_err(|failed| failed.error)?;
             segments.push(Segment {
                 first_index: 0,
                 used: file.len().map_err(Error::io(segment::path(0), "look at"))?,
@@ -275,10 +261,7 @@ impl Opening {
             });
             match read {
                 Err(what) => {
-                    self.notices.push(Notice::SnapshotDamaged {
-                        file: file.clone(),
-                        what,
-                    });
+                    self.notices.push(Notice::SnapshotDamaged { file: file.clone(), what });
                     self.aside.push(file);
                 }
                 Ok((head, bytes)) => {
@@ -327,10 +310,7 @@ impl Opening {
             if run.entries() >= RUN_ENTRIES {
                 note_difference(derived, &run, &run_start, &mut underived)?;
                 run.clear();
-                run_start = Stash {
-                    at: walk.position(),
-                    range: range.clone(),
-                };
+                run_start = Stash { at: walk.position(), range: range.clone() };
             }
         };
         if run.entries() > 0 {
@@ -345,10 +325,15 @@ impl Opening {
         };
         if end.index < signed {
             let says = format!("{} says {signed} entries", SLOT_FILES[newest]);
-            return Err(Error::damaged(path, match ending {
-                Ending::Clean => format!("the journal ends with entry {} but {says}: its end is cut off", end.index),
-                _ => format!("{why} at byte {} (entry {}), and {says}", end.offset, end.index),
-            }));
+            return Err(Error::damaged(
+                path,
+                match ending {
+                    Ending::Clean => {
+                        format!("the journal ends with entry {} but {says}: its end is cut off", end.index)
+                    }
+                    _ => format!("{why} at byte {} (entry {}), and {says}", end.offset, end.index),
+                },
+            ));
         }
         if root != Some(slot.checkpoint.root()) {
             return Err(self.altered(start, slot, segments, derived, underived));
@@ -356,17 +341,8 @@ impl Opening {
         if let Ending::Damaged(what) = ending {
             return Err(Error::damaged(path, what));
         }
-        let unsure = unsure.unwrap_or_else(|| Stash {
-            at: end,
-            range: range.clone(),
-        });
-        Ok(Proven {
-            range,
-            end,
-            ending,
-            unsure,
-            underived,
-        })
+        let unsure = unsure.unwrap_or_else(|| Stash { at: end, range: range.clone() });
+        Ok(Proven { range, end, ending, unsure, underived })
     }
 
     /// Every frame is well-formed, but the root is another than the signed one: names the first entry that is not what its
@@ -385,9 +361,12 @@ impl Opening {
         while let Ok(Step::Frame { at, frame }) = walk.next() {
             for entry in frame.entries.iter().filter(|e| e.index < signed) {
                 let mut stored = [Hash([0; 32])];
-                let differs = derived.hashes(0, entry.index, &mut stored).is_ok_and(|found| found && stored[0] != entry.leaf().hash());
+                let differs = derived
+                    .hashes(0, entry.index, &mut stored)
+                    .is_ok_and(|found| found && stored[0] != entry.leaf().hash());
                 if differs {
-                    let what = format!("entry {} was altered: the signed checkpoint has another root", entry.index);
+                    let what =
+                        format!("entry {} was altered: the signed checkpoint has another root", entry.index);
                     return Error::damaged(segment::path(at.segment), what);
                 }
             }
@@ -395,7 +374,10 @@ impl Opening {
                 break;
             }
         }
-        let what = format!("entries {} to {signed} do not lead to the root of the signed checkpoint", start.at.index);
+        let what = format!(
+            "entries {} to {signed} do not lead to the root of the signed checkpoint",
+            start.at.index
+        );
         Error::damaged(segment::path(from.segment), what)
     }
 
@@ -434,23 +416,17 @@ impl Opening {
                 last.used = end.offset;
                 last.file = Some(file.clone());
             }
-            return Ok(Active {
-                first_index: end.segment,
-                file,
-                offset: end.offset,
-                len,
-            });
+            return Ok(Active { first_index: end.segment, file, offset: end.offset, len });
         }
         let mut frames = vec![0; (end.offset - unsure.offset) as usize];
         if let Some(old) = segments.last().and_then(|s| s.file.clone()) {
-            files::read_exact_at(old.as_ref(), &mut frames, unsure.offset).map_err(Error::io(&path, "read"))?;
+            files::read_exact_at(old.as_ref(), &mut frames, unsure.offset)
+                .map_err(Error::io(&path, "read"))?;
         }
-        let head = segment::Head {
-            origin: self.options.origin,
-            first_index: unsure.index,
-        };
+        let head = segment::Head { origin: self.options.origin, first_index: unsure.index };
         let bytes = self.options.sizes.hasty.max(SEGMENT_HEAD_BYTES + frames.len() as u64);
-        let file = segment::create(self.files.as_ref(), head, bytes, &frames, None).map_err(|failed| failed.error)?;
+        let file = segment::create(self.files.as_ref(), head, bytes, &frames, None)
+            .map_err(|failed| failed.error)?;
         let offset = SEGMENT_HEAD_BYTES + frames.len() as u64;
         let len = file.len().map_err(Error::io(segment::path(head.first_index), "look at"))?;
         if unsure.index == end.segment {
@@ -464,11 +440,7 @@ impl Opening {
                 last.used = unsure.offset;
             }
         }
-        segments.push(Segment {
-            first_index: head.first_index,
-            used: offset,
-            file: Some(file.clone()),
-        });
+        segments.push(Segment { first_index: head.first_index, used: offset, file: Some(file.clone()) });
         if end.index > unsure.index {
             self.notices.push(Notice::TailKept {
                 file: path.clone(),
@@ -477,22 +449,19 @@ impl Opening {
             });
         }
         if proven.ending == Ending::Incomplete {
-            self.notices.push(Notice::TailCut {
-                file: path,
-                offset: end.offset,
-                index: end.index,
-            });
+            self.notices.push(Notice::TailCut { file: path, offset: end.offset, index: end.index });
         }
-        Ok(Active {
-            first_index: head.first_index,
-            file,
-            offset,
-            len,
-        })
+        Ok(Active { first_index: head.first_index, file, offset, len })
     }
 
     /// Writes derived files again from where they disagree, and from where frames have moved.
-    fn derive(&mut self, start: &Stash, proven: &Proven, segments: &[Segment], derived: &Derived) -> Result<(), Error> {
+    fn derive(
+        &mut self,
+        start: &Stash,
+        proven: &Proven,
+        segments: &[Segment],
+        derived: &Derived,
+    ) -> Result<(), Error> {
         let moved = segments.last().is_some_and(|s| s.first_index == proven.unsure.at.index);
         let mut from = moved.then(|| Stash {
             at: Position {
@@ -502,10 +471,7 @@ impl Opening {
             range: proven.unsure.range.clone(),
         });
         if let Some((stash, file)) = &proven.underived {
-            self.notices.push(Notice::DerivedRebuilt {
-                file: file.clone(),
-                index: stash.at.index,
-            });
+            self.notices.push(Notice::DerivedRebuilt { file: file.clone(), index: stash.at.index });
             if from.as_ref().is_none_or(|moved| moved.at.index > stash.at.index) {
                 from = Some(stash.clone());
             }
@@ -513,10 +479,7 @@ impl Opening {
         if let Some(file) = derived.too_short_for(start.range.size())? {
             self.notices.push(Notice::DerivedRebuilt { file, index: 0 });
             derived.recreate()?;
-            from = Some(Stash {
-                at: Position::start(),
-                range: CompactRange::new(),
-            });
+            from = Some(Stash { at: Position::start(), range: CompactRange::new() });
         }
         let Some(Stash { at, mut range }) = from else {
             return Ok(());
@@ -531,7 +494,13 @@ impl Opening {
     }
 
     /// Signs what is there now, before anything else happens.
-    fn sign(&mut self, slot: Slot, newest: usize, notice: Option<Notice>, proven: &Proven) -> Result<Slots, Error> {
+    fn sign(
+        &mut self,
+        slot: Slot,
+        newest: usize,
+        notice: Option<Notice>,
+        proven: &Proven,
+    ) -> Result<Slots, Error> {
         let behind = slot.checkpoint.size() < proven.range.size();
         let mut slots = Slots::resume(self.files.clone(), slot, newest);
         if behind || notice.is_some() {
@@ -592,12 +561,16 @@ fn check_segments(head: &snapshot::Head, segments: &[Segment], snapshot: &str) -
             return Err(Error::damaged(path, format!("this segment is missing; {snapshot} names it")));
         };
         if found.used < *used {
-            let what = format!("the file is cut: it has {} bytes, and had {used} when {snapshot} was written", found.used);
+            let what = format!(
+                "the file is cut: it has {} bytes, and had {used} when {snapshot} was written",
+                found.used
+            );
             return Err(Error::damaged(path, what));
         }
     }
-    let stranger = (segments.iter())
-        .find(|s| s.first_index < head.segment && head.segments.iter().all(|(first, _)| *first != s.first_index));
+    let stranger = (segments.iter()).find(|s| {
+        s.first_index < head.segment && head.segments.iter().all(|(first, _)| *first != s.first_index)
+    });
     match stranger {
         None => Ok(()),
         Some(stranger) => Err(Error::Damaged {

@@ -42,12 +42,10 @@ impl Files for OsFiles {
             Access::Read => &mut options,
             Access::Write => options.write(true),
             Access::WriteOrNew => options.write(true).create(true),
-            Access::Fresh => {
-                match fs::remove_file(&path) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                    _ => options.write(true).create_new(true),
-                }
-            }
+            Access::Fresh => match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => options.write(true).create_new(true),
+            },
         };
         Ok(Arc::new(OsFile(options.open(path)?)))
     }

@@ -74,7 +74,11 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::entry`], and what `visit` returns.
-    pub fn replay<E: From<Error>>(&self, from: u64, mut visit: impl FnMut(Vec<Entry>) -> Result<(), E>) -> Result<(), E> {
+    pub fn replay<E: From<Error>>(
+        &self,
+        from: u64,
+        mut visit: impl FnMut(Vec<Entry>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let (size, ring) = (self.size(), self.shared.ring());
         if from >= size {
             return Ok(());
@@ -101,22 +105,14 @@ impl Reader {
         let offset = self.shared.derived.offset(index)?.map_or(SEGMENT_HEAD_BYTES, u64::from);
         let found = read_frame(file.as_ref(), offset, |frame| frame.first_index == index);
         match found.map_err(Error::io(segment::path(segment), "read"))? {
-            Some(true) => Ok(Position {
-                segment,
-                offset,
-                index,
-                public_seq: None,
-            }),
+            Some(true) => Ok(Position { segment, offset, index, public_seq: None }),
             _ => Ok(Position::start_of(segment)),
         }
     }
 
     fn open(&self, stored: &Stored<'_>, ring: &KeyRing, segment: u64) -> Result<Entry, Error> {
         stored.open(&self.shared.context, ring).map_err(|e| match e {
-            OpenError::NoKey(key) => Error::NoKey {
-                index: stored.index,
-                key_id: key.0,
-            },
+            OpenError::NoKey(key) => Error::NoKey { index: stored.index, key_id: key.0 },
             OpenError::Damaged => {
                 let what = format!("the body of entry {} does not open under its data key", stored.index);
                 Error::damaged(segment::path(segment), what)
@@ -125,7 +121,11 @@ impl Reader {
     }
 
     /// Finds the frame that holds an entry: by the offsets file, or else by reading its segment.
-    fn with_frame<T>(&self, index: u64, mut take: impl FnMut(u64, &Frame<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    fn with_frame<T>(
+        &self,
+        index: u64,
+        mut take: impl FnMut(u64, &Frame<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let size = self.size();
         if index >= size {
             return Err(Error::Beyond { wanted: index, size });
@@ -181,7 +181,8 @@ impl Reader {
     /// # Errors
     /// As [`Reader::inclusion`].
     pub fn range(&self, start: u64, end: u64, size: u64) -> Result<Vec<Hash>, Error> {
-        let leaves: Vec<Hash> = (start..end).map(|i| Ok(self.leaf(i)?.hash())).collect::<Result<_, Error>>()?;
+        let leaves: Vec<Hash> =
+            (start..end).map(|i| Ok(self.leaf(i)?.hash())).collect::<Result<_, Error>>()?;
         self.checked(size, |root, read| {
             let proof = range::prove(start, end, size, read)?;
             let holds = range::verify(start, &leaves, size, &proof, &root).is_ok();
@@ -224,13 +225,11 @@ impl Reader {
     pub fn tlog_proof(&self, index: u64) -> Result<Proof, Error> {
         let checkpoint = self.checkpoint();
         if index >= checkpoint.size() {
-            return Err(Error::Beyond {
-                wanted: index,
-                size: checkpoint.size(),
-            });
+            return Err(Error::Beyond { wanted: index, size: checkpoint.size() });
         }
         let hashes = self.inclusion(index, checkpoint.size())?;
-        Ok(Proof::new(index, Vec::new(), hashes, checkpoint).expect("a tree of at most 2^62 leaves has short proofs"))
+        Ok(Proof::new(index, Vec::new(), hashes, checkpoint)
+            .expect("a tree of at most 2^62 leaves has short proofs"))
     }
 
     /// The bytes of a tile or entry bundle, as wide as it was asked for.
@@ -277,10 +276,7 @@ impl Reader {
         let full = u64::from(tile.width()) == u64::from(tile::TILE_WIDTH);
         let head = self.shared.head();
         if full && head.range.size() >> (level + TILE_HEIGHT) > tile.index() {
-            let above = Subtree {
-                level: level + TILE_HEIGHT,
-                index: tile.index(),
-            };
+            let above = Subtree { level: level + TILE_HEIGHT, index: tile.index() };
             return Ok(self.shared.derived.hash(above)? == root_of(hashes));
         }
         // The tree that ends with this tile is a prefix of the journal: its root must be the right one.
@@ -301,10 +297,7 @@ impl Reader {
     fn head_for(&self, size: u64) -> Result<Head, Error> {
         let head = self.shared.head();
         if size > head.range.size() {
-            return Err(Error::Beyond {
-                wanted: size,
-                size: head.range.size(),
-            });
+            return Err(Error::Beyond { wanted: size, size: head.range.size() });
         }
         Ok(head)
     }
@@ -368,7 +361,10 @@ impl Reader {
         while range.size() < size {
             let Step::Frame { frame, .. } = walk.next()? else {
                 let at = walk.position();
-                return Err(Error::damaged(segment::path(at.segment), format!("damaged at byte {}", at.offset)));
+                return Err(Error::damaged(
+                    segment::path(at.segment),
+                    format!("damaged at byte {}", at.offset),
+                ));
             };
             for entry in &frame.entries {
                 range.append_with(entry.leaf().hash(), |at, hash| {
@@ -388,10 +384,7 @@ impl Reader {
         let size = self.size();
         let mut walk = self.shared.walk(Position::start());
         write_derived(&mut walk, &mut CompactRange::new(), &self.shared.derived, size)?;
-        self.shared.notice(Notice::DerivedRebuilt {
-            file: file.to_owned(),
-            index: 0,
-        });
+        self.shared.notice(Notice::DerivedRebuilt { file: file.to_owned(), index: 0 });
         Ok(())
     }
 }
@@ -412,7 +405,11 @@ impl Hashes {
 }
 
 /// Reads the frame at `offset` and hands it to `take`; `None` when no whole frame stands there.
-fn read_frame<T>(file: &dyn File, offset: u64, take: impl FnOnce(&Frame<'_>) -> T) -> std::io::Result<Option<T>> {
+fn read_frame<T>(
+    file: &dyn File,
+    offset: u64,
+    take: impl FnOnce(&Frame<'_>) -> T,
+) -> std::io::Result<Option<T>> {
     let mut bytes = vec![0; FRAME_READ_BYTES];
     let read = files::read_up_to(file, &mut bytes, offset)?;
     bytes.truncate(read);

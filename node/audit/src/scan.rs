@@ -33,19 +33,11 @@ pub(crate) struct Position {
 
 impl Position {
     pub fn start() -> Self {
-        Position {
-            public_seq: Some(0),
-            ..Position::start_of(0)
-        }
+        Position { public_seq: Some(0), ..Position::start_of(0) }
     }
 
     pub fn start_of(segment: u64) -> Self {
-        Position {
-            segment,
-            offset: SEGMENT_HEAD_BYTES,
-            index: segment,
-            public_seq: None,
-        }
+        Position { segment, offset: SEGMENT_HEAD_BYTES, index: segment, public_seq: None }
     }
 }
 
@@ -81,13 +73,7 @@ pub(crate) enum Step<'a> {
 
 impl Walk {
     pub fn new(files: Arc<dyn Files>, origin: Option<Origin>, segments: Arc<[u64]>, at: Position) -> Self {
-        Walk {
-            files,
-            origin,
-            segments,
-            at,
-            open: None,
-        }
+        Walk { files, origin, segments, at, open: None }
     }
 
     pub fn position(&self) -> Position {
@@ -99,10 +85,7 @@ impl Walk {
         let after = self.segments.partition_point(|first| *first <= self.at.segment);
         let following = self.segments.get(after).copied();
         if following == Some(self.at.index) {
-            self.at = Position {
-                public_seq: self.at.public_seq,
-                ..Position::start_of(self.at.index)
-            };
+            self.at = Position { public_seq: self.at.public_seq, ..Position::start_of(self.at.index) };
             self.open = None;
             return self.next();
         }
@@ -111,37 +94,30 @@ impl Walk {
             none => {
                 let (file, _) =
                     segment::open(self.files.as_ref(), self.at.segment, self.origin.as_ref(), Access::Read)?;
-                none.insert(Open {
-                    file,
-                    buffer: Vec::new(),
-                    buffer_at: self.at.offset,
-                    filled: 0,
-                })
+                none.insert(Open { file, buffer: Vec::new(), buffer_at: self.at.offset, filled: 0 })
             }
         };
         let at = self.at;
         let path = segment::path(at.segment);
         let bytes = open.bytes_at(at.offset).map_err(Error::io(&path, "read"))?;
         let read = Frame::parse(bytes).and_then(|(frame, len)| {
-            let in_order = frame.first_index == at.index && at.public_seq.is_none_or(|seq| seq == frame.public_seq);
+            let in_order =
+                frame.first_index == at.index && at.public_seq.is_none_or(|seq| seq == frame.public_seq);
             let ends_before = following.is_none_or(|next| frame.next_index() <= next);
             if in_order && ends_before { Ok((frame, len)) } else { Err(FrameError::Malformed) }
         });
         match read {
             Ok((frame, len)) => {
                 let public_seq = frame.entries.last().map(|e| e.public_seq_after());
-                self.at = Position {
-                    offset: at.offset + len as u64,
-                    index: frame.next_index(),
-                    public_seq,
-                    ..at
-                };
+                self.at =
+                    Position { offset: at.offset + len as u64, index: frame.next_index(), public_seq, ..at };
                 Ok(Step::Frame { at, frame })
             }
             Err(why) => match following {
                 None => Ok(Step::Stop { at, why }),
                 Some(next) if bytes.iter().take(FRAME_HEAD_BYTES).all(|b| *b == 0) => {
-                    let what = format!("entries {} to {} are missing: this segment is gone", at.index, next - 1);
+                    let what =
+                        format!("entries {} to {} are missing: this segment is gone", at.index, next - 1);
                     Err(Error::damaged(segment::path(at.index), what))
                 }
                 Some(_) => {

@@ -191,10 +191,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_of_a_head_is_found() {
         let node = NodeId(SecretKey::from_seed(&[1; 32]).public());
-        let head = Head {
-            origin: Origin::new(FederationId([2; 32]), node, 3),
-            first_index: 77,
-        };
+        let head = Head { origin: Origin::new(FederationId([2; 32]), node, 3), first_index: 77 };
         assert_eq!(Head::parse(&head.to_bytes()), Ok(head));
         for bit in 0..SEGMENT_HEAD_BYTES as usize * 8 {
             let mut bytes = head.to_bytes();

@@ -77,11 +77,7 @@ impl Slot {
         if rest.0.iter().any(|b| *b != 0) {
             return None;
         }
-        let slot = SignedCheckpoint::parse(note).map(|checkpoint| Slot {
-            sequence,
-            public_seq,
-            checkpoint,
-        });
+        let slot = SignedCheckpoint::parse(note).map(|checkpoint| Slot { sequence, public_seq, checkpoint });
         Some(slot.map_err(|e| format!("its checkpoint is not good: {e}")))
     }
 }
@@ -137,10 +133,7 @@ pub(crate) fn load(files: &dyn Files, origin: Option<&Origin>) -> Result<Found, 
     }
     match usable {
         Some((slot, at)) => {
-            let notice = wrong.pop().map(|(file, what)| Notice::SlotDamaged {
-                file: file.into(),
-                what,
-            });
+            let notice = wrong.pop().map(|(file, what)| Notice::SlotDamaged { file: file.into(), what });
             Ok(Found::Usable(slot, at, notice))
         }
         None if missing == 2 => Ok(Found::Nothing),
@@ -159,11 +152,7 @@ impl Slots {
             files,
             handles: [None, None],
             newest: 1,
-            current: Slot {
-                sequence: 0,
-                public_seq: 0,
-                checkpoint: checkpoint.clone(),
-            },
+            current: Slot { sequence: 0, public_seq: 0, checkpoint: checkpoint.clone() },
         };
         slots.write(checkpoint.clone(), 0)?;
         slots.write(checkpoint, 0)?;
@@ -172,12 +161,7 @@ impl Slots {
 
     /// Goes on from what [`load`] found.
     pub fn resume(files: Arc<dyn Files>, current: Slot, newest: usize) -> Self {
-        Slots {
-            files,
-            handles: [None, None],
-            newest,
-            current,
-        }
+        Slots { files, handles: [None, None], newest, current }
     }
 
     /// The checkpoint in the newest synced slot.
@@ -188,11 +172,7 @@ impl Slots {
     /// Writes a checkpoint into the older slot and syncs it. After an error the slot's file is not written again: the next
     /// attempt replaces it.
     pub fn write(&mut self, checkpoint: SignedCheckpoint, public_seq: u64) -> Result<(), Error> {
-        let slot = Slot {
-            sequence: self.current.sequence + 1,
-            public_seq,
-            checkpoint,
-        };
+        let slot = Slot { sequence: self.current.sequence + 1, public_seq, checkpoint };
         let at = 1 - self.newest;
         let bytes = slot.to_bytes();
         match self.handles[at].take() {
@@ -238,11 +218,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_slot_is_found() {
-        let slot = Slot {
-            sequence: 5,
-            public_seq: 3,
-            checkpoint: signed(9),
-        };
+        let slot = Slot { sequence: 5, public_seq: 3, checkpoint: signed(9) };
         let bytes = slot.to_bytes();
         assert_eq!(Slot::parse(&bytes), Ok(slot));
         for bit in 0..bytes.len() * 8 {
@@ -258,11 +234,7 @@ mod tests {
             let disk = MemoryDisk::new();
             let mut slots = Slots::create(Arc::new(disk.clone()), signed(1)).expect("created");
             let from = disk.points() + point;
-            disk.plan(Plan {
-                fault: Fault::Crash,
-                from,
-                count: 1,
-            });
+            disk.plan(Plan { fault: Fault::Crash, from, count: 1 });
             let synced = (2..9).take_while(|size| slots.write(signed(*size), 0).is_ok()).last().unwrap_or(1);
             for seed in 0..20 {
                 let found = newest(&disk.after_crash(seed));

@@ -99,7 +99,8 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Reads a snapshot, or says what is wrong with it.
     pub fn read(files: &dyn Files, path: &str) -> Result<Self, String> {
-        let bytes = files::read_whole(files, path, FILE_BYTES_MAX).map_err(|e| format!("cannot be read: {e}"))?;
+        let bytes =
+            files::read_whole(files, path, FILE_BYTES_MAX).map_err(|e| format!("cannot be read: {e}"))?;
         let Some((text, digest)) = bytes.split_last_chunk::<DIGEST_BYTES>() else {
             return Err("the snapshot is cut".into());
         };
@@ -128,22 +129,10 @@ impl Snapshot {
         for _ in 0..rest.u32()? {
             segments.push((rest.u64()?, rest.u64()?));
         }
-        let head = Head {
-            origin,
-            range,
-            public_seq,
-            segment,
-            offset,
-            segments,
-        };
+        let head = Head { origin, range, public_seq, segment, offset, segments };
         let (key_id, nonce) = (KeyId(rest.u32()?), *rest.array()?);
         let len = rest.u64()?;
-        (len == rest.0.len() as u64).then(|| Snapshot {
-            head,
-            key_id,
-            nonce,
-            sealed: rest.0.to_vec(),
-        })
+        (len == rest.0.len() as u64).then(|| Snapshot { head, key_id, nonce, sealed: rest.0.to_vec() })
     }
 
     pub fn key_id(&self) -> KeyId {
@@ -153,7 +142,10 @@ impl Snapshot {
     /// Opens the state, or says why not.
     pub fn open(&self, ring: &KeyRing) -> Result<Vec<u8>, String> {
         if !ring.holds(self.key_id) {
-            return Err(format!("it is sealed under data key {}, which data.key does not hold", self.key_id.0));
+            return Err(format!(
+                "it is sealed under data key {}, which data.key does not hold",
+                self.key_id.0
+            ));
         }
         let context = SealContext::new(&self.head.origin).of_state(self.head.range.size(), self.key_id);
         ring.open(self.key_id, &self.nonce, &context, &self.sealed)

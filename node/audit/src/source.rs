@@ -91,10 +91,7 @@ pub fn verify<S: LogSource>(
     let text = std::str::from_utf8(&text).map_err(|_| wrong(CHECKPOINT_PATH, "not UTF-8"))?;
     let checkpoint = SignedCheckpoint::parse(text)?;
     if let Some(wanted) = wanted.filter(|wanted| **wanted != checkpoint.origin()) {
-        return Err(LogError::Foreign {
-            found: Box::new(checkpoint.origin()),
-            wanted: Box::new(*wanted),
-        });
+        return Err(LogError::Foreign { found: Box::new(checkpoint.origin()), wanted: Box::new(*wanted) });
     }
     let size = checkpoint.size();
     let mut range = CompactRange::new();
@@ -109,7 +106,10 @@ pub fn verify<S: LogSource>(
         for (at, entry) in (bundle.start()..).zip(entries) {
             let leaf = Leaf::parse(entry).map_err(|e| wrong(&path, format!("entry {at}: {e}")))?;
             if leaf.public_seq() != public_seq {
-                let what = format!("entry {at} counts {} public entries before it, there are {public_seq}", leaf.public_seq());
+                let what = format!(
+                    "entry {at} counts {} public entries before it, there are {public_seq}",
+                    leaf.public_seq()
+                );
                 return Err(wrong(&path, what));
             }
             public_seq = leaf.next_public_seq();
@@ -122,25 +122,15 @@ pub fn verify<S: LogSource>(
         return Err(wrong(CHECKPOINT_PATH, "the entries do not lead to the signed root"));
     }
     rows.check_rest(source)?;
-    Ok(LogReport {
-        checkpoint,
-        public: public_seq,
-        tiles: rows.tiles,
-    })
+    Ok(LogReport { checkpoint, public: public_seq, tiles: rows.tiles })
 }
 
 fn fetch<S: LogSource>(source: &mut S, path: &str) -> Result<Vec<u8>, LogError> {
-    source.fetch(path).map_err(|e| LogError::Fetch {
-        path: path.to_owned(),
-        cause: e.to_string(),
-    })
+    source.fetch(path).map_err(|e| LogError::Fetch { path: path.to_owned(), cause: e.to_string() })
 }
 
 fn wrong(path: impl Into<String>, what: impl Into<String>) -> LogError {
-    LogError::Wrong {
-        path: path.into(),
-        what: what.into(),
-    }
+    LogError::Wrong { path: path.into(), what: what.into() }
 }
 
 /// By tile level: the hashes of the tile that is not full yet, and its index.
@@ -174,7 +164,11 @@ impl Rows {
     }
 
     fn check_rest<S: LogSource>(&mut self, source: &mut S) -> Result<(), LogError> {
-        (0..self.rows.len()).filter(|at| !self.rows[*at].1.is_empty()).collect::<Vec<_>>().into_iter().try_for_each(|at| self.check(source, at))
+        (0..self.rows.len())
+            .filter(|at| !self.rows[*at].1.is_empty())
+            .collect::<Vec<_>>()
+            .into_iter()
+            .try_for_each(|at| self.check(source, at))
     }
 
     fn check<S: LogSource>(&mut self, source: &mut S, at: usize) -> Result<(), LogError> {

@@ -37,11 +37,7 @@ impl Spare {
             return None;
         }
         *state = State::Making;
-        Some(SpareJob {
-            files,
-            bytes,
-            spare: self.clone(),
-        })
+        Some(SpareJob { files, bytes, spare: self.clone() })
     }
 }
 

@@ -213,7 +213,8 @@ impl Verifying {
             return Err(Error::damaged(segment::path(0), "the first segment is missing"));
         }
         self.report.segments = firsts.len() as u64;
-        let mut walk = Walk::new(self.files.clone(), Some(self.report.origin), firsts.into(), Position::start());
+        let mut walk =
+            Walk::new(self.files.clone(), Some(self.report.origin), firsts.into(), Position::start());
         self.check_roots(0)?;
         let (at, why) = loop {
             match walk.next()? {
@@ -236,10 +237,15 @@ impl Verifying {
         let ending = judge(file.as_ref(), at).map_err(Error::io(&path, "read"))?;
         let signed = self.report.checkpoint.size();
         if at.index < signed {
-            return Err(Error::damaged(path, match ending {
-                Ending::Clean => format!("the journal ends with entry {}, the checkpoint says {signed}", at.index),
-                _ => format!("{why} at byte {} (entry {})", at.offset, at.index),
-            }));
+            return Err(Error::damaged(
+                path,
+                match ending {
+                    Ending::Clean => {
+                        format!("the journal ends with entry {}, the checkpoint says {signed}", at.index)
+                    }
+                    _ => format!("{why} at byte {} (entry {})", at.offset, at.index),
+                },
+            ));
         }
         match ending {
             Ending::Damaged(what) => return Err(Error::damaged(path, what)),
@@ -260,7 +266,10 @@ impl Verifying {
                 Ok(_) => self.report.bodies_opened += u64::from(stored.seal.is_some()),
                 Err(OpenError::NoKey(_)) => self.report.bodies_sealed += 1,
                 Err(OpenError::Damaged) => {
-                    let what = format!("the body of entry {} does not open, in the frame at byte {}", stored.index, at.offset);
+                    let what = format!(
+                        "the body of entry {} does not open, in the frame at byte {}",
+                        stored.index, at.offset
+                    );
                     return Err(Error::damaged(segment::path(at.segment), what));
                 }
             }
@@ -279,7 +288,8 @@ impl Verifying {
                 continue;
             }
             if expected.binding {
-                let what = format!("its entries up to {size} do not lead to the root that {} signs", expected.file);
+                let what =
+                    format!("its entries up to {size} do not lead to the root that {} signs", expected.file);
                 return Err(Error::damaged(segment::path(segment), what));
             }
             self.find(expected.file, format!("its root of {size} entries is another than the journal's"));

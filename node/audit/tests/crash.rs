@@ -30,17 +30,14 @@ fn nothing_acknowledged_is_lost_by_a_power_loss_at_any_point() {
     let points = points();
     println!("{points} points");
     for from in 0..points {
-        let plan = Plan {
-            fault: Fault::Crash,
-            from,
-            count: 1,
-        };
+        let plan = Plan { fault: Fault::Crash, from, count: 1 };
         let (disk, mut before, _) = live_with(plan, from);
         before.unknown = common::inputs(before.commits.saturating_sub(1));
         for seed in 0..6 {
             let found = disk.after_crash(seed);
             let mut model = before.clone();
-            let mut opened = open(&found, 100 + seed).unwrap_or_else(|e| panic!("point {from}, seed {seed}: {e}"));
+            let mut opened =
+                open(&found, 100 + seed).unwrap_or_else(|e| panic!("point {from}, seed {seed}: {e}"));
             model.check_and_adopt(&opened);
             model.live(&mut opened.journal, 3).expect("a healthy disk");
             drop(opened);
@@ -54,11 +51,7 @@ fn nothing_acknowledged_is_lost_by_a_power_loss_at_any_point() {
 fn nothing_acknowledged_is_lost_by_a_power_loss_while_opening_after_a_power_loss() {
     let points = points();
     for from in (0..points).step_by(5) {
-        let plan = Plan {
-            fault: Fault::Crash,
-            from,
-            count: 1,
-        };
+        let plan = Plan { fault: Fault::Crash, from, count: 1 };
         let (disk, mut before, _) = live_with(plan, from);
         before.unknown = common::inputs(before.commits.saturating_sub(1));
         let recovery = {
@@ -68,11 +61,7 @@ fn nothing_acknowledged_is_lost_by_a_power_loss_while_opening_after_a_power_loss
         };
         for second in 0..recovery {
             let found = disk.after_crash(from);
-            found.plan(Plan {
-                fault: Fault::Crash,
-                from: second,
-                count: 1,
-            });
+            found.plan(Plan { fault: Fault::Crash, from: second, count: 1 });
             assert!(open(&found, 100).is_err(), "point {second} of opening");
             for seed in 0..3 {
                 let mut model = before.clone();
@@ -88,11 +77,7 @@ fn nothing_acknowledged_is_lost_by_a_power_loss_while_opening_after_a_power_loss
 fn a_failing_disk_loses_nothing_acknowledged_and_keeps_nothing_gone() {
     let points = points();
     for from in 0..points {
-        let plan = Plan {
-            fault: Fault::Eio,
-            from,
-            count: 1,
-        };
+        let plan = Plan { fault: Fault::Eio, from, count: 1 };
         let (disk, mut model, ended) = live_with(plan, from);
         disk.heal();
         if ended.is_ok() {
@@ -105,7 +90,8 @@ fn a_failing_disk_loses_nothing_acknowledged_and_keeps_nothing_gone() {
         drop(opened);
         for seed in 0..4 {
             let mut model = model.clone();
-            let opened = open(&disk.after_crash(seed), 200).unwrap_or_else(|e| panic!("point {from}, seed {seed}: {e}"));
+            let opened = open(&disk.after_crash(seed), 200)
+                .unwrap_or_else(|e| panic!("point {from}, seed {seed}: {e}"));
             model.check_and_adopt(&opened);
         }
     }
@@ -115,11 +101,7 @@ fn a_failing_disk_loses_nothing_acknowledged_and_keeps_nothing_gone() {
 fn a_full_disk_heals_by_itself_and_keeps_nothing_gone() {
     let points = points();
     for (from, count) in (0..points).flat_map(|from| [(from, 1), (from, 3), (from, 40)]) {
-        let plan = Plan {
-            fault: Fault::Full,
-            from,
-            count,
-        };
+        let plan = Plan { fault: Fault::Full, from, count };
         let (disk, mut model, ended) = live_with(plan, from + count);
         disk.heal();
         if let Err(error) = &ended {
@@ -131,8 +113,8 @@ fn a_full_disk_heals_by_itself_and_keeps_nothing_gone() {
         drop(opened);
         for seed in 0..3 {
             let mut model = model.clone();
-            let opened =
-                open(&disk.after_crash(seed), 200).unwrap_or_else(|e| panic!("point {from}+{count}, seed {seed}: {e}"));
+            let opened = open(&disk.after_crash(seed), 200)
+                .unwrap_or_else(|e| panic!("point {from}+{count}, seed {seed}: {e}"));
             model.check_and_adopt(&opened);
         }
     }
@@ -151,7 +133,11 @@ fn a_disk_that_fills_up_is_written_again_once_there_is_room() {
     let full = model.acknowledged.len();
     disk.set_capacity(None);
     model.live(&mut opened.journal, 10).expect("room again");
-    assert!(full < before + 180 && model.acknowledged.len() > full, "{before} {full} {}", model.acknowledged.len());
+    assert!(
+        full < before + 180 && model.acknowledged.len() > full,
+        "{before} {full} {}",
+        model.acknowledged.len()
+    );
     let mut again = open(&disk.after_crash(3), 2).expect("opens");
     model.check_and_adopt(&again);
     model.live(&mut again.journal, 1).expect("room");
@@ -164,11 +150,7 @@ fn after_an_unknown_commit_the_journal_does_nothing_until_it_is_opened_again() {
     let mut model = Model::default();
     model.live(&mut opened.journal, 2).expect("a healthy disk");
     let from = disk.points();
-    disk.plan(Plan {
-        fault: Fault::Eio,
-        from,
-        count: 1000,
-    });
+    disk.plan(Plan { fault: Fault::Eio, from, count: 1000 });
     assert!(model.live(&mut opened.journal, 1).is_err());
     disk.heal();
     let mut commit = artel_audit::Commit::new();

@@ -11,6 +11,9 @@ use common::{Input, Model, open};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// How many bits are flipped in each file, spread evenly over it.
+const PLACES: u64 = 56;
+
 /// Everything that can be asked of a journal. Errors are kept as their text.
 #[derive(PartialEq, Debug)]
 struct Answers {
@@ -28,10 +31,7 @@ fn ask(reader: &Reader) -> Answers {
         frames.push(
             entries
                 .into_iter()
-                .map(|e| artel_audit::NewEntry {
-                    class: e.leaf.class(),
-                    body: e.body,
-                })
+                .map(|e| artel_audit::NewEntry { class: e.leaf.class(), body: e.body })
                 .collect(),
         );
         Ok::<_, Error>(())
@@ -129,7 +129,7 @@ fn a_flipped_bit_anywhere_is_never_silent() {
     let mut counts: BTreeMap<String, BTreeMap<Verdict, u32>> = BTreeMap::new();
     let mut places = 0;
     for (path, len) in disk.files() {
-        let wanted = 120.min(len * 8);
+        let wanted = PLACES.min(len * 8);
         for place in 0..wanted {
             let bit = place * (len * 8) / wanted + (place * 13) % 8;
             let damaged = disk.copy();
@@ -193,7 +193,8 @@ fn common_slot(disk: &MemoryDisk) -> u64 {
 #[test]
 fn missing_short_renamed_and_swapped_files_are_refused_by_name() {
     let (disk, _) = closed();
-    let segments: Vec<String> = disk.files().into_iter().map(|(p, _)| p).filter(|p| p.ends_with(".seg")).collect();
+    let segments: Vec<String> =
+        disk.files().into_iter().map(|(p, _)| p).filter(|p| p.ends_with(".seg")).collect();
     assert!(segments.len() >= 4, "{segments:?}");
     let refused = |damaged: &MemoryDisk, path: &str| {
         let error = open_as_node(damaged).map(|_| ()).expect_err(path).to_string();
@@ -267,11 +268,8 @@ fn history_that_was_rewritten_with_right_check_sums_is_refused() {
 fn another_nodes_directory_is_refused() {
     let (disk, _) = common::lived(3);
     let mut options = common::options();
-    options.origin = artel_protocol::log::Origin::new(
-        artel_protocol::id::FederationId([9; 32]),
-        options.origin.node(),
-        0,
-    );
+    options.origin =
+        artel_protocol::log::Origin::new(artel_protocol::id::FederationId([9; 32]), options.origin.node(), 0);
     let files: Arc<dyn artel_audit::files::Files> = Arc::new(disk);
     let signer: Arc<dyn artel_audit::Signer> = Arc::new(common::signer());
     let entropy = Box::new(<rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(1));

@@ -3,6 +3,7 @@
 
 use super::Global;
 use super::show::Show;
+use crate::boot::URL_FILE;
 use crate::client::{self, Client};
 use crate::data;
 use artel_protocol::key::SecretKey;
@@ -12,8 +13,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// The file in a data directory in which a running node says where it is.
-pub const HTTP_URL: &str = "http_url";
+
+
 /// The environment variable with the token itself, as `artel work` hands it to the program that it runs.
 pub const TOKEN_VARIABLE: &str = "ARTEL_TOKEN";
 /// The most bytes of a token file; a longer one is none.
@@ -117,7 +118,7 @@ impl Context {
             return Ok(url.clone());
         }
         let dir = self.data_or_default();
-        match fs::read_to_string(dir.join(HTTP_URL)) {
+        match fs::read_to_string(dir.join(URL_FILE)) {
             Ok(url) => Ok(url.trim().to_owned()),
             Err(_) if self.global.data.is_none() => {
                 Err(Usage("no node is named; say --node URL or --data DIR, or start one with: artel up".into()).into())
@@ -223,7 +224,7 @@ mod tests {
         let data = || Some(dir.path().to_owned());
         let error = context(Global { data: data(), ..Global::default() }).anonymous().map(|_| ()).expect_err("no node there");
         assert!(error.to_string().contains("artel up --data"), "{error}");
-        fs::write(dir.path().join(HTTP_URL), "http://127.0.0.1:5\n").expect("writes");
+        fs::write(dir.path().join(URL_FILE), "http://127.0.0.1:5\n").expect("writes");
         let found = context(Global { data: data(), ..Global::default() }).anonymous().expect("found");
         assert_eq!(found.base(), "http://127.0.0.1:5");
         let named = Global { data: data(), node: Some("http://127.0.0.1:6".into()), ..Global::default() };

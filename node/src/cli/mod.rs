@@ -2,11 +2,12 @@
 //! knows a route. Every verb ends in 0 (done), 1 (failed) or 2 (wrong use), with one sentence on stderr when not 0.
 
 mod agent;
-mod artifact;
-mod audit;
+pub mod artifact;
+pub mod audit;
 pub mod context;
 mod enroll;
 mod event;
+mod input;
 mod key;
 mod ledger;
 pub mod log;
@@ -18,6 +19,7 @@ mod status;
 mod task;
 mod up;
 mod version;
+pub mod watch;
 pub mod work;
 
 use clap::{Args, Parser, Subcommand};

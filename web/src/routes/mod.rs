@@ -17,14 +17,14 @@ use axum::Router;
 use axum::routing::{get, patch, post, put};
 
 macro_rules! routes {
-    ($($method:ident $path:literal $handler:path;)*) => {
+    ($($method:ident $path:literal $module:ident :: $handler:ident;)*) => {
         /// Every route: method and path.
         pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path),)*];
 
         /// The router over a service.
         pub(crate) fn router<S: Service>(app: App<S>) -> Router {
             Router::new()
-                $(.route($path, $method($handler::<S>)))*
+                $(.route($path, $method($module::$handler::<S>)))*
                 .fallback(app::route_unknown)
                 .method_not_allowed_fallback(app::method_not_allowed)
                 .with_state(app)

@@ -85,14 +85,6 @@ pub fn credits<S: Serializer>(value: &Credits, serializer: S) -> Result<S::Ok, S
     decimal(value.decimal(), serializer)
 }
 
-/// Writes an amount or `null`.
-pub fn credits_or_null<S: Serializer>(value: &Option<Credits>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => credits(value, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
 /// Writes a decimal number exactly as its digits stand.
 pub fn decimal<S: Serializer>(digits: String, serializer: S) -> Result<S::Ok, S::Error> {
     RawValue::from_string(digits).map_err(S::Error::custom)?.serialize(serializer)
@@ -124,37 +116,42 @@ fn read<'de, D: Deserializer<'de>, T, E: Display>(
     parse(&text).map_err(D::Error::custom)
 }
 
-macro_rules! readers {
-    ($($(#[$doc:meta])* $name:ident, $maybe:ident: $type:ty = $parse:expr;)*) => {$(
-        $(#[$doc])*
-        pub fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
-            read(deserializer, $parse)
-        }
-
-        /// The same, or `null`.
-        #[allow(dead_code, reason = "not every id is optional somewhere")]
-        pub fn $maybe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<$type>, D::Error> {
-            match Option::<Cow<'_, str>>::deserialize(deserializer)? {
-                Some(text) => $parse(&text).map(Some).map_err(D::Error::custom),
-                None => Ok(None),
-            }
-        }
-    )*};
+fn read_or_null<'de, D: Deserializer<'de>, T, E: Display>(
+    deserializer: D,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, D::Error> {
+    let text = Option::<Cow<'_, str>>::deserialize(deserializer)?;
+    text.map(|text| parse(&text)).transpose().map_err(D::Error::custom)
 }
 
-readers! {
-    /// Reads a run's id.
-    read_run, read_run_or_null: RunId = RunId::parse;
-    /// Reads a step's id.
-    read_step, read_step_or_null: StepId = StepId::parse;
-    /// Reads a digest.
-    read_digest, read_digest_or_null: Digest = Digest::parse;
-    /// Reads an agent's did.
-    read_agent, read_agent_or_null: AgentId = AgentId::from_did;
-    /// Reads a moment.
-    read_time, read_time_or_null: Wall = parse_time;
-    /// Reads a signature in base64url.
-    read_signature, read_signature_or_null: Signature = parse_signature;
+/// Reads an agent's did.
+pub fn read_agent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AgentId, D::Error> {
+    read(deserializer, AgentId::from_did)
+}
+
+/// Reads a signature in base64url.
+pub fn read_signature<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Signature, D::Error> {
+    read(deserializer, parse_signature)
+}
+
+/// Reads a run's id, or `null`.
+pub fn read_run_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RunId>, D::Error> {
+    read_or_null(deserializer, RunId::parse)
+}
+
+/// Reads a step's id, or `null`.
+pub fn read_step_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StepId>, D::Error> {
+    read_or_null(deserializer, StepId::parse)
+}
+
+/// Reads a digest, or `null`.
+pub fn read_digest_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Digest>, D::Error> {
+    read_or_null(deserializer, Digest::parse)
+}
+
+/// Reads a moment, or `null`.
+pub fn read_time_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Wall>, D::Error> {
+    read_or_null(deserializer, parse_time)
 }
 
 /// Reads an epoch: a lease's number, 1 or more.
@@ -196,10 +193,7 @@ pub fn read_base64url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 
 /// Reads bytes in base64, or `null`.
 pub fn read_base64_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
-    match Option::<Cow<'_, str>>::deserialize(deserializer)? {
-        Some(text) => BASE64.decode(text.as_bytes()).map(Some).map_err(D::Error::custom),
-        None => Ok(None),
-    }
+    read_or_null(deserializer, |text| BASE64.decode(text))
 }
 
 /// Reads a JSON object and keeps its text.
@@ -236,3 +230,53 @@ fn parse_signature(text: &str) -> Result<Signature, &'static str> {
     bytes.try_into().map(Signature).map_err(|_| wrong)
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, Serialize)]
+    struct Amount(#[serde(serialize_with = "credits", deserialize_with = "read_credits")] Credits);
+
+    #[test]
+    fn amounts_are_exact_decimals() {
+        for (json, units, written) in [
+            ("50", 50_000_000, "50"),
+            ("0.1", 100_000, "0.1"),
+            ("123456789.123456", 123_456_789_123_456, "123456789.123456"),
+            ("1e2", 100_000_000, "100"),
+            ("0.30000000000000004", 300_000, "0.3"),
+        ] {
+            let amount: Amount = serde_json::from_str(json).expect(json);
+            assert_eq!(amount.0, Credits(units), "{json}");
+            assert_eq!(serde_json::to_string(&amount).expect("plain"), written);
+        }
+        for json in ["-1", "\"50\"", "null", "1e99", "[]"] {
+            assert!(serde_json::from_str::<Amount>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_with_their_offset() {
+        for (text, ms) in [
+            ("2026-02-20T12:00:00Z", 1_771_588_800_000),
+            ("2026-02-20T12:00:00.123Z", 1_771_588_800_123),
+            ("2026-02-20T14:00:00+02:00", 1_771_588_800_000),
+        ] {
+            assert_eq!(parse_time(text), Ok(Wall(ms)), "{text}");
+        }
+        for text in ["", "2026-02-20", "2026-02-20 12:00", "1969-12-31T23:59:59Z", "2026-02-30T12:00:00Z", "1771588800"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn signatures_are_read_padded_and_bare() {
+        let bytes = [7; 64];
+        let bare = BASE64_URL.encode(bytes);
+        assert_eq!(parse_signature(&bare).map(|s| s.0), Ok(bytes));
+        assert_eq!(parse_signature(&format!("{bare}==")).map(|s| s.0), Ok(bytes));
+        for text in ["", "AAAA", &format!("{bare}AA"), &bare.replace('B', "+")] {
+            assert!(parse_signature(text).is_err(), "{text}");
+        }
+    }
+}

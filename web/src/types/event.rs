@@ -131,3 +131,19 @@ pub struct EventPost {
     #[serde(default, deserialize_with = "edge::read_step_or_null")]
     pub step_id: Option<StepId>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_names_its_entry() {
+        let id = EventId::new(Wall(1_771_588_800_123), 0x1_2345_6789);
+        assert_eq!(id.to_string(), "019c7aeb-ce7b-7000-8000-000123456789");
+        assert_eq!((id.index(), id.at()), (0x1_2345_6789, Wall(1_771_588_800_123)));
+        assert_eq!(EventId::parse(&id.to_string()), Some(id));
+        for text in ["", "019c7aeb-ce7b-7001-8000-000123456789", "019c7aeb-ce7b-7000-c000-000123456789"] {
+            assert_eq!(EventId::parse(text), None, "{text}");
+        }
+    }
+}

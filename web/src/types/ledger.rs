@@ -43,3 +43,15 @@ pub struct Account {
     /// What stands in it.
     pub balance: Balance,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balances_are_signed_decimals() {
+        for (units, text) in [(0, "0"), (1_500_000, "1.5"), (-1, "-0.000001"), (i64::MIN, "-9223372036854.775808")] {
+            assert_eq!(serde_json::to_string(&Balance(units)).expect("plain"), text);
+        }
+    }
+}

@@ -28,13 +28,7 @@ pub fn ring() -> Arc<KeyRing> {
 
 /// Small segments, so that a short life goes through several.
 pub fn options() -> Options {
-    Options {
-        origin: origin(),
-        sizes: SegmentSizes {
-            usual: 6 << 10,
-            hasty: 4 << 10,
-        },
-    }
+    Options { origin: origin(), sizes: SegmentSizes { usual: 6 << 10, hasty: 4 << 10 } }
 }
 
 pub fn open_with(disk: &MemoryDisk, entropy: u64, ring: Arc<KeyRing>) -> Result<Opened, Error> {
@@ -159,7 +153,12 @@ impl Model {
     pub fn check_and_adopt(&mut self, opened: &Opened) {
         let reader = opened.journal.reader();
         let frames = frames_of(&reader);
-        assert!(frames.len() >= self.acknowledged.len(), "{} of {} frames", frames.len(), self.acknowledged.len());
+        assert!(
+            frames.len() >= self.acknowledged.len(),
+            "{} of {} frames",
+            frames.len(),
+            self.acknowledged.len()
+        );
         let (known, more) = frames.split_at(self.acknowledged.len());
         assert!(known == self.acknowledged, "an acknowledged frame is another");
         assert!(self.unknown.starts_with(more), "{} frames that nobody wrote", more.len());
@@ -185,10 +184,7 @@ impl Model {
 pub fn frames_of(reader: &Reader) -> Vec<Input> {
     let mut frames = Vec::new();
     let visit = |entries: Vec<artel_audit::Entry>| {
-        let entries = entries.into_iter().map(|e| NewEntry {
-            class: e.leaf.class(),
-            body: e.body,
-        });
+        let entries = entries.into_iter().map(|e| NewEntry { class: e.leaf.class(), body: e.body });
         frames.push(entries.collect());
         Ok::<_, Error>(())
     };

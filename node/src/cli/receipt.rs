@@ -1,0 +1,233 @@
+//! Checking of receipts with nothing but the protocol: both records stand in the named node's journal, and they say that
+//! the same agent's submission for the same lease was judged.
+
+use artel_federation::Fact;
+use artel_federation::fact::{Entry, Judgement};
+use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::log::leaf::SALT_BYTES;
+use artel_protocol::log::{Class, Leaf, Origin, Proof};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+/// Why a receipt is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The answer is not of a receipt's form.
+    #[error("not a receipt: {0}")]
+    Form(String),
+    /// The submission was not judged yet.
+    #[error("there is no verdict yet")]
+    NoVerdict,
+    /// A record does not hold.
+    #[error("the {record} record does not hold: {reason}")]
+    Record {
+        /// Which of the two.
+        record: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// The two records do not belong together.
+    #[error("the two records do not belong together: {0}")]
+    Pair(&'static str),
+}
+
+/// What a receipt proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The task.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who did it.
+    pub agent: AgentId,
+    /// Digest of what was handed in.
+    pub output: Digest,
+    /// The quality when it was accepted.
+    pub accepted: Option<u8>,
+    /// The journal entry of the verdict.
+    pub entry: u64,
+}
+
+#[derive(Deserialize)]
+struct Receipt {
+    task_id: String,
+    submitted: Record,
+    verdict: Option<Record>,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    entry: u64,
+    body: String,
+    salt: String,
+    leaf: String,
+    proof: String,
+}
+
+/// Checks the answer of `GET /v1/tasks/{id}/receipt` against the journal that it must come from.
+///
+/// # Errors
+/// [`Error`], each case as it says.
+pub fn check(answer: &str, origin: &Origin) -> Result<Checked, Error> {
+    let receipt: Receipt = serde_json::from_str(answer).map_err(|e| Error::Form(e.to_string()))?;
+    let task = StepId::parse(&receipt.task_id).map_err(|e| Error::Form(e.to_string()))?;
+    let Some(verdict_record) = &receipt.verdict else { return Err(Error::NoVerdict) };
+    let Fact::Submitted(submitted) = fact("submitted", &receipt.submitted, origin)? else {
+        return Err(Error::Pair("the first is not a submission"));
+    };
+    let Fact::Verdict(verdict) = fact("verdict", verdict_record, origin)? else {
+        return Err(Error::Pair("the second is not a verdict"));
+    };
+    if submitted.step != task || verdict.step != task {
+        return Err(Error::Pair("one is about another task"));
+    }
+    if (verdict.epoch, verdict.agent) != (submitted.epoch, submitted.agent) {
+        return Err(Error::Pair("lease or agent differ"));
+    }
+    if verdict.submitted != receipt.submitted.entry {
+        return Err(Error::Pair("the verdict judges another submission"));
+    }
+    let accepted = match verdict.judgement {
+        Judgement::Accepted { quality, .. } => Some(quality),
+        Judgement::Rejected { .. } => None,
+    };
+    Ok(Checked {
+        step: task,
+        epoch: submitted.epoch,
+        agent: submitted.agent,
+        output: submitted.output,
+        accepted,
+        entry: verdict_record.entry,
+    })
+}
+
+/// The fact of a record, once it is shown to be a public entry of the journal.
+fn fact(name: &'static str, record: &Record, origin: &Origin) -> Result<Fact, Error> {
+    let wrong = |reason: String| Error::Record { record: name, reason };
+    let bytes = |what: &str, text: &str| STANDARD.decode(text).map_err(|e| wrong(format!("{what} is not base64: {e}")));
+    let (body, salt) = (bytes("body", &record.body)?, bytes("salt", &record.salt)?);
+    let salt: [u8; SALT_BYTES] = salt.try_into().map_err(|_| wrong(format!("the salt has not {SALT_BYTES} bytes")))?;
+    let leaf = Leaf::parse(&bytes("leaf", &record.leaf)?).map_err(|e| wrong(e.to_string()))?;
+    if leaf.class() != Class::Public || !leaf.opens_with(&salt, &body) {
+        return Err(wrong("the leaf does not commit to this body as a public one".into()));
+    }
+    let proof = Proof::parse(&record.proof).map_err(|e| wrong(e.to_string()))?;
+    if proof.checkpoint().origin() != *origin {
+        return Err(wrong(format!("it is proven to {}, not to {origin}", proof.checkpoint().origin())));
+    }
+    if proof.index() != record.entry {
+        return Err(wrong(format!("the proof is of entry {}, not of {}", proof.index(), record.entry)));
+    }
+    proof.verify(&leaf.hash()).map_err(|e| wrong(e.to_string()))?;
+    Ok(Entry::decode(&body).map_err(|e| wrong(e.to_string()))?.fact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_federation::fact::{Authority, Submitted, Verdict};
+    use artel_protocol::id::{FederationId, RunId};
+    use artel_protocol::key::{NodeId, SecretKey};
+    use artel_protocol::log::{Checkpoint, CompactRange, SignedCheckpoint, inclusion, tree};
+    use artel_protocol::time::Wall;
+    use serde_json::{Value, json};
+
+    fn secret() -> SecretKey {
+        SecretKey::from_seed(&[7; 32])
+    }
+
+    fn origin() -> Origin {
+        Origin::new(FederationId([1; 32]), NodeId(secret().public()), 1)
+    }
+
+    fn step() -> StepId {
+        RunId::new(Wall(1_000), [5; 9]).step(0)
+    }
+
+    fn facts(agent: AgentId) -> [Fact; 2] {
+        let submitted = Submitted {
+            step: step(),
+            epoch: Epoch(1),
+            agent,
+            output: Digest::of(b"{}"),
+            output_bytes: 2,
+            artifacts: Vec::new(),
+            authority: Authority::Session,
+            late: false,
+        };
+        let judgement = Judgement::Accepted { quality: 100, checked: false };
+        let verdict = Verdict { step: step(), epoch: Epoch(1), agent, submitted: 0, judgement };
+        [Fact::Submitted(submitted), Fact::Verdict(verdict)]
+    }
+
+    fn receipt(facts: [Fact; 2]) -> Value {
+        let entries = facts.map(|fact| Entry { at: Wall(2_000), correlation: None, fact }.encode());
+        let salts = [[3; SALT_BYTES], [4; SALT_BYTES]];
+        let leaves: Vec<Leaf> =
+            (0..2).map(|i| Leaf::commit(Class::Public, i as u64, &salts[i], &entries[i])).collect();
+        let hashes: Vec<_> = leaves.iter().map(Leaf::hash).collect();
+        let mut range = CompactRange::new();
+        hashes.iter().for_each(|hash| range.append(*hash));
+        let checkpoint = Checkpoint::new(origin(), 2, range.root()).expect("a checkpoint");
+        let checkpoint = SignedCheckpoint::sign(checkpoint, &secret()).expect("our key");
+        let record = |i: usize| {
+            let path = inclusion::prove::<tree::Error>(i as u64, 2, |at| Ok(hashes[at.index as usize])).expect("a proof");
+            let proof = Proof::new(i as u64, Vec::new(), path, checkpoint.clone()).expect("a proof");
+            json!({
+                "entry": i,
+                "body": STANDARD.encode(&entries[i]),
+                "salt": STANDARD.encode(salts[i]),
+                "leaf": STANDARD.encode(leaves[i].to_bytes()),
+                "fact": {},
+                "proof": proof.to_string(),
+            })
+        };
+        json!({"task_id": step().to_string(), "epoch": 1, "submitted": record(0), "verdict": record(1)})
+    }
+
+    fn agent(seed: u8) -> AgentId {
+        AgentId(SecretKey::from_seed(&[seed; 32]).public())
+    }
+
+    #[test]
+    fn a_good_receipt_says_who_did_what() {
+        let checked = check(&receipt(facts(agent(9))).to_string(), &origin()).expect("a receipt");
+        assert_eq!((checked.step, checked.agent, checked.accepted), (step(), agent(9), Some(100)));
+        assert_eq!(checked.output, Digest::of(b"{}"));
+    }
+
+    #[test]
+    fn any_changed_part_spoils_a_receipt() {
+        let good = receipt(facts(agent(9)));
+        for (record, field, bad) in [
+            ("submitted", "body", json!(STANDARD.encode(b"other"))),
+            ("submitted", "salt", json!(STANDARD.encode([0; SALT_BYTES]))),
+            ("verdict", "leaf", good["submitted"]["leaf"].clone()),
+            ("verdict", "proof", good["submitted"]["proof"].clone()),
+            ("verdict", "entry", json!(0)),
+            ("submitted", "proof", json!("nonsense")),
+        ] {
+            let mut changed = good.clone();
+            changed[record][field] = bad;
+            assert!(matches!(check(&changed.to_string(), &origin()), Err(Error::Record { .. })), "{record}.{field}");
+        }
+    }
+
+    #[test]
+    fn records_that_do_not_belong_together_are_no_receipt() {
+        let [submitted, _] = facts(agent(9));
+        let [_, verdict] = facts(agent(8));
+        assert!(matches!(check(&receipt([submitted, verdict]).to_string(), &origin()), Err(Error::Pair(_))));
+        let mut pending = receipt(facts(agent(9)));
+        pending["verdict"] = Value::Null;
+        assert!(matches!(check(&pending.to_string(), &origin()), Err(Error::NoVerdict)));
+    }
+
+    #[test]
+    fn another_journal_is_not_believed() {
+        let other = Origin::new(FederationId([2; 32]), NodeId(secret().public()), 1);
+        assert!(check(&receipt(facts(agent(9))).to_string(), &other).is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! What home holds itself to when it takes a submission in, under its own signature. Signed where the answer is made,
+//! never by the driver.
+
+use artel_federation::effect::Receipt;
+use artel_protocol::codec;
+use artel_protocol::id::FederationId;
+use artel_protocol::key::{SecretKey, signed_bytes};
+use artel_web::types::task::Acknowledgement;
+
+/// The domain of its signature.
+pub const DOMAIN: &str = "acknowledgement";
+
+/// Signs the acknowledgement of a submission.
+///
+/// The signature is the node's, over `signed_bytes("acknowledgement", federation, payload)`, that is over
+/// `"artel/1/acknowledgement" ‖ 00 ‖ federation id (32) ‖ payload`. The payload is 101 bytes in the one encoding:
+///
+/// | field | bytes |
+/// |---|---|
+/// | step id | 16 |
+/// | epoch | `u32`, 4 |
+/// | agent's key | `01 ‖ 32` |
+/// | SHA-256 of the output's bytes as sent | 32 |
+/// | journal index of the `Submitted` entry | `u64`, 8 |
+/// | when it was taken in, by home's wall clock | `u64` milliseconds, 8 |
+///
+/// The same submission always gets the same bytes and, Ed25519 being deterministic, the same signature.
+pub(super) fn sign(receipt: &Receipt, key: &SecretKey, federation: &FederationId) -> Acknowledgement {
+    let payload = codec::encode(&(
+        receipt.step,
+        receipt.epoch,
+        receipt.agent,
+        receipt.output,
+        receipt.submitted,
+        receipt.submitted_at,
+    ));
+    Acknowledgement {
+        task_id: receipt.step,
+        epoch: receipt.epoch,
+        agent_id: receipt.agent,
+        output_digest: receipt.output,
+        entry: receipt.submitted,
+        submitted_at: receipt.submitted_at,
+        signature: Some(key.sign(&signed_bytes(DOMAIN, federation, &payload))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_federation::fact::Authority;
+    use artel_protocol::id::{Digest, Epoch, RunId};
+    use artel_protocol::key::AgentId;
+    use artel_protocol::time::Wall;
+
+    /// By hand, as a stranger reads the table.
+    #[test]
+    fn a_stranger_can_check_the_signature_from_the_answer_alone() {
+        let (home, agent) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]).public());
+        let federation = FederationId([3; 32]);
+        let receipt = Receipt {
+            step: RunId::new(Wall(5), [4; 9]).step(0),
+            epoch: Epoch(2),
+            agent: AgentId(agent),
+            output: Digest::of(b"{}"),
+            authority: Authority::Session,
+            submitted: 77,
+            submitted_at: Wall(1_800_000_000_000),
+            verdict: None,
+            next: None,
+        };
+        let signed = sign(&receipt, &home, &federation);
+        let mut bytes = b"artel/1/acknowledgement\0".to_vec();
+        bytes.extend([3; 32]);
+        let head = bytes.len();
+        bytes.extend(signed.task_id.bytes());
+        bytes.extend(signed.epoch.0.to_le_bytes());
+        bytes.push(1);
+        bytes.extend(agent.bytes());
+        bytes.extend(signed.output_digest.0);
+        bytes.extend(signed.entry.to_le_bytes());
+        bytes.extend(signed.submitted_at.0.to_le_bytes());
+        assert_eq!(bytes.len() - head, 101);
+        let signature = signed.signature.expect("signed");
+        assert_eq!(home.public().verify(&bytes, &signature), Ok(()));
+        *bytes.last_mut().expect("bytes") ^= 1;
+        assert!(home.public().verify(&bytes, &signature).is_err());
+    }
+}

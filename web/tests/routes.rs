@@ -1,0 +1,323 @@
+//! Every route over a real socket: that it is there, what the seeds' own samples get, what an answer bears.
+
+mod support;
+
+use artel_protocol::id::Digest;
+use artel_web::{Options, ROUTES};
+use support::client::{AGENT, OPERATOR, Reply, connect};
+use support::{fake, start};
+
+fn json(extra: &str) -> String {
+    format!("{extra}Content-Type: application/json\r\n")
+}
+
+/// A path of the table with real ids in it.
+fn filled(path: &str) -> String {
+    let id = match path {
+        p if p.starts_with("/v1/enroll") => fake::enrollment().to_string(),
+        p if p.starts_with("/v1/runs") => fake::run().to_string(),
+        p if p.starts_with("/v1/events") => fake::event().to_string(),
+        _ => fake::task().to_string(),
+    };
+    path.replace("{id}", &id)
+        .replace("{step_id}", &fake::task().to_string())
+        .replace("{did}", &fake::agent().to_string())
+        .replace("{name}", &fake::artifact().to_string())
+        .replace("{index}", "42")
+        .replace("{*tile}", "0/000")
+}
+
+/// A body that the route takes.
+fn body(method: &str, path: &str) -> String {
+    let signature = "A".repeat(86);
+    match (method, path) {
+        ("post", "/v1/enroll") => format!(r#"{{"agent_name":"Ada","public_key":"{}"}}"#, fake::agent()),
+        ("post", "/v1/enroll/{id}/respond") => format!(r#"{{"signature":"{signature}"}}"#),
+        ("post", "/v1/auth/rotate" | "/v1/auth/revoke") => {
+            format!(r#"{{"statement":"YXM","signature":"{signature}"}}"#)
+        }
+        ("post", "/v1/tasks") => r#"{"title":"t"}"#.into(),
+        ("post", "/v1/runs") => r#"{"name":"r"}"#.into(),
+        ("post", "/v1/events") => r#"{"event_name":"xyn.test"}"#.into(),
+        ("post", "/v1/artifacts") => r#"{"name":"a"}"#.into(),
+        ("post", p) if p.ends_with("/renew") || p.ends_with("/release") => r#"{"epoch":1}"#.into(),
+        ("post", p) if p.ends_with("/submit") => r#"{"epoch":1,"output":{}}"#.into(),
+        ("patch", _) => "{}".into(),
+        ("put", _) => "bytes".into(),
+        _ => String::new(),
+    }
+}
+
+async fn ask_both(address: std::net::SocketAddr, method: &str, path: &str, body: &str) -> Reply {
+    let mut client = connect(address).await;
+    let (method, path) = (method.to_uppercase(), filled(path));
+    let reply = client.ask(&method, &path, &json(AGENT), body.as_bytes()).await;
+    // Some routes are the operator's alone.
+    if reply.status != 403 { reply } else { client.ask(&method, &path, &json(OPERATOR), body.as_bytes()).await }
+}
+
+#[tokio::test]
+async fn every_route_answers_under_both_prefixes() {
+    let server = start(Options::default()).await;
+    for (method, path) in ROUTES {
+        let body = body(method, path);
+        let reply = ask_both(server.address, method, path, &body).await;
+        let empty = *path == "/v1/tasks/claim";
+        assert_eq!(reply.status / 100, 2, "{method} {path}: {}", reply.text());
+        assert_eq!(reply.status == 204, empty, "{method} {path}");
+        assert!(reply.header("x-correlation-id").is_some(), "{method} {path}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{method} {path}");
+        assert!(reply.header("content-security-policy").is_some(), "{method} {path}");
+        if !empty {
+            let length = reply.header("content-length").expect("a length").parse();
+            assert_eq!(length, Ok(reply.body.len()), "{method} {path}");
+        }
+        if reply.header("content-type") == Some("application/json") {
+            assert!(reply.json().get("correlation_id").is_some(), "{method} {path}: {}", reply.text());
+        }
+        if let Some(rest) = path.strip_prefix("/v1/") {
+            let again = ask_both(server.address, method, &format!("/v1/{rest}"), &body).await;
+            let api = connect(server.address)
+                .await
+                .ask(&method.to_uppercase(), &format!("/api{}", filled(path)), &json(OPERATOR), body.as_bytes())
+                .await;
+            assert_eq!(again.status, reply.status);
+            assert_ne!(api.status, 404, "/api{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn routes_but_the_public_ones_want_a_bearer() {
+    let server = start(Options::default()).await;
+    let public = ["/", "/style.css", "/healthz", "/readyz", "/v1/health", "/.well-known/jwks.json"];
+    for (method, path) in ROUTES {
+        let mut client = connect(server.address).await;
+        let body = body(method, path);
+        let reply = client.ask(&method.to_uppercase(), &filled(path), &json(""), body.as_bytes()).await;
+        if public.contains(path) || path.starts_with("/log/") || path.starts_with("/v1/enroll") {
+            assert_eq!(reply.status / 100, 2, "{method} {path}");
+        } else {
+            assert_eq!((reply.status, reply.code().as_str()), (401, "unauthenticated"), "{method} {path}");
+            assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_seeds_samples_work_as_printed() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    // nervix.md, "Agent → Platform": no content type, just the token.
+    let claim = r#"{
+    "estimated_duration": 3600,
+    "agent_capabilities": ["coding", "research"]
+  }"#;
+    let path = format!("/v1/tasks/{}/claim", fake::task());
+    let reply = client.ask("POST", &path, AGENT, claim.as_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let lease = reply.json();
+    assert_eq!(lease["epoch"], 1);
+    assert_eq!(lease["needs"]["first"], serde_json::json!([1, 2]));
+    assert_eq!(lease["artifacts"]["first"][0], Digest::of(fake::CONTENT).to_string());
+    assert!(reply.text().contains(r#""input":{"n":1.50}"#), "a user's JSON is handed on as it came");
+    assert!(reply.text().contains(r#""reward":50,"#), "{}", reply.text());
+    assert_eq!(server.service.asked(), [r#"claim ["coding", "research"] Some(3600) 0"#]);
+
+    // xyn-seed §45.4: a run without steps, a reference that is null.
+    let run = r#"{"name":"nightly","blueprint_ref":null,"inputs":{"a":1},"priority":5}"#;
+    let reply = client.ask("POST", "/api/v1/runs", &json(OPERATOR), run.as_bytes()).await;
+    assert_eq!((reply.status, reply.json()["status"].as_str()), (201, Some("completed")));
+    assert_eq!(reply.json()["created_at"], "2026-02-20T12:00:00.000Z");
+    assert_eq!(server.service.asked(), ["run nightly 5 None 0"]);
+
+    // nervix.md's deadline and reward.
+    let task = r#"{"title":"Build REST API","reward":50,"deadline":"2026-02-20T12:00:00Z","input":{"x": 1.0}}"#;
+    let reply = client.ask("POST", "/v1/tasks", &json(OPERATOR), task.as_bytes()).await;
+    assert_eq!(reply.status, 201);
+    assert_eq!(
+        server.service.asked(),
+        [r#"post Build REST API Credits(50000000) Some(Wall(1771588800000)) None {"x": 1.0}"#]
+    );
+
+    // xyn-seed §45.5, both patterns.
+    let two_step = r#"{"name":"log.txt","kind":"log","content_type":"text/plain","byte_length":null,"run_id":null,
+        "step_id":null,"metadata":{}}"#;
+    let reply = client.ask("POST", "/api/v1/artifacts", &json(AGENT), two_step.as_bytes()).await;
+    assert_eq!(reply.status, 201);
+    assert!(reply.json()["upload_url"].is_string());
+    let direct = r#"{"name":"a","kind":"file","content_type":"text/plain","content":"aGVsbG8="}"#;
+    let reply = client.ask("POST", "/api/v1/artifacts", &json(AGENT), direct.as_bytes()).await;
+    assert_eq!(reply.json()["sha256"], Digest::of(b"hello").to_string());
+}
+
+#[tokio::test]
+async fn enrollment_reads_the_metadata_that_it_keeps() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let body = format!(
+        r#"{{"agent_name":"Ada","public_key":"{}","metadata":{{"capabilities":["coding","rust@2"],"capacity":3,"own":[1]}},"delegate":true}}"#,
+        fake::agent()
+    );
+    let reply = client.ask("POST", "/v1/enroll", &json(""), body.as_bytes()).await;
+    assert_eq!(reply.status, 201);
+    assert_eq!(reply.json()["challenge"], "sign\nthis\n");
+    assert_eq!(server.service.asked(), ["enroll Ada 2 Some(3) true"]);
+    let reply = client
+        .ask(
+            "POST",
+            &format!("/v1/enroll/{}/respond", fake::enrollment()),
+            &json(""),
+            format!(r#"{{"signature":"{}"}}"#, "A".repeat(86)).as_bytes(),
+        )
+        .await;
+    let token = reply.json();
+    assert_eq!((token["token_type"].as_str(), token["agent"]["agent_name"].as_str()), (Some("Bearer"), Some("Ada")));
+    assert_eq!(token["agent"]["metadata"]["motto"], "on time");
+    assert!(reply.text().contains(r#""reputation_score":50.00"#), "{}", reply.text());
+    assert!(reply.text().contains(r#""total_earnings":1.5"#), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn correlation_ids_come_back_in_header_and_body() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let given = "X-Correlation-Id: my\"id\\7\r\n";
+    let reply = client.ask("GET", "/v1/health", given, b"").await;
+    assert_eq!(reply.header("x-correlation-id"), Some("my\"id\\7"));
+    assert_eq!(reply.json()["correlation_id"], "my\"id\\7");
+    assert_eq!(reply.json()["status"], "ok");
+    let reply = client.ask("GET", "/nowhere", given, b"").await;
+    assert_eq!((reply.status, reply.code().as_str()), (404, "route_unknown"));
+    let reply = client.ask("GET", "/v1/health", "X-Correlation-Id: two words\r\n", b"").await;
+    assert_eq!(reply.header("x-correlation-id").map(str::len), Some(36), "a bad one is replaced");
+    // A run bears the id of the request that made it.
+    let reply = client.ask("GET", &format!("/v1/runs/{}", fake::run()), &format!("{AGENT}{given}"), b"").await;
+    assert_eq!(reply.text().matches("correlation_id").count(), 1);
+}
+
+#[tokio::test]
+async fn pages_have_a_limit_and_a_cursor() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    for (query, next) in [
+        ("", Some("50-0")),
+        ("?limit=200", Some("200-0")),
+        ("?limit=1&cursor=abc", Some("1-abc")),
+        ("?limit=0", None),
+        ("?limit=201", None),
+        ("?limit=-1", None),
+        ("?limit=x", None),
+        ("?cursor=", None),
+    ] {
+        let reply = client.ask("GET", &format!("/v1/agents{query}"), AGENT, b"").await;
+        match next {
+            Some(next) => assert_eq!(reply.json()["next_cursor"], next, "{query}"),
+            None => assert_eq!((reply.status, reply.code().as_str()), (400, "bad_query"), "{query}"),
+        }
+    }
+    let reply = client.ask("GET", "/v1/agents?limt=5", AGENT, b"").await;
+    assert_eq!(reply.code(), "bad_query");
+    assert!(reply.message().contains("did you mean \"limit\"?"), "{}", reply.message());
+}
+
+#[tokio::test]
+async fn tasks_are_listed_by_status() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    for query in ["", "?status=any", "?status=accepted"] {
+        client.ask("GET", &format!("/v1/tasks{query}"), AGENT, b"").await;
+    }
+    assert_eq!(server.service.asked(), ["tasks Is(Available)", "tasks Any", "tasks Is(Accepted)"]);
+    let reply = client.ask("GET", "/v1/tasks?status=open", AGENT, b"").await;
+    assert_eq!(reply.code(), "bad_query");
+}
+
+#[tokio::test]
+async fn events_are_read_from_a_cursor() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    for query in ["?after=42&limit=7", "?cursor=42"] {
+        let reply = client.ask("GET", &format!("/v1/events{query}"), AGENT, b"").await;
+        assert_eq!(reply.json()["next_cursor"], "43");
+    }
+    assert_eq!(server.service.asked(), ["events Some(\"42\") 0 7", "events Some(\"42\") 0 50"]);
+    let reply = client.ask("GET", "/v1/events?after=1&cursor=1", AGENT, b"").await;
+    assert_eq!(reply.code(), "bad_query");
+}
+
+#[tokio::test]
+async fn a_submission_may_ask_for_the_next_task() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let path = format!("/v1/tasks/{}/submit", fake::task());
+    for (next, asked) in [
+        ("", "submit {\"a\": 1} None"),
+        (r#","claim_next":true"#, "submit {\"a\": 1} Some(0)"),
+        (r#","claim_next":false"#, "submit {\"a\": 1} None"),
+        (r#","claim_next":{"wait_ms":5}"#, "submit {\"a\": 1} Some(5)"),
+        (r#","claim_next":{"wait_ms":4000000000}"#, "submit {\"a\": 1} Some(30000)"),
+    ] {
+        let body = format!(r#"{{"epoch":1,"output":{{"a": 1}}{next}}}"#);
+        let reply = client.ask("POST", &path, &json(AGENT), body.as_bytes()).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.json()["acknowledgement"]["output_digest"], Digest::of(b"{\"a\": 1}").to_string());
+        assert_eq!(reply.json()["receipt"]["accepted"], true);
+        assert_eq!(server.service.asked(), [asked]);
+    }
+}
+
+#[tokio::test]
+async fn a_posts_key_comes_with_its_bodys_digest() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let body = br#"{"title":"t"}"#;
+    let key = format!("{OPERATOR}Idempotency-Key: order-66\r\n");
+    let reply = client.ask("POST", "/v1/tasks", &key, body).await;
+    assert_eq!(reply.status, 201);
+    let asked = server.service.asked().concat();
+    assert!(asked.contains(&format!("order-66:{}", Digest::of(body))), "{asked}");
+    for bad in ["", "two words", &"x".repeat(129)] {
+        let reply = client.ask("POST", "/v1/tasks", &format!("{OPERATOR}Idempotency-Key: {bad}\r\n"), body).await;
+        assert_eq!(reply.code(), "bad_idempotency_key", "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_plain_escaped_and_without_script() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let reply = client.ask("GET", "/", "", b"").await;
+    assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = reply.header("content-security-policy").expect("a policy");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(!reply.text().contains("<b>bold") && !reply.text().contains("<script"), "{}", reply.text());
+    for part in ["&#60;b&#62;bold", "open tasks", "60 s", "12D3KooW", "1 h 1 min"] {
+        assert!(reply.text().contains(part), "{part}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn the_logs_paths_are_c2sps() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    for (path, tile) in [
+        ("/log/tile/0/x001/234", Some("tile/0/x001/234")),
+        ("/log/tile/0/000.p/7", Some("tile/0/000.p/7")),
+        ("/log/tile/entries/000.p/43", Some("tile/entries/000.p/43")),
+        ("/log/tile/0/0", None),
+        ("/log/tile/0/000.p/256", None),
+        ("/log/tile/0/%2e%2e/000", None),
+    ] {
+        let reply = client.ask("GET", path, "", b"").await;
+        match tile {
+            Some(tile) => {
+                assert_eq!(reply.text(), tile);
+                assert!(reply.header("cache-control").is_some_and(|c| c.contains("immutable")));
+            }
+            None => assert_eq!(reply.code(), "bad_tile", "{path}"),
+        }
+    }
+    let reply = client.ask("GET", "/log/checkpoint", "", b"").await;
+    assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
+}
