@@ -164,6 +164,12 @@ impl Federation {
                 return Err(Refusal::new(Code::Finished, "this task is over; claim another one"));
             }
         }
+        if turn.now.wall >= step.spec.task.deadline {
+            return Err(Refusal::new(
+                Code::TaskNotOpen,
+                "this task's deadline has passed; claim another one",
+            ));
+        }
         let member = &self.state.agents[&agent];
         let (level, live) = (self.assess(member, turn.now.wall).level, self.state.live_leases(&agent));
         matching::qualifies(member, level, live, &step.spec.task, run.poster, &step.barred)
@@ -202,7 +208,7 @@ impl Federation {
             let windowed = self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent));
             let (run, step) = self.state.step(&id).expect("an offer has its step");
             let fits = matching::qualifies(member, level, live, &step.spec.task, run.poster, &step.barred);
-            !windowed && fits.is_ok()
+            !windowed && fits.is_ok() && turn.now.wall < step.spec.task.deadline
         };
         let best = self.state.offers.best(member, level, takes)?;
         Some(self.grant(turn, agent, best, after))

@@ -100,7 +100,8 @@ impl Challenges {
         let expires = now.wall.plus_ms(CHALLENGE_MS);
         let delegation = delegate.then(|| Delegation { until: now.wall.plus_ms(options.token_ms) });
         let text = challenge_text(identity, &agent, &profile.name, delegation, &now.entropy[9..], expires);
-        timers.set(Timer::Challenge(id), now.mono.plus_ms(CHALLENGE_MS));
+        // Kept for as long again, so that a late answer hears that it is late.
+        timers.set(Timer::Challenge(id), now.mono.plus_ms(2 * CHALLENGE_MS));
         self.count += 1;
         let challenge =
             Challenge { agent, profile, delegation, text: text.clone(), expires, opened: self.count };

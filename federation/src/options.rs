@@ -82,8 +82,9 @@ pub const TICK_ENTRIES_MAX: usize = 1_024;
 pub const WAITERS_LOOKED_AT_MAX: usize = 1_024;
 /// Outputs and inputs above this many bytes leave memory when their run is finished (they stand in the journal).
 pub const RECENT_BYTES: usize = 1_024;
-/// The most releases of one step before a release bars its agent, so that claim-and-release cannot fill the disk.
-pub const RELEASES_MAX: u8 = 8;
+/// The most releases of one step; at the limit it fails like one whose lapses are spent, so that taking and giving back
+/// cannot fill the disk.
+pub const RELEASES_MAX: u8 = 64;
 /// The most (principal, code) pairs whose refusals are added up in a minute; beyond it refusals are not counted.
 pub const REFUSALS_MAX: usize = 4_096;
 /// The longest a deadline may lie ahead, in milliseconds (a year).

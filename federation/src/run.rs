@@ -195,6 +195,11 @@ impl Step {
         let task = &self.spec.task;
         let schema = task.output_schema.as_ref().map_or(0, Json::len);
         let output = self.output.as_ref().map_or(0, Json::len);
+        let findings = |h: &Handed| match &h.verdict {
+            Some((_, Outcome::Rejected { findings, .. })) => findings.len(),
+            _ => h.findings.as_ref().map_or(0, String::len),
+        };
+        let output = output + self.handed.iter().map(findings).sum::<usize>();
         (task.title.len() + task.description.len() + task.input.len() + schema + output) as u64
     }
 }
@@ -267,6 +272,14 @@ impl Run {
             if step.output.as_ref().is_some_and(|o| o.len() > RECENT_BYTES) {
                 step.output = None;
                 self.trimmed = true;
+            }
+            for handed in &mut step.handed {
+                if let Some((_, Outcome::Rejected { findings, .. })) = &mut handed.verdict
+                    && findings.len() > RECENT_BYTES / 4
+                {
+                    findings.truncate(findings.floor_char_boundary(RECENT_BYTES / 4));
+                    self.trimmed = true;
+                }
             }
             if task.input.len() > RECENT_BYTES {
                 task.input = empty();

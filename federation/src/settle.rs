@@ -9,7 +9,7 @@ use crate::federation::{Federation, check};
 use crate::input::{ReplyTo, Submission};
 use crate::ledger;
 use crate::market::authority;
-use crate::options::OPEN_BYTES_MAX;
+use crate::options::{OPEN_BYTES_MAX, RELEASES_MAX};
 use crate::run::{Handed, Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
@@ -179,7 +179,7 @@ impl Federation {
             Some(End::Cancelled)
         } else if step.attempts >= run.attempts_max {
             Some(End::AttemptsSpent)
-        } else if step.lapses >= run.lapses_max {
+        } else if step.lapses >= run.lapses_max || step.releases >= RELEASES_MAX {
             Some(End::LapsesSpent)
         } else if turn.now.wall >= step.spec.task.deadline {
             Some(End::DeadlinePassed)

@@ -286,7 +286,10 @@ impl State {
             if at.since_ms(*then) <= POST_KEY_MS {
                 break;
             }
-            self.post_keys.remove(&(*who, *old));
+            // A key posted anew after its day has a younger memory, which stays.
+            if self.post_keys.get(&(*who, *old)).is_some_and(|(_, _, at)| at == then) {
+                self.post_keys.remove(&(*who, *old));
+            }
             self.post_order.pop_front();
         }
         self.post_keys.insert((poster, key.key), (run, key.body, at));
@@ -374,9 +377,7 @@ impl State {
     fn released(&mut self, f: &LeaseEnded) -> Result<(), String> {
         let step = self.end_lease(&f.step, f.epoch, f.agent)?;
         step.releases = step.releases.saturating_add(1);
-        if step.releases >= crate::options::RELEASES_MAX {
-            step.barred.push(f.agent);
-        }
+        step.barred.push(f.agent);
         Ok(())
     }
 
@@ -434,7 +435,8 @@ impl State {
         let handed = step.handed.last_mut().filter(|h| h.epoch == f.epoch);
         let handed =
             handed.ok_or_else(|| format!("step {} has no submission of epoch {}", f.step, f.epoch))?;
-        handed.findings = Some(f.findings.clone());
+        let old = handed.findings.replace(f.findings.clone()).map_or(0, |old| old.len());
+        self.open_bytes = self.open_bytes + f.findings.len() as u64 - old as u64;
         Ok(())
     }
 
@@ -459,7 +461,7 @@ impl State {
                 step.attempts = step.attempts.saturating_add(1);
                 step.barred.push(f.agent);
                 step.state = StepState::Waiting;
-                let findings = handed.findings.clone().unwrap_or_default();
+                let findings = handed.findings.take().unwrap_or_default();
                 (reputation::Outcome::Rejected, Outcome::Rejected { check: check.clone(), findings }, None)
             }
         };

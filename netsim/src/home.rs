@@ -12,9 +12,9 @@ use crate::sabotage::{self, LyingDisk, Sabotage};
 use crate::witness::Witness;
 use artel_audit::files::Files;
 use artel_audit::memory::{Fault, MemoryDisk, Plan};
-use artel_audit::{Appended, Commit, Fate, Journal, KeyRing, NewEntry, SegmentSizes, SnapshotJob};
+use artel_audit::{Appended, Commit, Fate, Journal, KeyRing, NewEntry, SegmentSizes, SnapshotJob, verify};
 use artel_federation::effect::Lease;
-use artel_federation::fact::{Admission, Outcome};
+use artel_federation::fact::{Admission, End, Outcome};
 use artel_federation::{
     Effect, Entry, Fact, Federation, Genesis, Identity, Input, Now, Options, Principal, Reply, ReplyTo,
     Request,
@@ -89,6 +89,9 @@ impl Counts {
     }
 }
 
+/// How often each kind of entry, answer and refusal was seen: what the worlds exercise.
+pub type Tally = BTreeMap<&'static str, u64>;
+
 /// A request that waits for its answer.
 struct Pending {
     letter: Letter,
@@ -136,6 +139,11 @@ pub struct Home {
     rng: Rng,
     out: Vec<Out>,
     counts: Counts,
+    tally: Tally,
+    /// Writes and syncs on the disks before the present one.
+    points_before: u64,
+    /// How many of a thousand starts lose power before long.
+    falls_again: u64,
 }
 
 /// How many offers agents hear of.
@@ -178,7 +186,30 @@ impl Home {
             rng,
             out: Vec::new(),
             counts: Counts::default(),
+            tally: Tally::new(),
+            points_before: 0,
+            falls_again: 0,
         }
+    }
+
+    /// Puts the data keys on the disk, as an operator's first start does.
+    pub fn found(&self) {
+        self.ring.store(&self.disk).expect("a new disk has no faults");
+    }
+
+    /// How often each kind of entry, answer and refusal was seen.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// How many writes and syncs its disks saw.
+    pub fn points(&self) -> u64 {
+        self.points_before + self.disk.points()
+    }
+
+    /// From now on so many of a thousand starts lose power before long.
+    pub fn set_falls_again(&mut self, permille: u64) {
+        self.falls_again = permille;
     }
 
     /// The node and its federation.
@@ -452,6 +483,7 @@ impl Home {
     /// What the world remembers of fresh entries: offers to talk about, terms to hold the home to.
     fn hear_of(&mut self, at: u64, entries: &[Entry]) {
         for entry in entries {
+            *self.tally.entry(entry.fact.kind().name()).or_default() += 1;
             match &entry.fact {
                 Fact::Offered(f) => {
                     self.offers.push_back(f.step);
@@ -459,6 +491,7 @@ impl Home {
                         self.offers.pop_front();
                     }
                 }
+                Fact::StepEnded(f) => *self.tally.entry(end_name(f.end)).or_default() += 1,
                 Fact::Granted(f) => self.expect_end(f.step, f.epoch, at + u64::from(f.lease_ms)),
                 _ => {}
             }
@@ -505,6 +538,7 @@ impl Home {
         let answer = Answer { to: letter.from, home: letter.home, number: letter.number, said };
         let told = Told { book: &self.book, witness: &self.witness, letter: &letter, answer: &answer, serial_min };
         invariants::told(self.number, &told)?;
+        *self.tally.entry(answer_name(&answer)).or_default() += 1;
         self.remember(at, &letter, &answer);
         self.counts.answers += 1;
         self.out.push(Out::Answer(answer));
@@ -639,8 +673,13 @@ impl Home {
 
     /// Plans a fault of the disk at one of the next writes and syncs.
     pub fn plan(&mut self, fault: Fault, count: u64) {
-        let from = self.disk.points() + self.rng.below(24);
-        self.disk.plan(Plan { fault, from, count });
+        let from = self.rng.below(24);
+        self.plan_at(fault, from, count);
+    }
+
+    /// Plans a fault of the disk, so many writes and syncs from now.
+    pub fn plan_at(&mut self, fault: Fault, from: u64, count: u64) {
+        self.disk.plan(Plan { fault, from: self.disk.points() + from, count });
     }
 
     /// Loses power.
@@ -649,7 +688,7 @@ impl Home {
     /// Never; the answer is what callers pass on.
     pub fn power_loss(&mut self) -> Result<(), Violation> {
         self.disk.crash();
-        self.fall(false)
+        if self.live.is_some() { self.fall(false) } else { Ok(()) }
     }
 
     /// The process ends; what the disk was told stays.
@@ -669,6 +708,23 @@ impl Home {
         self.live = None;
         self.pending.clear();
         self.out.push(Out::Down);
+    }
+
+    /// After its end a home's directory is verified as a stranger would, by the shipped code for it.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn verify(&self) -> Result<(), Violation> {
+        let report = verify::directory(Arc::new(self.disk.clone()));
+        let holds = report.map_err(|e| e.to_string()).and_then(|report| match report.outcome {
+            verify::Outcome::Damaged { file, what } => Err(format!("{file}: {what}")),
+            verify::Outcome::Sound if report.bodies_sealed > 0 => Err("bodies do not open".to_owned()),
+            verify::Outcome::Sound if report.entries != self.book.size() => {
+                Err(format!("{} entries are verified, {} were read", report.entries, self.book.size()))
+            }
+            verify::Outcome::Sound => Ok(()),
+        });
+        journal::invariant_the_log_verifies(self.number, holds)
     }
 
     /// All faults of the disk end.
@@ -699,7 +755,11 @@ impl Home {
             return Ok(());
         }
         if self.disk.crashed() {
+            self.points_before += self.disk.points();
             self.disk = self.disk.after_crash(self.rng.draw());
+        }
+        if self.falls_again > 0 && self.rng.chance(self.falls_again) {
+            self.plan(Fault::Crash, 1);
         }
         let files: Arc<dyn Files> = match self.sabotage {
             Some(Sabotage::LyingSync) => Arc::new(LyingDisk(self.disk.clone())),
@@ -713,10 +773,9 @@ impl Home {
         let entropy = Box::new(self.rng.fork());
         match Journal::open(files, options, self.secret.clone(), self.ring.clone(), entropy) {
             Ok(opened) => self.wake_up(at, opened.journal, opened.state.map(|saved| (saved.size, saved.bytes))),
-            Err(error @ artel_audit::Error::Io { .. }) => {
+            Err(artel_audit::Error::Io { .. }) => {
                 // The fault is still there, or power was lost while starting.
                 self.counts.crashes += u64::from(self.disk.crashed());
-                let _ = error;
                 self.out.push(Out::Down);
                 Ok(())
             }
@@ -854,6 +913,32 @@ fn take_frame(
         book.take(*leaf, &frame[at]);
     }
     invariants::frame(home, &FrameSeen { book, frame, options })
+}
+
+fn end_name(end: End) -> &'static str {
+    match end {
+        End::AttemptsSpent => "ended: attempts spent",
+        End::LapsesSpent => "ended: lapses spent",
+        End::DeadlinePassed => "ended: deadline passed",
+        End::NeedFailed => "ended: need failed",
+        End::Cancelled => "ended: cancelled",
+    }
+}
+
+fn answer_name(answer: &Answer) -> &'static str {
+    match &answer.said {
+        Err(refusal) => refusal.code.as_str(),
+        Ok(Reply::Leased(_)) => "answer: leased",
+        Ok(Reply::Submitted(receipt)) if receipt.next.is_some() => "answer: receipt and lease",
+        Ok(Reply::Submitted(receipt)) if receipt.verdict.is_some() => "answer: receipt with verdict",
+        Ok(Reply::Submitted(_)) => "answer: receipt",
+        Ok(Reply::Run { repeated: true, .. } | Reply::Repeated(_)) => "answer: run again",
+        Ok(Reply::Run { .. }) => "answer: run",
+        Ok(Reply::Nothing) => "answer: nothing",
+        Ok(Reply::Token { .. }) => "answer: token",
+        Ok(Reply::Renewed { .. }) => "answer: renewed",
+        Ok(_) => "answer: other",
+    }
 }
 
 /// A check's answer, drawn.

@@ -1,7 +1,8 @@
 //! `netsim`: runs seeds of the simulator, replays one with every line, shows that planted bugs are caught. It has no
 //! logic of its own.
 
-use artel_netsim::world::Counts;
+use artel_audit::memory::Fault;
+use artel_netsim::world::{Counts, Tally};
 use artel_netsim::{Plan, Report, Sabotage, Telling, invariants, run};
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,14 +16,17 @@ const THREADS_MAX: u64 = 2;
 const HELP: &str = "\
 netsim: many homes and agents on one virtual clock, with bad channels, disks and clocks
 
-  netsim run --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all]
+  netsim run --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--tally]
   netsim replay SEED [--nodes N] [--sabotage NAME] [--trace]
+  netsim points SEED
   netsim sabotages [--seeds N]
   netsim invariants
 
 run         runs the seeds from A up to B; prints what happened and, of the first that fails, seed, invariant, last events;
-            --all goes on and lists all that fail, --each prints each seed's hash
+            --all goes on and lists all that fail, --each prints each seed's hash, --tally what was seen how often
 replay      runs one seed; --trace prints every event
+points      runs a small world again and again, each time with one power loss, one error or one full disk at the next of all
+            writes and syncs of its home
 sabotages   runs each planted bug until an invariant notices it, at most N seeds (default 200)
 invariants  lists what is looked at
 
@@ -39,6 +43,7 @@ struct Options {
     sabotage: Option<Sabotage>,
     each: bool,
     all: bool,
+    tally: bool,
     trace: bool,
     replayed: Option<u64>,
 }
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
     match (command.as_str(), options.replayed) {
         ("run", None) => run_seeds(&options),
         ("replay", Some(seed)) => replay(seed, &options),
+        ("points", Some(seed)) => points(seed),
         ("sabotages", None) => sabotages(&options),
         ("invariants", None) => {
             invariants::names().iter().for_each(|name| say(name));
@@ -80,7 +86,7 @@ fn wrong(what: &str) -> ExitCode {
 
 fn parse(args: &[String]) -> Result<Options, String> {
     let mut options =
-        Options { seeds: (0, 200), nodes: None, threads: 1, sabotage: None, each: false, all: false, trace: false, replayed: None };
+        Options { seeds: (0, 200), nodes: None, threads: 1, sabotage: None, each: false, all: false, tally: false, trace: false, replayed: None };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
@@ -103,6 +109,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             }
             "--each" => options.each = true,
             "--all" => options.all = true,
+            "--tally" => options.tally = true,
             "--trace" => options.trace = true,
             text => options.replayed = Some(number(text)?),
         }
@@ -113,7 +120,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
 fn plan(options: &Options, telling: Telling) -> Plan {
     let sink: Option<Box<dyn FnMut(&str) + Send>> =
         if telling == Telling::All { Some(Box::new(|line: &str| say(line))) } else { None };
-    Plan { nodes: options.nodes, sabotage: options.sabotage, telling, sink }
+    Plan { nodes: options.nodes, sabotage: options.sabotage, only: None, telling, sink }
 }
 
 /// What many worlds did, added up.
@@ -122,6 +129,7 @@ struct Sum {
     worlds: u64,
     events: u64,
     counts: Counts,
+    tally: Tally,
     steps: (u64, u64),
     clock_ms: (u64, u64),
     failures: u64,
@@ -133,6 +141,7 @@ impl Sum {
         self.worlds += 1;
         self.events += report.events;
         self.counts.add(report.counts);
+        self.tell(&report.tally);
         self.steps = (self.steps.0 + report.steps.0, self.steps.1 + report.steps.1);
         self.clock_ms = (self.clock_ms.0 + report.clock_ms.0, self.clock_ms.1.max(report.clock_ms.1));
         if report.violation.is_some() {
@@ -141,10 +150,17 @@ impl Sum {
         }
     }
 
+    fn tell(&mut self, tally: &Tally) {
+        for (name, times) in tally {
+            *self.tally.entry(name).or_default() += times;
+        }
+    }
+
     fn merge(&mut self, other: Sum) {
         self.worlds += other.worlds;
         self.events += other.events;
         self.counts.add(other.counts);
+        self.tell(&other.tally);
         self.steps = (self.steps.0 + other.steps.0, self.steps.1 + other.steps.1);
         self.clock_ms = (self.clock_ms.0 + other.clock_ms.0, self.clock_ms.1.max(other.clock_ms.1));
         self.failures += other.failures;
@@ -199,6 +215,9 @@ fn run_seeds(options: &Options) -> ExitCode {
         sum.clock_ms.0 / 3_600_000,
         sum.clock_ms.1 as f64 / 1_000.0
     ));
+    if options.tally {
+        sum.tally.iter().for_each(|(name, times)| say(&format!("{times:>10} {name}")));
+    }
     match sum.failed {
         None => ExitCode::SUCCESS,
         Some(_) if options.all => {
@@ -257,6 +276,24 @@ fn replay(seed: u64, options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn points(seed: u64) -> ExitCode {
+    let faults = [("power loss", Fault::Crash), ("input/output error", Fault::Eio), ("full disk", Fault::Full)];
+    let plan = |only| Plan { only: Some(only), ..Plan::default() };
+    // A point that is never reached: how many there are when nothing goes wrong.
+    let all = run(seed, plan((Fault::Crash, u64::MAX / 2))).points;
+    let mut failures = 0;
+    for (name, fault) in faults {
+        for point in 0..all {
+            if let Some(violation) = run(seed, plan((fault, point))).violation {
+                failures += 1;
+                say(&format!("{name} at point {point}: {}: {}", violation.invariant, violation.what));
+            }
+        }
+        say(&format!("seed {seed}: {name} at each of {all} writes and syncs"));
+    }
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn sabotages(options: &Options) -> ExitCode {

@@ -3,7 +3,7 @@
 
 use crate::agent::{Agent, Board};
 use crate::desk::{Desk, Purse};
-pub use crate::home::Counts;
+pub use crate::home::{Counts, Tally};
 use crate::home::{Home, Out, WALL_START_MS, judge};
 use crate::invariants::{Violation, progress};
 use crate::letter::{Actor, Answer, Letter};
@@ -22,6 +22,12 @@ use std::collections::BTreeMap;
 /// Within how many virtual milliseconds after the last fault every step must be over.
 pub const PROGRESS_MS_MAX: u64 = 300_000;
 
+/// How long faults may happen in a world with only one, in virtual milliseconds.
+const ONLY_MS: u64 = 20_000;
+
+/// How many of a thousand starts lose power before long.
+const FALLS_AGAIN: u64 = 120;
+
 /// How many agents of the second phase each home gets.
 const SAINTS: usize = 2;
 
@@ -38,6 +44,8 @@ pub struct Plan {
     pub nodes: Option<u64>,
     /// A planted bug.
     pub sabotage: Option<Sabotage>,
+    /// A small world in which only this goes wrong: a fault at this write or sync of the first home.
+    pub only: Option<(Fault, u64)>,
     /// How much is told.
     pub telling: Telling,
     /// Where lines go.
@@ -61,6 +69,10 @@ pub struct Report {
     pub counts: Counts,
     /// Steps accepted, and ended otherwise.
     pub steps: (u64, u64),
+    /// How often each kind of entry, answer and refusal was seen.
+    pub tally: Tally,
+    /// Writes and syncs of the first home.
+    pub points: u64,
     /// What did not hold.
     pub violation: Option<Violation>,
     /// The last lines, where they are told.
@@ -112,7 +124,11 @@ pub fn run(seed: u64, plan: Plan) -> Report {
 impl World {
     fn new(seed: u64, plan: Plan) -> World {
         let mut rng = Rng::new(seed);
-        let shape = Shape::draw(&mut rng, plan.nodes);
+        let mut shape = Shape::draw(&mut rng, if plan.only.is_some() { Some(1) } else { plan.nodes });
+        if plan.only.is_some() {
+            shape.chaos_ms = ONLY_MS;
+            shape.fault_every_ms = u64::MAX / 4;
+        }
         let home = |number: usize, rng: &mut Rng| {
             Home::new(number, shape.options.clone(), shape.sync_ms, plan.sabotage, rng.fork())
         };
@@ -141,15 +157,22 @@ impl World {
             rng,
         };
         world.begin();
+        if let Some((fault, point)) = plan.only {
+            world.homes[0].plan_at(fault, point, 1);
+        }
         world
     }
 
     fn begin(&mut self) {
         for home in 0..self.homes.len() {
+            self.homes[home].found();
+            if self.shape.fault_every_ms < u64::MAX / 4 {
+                self.homes[home].set_falls_again(FALLS_AGAIN);
+                let fault = self.rng.between(1_000, self.shape.fault_every_ms * 2);
+                self.after(fault, Event::Fault(home));
+            }
             self.after(0, Event::Boot(home));
             self.after(200, Event::Operator(home));
-            let fault = self.rng.between(1_000, self.shape.fault_every_ms * 2);
-            self.after(fault, Event::Fault(home));
             self.after(1_000, Event::Publish(home));
             self.after(2_000, Event::Snapshot(home));
         }
@@ -414,9 +437,7 @@ impl World {
         match kind {
             0 | 1 => self.homes[home].plan(Fault::Crash, 1),
             2 => {
-                if self.homes[home].is_up() {
-                    self.homes[home].power_loss()?;
-                }
+                self.homes[home].power_loss()?;
             }
             3 => {
                 if self.homes[home].is_up() {
@@ -455,6 +476,7 @@ impl World {
         for home in 0..self.homes.len() {
             self.homes[home].heal();
             self.homes[home].jump(0);
+            self.homes[home].set_falls_again(0);
             for _ in 0..SAINTS {
                 let number = self.agents.len();
                 let saint = Agent::saint(number, home, self.rng.fork());
@@ -479,6 +501,8 @@ impl World {
             home.kill();
             home.boot(self.at)?;
             home.commit(self.at)?;
+            home.kill();
+            home.verify()?;
         }
         Ok(())
     }
@@ -486,8 +510,12 @@ impl World {
     fn report(mut self, seed: u64, violation: Option<Violation>) -> Report {
         let mut counts = Counts::default();
         let mut steps = (0, 0);
+        let mut tally = Tally::new();
         for home in &self.homes {
             counts.add(home.counts());
+            for (name, times) in home.tally() {
+                *tally.entry(name).or_default() += times;
+            }
             for page in home.book().steps.values().filter(|page| page.life.is_terminal()) {
                 let accepted = matches!(page.life, crate::book::Life::Accepted(_));
                 steps = (steps.0 + u64::from(accepted), steps.1 + u64::from(!accepted));
@@ -501,6 +529,8 @@ impl World {
             clock_ms: (self.at, self.calm_since.map_or(0, |since| self.at - since)),
             counts,
             steps,
+            tally,
+            points: self.homes[0].points(),
             violation,
             last: self.trace.last(),
         }

@@ -233,6 +233,15 @@ impl Client {
         if response.status() == reqwest::StatusCode::NO_CONTENT { Ok(None) } else { self.text(response).await.map(Some) }
     }
 
+    /// `PATCH` of JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn patch(&self, path: &str, body: &impl Serialize) -> Result<String, Error> {
+        let request = self.request(reqwest::Method::PATCH, path).json(body).timeout(answer_timeout(0));
+        self.text(self.send(request).await?).await
+    }
+
     /// `POST` with a key under which a repeat has no effect.
     ///
     /// # Errors

@@ -26,9 +26,9 @@ pub const MINUTE_MS: u64 = 60_000;
 pub const HOUR_MS: u64 = 3_600_000;
 pub const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// Up to this many frames the folded state is compared after each input and the whole journal is folded anew; above it
+/// Up to this many entries the folded state is compared after each input and the whole journal is folded anew; above it
 /// at every tenth and every fiftieth frame.
-const REFOLDS: usize = 120;
+const REFOLDS: usize = 600;
 
 pub type Answer = Result<Reply, Refusal>;
 
@@ -283,7 +283,7 @@ impl Home {
     }
 
     fn check_fold(&self) {
-        let (young, frames) = (self.cuts.len() <= REFOLDS, self.cuts.len());
+        let (young, frames) = (self.journal.len() <= REFOLDS, self.cuts.len());
         if !young && !frames.is_multiple_of(10) {
             return;
         }

@@ -17,6 +17,7 @@ pub const NAMES: &[&str] = &[
     "invariant_roots_are_consistent",
     "invariant_heads_are_proven",
     "invariant_a_sound_disk_opens",
+    "invariant_the_log_verifies",
 ];
 
 /// Everything that a good answer rests on is synced when it leaves.
@@ -170,4 +171,12 @@ fn same_root(found: Hash, published: Hash, size: u64) -> Held {
 /// The violation.
 pub fn invariant_a_sound_disk_opens(home: usize, holds: Held) -> Result<(), Violation> {
     held("invariant_a_sound_disk_opens", home, holds)
+}
+
+/// In the end a home's directory verifies as it lies there: every entry, root and body.
+///
+/// # Errors
+/// The violation.
+pub fn invariant_the_log_verifies(home: usize, holds: Held) -> Result<(), Violation> {
+    held("invariant_the_log_verifies", home, holds)
 }

@@ -254,13 +254,16 @@ fn pair_digest(key: &[u8], stored: &[u8]) -> u128 {
     u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
 }
 
+/// By key: the value that is set, or that there is none any more.
+type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// The changes of a batch, the last one of each key, and the summary after them.
 fn settle(
     batch: Batch,
     mut summary: Summary,
     old: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, IndexError>,
-) -> Result<(BTreeMap<Vec<u8>, Option<Vec<u8>>>, Summary), IndexError> {
-    let changes: BTreeMap<_, _> = batch.changes.into_iter().collect();
+) -> Result<(Changes, Summary), IndexError> {
+    let changes: Changes = batch.changes.into_iter().collect();
     for (key, value) in &changes {
         if let Some(old) = old(key)? {
             summary.remove(key, &old);

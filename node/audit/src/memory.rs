@@ -43,13 +43,16 @@ pub const SECTOR: usize = 512;
 #[derive(Clone)]
 pub struct MemoryDisk(Arc<Mutex<State>>);
 
+/// Names that change together, and the inode that each stands for from then on.
+type Names = Vec<(String, Option<u64>)>;
+
 #[derive(Default)]
 struct State {
     inodes: BTreeMap<u64, Inode>,
     names: BTreeMap<String, u64>,
     durable_names: BTreeMap<String, u64>,
     /// By directory, what happened to its names since its last sync, in order.
-    unsynced_names: BTreeMap<String, Vec<Vec<(String, Option<u64>)>>>,
+    unsynced_names: BTreeMap<String, Vec<Names>>,
     locks: Vec<String>,
     next_inode: u64,
     points: u64,
@@ -298,7 +301,7 @@ impl State {
     }
 
     /// A point that changes names: it happens whole or not at all.
-    fn name_point(&mut self, dir: &str, changes: Vec<(String, Option<u64>)>) -> io::Result<()> {
+    fn name_point(&mut self, dir: &str, changes: Names) -> io::Result<()> {
         match self.point()? {
             Outcome::Fine => (),
             Outcome::Fails(error) => return Err(error),

@@ -111,11 +111,11 @@ impl Opening {
         let mut segments = self.segments()?;
         let found = slot::load(self.files.as_ref(), Some(&self.options.origin))?;
         let (slot, newest, slot_notice) = match found {
-            slot::Found::Usable(slot, newest, notice) => (slot, newest, notice),
+            slot::Found::Usable(slot, newest, notice) => (*slot, newest, notice),
             slot::Found::Nothing => {
                 self.begin(&mut segments)?;
                 match slot::load(self.files.as_ref(), Some(&self.options.origin))? {
-                    slot::Found::Usable(slot, newest, notice) => (slot, newest, notice),
+                    slot::Found::Usable(slot, newest, notice) => (*slot, newest, notice),
                     slot::Found::Nothing => return Err(Error::damaged(SLOT_FILES[0], "it vanished")),
                 }
             }
@@ -167,6 +167,8 @@ impl Opening {
     fn make_directories(&self) -> Result<(), Error> {
         for dir in [JOURNAL_DIR, TILES_DIR, SNAPSHOTS_DIR] {
             self.files.create_dir(dir).map_err(Error::io(dir, "create"))?;
+            // A name that an earlier process gave and did not live to sync may be found now and be gone after a power loss.
+            self.files.sync_dir(dir).map_err(Error::io(dir, "sync"))?;
         }
         self.files.sync_dir("").map_err(Error::io("the data directory", "sync"))
     }

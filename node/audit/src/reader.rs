@@ -212,7 +212,7 @@ impl Reader {
         self.root_of(size, &head, &mut |at| self.shared.derived.hash(at))?.map_or_else(
             || {
                 let hashes = self.repaired(size)?;
-                tree::root(size, |at| hashes(at))
+                tree::root(size, hashes)
             },
             Ok,
         )
@@ -341,7 +341,7 @@ impl Reader {
             return Ok(made);
         }
         let hashes = self.repaired(size)?;
-        let root = tree::root::<Error>(size, |at| hashes(at))?;
+        let root = tree::root::<Error>(size, &hashes)?;
         make(root, &mut |at| hashes(at))?.ok_or_else(|| {
             let what = "its entries do not lead to the journal's root";
             Error::damaged(segment::path(0), what)

@@ -52,7 +52,7 @@ pub struct Head {
 
 impl Head {
     /// The head's bytes.
-    pub fn to_bytes(&self) -> [u8; SEGMENT_HEAD_BYTES as usize] {
+    pub fn to_bytes(self) -> [u8; SEGMENT_HEAD_BYTES as usize] {
         let mut bytes = [0; SEGMENT_HEAD_BYTES as usize];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&SEGMENT_FORMAT.to_le_bytes());

@@ -97,7 +97,7 @@ pub(crate) enum Found {
     /// Neither file is there.
     Nothing,
     /// The newest usable one, its number, and what is wrong with the other.
-    Usable(Slot, usize, Option<Notice>),
+    Usable(Box<Slot>, usize, Option<Notice>),
 }
 
 /// Reads both slots of a journal.
@@ -134,7 +134,7 @@ pub(crate) fn load(files: &dyn Files, origin: Option<&Origin>) -> Result<Found, 
     match usable {
         Some((slot, at)) => {
             let notice = wrong.pop().map(|(file, what)| Notice::SlotDamaged { file: file.into(), what });
-            Ok(Found::Usable(slot, at, notice))
+            Ok(Found::Usable(Box::new(slot), at, notice))
         }
         None if missing == 2 => Ok(Found::Nothing),
         None => {

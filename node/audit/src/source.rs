@@ -142,7 +142,7 @@ struct Rows {
 
 impl Rows {
     fn push(&mut self, level: u8, hash: Hash) {
-        if level % TILE_HEIGHT != 0 {
+        if !level.is_multiple_of(TILE_HEIGHT) {
             return;
         }
         let at = usize::from(level / TILE_HEIGHT);

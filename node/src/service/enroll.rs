@@ -21,27 +21,27 @@ const BEARERS_MAX: usize = 16_384;
 /// Who bears a token that was checked before.
 pub(super) fn recognise(service: &NodeService, bearer: &str) -> Option<Principal> {
     let digest = Digest::of(bearer.as_bytes());
-    let checked = service.0.checked_bearers.read().unwrap_or_else(PoisonError::into_inner).contains(&digest);
-    if checked { authenticate(service, bearer).ok() } else { None }
+    let known = service.0.checked_bearers.read().unwrap_or_else(PoisonError::into_inner).contains(&digest);
+    if known { service.parts().tokens.check(bearer, now()).ok().map(principal) } else { None }
 }
 
 /// Who bears a token.
 pub(super) fn authenticate(service: &NodeService, bearer: &str) -> Result<Principal, Problem> {
-    let principal = service.parts().tokens.check(bearer, now()).map_err(refusal::of_token)?;
-    let digest = Digest::of(bearer.as_bytes());
-    let known = service.0.checked_bearers.read().unwrap_or_else(PoisonError::into_inner).contains(&digest);
-    if !known {
-        let mut checked = service.0.checked_bearers.write().unwrap_or_else(PoisonError::into_inner);
-        if checked.len() >= BEARERS_MAX {
-            checked.clear();
-        }
-        checked.insert(digest);
+    let checked = service.parts().tokens.check(bearer, now()).map_err(refusal::of_token)?;
+    let mut known = service.0.checked_bearers.write().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= BEARERS_MAX {
+        known.clear();
     }
-    Ok(match principal {
+    known.insert(Digest::of(bearer.as_bytes()));
+    Ok(principal(checked))
+}
+
+fn principal(principal: artel_federation::Principal) -> Principal {
+    match principal {
+        artel_federation::Principal::Stranger => Principal::Anonymous,
         artel_federation::Principal::Operator => Principal::Operator,
         artel_federation::Principal::Agent { id, serial } => Principal::Agent { id, serial },
-        artel_federation::Principal::Stranger => Principal::Anonymous,
-    })
+    }
 }
 
 /// `POST /v1/enroll`.

@@ -1,0 +1,124 @@
+//! `artel work`: a worker that claims what its agent qualifies for and has a command do it. The command runs on the
+//! agent's own machine, at its own risk, with its agent's token in its environment.
+
+mod command;
+mod session;
+mod slot;
+
+use super::agent::Enroll;
+use super::context::Context;
+use super::{show, up};
+use clap::Args;
+use serde_json::{Value, json};
+use session::Session;
+use slot::Slot;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Claim tasks, have a command do them, hand in what it writes.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text --exec ./count-words.sh\n  artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4\n\nCMD gets the step as one JSON object on stdin (task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, gives the task back."
+)]
+pub struct Work {
+    /// The command, run by sh -c for each task.
+    #[arg(long, value_name = "CMD")]
+    exec: String,
+    #[command(flatten)]
+    profile: Enroll,
+    /// How many tasks to do at once.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    slots: u32,
+    /// Do one task, then end; fails when the command failed or its result was rejected.
+    #[arg(long)]
+    once: bool,
+    /// For how many seconds commands may go on after SIGTERM or Ctrl-C; then their tasks are given back.
+    #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+    grace: u64,
+    /// Stop when stdin ends, so that a parent's death is noticed.
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
+}
+
+/// When to stop: first no more claims, then no more commands.
+#[derive(Clone, Default)]
+pub(super) struct Stop {
+    /// No further task is claimed.
+    pub soft: CancellationToken,
+    /// Running commands are ended and their tasks given back.
+    pub hard: CancellationToken,
+}
+
+/// Where a worker says what it does.
+#[derive(Clone, Copy)]
+pub(super) struct Tell {
+    json: bool,
+}
+
+impl Tell {
+    /// Tells of one event: JSON on stdout for programs, a line on stderr for people. A closed pipe stops no work.
+    pub fn event(&self, name: &str, about: Value, text: &str) {
+        if self.json {
+            let mut event = json!({"event": name});
+            if let (Some(event), Value::Object(about)) = (event.as_object_mut(), about) {
+                event.extend(about);
+            }
+            let _ = show::line(&event.to_string());
+        } else {
+            show::note(&show::plain(text));
+        }
+    }
+}
+
+impl Work {
+    /// Works until it is told to stop.
+    pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let (stop, tell) = (Stop::default(), Tell { json: context.show.json });
+        let listening = tokio::spawn(listen(stop.clone(), Duration::from_secs(self.grace)));
+        if self.end_with_stdin {
+            up::end_with_stdin();
+        }
+        let session = Session::new(context, self.profile.profile(), tell)?;
+        tokio::select! {
+            started = session.start() => started?,
+            () = stop.soft.cancelled() => return Ok(()),
+        }
+        let session = Arc::new(session);
+        let slots = if self.once { 1 } else { self.slots };
+        let mut running = JoinSet::new();
+        for _ in 0..slots {
+            let slot = Slot::new(session.clone(), stop.clone(), tell, self.exec.clone());
+            let once = self.once;
+            running.spawn(async move { if once { slot.run_once().await } else { slot.run().await } });
+        }
+        let mut result = Ok(());
+        while let Some(ended) = running.join_next().await {
+            let ended = ended.unwrap_or_else(|e| Err(anyhow::anyhow!("a worker's slot broke down: {e}")));
+            if ended.is_err() {
+                // What stops one slot stops all: the node will have none of this agent.
+                stop.soft.cancel();
+                result = result.and(ended);
+            }
+        }
+        listening.abort();
+        result
+    }
+}
+
+/// Turns signals into a stop: the first one lets commands finish for a while, the second one does not.
+async fn listen(stop: Stop, grace: Duration) {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
+    let mut once = async || tokio::select! { _ = term.recv() => (), _ = int.recv() => () };
+    once().await;
+    stop.soft.cancel();
+    tokio::select! {
+        () = tokio::time::sleep(grace) => (),
+        () = once() => (),
+    }
+    stop.hard.cancel();
+}

@@ -1,0 +1,368 @@
+//! Artifacts: bytes come in piece by piece, are on disk and synced before the rules enter them, and go out only after
+//! their digest was checked.
+//!
+//! An entry is seen by the operator, by whoever stored it, and by those who see the run that it belongs to. Whoever is
+//! enrolled and names a digest gets the bytes: digests are told only to those whom they concern.
+
+use super::convert;
+use super::inner::{NodeService, now};
+use super::refusal::{bug, of_index, of_store};
+use super::shown::{self, Viewer};
+use super::{page, upload};
+use crate::index::ArtifactRow;
+use artel_federation::effect::poster_text;
+use artel_federation::fact::{ArtifactStored, Poster};
+use artel_federation::input::ArtifactPut;
+use artel_federation::run::Run;
+use artel_federation::{Reply, Request};
+use artel_protocol::id::{ArtifactId, Digest};
+use artel_protocol::limits::{METADATA_BYTES_MAX, NAME_BYTES_MAX};
+use artel_protocol::text::is_plain;
+use artel_protocol::time::Wall;
+use artel_web::types::List;
+use artel_web::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
+use artel_web::{Call, Code, Principal, Problem, Upload};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+/// How many announced artifacts are remembered. At the limit the oldest is forgotten, and its bytes must be announced
+/// again or put by digest.
+const ANNOUNCED_MAX: usize = 4_096;
+
+/// The most bytes of a kind, and of a media type: they stand in memory, in lists and in a header.
+const KIND_BYTES_MAX: usize = 64;
+const MEDIA_TYPE_BYTES_MAX: usize = 128;
+
+/// How many entries one page of a list looks at.
+const LOOKED_AT_MAX: usize = 2_048;
+const ROWS_AT_ONCE: usize = 256;
+
+/// Announced artifacts: what was said of them, and once their bytes have come, the entry that they got. They do not
+/// outlive the process; an entry does.
+#[derive(Default)]
+pub(super) struct Announced(BTreeMap<ArtifactId, Announcement>);
+
+#[derive(Clone)]
+struct Announcement {
+    by: Principal,
+    post: ArtifactPost,
+    entered: Option<ArtifactId>,
+}
+
+impl Announced {
+    fn add(&mut self, id: ArtifactId, announcement: Announcement) {
+        if self.0.len() >= ANNOUNCED_MAX {
+            // An id begins with its moment.
+            self.0.pop_first();
+        }
+        self.0.insert(id, announcement);
+    }
+}
+
+impl NodeService {
+    fn announcement(&self, id: &ArtifactId) -> Option<Announcement> {
+        self.0.announced.lock().unwrap_or_else(PoisonError::into_inner).0.get(id).cloned()
+    }
+
+    /// The entry of an artifact that was announced under this id, or the id itself.
+    fn entered(&self, id: ArtifactId) -> ArtifactId {
+        self.announcement(&id).and_then(|announcement| announcement.entered).unwrap_or(id)
+    }
+}
+
+/// `POST /v1/artifacts` without content.
+pub(super) async fn announce(service: &NodeService, call: &Call, post: ArtifactPost) -> Result<Artifact, Problem> {
+    check_post(&post).map_err(|problem| service.refuse(call, problem))?;
+    upload::may_store(service, call, &post, post.byte_length.unwrap_or(0)).await?;
+    let mut entropy = [0; 9];
+    rand::Rng::fill_bytes(&mut rand::rng(), &mut entropy);
+    let (id, at) = (ArtifactId::new(now(), entropy), now());
+    let shown = announced(id, at, &call.principal, &post);
+    let announcement = Announcement { by: call.principal, post, entered: None };
+    service.0.announced.lock().unwrap_or_else(PoisonError::into_inner).add(id, announcement);
+    Ok(shown)
+}
+
+fn announced(id: ArtifactId, at: Wall, by: &Principal, post: &ArtifactPost) -> Artifact {
+    Artifact {
+        artifact_id: id,
+        name: post.name.clone(),
+        kind: post.kind.clone(),
+        content_type: post.content_type.clone(),
+        byte_length: post.byte_length,
+        created_at: at,
+        created_by: poster(by).map_or_else(String::new, |by| poster_text(&by)),
+        run_id: post.run_id,
+        step_id: post.step_id,
+        sha256: post.sha256,
+        metadata: post.metadata.clone(),
+        upload_url: Some(format!("/v1/artifacts/{id}")),
+    }
+}
+
+/// `PUT /v1/artifacts/{uuid}`: the bytes of an announced artifact, from whoever announced it. The answer names the
+/// entry that they got, which the announced id leads to from then on.
+pub(super) async fn fill(
+    service: &NodeService,
+    call: &Call,
+    id: ArtifactId,
+    bytes: Upload,
+) -> Result<Artifact, Problem> {
+    let known = service.announcement(&id).filter(|known| poster(&known.by) == poster(&call.principal));
+    let Some(known) = known else {
+        let message = "no artifact was announced under this id, or the node restarted since; post it again";
+        return Err(Problem::new(Code::NotFound, message));
+    };
+    if let Some(entered) = known.entered {
+        return get(service, call, entered).await;
+    }
+    let artifact = store(service, call, known.post, bytes).await?;
+    let mut announced = service.0.announced.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = announced.0.get_mut(&id) {
+        known.entered = Some(artifact.artifact_id);
+    }
+    Ok(artifact)
+}
+
+/// `POST /v1/artifacts` with content and `PUT /v1/artifacts/sha256:HEX`. The same bytes under the same words by the
+/// same hand are entered once.
+pub(super) async fn store(
+    service: &NodeService,
+    call: &Call,
+    post: ArtifactPost,
+    bytes: Upload,
+) -> Result<Artifact, Problem> {
+    check_post(&post).map_err(|problem| service.refuse(call, problem))?;
+    let written = upload::take_in(service, call, &post, bytes).await?;
+    // From here on nobody's patience matters: bytes that are on disk are entered.
+    let (service, call) = (service.clone(), call.clone());
+    let entered = tokio::spawn(async move { enter(&service, &call, post, written).await });
+    entered.await.unwrap_or_else(|_| Err(bug("an artifact's entry was not finished")))
+}
+
+async fn enter(
+    service: &NodeService,
+    call: &Call,
+    post: ArtifactPost,
+    written: upload::Written,
+) -> Result<Artifact, Problem> {
+    let stored = written.finish(post.sha256).await?;
+    let digest = stored.digest;
+    // Bytes that have an entry are counted already, whoever put them. Bytes without one are left of a broken upload.
+    let before = service.indexed(move |index| index.artifact_of(&digest)).await.ok();
+    let is_counted = before.as_ref().map_or(!stored.is_new, Option::is_some);
+    let by = poster(&call.principal).ok_or_else(|| Problem::of(Code::Unauthenticated))?;
+    if let Some((_, at, old)) = before.flatten().filter(|(_, _, old)| is_same(old, &post, by)) {
+        return Ok(artifact(at, &old));
+    }
+    let put = ArtifactPut {
+        digest,
+        bytes: stored.bytes,
+        bytes_new: if is_counted { 0 } else { stored.bytes },
+        name: post.name.clone(),
+        kind: post.kind.clone(),
+        content_type: post.content_type.clone(),
+        step: post.step_id,
+        run: post.run_id.or(post.step_id.map(|step| step.run())),
+        metadata: convert::rules_json(&post.metadata),
+    };
+    let run = put.run;
+    match service.ask(call, Request::Store(put)).await? {
+        Reply::Stored { artifact: id, at } => Ok(Artifact {
+            byte_length: Some(stored.bytes),
+            sha256: Some(digest),
+            run_id: run,
+            upload_url: None,
+            ..announced(id, at, &call.principal, &post)
+        }),
+        _ => Err(bug("a stored artifact got another reply")),
+    }
+}
+
+fn is_same(old: &ArtifactStored, post: &ArtifactPost, by: Poster) -> bool {
+    let run = post.run_id.or(post.step_id.map(|step| step.run()));
+    let words = (&old.name, &old.kind, &old.content_type) == (&post.name, &post.kind, &post.content_type);
+    let place = (old.by, old.step, old.run) == (by, post.step_id, run);
+    words && place && old.metadata.bytes() == post.metadata.bytes()
+}
+
+/// What the rules do not look at: an artifact's words are kept and shown, never used.
+fn check_post(post: &ArtifactPost) -> Result<(), Problem> {
+    let invalid = |message: String| Err(Problem::new(Code::Invalid, message));
+    if !is_plain(&post.name, NAME_BYTES_MAX, false) {
+        return invalid(format!("name must be 1 to {NAME_BYTES_MAX} bytes of text on one line"));
+    }
+    if !is_plain(&post.kind, KIND_BYTES_MAX, false) {
+        return invalid(format!("kind must be 1 to {KIND_BYTES_MAX} bytes of text on one line"));
+    }
+    let media_type = post.content_type.as_str();
+    let visible = media_type.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if !visible || !media_type.contains('/') || media_type.len() > MEDIA_TYPE_BYTES_MAX {
+        return invalid("content_type must be a media type such as text/plain".into());
+    }
+    if post.metadata.bytes().len() > METADATA_BYTES_MAX {
+        return Err(Problem::new(Code::TooMany, format!("metadata has at most {METADATA_BYTES_MAX} bytes")));
+    }
+    if post.run_id.zip(post.step_id).is_some_and(|(run, step)| step.run() != run) {
+        return invalid("step_id is not a step of run_id".into());
+    }
+    Ok(())
+}
+
+/// `GET /v1/artifacts/{uuid}`.
+pub(super) async fn get(service: &NodeService, call: &Call, id: ArtifactId) -> Result<Artifact, Problem> {
+    let waiting = service.announcement(&id).filter(|known| known.entered.is_none());
+    if let Some(known) = waiting.filter(|known| poster(&known.by) == poster(&call.principal)) {
+        service.viewer(call).await?;
+        return Ok(announced(id, moment(&id), &known.by, &known.post));
+    }
+    let (at, stored) = seen(service, call, service.entered(id)).await?;
+    Ok(artifact(at, &stored))
+}
+
+/// The moment that an id was made at (RFC 9562, version 7).
+fn moment(id: &ArtifactId) -> Wall {
+    Wall(id.bytes()[..6].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte)))
+}
+
+/// An artifact's entry, for those who see it.
+async fn seen(service: &NodeService, call: &Call, id: ArtifactId) -> Result<(Wall, ArtifactStored), Problem> {
+    let viewer = service.viewer(call).await?;
+    let row = service.indexed(move |index| index.artifact(&id)).await?;
+    let Some((_, at, stored)) = row else { return Err(Problem::of(Code::NotFound)) };
+    if !viewer.is(stored.by) {
+        let Some(run) = stored.run else { return Err(Problem::of(Code::NotFound)) };
+        let sees = move |run: &Run, viewer: &Viewer| shown::is_there(viewer, run).then_some(());
+        service.in_run(call, run, sees).await?;
+    }
+    Ok((at, stored))
+}
+
+/// `GET /v1/artifacts`, newest first: the caller's own, or all for the operator, or those of one run for whoever sees
+/// the run.
+pub(super) async fn list(
+    service: &NodeService,
+    call: &Call,
+    query: ArtifactQuery,
+) -> Result<List<Artifact>, Problem> {
+    let mut before = page::key(&query.page, ArtifactId::parse)?;
+    let viewer = service.viewer(call).await?;
+    if let Some(run) = query.run_id {
+        service.in_run(call, run, |run, viewer| shown::is_there(viewer, run).then_some(())).await?;
+    }
+    let limit = query.page.limit as usize;
+    let wanted = move |stored: &ArtifactStored| {
+        let seen = query.run_id.is_some() || viewer.is(stored.by);
+        let of_run = query.run_id.is_none_or(|run| stored.run == Some(run));
+        seen && of_run && query.kind.as_ref().is_none_or(|kind| *kind == stored.kind)
+    };
+    let walk = move |service: &NodeService| {
+        let (mut items, mut looked_at) = (Vec::new(), 0);
+        while looked_at < LOOKED_AT_MAX {
+            let rows: Vec<ArtifactRow> =
+                service.parts().index.artifacts_before(before, ROWS_AT_ONCE).map_err(of_index)?;
+            looked_at += ROWS_AT_ONCE;
+            for (_, at, stored) in &rows {
+                before = Some(stored.artifact);
+                if wanted(stored) {
+                    items.push(artifact(*at, stored));
+                }
+                if items.len() == limit {
+                    return Ok(List { items, next_cursor: before.map(|id| id.to_string()) });
+                }
+            }
+            if rows.len() < ROWS_AT_ONCE {
+                return Ok(List { items, next_cursor: None });
+            }
+        }
+        Ok(List { items, next_cursor: before.map(|id| id.to_string()) })
+    };
+    service.blocking(walk).await
+}
+
+fn artifact(at: Wall, stored: &ArtifactStored) -> Artifact {
+    Artifact {
+        artifact_id: stored.artifact,
+        name: stored.name.clone(),
+        kind: stored.kind.clone(),
+        content_type: stored.content_type.clone(),
+        byte_length: Some(stored.bytes),
+        created_at: at,
+        created_by: poster_text(&stored.by),
+        run_id: stored.run,
+        step_id: stored.step,
+        sha256: Some(stored.digest),
+        metadata: convert::json(&stored.metadata),
+        upload_url: None,
+    }
+}
+
+/// What a reader of the bytes has to know first.
+pub(super) async fn content(service: &NodeService, call: &Call, name: ArtifactName) -> Result<Content, Problem> {
+    let (digest, words) = match name {
+        ArtifactName::Id(id) => {
+            let (_, stored) = seen(service, call, service.entered(id)).await?;
+            (stored.digest, Some((stored.content_type, stored.name)))
+        }
+        ArtifactName::Digest(digest) => {
+            service.viewer(call).await?;
+            (digest, words_of(service, digest).await)
+        }
+    };
+    let missing = || Problem::new(Code::ArtifactMissing, format!("no artifact with digest {digest} is stored here"));
+    let byte_length = service.parts().blobs.len(&digest).await.map_err(of_store)?.ok_or_else(missing)?;
+    let (content_type, name) = words.unzip();
+    let content_type = content_type.unwrap_or_else(|| "application/octet-stream".into());
+    Ok(Content { digest, byte_length, content_type, name })
+}
+
+/// What the newest entry of these bytes calls them. They are served without one as well: the index may lag behind.
+async fn words_of(service: &NodeService, digest: Digest) -> Option<(String, String)> {
+    let row = service.indexed(move |index| index.artifact_of(&digest)).await.ok().flatten();
+    row.map(|(_, _, stored)| (stored.content_type, stored.name))
+}
+
+/// The caller as one who stores.
+pub(super) fn poster(principal: &Principal) -> Option<Poster> {
+    super::inner::rules_principal(principal).poster()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_protocol::id::RunId;
+    use artel_web::types::Json;
+
+    fn post() -> ArtifactPost {
+        ArtifactPost::unnamed("report.json".into(), Some("application/json; charset=utf-8".into()))
+    }
+
+    #[test]
+    fn an_artifacts_words_are_bounded() {
+        assert!(check_post(&post()).is_ok());
+        let run = |n| RunId::new(Wall(1), [n; 9]);
+        for (bad, code) in [
+            (ArtifactPost { name: String::new(), ..post() }, Code::Invalid),
+            (ArtifactPost { name: "a\nb".into(), ..post() }, Code::Invalid),
+            (ArtifactPost { kind: "k".repeat(65), ..post() }, Code::Invalid),
+            (ArtifactPost { content_type: "text".into(), ..post() }, Code::Invalid),
+            (ArtifactPost { content_type: "text/plain\r\nx: y".into(), ..post() }, Code::Invalid),
+            (ArtifactPost { metadata: Json::new(vec![b' '; METADATA_BYTES_MAX + 1]), ..post() }, Code::TooMany),
+            (ArtifactPost { run_id: Some(run(1)), step_id: Some(run(2).step(0)), ..post() }, Code::Invalid),
+        ] {
+            assert_eq!(check_post(&bad).expect_err("refused").code, code);
+        }
+    }
+
+    #[test]
+    fn the_oldest_announcement_goes_first() {
+        let mut announced = Announced::default();
+        let id = |ms: usize| ArtifactId::new(Wall(1_000 + ms as u64), [0; 9]);
+        for ms in 0..=ANNOUNCED_MAX {
+            announced.add(id(ms), Announcement { by: Principal::Operator, post: post(), entered: None });
+        }
+        assert_eq!(announced.0.len(), ANNOUNCED_MAX);
+        assert!(!announced.0.contains_key(&id(0)) && announced.0.contains_key(&id(ANNOUNCED_MAX)));
+        assert_eq!(moment(&id(7)), Wall(1_007));
+    }
+}
