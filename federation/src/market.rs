@@ -292,9 +292,13 @@ impl Federation {
         self.answer_waiter(turn, to, None);
     }
 
-    /// Opens a ready step to claims, and grants it at once where somebody qualified waits.
+    /// Opens a ready step to claims, and grants it at once where somebody qualified waits. Past its deadline (which the
+    /// wall clock decides, whatever the timers say) it ends instead.
     pub(crate) fn offer(&mut self, turn: &mut Turn, id: StepId) {
         let (_, step) = self.state.step(&id).expect("only known steps are offered");
+        if turn.now.wall >= step.spec.task.deadline {
+            return self.end_step(turn, id, End::DeadlinePassed);
+        }
         let (task, epoch) = (&step.spec.task, step.epoch.next());
         let offered = Offered {
             step: id,
@@ -331,6 +335,9 @@ impl Federation {
     fn best_waiter(&self, id: StepId, wall: Wall) -> Option<(ReplyTo, AgentId)> {
         let (run, step) = self.state.step(&id)?;
         let task = &step.spec.task;
+        if wall >= task.deadline {
+            return None;
+        }
         let kept = matching::kept_for_newcomers(&id, task.complexity);
         let candidate = |(since, waiter): (u64, &Waiter)| {
             let agent = self.state.agents.get(&waiter.agent)?;

@@ -447,15 +447,23 @@ fn a_released_step_is_offered_anew_and_costs_no_reputation() {
 }
 
 #[test]
-fn claiming_and_releasing_ends_at_a_limit() {
+fn taking_and_giving_back_ends_at_a_limit() {
     let mut home = Home::new();
-    let ada = home.enroll(1, &[]);
     let id = home.post_one(home.task());
-    for _ in 0..RELEASES_MAX {
-        let lease = home.claim(&ada, id).expect("below the limit");
-        home.release(&ada, &lease).expect("a live lease");
+    for n in 1..=RELEASES_MAX {
+        let member = home.enroll(n, &[]);
+        let lease = home.claim(&member, id).expect("below the limit");
+        home.release(&member, &lease).expect("a live lease");
+        if n < RELEASES_MAX {
+            assert_eq!(
+                home.claim(&member, id).err(),
+                Some(Code::Barred),
+                "who gave it back may not retake it"
+            );
+        }
     }
-    assert_eq!(home.claim(&ada, id).err(), Some(Code::Barred));
+    assert_eq!(state(&home, id), StepState::Ended(End::LapsesSpent));
+    assert_eq!(home.mind.view().accounts().count(), 0, "everything went back");
 }
 
 #[test]

@@ -205,7 +205,7 @@ impl World {
             }
             if at - since > PROGRESS_MS_MAX {
                 for (number, home) in self.homes.iter().enumerate() {
-                    progress::invariant_runs_end(number, home.book(), at - since)?;
+                    progress::invariant_runs_end(number, home.book(), home.wall(at), at - since)?;
                 }
                 let what = format!("the world is not at rest {} ms after the last fault", at - since);
                 return Err(Violation { invariant: "invariant_runs_end", home: 0, what });
@@ -492,7 +492,8 @@ impl World {
     /// Whether nothing is open any more anywhere, and some time has passed for what was under way.
     fn all_over(&self) -> bool {
         let settled = self.calm_since.is_some_and(|since| self.at > since + 3_000);
-        settled && self.homes.iter().all(|home| home.is_up() && home.book().size() > 0 && home.book().open.is_empty())
+        let over = |home: &Home| progress::doable(home.book(), home.wall(self.at)).next().is_none();
+        settled && self.homes.iter().all(|home| home.is_up() && home.book().size() > 0 && over(home))
     }
 
     fn end(&mut self) -> Result<(), Violation> {

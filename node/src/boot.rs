@@ -7,14 +7,14 @@ use crate::data::{CONFIG, DataDir};
 use crate::driver::{Driver, Running, start_effects};
 use crate::events::Events;
 use crate::service::{NodeService, Parts};
-use crate::source::Source;
+use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
 use crate::token::Tokens;
 use crate::{index, telemetry};
 use anyhow::Context as _;
 use artel_audit::files::Files;
 use artel_audit::os::OsFiles;
-use artel_audit::{KeyRing, Reader};
+use artel_audit::KeyRing;
 use artel_federation::fact::Admission;
 use artel_federation::{Genesis, Identity};
 use artel_protocol::id::{Digest, FederationId};
@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// The file in the data directory that says where the running node's API is, for the command line.
 pub const URL_FILE: &str = "http.url";
@@ -61,12 +62,17 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
         move || Node::open(&data, config)
     })
     .await??;
-    let server = node.serve(started).await?;
-    node.announce(&server, options.json)?;
+    let server = artel_web::Server::bind(web_options(&config)?).await?;
+    let (service, url) = (node.service(started)?, server.url());
+    let closing = CancellationToken::new();
+    let serving = tokio::spawn(server.run(service, closing.clone()));
+    node.announce(&url, options.json)?;
     wait_for_signal().await?;
     tracing::info!("stopping");
-    server.shutdown().await;
-    node.end().await
+    closing.cancel();
+    let served = serving.await;
+    node.end().await?;
+    Ok(served?)
 }
 
 fn load_config(options: &UpOptions) -> anyhow::Result<Config> {
@@ -88,7 +94,7 @@ struct Node {
     running: Running,
     index: index::Index,
     events: Arc<Events>,
-    reader: Reader,
+    reader: SharedReader,
 }
 
 impl Node {
@@ -108,50 +114,45 @@ impl Node {
             options: config.options(),
         };
         let mut state = source.open()?;
-        let reader = state.journal.reader();
+        let reader = SharedReader::new(state.journal.reader());
         let mut clock = Clock::new();
         let marks = (env!("CARGO_PKG_VERSION").to_owned(), config.digest());
         let start = start_effects(&mut state.federation, genesis, marks, clock.now());
         let federation_name = state.federation.view().genesis().map(|g| g.name.clone()).unwrap_or_default();
-        let events = Arc::new(Events::new(reader.size()));
+        let events = Arc::new(Events::new(state.journal.size()));
         let (feed, index) = index::start(path.join("index"), source.clone(), reader.clone())?;
-        let running = Driver::start(source, state, start, (clock, events.clone(), feed))?;
+        let running = Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed))?;
         Ok(Node { config, data, identity, federation_name, running, index, events, reader })
     }
 
-    /// Opens the doors.
-    async fn serve(&self, started: Instant) -> anyhow::Result<artel_web::Server> {
+    /// What HTTP talks to.
+    fn service(&self, started: Instant) -> anyhow::Result<NodeService> {
         let tokens = Tokens::new(
             self.identity.node,
             self.identity.federation,
             &self.data.token_key,
             &self.data.operator_token,
         );
-        let service = NodeService::new(Parts {
+        let reader = self.reader.clone();
+        Ok(NodeService::new(Parts {
             handle: self.running.handle.clone(),
             down: self.running.down.clone(),
             tokens,
-            signer: artel_protocol::key::SecretKey::from_pem(&self.data.node_key.to_pem())?,
+            key: Arc::new(artel_protocol::key::SecretKey::from_pem(&self.data.node_key.to_pem())?),
             blobs: Blobs::open(self.data.path())?,
             index: self.index.clone(),
             events: self.events.clone(),
-            reader: self.reader.clone(),
+            reader: Box::new(move || reader.get()),
             config: self.config.clone(),
             identity: self.identity,
             federation_name: self.federation_name.clone(),
             started,
-        });
-        let options = web_options(&self.config)?;
-        let listen = options.listen;
-        let server = artel_web::Server::start(service, options).await;
-        server.with_context(|| format!("cannot listen on {listen}; choose another address with --http"))
+        }))
     }
 
     /// Says that the node is ready, to people or programs.
-    fn announce(&self, server: &artel_web::Server, json: bool) -> anyhow::Result<()> {
-        let scheme = if self.config.tls_cert.is_empty() { "http" } else { "https" };
-        let url = format!("{scheme}://{}", server.local_addr());
-        std::fs::write(self.data.path().join(URL_FILE), &url).context("cannot write the file with the node's address")?;
+    fn announce(&self, url: &str, json: bool) -> anyhow::Result<()> {
+        std::fs::write(self.data.path().join(URL_FILE), url).context("cannot write the file with the node's address")?;
         let token_file = self.data.operator_token_file();
         let mut out = std::io::stdout().lock();
         if json {
@@ -250,10 +251,10 @@ fn web_options(config: &Config) -> anyhow::Result<artel_web::Options> {
         tls: tls(config)?,
         insecure_http: config.plain_http,
         connections_max: config.connections_max as usize,
-        agent_rate: artel_web::Rate { per_second, burst: per_second },
+        agent_rate: artel_web::Rate { per_second, burst: config.requests_per_second },
         enroll_rate: artel_web::Rate {
             per_second: f64::from(config.enrollments_per_minute) / 60.0,
-            burst: f64::from(config.enrollments_per_minute),
+            burst: config.enrollments_per_minute,
         },
         ..artel_web::Options::default()
     })

@@ -299,4 +299,12 @@ mod tests {
     fn variables_of_the_command_line_are_no_keys() {
         assert!(load("", &[("ARTEL_DATA", "x"), ("PATH", "y")], &[]).is_ok());
     }
+
+    #[test]
+    fn every_key_is_documented() {
+        let operations = include_str!("../OPERATIONS.md");
+        for (key, meaning, _) in table() {
+            assert!(operations.contains(&format!("| `{key}` |")) && operations.contains(meaning), "{key}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::events::Events;
 use crate::handle::{Answer, Handle, Message, QUEUE_MAX, Unavailable};
 use crate::index::Feed;
-use crate::source::{Source, State};
+use crate::source::{SharedReader, Source, State};
 use artel_audit::{Commit, NewEntry};
 use artel_federation::effect::{Effect, Refusal};
 use artel_federation::run::Run;
@@ -70,6 +70,7 @@ impl Down {
 /// The thread's own.
 pub struct Driver {
     source: Source,
+    reader: SharedReader,
     /// The rules and the writer; nothing while the journal cannot be written.
     state: Option<State>,
     down: Down,
@@ -102,7 +103,7 @@ impl Driver {
     /// # Errors
     /// What the first commit met: a node that cannot write down its start does not start.
     pub fn start(
-        source: Source,
+        (source, reader): (Source, SharedReader),
         state: State,
         start: Vec<Effect>,
         (clock, events, feed): (Clock, Arc<Events>, Feed),
@@ -113,6 +114,7 @@ impl Driver {
         let mut driver = Driver {
             snapshot_size: state.snapshot_size,
             source,
+            reader,
             state: Some(state),
             down: down.clone(),
             retry_at: Instant::now(),
@@ -300,6 +302,7 @@ impl Driver {
                 let mut effects = Vec::new();
                 state.federation.resume(self.clock.now(), &mut effects);
                 self.snapshot_size = state.snapshot_size;
+                self.reader.set(state.journal.reader());
                 self.state = Some(state);
                 self.down.set(None);
                 tracing::warn!("the journal can be written again");
@@ -343,8 +346,8 @@ impl Driver {
         let now = self.clock.mono();
         let Some(state) = &mut self.state else { return };
         if let Err(error) = state.journal.tick(now) {
+            // The segments are the truth and unharmed; the slot is tried again, and commits judge the disk for themselves.
             tracing::error!(%error, "the checkpoint slot cannot be written");
-            return self.go_down(error.to_string());
         }
         for notice in state.journal.take_notices() {
             tracing::warn!(%notice, "the journal repaired something");

@@ -1,10 +1,10 @@
 //! What happened here, as events: the newest stay in memory in the journal's order, and whoever waits is woken once
 //! they are synced. An event is read from its entry; older ones are read from the journal.
 
-use artel_federation::Fact;
 use artel_federation::fact::{End, Entry, Judgement, Poster, Revoker};
-use artel_federation::run::RunStatus;
+use artel_federation::run::{Run, RunStatus};
 use artel_federation::view::View;
+use artel_federation::{Fact, Json};
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::key::AgentId;
 use serde_json::{Value, json};
@@ -18,6 +18,9 @@ const KEPT_ENTRIES: usize = 16_384;
 /// How many bytes of bodies stay in memory.
 const KEPT_BYTES: usize = 8 << 20;
 
+/// The most bytes of an output that travels with the event of its acceptance. A longer one is fetched.
+pub const EVENT_OUTPUT_BYTES_MAX: usize = 1_024;
+
 /// One journal entry with what its event needs beside it.
 #[derive(Clone)]
 pub struct Kept {
@@ -27,12 +30,14 @@ pub struct Kept {
     at: usize,
     /// Who posted the run that it is about.
     pub poster: Option<Poster>,
+    /// The output that a verdict accepted, where it is short; for those who may see it.
+    pub output: Option<Json>,
 }
 
 impl Kept {
     /// An entry read from the journal.
-    pub fn read(index: u64, entry: Entry, poster: Option<Poster>) -> Self {
-        Kept { index, entries: Arc::new(vec![entry]), at: 0, poster }
+    pub fn read(index: u64, entry: Entry, poster: Option<Poster>, output: Option<Json>) -> Self {
+        Kept { index, entries: Arc::new(vec![entry]), at: 0, poster, output }
     }
 
     /// The entry.
@@ -80,8 +85,14 @@ impl Events {
     pub fn publish(&self, first_index: u64, entries: &Arc<Vec<Entry>>, view: View<'_>) {
         let mut ring = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         for (at, entry) in entries.iter().enumerate() {
-            let poster = about(&entry.fact).0.and_then(|run| view.run(&run)).map(|run| run.poster);
-            let kept = Kept { index: first_index + at as u64, entries: entries.clone(), at, poster };
+            let run = about(&entry.fact).0.and_then(|run| view.run(&run));
+            let kept = Kept {
+                index: first_index + at as u64,
+                entries: entries.clone(),
+                at,
+                poster: run.map(|run| run.poster),
+                output: run.and_then(|run| accepted_output(&entry.fact, run)),
+            };
             ring.bytes += kept.bytes();
             ring.entries.push_back(kept);
         }
@@ -123,6 +134,14 @@ impl Events {
         }
         Recent::Here(found, next)
     }
+}
+
+/// The output that a verdict accepted, where it is short enough to travel with the event.
+pub fn accepted_output(fact: &Fact, run: &Run) -> Option<Json> {
+    let Fact::Verdict(verdict) = fact else { return None };
+    let accepted = matches!(verdict.judgement, Judgement::Accepted { .. });
+    let output = run.steps.get(verdict.step.index())?.output.as_ref()?;
+    (accepted && output.len() <= EVENT_OUTPUT_BYTES_MAX).then(|| output.clone())
 }
 
 /// The run and step that a fact is about.

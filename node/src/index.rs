@@ -3,8 +3,7 @@
 //! and is rebuilt from the journal wherever it is behind, broken or missing.
 
 use crate::events::{about, agent_of};
-use crate::source::{Source, fold};
-use artel_audit::Reader;
+use crate::source::{SharedReader, Source, fold};
 use artel_audit::index::{Batch, Found, IndexError, KvStore, MemoryStore, Order, SledStore, Tree, VALUE_BYTES_MAX};
 use artel_federation::fact::{ArtifactStored, Fact};
 use artel_federation::run::Run;
@@ -117,7 +116,7 @@ pub struct Index {
 ///
 /// # Errors
 /// What the operating system says when no thread can be had.
-pub fn start(dir: PathBuf, source: Source, reader: Reader) -> std::io::Result<(Feed, Index)> {
+pub fn start(dir: PathBuf, source: Source, reader: SharedReader) -> std::io::Result<(Feed, Index)> {
     let (queue, news) = sync_channel(QUEUE_MAX);
     let shared = Arc::new(Shared::default());
     let index = Index { shared: shared.clone() };
@@ -180,7 +179,7 @@ impl Feed {
 /// The thread's own.
 struct Indexer {
     source: Source,
-    reader: Reader,
+    reader: SharedReader,
     shared: Arc<Shared>,
     /// The next entry that the index has not seen.
     position: u64,
@@ -238,11 +237,12 @@ impl Indexer {
 
     /// Reads from the journal what the index has not seen, by a fold of its own.
     fn catch_up(&mut self, store: &dyn KvStore) -> anyhow::Result<()> {
-        if self.position < self.reader.size() {
+        let reader = self.reader.get();
+        if self.position < reader.size() {
             self.shared.ready.store(false, Ordering::Release);
-            tracing::info!(from = self.position, to = self.reader.size(), "the index catches up");
+            tracing::info!(from = self.position, to = reader.size(), "the index catches up");
             let mut federation = self.source.state_before(self.position);
-            let (reader, mut rows, mut written) = (self.reader.clone(), Rows::new(), Ok(()));
+            let (mut rows, mut written) = (Rows::new(), Ok(()));
             fold(&reader, &mut federation, |first_index, entries, closed| {
                 if first_index < self.position || written.is_err() {
                     return;

@@ -9,7 +9,7 @@ use artel_federation::{Entry, Federation, Identity, Options};
 use artel_protocol::key::SecretKey;
 use artel_protocol::log::Origin;
 use rand::SeedableRng as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// What it takes to open the journal.
 #[derive(Clone)]
@@ -26,6 +26,27 @@ pub struct Source {
     pub identity: Identity,
     /// The operator's numbers.
     pub options: Options,
+}
+
+/// The journal's reader of now. A journal that was opened again has another one.
+#[derive(Clone)]
+pub struct SharedReader(Arc<RwLock<Reader>>);
+
+impl SharedReader {
+    /// Shares a reader.
+    pub fn new(reader: Reader) -> Self {
+        SharedReader(Arc::new(RwLock::new(reader)))
+    }
+
+    /// The reader of now.
+    pub fn get(&self) -> Reader {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces it: the journal was opened again.
+    pub fn set(&self, reader: Reader) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = reader;
+    }
 }
 
 /// The rules' state and the writer, at the same position.

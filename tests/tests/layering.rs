@@ -61,8 +61,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["artel-node"]),
     ("tracing-subscriber", &["artel-node"]),
     ("reqwest", &["artel-node"]),
-    // The one encoding: protocol owns it, federation derives it for its facts.
-    ("bincode", &["artel-protocol", "artel-federation"]),
+    // The one encoding: protocol owns it, the two derive it for what they write down.
+    ("bincode", &["artel-protocol", "artel-reputation", "artel-federation"]),
     ("ed25519-dalek", &["artel-protocol"]),
 ];
 

@@ -130,7 +130,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Timed<T> {
         }
         match deadline {
             Some(deadline) if this.passed(deadline, cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            _ => Poll::Pending,
+            Some(_) => Poll::Pending,
+            None => {
+                // hyper does not ask again after the answer when it has found nothing to read before it, so the timer
+                // must go on: it wakes the task, which then asks.
+                let later = Instant::now() + this.limits.idle;
+                this.passed(later, cx);
+                Poll::Pending
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! outside contract only and decides nothing itself.
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod referee;
+
 use artel_federation::effect::{Lease, Receipt};
 use artel_federation::fact::{Admission, Judgement, Outcome, TaskSpec};
 use artel_federation::input::{ClaimNext, Profile, RunPost, StepPost, Submission};

@@ -241,6 +241,8 @@ impl Journal {
             if let Some(last) = segments.last_mut() {
                 last.used = used;
             }
+            // A segment without entries makes way for one with more room and the same name.
+            segments.retain(|s| s.first_index != head.first_index);
             segments.push(Segment {
                 first_index: head.first_index,
                 used: SEGMENT_HEAD_BYTES,

@@ -1,10 +1,13 @@
 //! Power loss, a failing disk and a full disk at every write and sync point of a fixed life.
+#![allow(clippy::print_stdout, reason = "the counts are part of what the test says")]
 
 mod common;
 
 use artel_audit::memory::{Fault, MemoryDisk, Plan};
 use artel_audit::{Error, Fate};
 use common::{Model, open};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 const COMMITS: u64 = 24;
 
@@ -31,9 +34,8 @@ fn nothing_acknowledged_is_lost_by_a_power_loss_at_any_point() {
     println!("{points} points");
     for from in 0..points {
         let plan = Plan { fault: Fault::Crash, from, count: 1 };
-        let (disk, mut before, _) = live_with(plan, from);
-        before.unknown = common::inputs(before.commits.saturating_sub(1));
-        for seed in 0..6 {
+        let (disk, before, _) = live_with(plan, from);
+        for seed in 0..4 {
             let found = disk.after_crash(seed);
             let mut model = before.clone();
             let mut opened =
@@ -52,8 +54,7 @@ fn nothing_acknowledged_is_lost_by_a_power_loss_while_opening_after_a_power_loss
     let points = points();
     for from in (0..points).step_by(5) {
         let plan = Plan { fault: Fault::Crash, from, count: 1 };
-        let (disk, mut before, _) = live_with(plan, from);
-        before.unknown = common::inputs(before.commits.saturating_sub(1));
+        let (disk, before, _) = live_with(plan, from);
         let recovery = {
             let found = disk.after_crash(from);
             let _opened = open(&found, 100).expect("opens");
@@ -160,4 +161,81 @@ fn after_an_unknown_commit_the_journal_does_nothing_until_it_is_opened_again() {
     assert!(matches!(failed.error, Error::Poisoned(_)));
     assert_eq!((failed.fate, failed.withheld), (Fate::Gone, vec!["effect"]));
     assert!(opened.journal.checkpoint().is_err());
+}
+
+/// Several lives one after the other, each with its own faults at its own points, and mostly a power loss between them.
+fn lives(seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut disk = MemoryDisk::with_seed(seed);
+    let mut model = Model::default();
+    for life in 0..6 {
+        for _ in 0..random.random_range(0..3) {
+            let fault = [Fault::Crash, Fault::Eio, Fault::Full][random.random_range(0..3)];
+            let (from, count) = (random.random_range(0..120), random.random_range(1..4));
+            disk.plan(Plan { fault, from, count });
+        }
+        // As a node does: when the journal says so, open it again, a few times.
+        for attempt in 0..3 {
+            let Ok(mut opened) = open(&disk, seed ^ (life * 16 + attempt)) else {
+                continue;
+            };
+            model.check_and_adopt(&opened);
+            if model.live(&mut opened.journal, random.random_range(1..12)).is_ok() {
+                break;
+            }
+        }
+        disk = if random.random_range(0..4) > 0 || disk.crashed() { disk.after_crash(seed + life) } else { disk };
+        disk.heal();
+    }
+    let opened = open(&disk, 9_999).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    model.check_and_adopt(&opened);
+}
+
+#[test]
+fn many_lives_with_any_faults_lose_nothing_acknowledged() {
+    for seed in 0..300 {
+        lives(seed);
+    }
+}
+
+#[test]
+fn frames_of_a_refused_commit_never_come_back_behind_a_later_one() {
+    let public = |body: &[u8]| {
+        vec![artel_audit::NewEntry {
+            class: artel_protocol::log::Class::Public,
+            body: body.to_vec(),
+        }]
+    };
+    for seed in 0..60 {
+        let disk = MemoryDisk::with_seed(seed);
+        let mut journal = open(&disk, 1).expect("a new journal").journal;
+        let mut commit: artel_audit::Commit<()> = artel_audit::Commit::new();
+        commit.frame(public(&[b'0'; 50]));
+        let _ = journal.commit(commit).expect("a healthy disk");
+        // The third point is the segment's write: offsets and hashes come before it.
+        let from = disk.points() + 2;
+        disk.plan(Plan {
+            fault: Fault::Full,
+            from,
+            count: 1,
+        });
+        let mut refused: artel_audit::Commit<()> = artel_audit::Commit::new();
+        refused.frame(public(&[b'x'; 50]));
+        refused.frame(public(&[b'y'; 50]));
+        assert_eq!(journal.commit(refused).expect_err("full").fate, Fate::Gone);
+        let from = disk.points() + 3;
+        disk.plan(Plan {
+            fault: Fault::Crash,
+            from,
+            count: 1,
+        });
+        let mut last: artel_audit::Commit<()> = artel_audit::Commit::new();
+        last.frame(public(&[b'z'; 50]));
+        assert_eq!(journal.commit(last).expect_err("power loss").fate, Fate::Unknown);
+        for after in 0..20 {
+            let found = open(&disk.after_crash(after), 2).expect("opens").journal.reader();
+            let bodies: Vec<u8> = common::frames_of(&found).into_iter().flatten().map(|e| e.body[0]).collect();
+            assert!(bodies == *b"0" || bodies == *b"0z", "{}", String::from_utf8_lossy(&bodies));
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::inner::{NodeService, now};
 use super::page::{self, WALK_RUNS, WALKS_MAX};
 use super::refusal::{bug, of_index};
 use crate::index::{Index, NotReady};
-use artel_federation::fact::{Account, Outcome, Poster};
+use artel_federation::fact::{Account, Judgement, Outcome, Poster};
 use artel_federation::input::Profile;
 use artel_federation::run::Run;
 use artel_federation::view::View;
@@ -24,7 +24,11 @@ use std::collections::BTreeMap;
 const WALK_AGENTS: usize = 1_024;
 
 /// `GET /v1/agents`.
-pub(super) async fn list(service: &NodeService, call: &Call, query: AgentQuery) -> Result<List<Agent>, Problem> {
+pub(super) async fn list(
+    service: &NodeService,
+    call: &Call,
+    query: AgentQuery,
+) -> Result<List<Agent>, Problem> {
     let mut after = page::key(&query.page, AgentId::from_did)?;
     let limit = query.page.limit as usize;
     let mut items = Vec::new();
@@ -34,7 +38,10 @@ pub(super) async fn list(service: &NodeService, call: &Call, query: AgentQuery) 
             let (mut found, mut last) = (Vec::new(), None);
             for agent in view.agents(after).take(WALK_AGENTS) {
                 last = Some(agent.id);
-                if capability.as_ref().is_none_or(|wanted| agent.skills.iter().any(|skill| skill.meets(wanted))) {
+                if capability
+                    .as_ref()
+                    .is_none_or(|wanted| agent.skills.iter().any(|skill| skill.meets(wanted)))
+                {
                     found.push(convert::agent(agent, now));
                 }
                 if found.len() == room {
@@ -86,7 +93,7 @@ pub(super) async fn configure(
     me: AgentId,
     patch: AgentPatch,
 ) -> Result<OwnAgent, Problem> {
-    let profile = with(service, call, me, |_, agent| Profile {
+    let profile = with(service, call, me, move |_, agent| Profile {
         name: patch.agent_name.unwrap_or_else(|| agent.name.clone()),
         skills: patch.capabilities.unwrap_or_else(|| agent.skills.clone()),
         metadata: patch.metadata.as_ref().map_or_else(|| agent.metadata.clone(), convert::rules_json),
@@ -105,7 +112,11 @@ pub(super) async fn revoke(service: &NodeService, call: &Call, id: AgentId) -> R
 }
 
 /// `GET /v1/agents/{did}/reputation`.
-pub(super) async fn reputation(service: &NodeService, call: &Call, id: AgentId) -> Result<Reputation, Problem> {
+pub(super) async fn reputation(
+    service: &NodeService,
+    call: &Call,
+    id: AgentId,
+) -> Result<Reputation, Problem> {
     with(service, call, id, |_, agent| convert::reputation(agent, now())).await
 }
 
@@ -151,12 +162,20 @@ struct Done {
     reward: Credits,
     paid: Credits,
     granted_at: Option<u64>,
+    /// Verdicts by their entries: what a check found stands here, not in the public entry.
+    verdicts: Vec<(u64, Outcome)>,
 }
 
 fn done(run: &Run, id: StepId) -> Option<Done> {
     let step = run.steps.get(id.index())?;
     let task = &step.spec.task;
-    Some(Done { title: task.title.clone(), reward: task.reward, paid: step.paid, granted_at: step.granted_at })
+    Some(Done {
+        title: task.title.clone(),
+        reward: task.reward,
+        paid: step.paid,
+        granted_at: step.granted_at,
+        verdicts: step.handed.iter().filter_map(|handed| handed.verdict.clone()).collect(),
+    })
 }
 
 /// What is known of these steps, from the rules' memory or the index.
@@ -181,7 +200,8 @@ async fn steps_of(
         return Ok(found);
     }
     let closed = move |index: &Index| {
-        let known = missing.into_iter().map(|id| Ok((id, index.run(&id.run())?.and_then(|run| done(&run, id)))));
+        let known =
+            missing.into_iter().map(|id| Ok((id, index.run(&id.run())?.and_then(|run| done(&run, id)))));
         known.collect::<Result<Vec<_>, NotReady>>()
     };
     let closed = service.indexed(closed).await?;
@@ -191,13 +211,19 @@ async fn steps_of(
 
 /// How a lease ended, by the entry that says so.
 fn ended(entry: u64, id: StepId, ended: &Entry, step: Option<&Done>) -> Option<Work> {
+    let found = || step.and_then(|step| step.verdicts.iter().find(|(index, _)| *index == entry));
     let (epoch, outcome, quality, feedback) = match &ended.fact {
         Fact::Released(f) => (f.epoch, WorkOutcome::Released, None, None),
         Fact::Lapsed(f) => (f.epoch, WorkOutcome::Lapsed, None, None),
-        Fact::Verdict(f) => match &f.outcome {
-            Outcome::Accepted { quality, .. } => (f.epoch, WorkOutcome::Accepted, Some(*quality), None),
-            Outcome::Rejected { check, findings } => {
+        Fact::Verdict(f) => match (&f.judgement, found()) {
+            (Judgement::Accepted { quality, .. }, _) => {
+                (f.epoch, WorkOutcome::Accepted, Some(*quality), None)
+            }
+            (Judgement::Rejected { .. }, Some((_, Outcome::Rejected { check, findings }))) => {
                 (f.epoch, WorkOutcome::Rejected, None, Some(format!("{check}: {findings}")))
+            }
+            (Judgement::Rejected { check, .. }, _) => {
+                (f.epoch, WorkOutcome::Rejected, None, Some(check.clone()))
             }
         },
         _ => return None,
@@ -284,10 +310,12 @@ fn payment(
     step: Option<&Done>,
 ) -> Result<Option<Contribution>, Problem> {
     let Fact::Verdict(judged) = &verdict.fact else { return Ok(None) };
-    let Outcome::Accepted { quality, .. } = judged.outcome else { return Ok(None) };
+    let Judgement::Accepted { quality, .. } = judged.judgement else { return Ok(None) };
     let Some(step) = step else { return Ok(None) };
     let granted = step.granted_at.ok_or_else(|| bug("an accepted step was never granted"))?;
-    let Fact::Granted(grant) = service.entry(granted)?.fact else { return Err(bug("a grant stands elsewhere")) };
+    let Fact::Granted(grant) = service.entry(granted)?.fact else {
+        return Err(bug("a grant stands elsewhere"));
+    };
     Ok(Some(Contribution {
         task_id: id,
         run_id: id.run(),

@@ -71,7 +71,11 @@ impl NodeService {
 }
 
 /// `POST /v1/artifacts` without content.
-pub(super) async fn announce(service: &NodeService, call: &Call, post: ArtifactPost) -> Result<Artifact, Problem> {
+pub(super) async fn announce(
+    service: &NodeService,
+    call: &Call,
+    post: ArtifactPost,
+) -> Result<Artifact, Problem> {
     check_post(&post).map_err(|problem| service.refuse(call, problem))?;
     upload::may_store(service, call, &post, post.byte_length.unwrap_or(0)).await?;
     let mut entropy = [0; 9];
@@ -133,11 +137,13 @@ pub(super) async fn store(
     bytes: Upload,
 ) -> Result<Artifact, Problem> {
     check_post(&post).map_err(|problem| service.refuse(call, problem))?;
-    let written = upload::take_in(service, call, &post, bytes).await?;
-    // From here on nobody's patience matters: bytes that are on disk are entered.
+    // On a task of its own: when the sender goes away, what has come is thrown away or entered, never left lying.
     let (service, call) = (service.clone(), call.clone());
-    let entered = tokio::spawn(async move { enter(&service, &call, post, written).await });
-    entered.await.unwrap_or_else(|_| Err(bug("an artifact's entry was not finished")))
+    let entered = tokio::spawn(async move {
+        let written = upload::take_in(&service, &call, &post, bytes).await?;
+        enter(&service, &call, post, written).await
+    });
+    entered.await.unwrap_or_else(|_| Err(bug("an artifact's upload ended early")))
 }
 
 async fn enter(
@@ -298,7 +304,11 @@ fn artifact(at: Wall, stored: &ArtifactStored) -> Artifact {
 }
 
 /// What a reader of the bytes has to know first.
-pub(super) async fn content(service: &NodeService, call: &Call, name: ArtifactName) -> Result<Content, Problem> {
+pub(super) async fn content(
+    service: &NodeService,
+    call: &Call,
+    name: ArtifactName,
+) -> Result<Content, Problem> {
     let (digest, words) = match name {
         ArtifactName::Id(id) => {
             let (_, stored) = seen(service, call, service.entered(id)).await?;
@@ -309,7 +319,8 @@ pub(super) async fn content(service: &NodeService, call: &Call, name: ArtifactNa
             (digest, words_of(service, digest).await)
         }
     };
-    let missing = || Problem::new(Code::ArtifactMissing, format!("no artifact with digest {digest} is stored here"));
+    let missing =
+        || Problem::new(Code::ArtifactMissing, format!("no artifact with digest {digest} is stored here"));
     let byte_length = service.parts().blobs.len(&digest).await.map_err(of_store)?.ok_or_else(missing)?;
     let (content_type, name) = words.unzip();
     let content_type = content_type.unwrap_or_else(|| "application/octet-stream".into());
@@ -347,7 +358,10 @@ mod tests {
             (ArtifactPost { kind: "k".repeat(65), ..post() }, Code::Invalid),
             (ArtifactPost { content_type: "text".into(), ..post() }, Code::Invalid),
             (ArtifactPost { content_type: "text/plain\r\nx: y".into(), ..post() }, Code::Invalid),
-            (ArtifactPost { metadata: Json::new(vec![b' '; METADATA_BYTES_MAX + 1]), ..post() }, Code::TooMany),
+            (
+                ArtifactPost { metadata: Json::new(vec![b' '; METADATA_BYTES_MAX + 1]), ..post() },
+                Code::TooMany,
+            ),
             (ArtifactPost { run_id: Some(run(1)), step_id: Some(run(2).step(0)), ..post() }, Code::Invalid),
         ] {
             assert_eq!(check_post(&bad).expect_err("refused").code, code);

@@ -139,9 +139,14 @@ pub(super) fn failure(state: &StepState) -> Option<Failure> {
 /// The judgement of a submission; `paid` is what an accepted one got.
 pub(super) fn verdict(entry: u64, outcome: &Outcome, paid: Credits) -> Verdict {
     match outcome {
-        Outcome::Accepted { quality, .. } => {
-            Verdict { accepted: true, quality_score: Some(*quality), check: None, findings: None, paid, entry }
-        }
+        Outcome::Accepted { quality, .. } => Verdict {
+            accepted: true,
+            quality_score: Some(*quality),
+            check: None,
+            findings: None,
+            paid,
+            entry,
+        },
         Outcome::Rejected { check, findings } => Verdict {
             accepted: false,
             quality_score: None,

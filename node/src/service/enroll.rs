@@ -45,7 +45,11 @@ fn principal(principal: artel_federation::Principal) -> Principal {
 }
 
 /// `POST /v1/enroll`.
-pub(super) async fn enroll(service: &NodeService, call: &Call, request: EnrollRequest) -> Result<Challenge, Problem> {
+pub(super) async fn enroll(
+    service: &NodeService,
+    call: &Call,
+    request: EnrollRequest,
+) -> Result<Challenge, Problem> {
     let EnrollRequest { agent_name, public_key, metadata, delegate } = request;
     let profile = Profile {
         name: agent_name,
@@ -73,13 +77,21 @@ pub(super) async fn respond(
 }
 
 /// `POST /v1/auth/rotate`.
-pub(super) async fn rotate(service: &NodeService, call: &Call, statement: SignedStatement) -> Result<Token, Problem> {
+pub(super) async fn rotate(
+    service: &NodeService,
+    call: &Call,
+    statement: SignedStatement,
+) -> Result<Token, Problem> {
     let reply = service.ask(call, Request::Rotate(signed(statement))).await?;
     token(service, reply).await
 }
 
 /// `POST /v1/auth/revoke`.
-pub(super) async fn revoke(service: &NodeService, call: &Call, statement: SignedStatement) -> Result<(), Problem> {
+pub(super) async fn revoke(
+    service: &NodeService,
+    call: &Call,
+    statement: SignedStatement,
+) -> Result<(), Problem> {
     service.ask(call, Request::RevokeOwn(signed(statement))).await.map(drop)
 }
 
@@ -89,10 +101,13 @@ fn signed(statement: SignedStatement) -> Signed {
 
 /// The token that the rules granted, signed here.
 async fn token(service: &NodeService, reply: Reply) -> Result<Token, Problem> {
-    let Reply::Token { agent, serial, expires } = reply else { return Err(bug("a new token got another reply")) };
+    let Reply::Token { agent, serial, expires } = reply else {
+        return Err(bug("a new token got another reply"));
+    };
     let id = agent.id;
     let own = service.parts().handle.look(move |view| view.agent(&id).map(|agent| own_of(view, agent))).await;
-    let own = own.map_err(refusal::of_driver)?.ok_or_else(|| bug("an agent with a new token is not enrolled"))?;
+    let own =
+        own.map_err(refusal::of_driver)?.ok_or_else(|| bug("an agent with a new token is not enrolled"))?;
     let token = service.parts().tokens.issue(&id, serial, now(), expires).map_err(|error| {
         tracing::error!(%error, "a token cannot be signed");
         Problem::of(Code::Internal)

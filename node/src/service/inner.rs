@@ -223,7 +223,9 @@ fn admit(view: View<'_>, principal: &Principal) -> Result<Viewer, Problem> {
     match view.agent(&id) {
         None => Err(Problem::new(Code::TokenRevoked, "this agent is not enrolled here; enroll again")),
         Some(agent) if agent.revoked == Some(Revoker::Operator) => Err(Problem::of(Code::AgentRevoked)),
-        Some(agent) if agent.serial != serial || agent.revoked.is_some() => Err(Problem::of(Code::TokenRevoked)),
+        Some(agent) if agent.serial != serial || agent.revoked.is_some() => {
+            Err(Problem::of(Code::TokenRevoked))
+        }
         Some(_) => Ok(Viewer::Agent(id)),
     }
 }

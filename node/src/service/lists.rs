@@ -18,7 +18,11 @@ use artel_web::{Call, Problem};
 const CLOSED_AT_ONCE: usize = 64;
 
 /// `GET /v1/tasks`.
-pub(super) async fn tasks(service: &NodeService, call: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
+pub(super) async fn tasks(
+    service: &NodeService,
+    call: &Call,
+    query: TaskQuery,
+) -> Result<List<Task>, Problem> {
     let mut place = Place::of(&query.page, StepId::parse)?;
     let limit = query.page.limit as usize;
     let wanted = Wanted { status: query.status, capability: query.capability };
@@ -30,7 +34,9 @@ pub(super) async fn tasks(service: &NodeService, call: &Call, query: TaskQuery) 
     for _ in 0..WALKS_MAX {
         let (wanted, room) = (wanted.clone(), limit - items.len());
         let (found, next) = match place {
-            Place::Open(after) => service.look(call, move |view, viewer| open(view, &viewer, after, room, &wanted)).await?,
+            Place::Open(after) => {
+                service.look(call, move |view, viewer| open(view, &viewer, after, room, &wanted)).await?
+            }
             Place::Closed(_) if wanted.is_open_only() => (Vec::new(), Place::End),
             Place::Closed(after) => {
                 service.blocking(move |service| closed(service, &viewer, after, room, &wanted)).await?
@@ -59,7 +65,9 @@ impl Wanted {
             StatusFilter::Any => true,
             StatusFilter::Is(status) => convert::task_status(&step.state) == status,
         };
-        let asks = |skill: &artel_protocol::skill::Skill| step.spec.task.skills.iter().any(|s| s.name() == skill.name());
+        let asks = |skill: &artel_protocol::skill::Skill| {
+            step.spec.task.skills.iter().any(|s| s.name() == skill.name())
+        };
         status && self.capability.as_ref().is_none_or(asks)
     }
 
@@ -169,7 +177,11 @@ async fn of_run(
 }
 
 /// `GET /v1/runs`: the caller's own, or all for the operator.
-pub(super) async fn runs(service: &NodeService, call: &Call, query: RunQuery) -> Result<List<WebRun>, Problem> {
+pub(super) async fn runs(
+    service: &NodeService,
+    call: &Call,
+    query: RunQuery,
+) -> Result<List<WebRun>, Problem> {
     let mut place = Place::of(&query.page, RunId::parse)?;
     let limit = query.page.limit as usize;
     let status = query.status;

@@ -38,12 +38,14 @@ pub(super) fn of_index(_: NotReady) -> Problem {
 /// The journal cannot show what was asked for.
 pub(super) fn of_reader(error: artel_audit::Error) -> Problem {
     match error {
-        artel_audit::Error::Beyond { wanted, size } => {
-            Problem::new(Code::NotInLog, format!("the log has {size} entries, so it does not reach {wanted} yet"))
-        }
-        artel_audit::Error::NoKey { index, .. } => {
-            Problem::new(Code::NotFound, format!("the data key of entry {index} was erased, and its body with it"))
-        }
+        artel_audit::Error::Beyond { wanted, size } => Problem::new(
+            Code::NotInLog,
+            format!("the log has {size} entries, so it does not reach {wanted} yet"),
+        ),
+        artel_audit::Error::NoKey { index, .. } => Problem::new(
+            Code::NotFound,
+            format!("the data key of entry {index} was erased, and its body with it"),
+        ),
         other => {
             tracing::error!(error = %other, "the journal cannot be read");
             Problem::of(Code::Internal)

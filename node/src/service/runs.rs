@@ -117,7 +117,12 @@ pub(super) async fn cancel(service: &NodeService, call: &Call, id: RunId) -> Res
 }
 
 /// `GET /v1/runs/{id}/steps`.
-pub(super) async fn steps(service: &NodeService, call: &Call, id: RunId, page: Page) -> Result<List<WebStep>, Problem> {
+pub(super) async fn steps(
+    service: &NodeService,
+    call: &Call,
+    id: RunId,
+    page: Page,
+) -> Result<List<WebStep>, Problem> {
     let after = page::key(&page, StepId::parse)?.filter(|step| step.run() == id);
     let first = after.map_or(0, |step| step.index() + 1);
     let find = move |run: &Run, viewer: &Viewer| {

@@ -10,7 +10,7 @@ use artel_federation::fact::{Outcome, Poster, RunPosted};
 use artel_federation::run::{Handed, Run, RunStatus, Step, StepState};
 use artel_federation::{Json as RulesJson, effect::Judged};
 use artel_protocol::amount::Credits;
-use artel_protocol::id::Epoch;
+use artel_protocol::id::{Digest, Epoch};
 use artel_protocol::key::AgentId;
 use artel_web::types::Json;
 use artel_web::types::run::{Failure, Progress, Run as WebRun, Step as WebStep};
@@ -92,9 +92,9 @@ pub(super) fn is_there(viewer: &Viewer, run: &Run) -> bool {
 /// Who holds a step, or did it.
 pub(super) fn worker(state: &StepState) -> Option<AgentId> {
     match state {
-        StepState::Leased { agent, .. } | StepState::Submitted { agent, .. } | StepState::Accepted { agent } => {
-            Some(*agent)
-        }
+        StepState::Leased { agent, .. }
+        | StepState::Submitted { agent, .. }
+        | StepState::Accepted { agent } => Some(*agent),
         StepState::Waiting | StepState::Offered | StepState::Ended(_) => None,
     }
 }
@@ -125,14 +125,18 @@ impl Sight {
 /// What of a step has to be read from the journal before it is shown.
 pub(super) fn gaps(run: &Run, step: &Step, sight: Sight) -> Gaps {
     let output_gone = step.output.is_none() && sight.sees_output(&step.state);
-    Gaps { posted_at: run.trimmed.then_some(run.posted_at), output_at: step.output_at.filter(|_| output_gone) }
+    Gaps {
+        posted_at: run.trimmed.then_some(run.posted_at),
+        output_at: step.output_at.filter(|_| output_gone),
+    }
 }
 
 /// A task as somebody sees it. `posted` and `output` are what was read from the journal.
 pub(super) fn task(run: &Run, number: usize, sight: Sight, detail: Detail) -> Task {
     let step = &run.steps[number];
     let task = &step.spec.task;
-    let kept = |json: &RulesJson| detail == Detail::Full || (!json.is_empty() && json.len() <= LISTED_BYTES_MAX);
+    let kept =
+        |json: &RulesJson| detail == Detail::Full || (!json.is_empty() && json.len() <= LISTED_BYTES_MAX);
     let shown = |json: &RulesJson| kept(json).then(|| convert::json(json));
     let agent = worker(&step.state).filter(|agent| sight.sees_work_of(agent));
     Task {
@@ -172,7 +176,12 @@ pub(super) fn task(run: &Run, number: usize, sight: Sight, detail: Detail) -> Ta
 }
 
 /// Puts into a task what was read from the journal.
-pub(super) fn fill_task(task: &mut Task, sight: Sight, posted: Option<&RunPosted>, output: Option<&RulesJson>) {
+pub(super) fn fill_task(
+    task: &mut Task,
+    sight: Sight,
+    posted: Option<&RunPosted>,
+    output: Option<&RulesJson>,
+) {
     if let Some(spec) = posted.and_then(|posted| posted.steps.get(task.task_id.index())) {
         task.description.clone_from(&spec.task.description);
         task.output_schema = spec.task.output_schema.as_ref().map(convert::json);
@@ -196,8 +205,14 @@ fn submission(step: &Step, handed: &Handed) -> Submission {
     }
 }
 
-/// The receipt of an agent's submission under an epoch, as the rules gave it when the run was in their memory.
-pub(super) fn receipt_of(run: &Run, number: usize, epoch: Epoch, agent: &AgentId) -> Option<Receipt> {
+/// The receipt of an agent's submission under an epoch, as the rules gave it when the run was in their memory, and the
+/// artifacts that it named.
+pub(super) fn receipt_of<'a>(
+    run: &'a Run,
+    number: usize,
+    epoch: Epoch,
+    agent: &AgentId,
+) -> Option<(Receipt, &'a Vec<Digest>)> {
     let step = &run.steps[number];
     let handed = step.handed.iter().find(|handed| handed.epoch == epoch && handed.agent == *agent)?;
     let verdict = handed.verdict.as_ref().map(|(index, outcome)| {
@@ -205,7 +220,7 @@ pub(super) fn receipt_of(run: &Run, number: usize, epoch: Epoch, agent: &AgentId
         let paid = if accepted { step.paid } else { Credits::ZERO };
         Judged { index: *index, outcome: outcome.clone(), paid }
     });
-    Some(Receipt {
+    let receipt = Receipt {
         step: run.step_id(number),
         epoch,
         agent: handed.agent,
@@ -215,7 +230,8 @@ pub(super) fn receipt_of(run: &Run, number: usize, epoch: Epoch, agent: &AgentId
         submitted_at: handed.at,
         verdict,
         next: None,
-    })
+    };
+    Some((receipt, &handed.artifacts))
 }
 
 /// A step as somebody sees it.
@@ -238,7 +254,12 @@ pub(super) fn step(run: &Run, number: usize, sight: Sight, detail: Detail) -> We
 }
 
 /// Puts into a step what was read from the journal.
-pub(super) fn fill_step(step: &mut WebStep, sight: Sight, posted: Option<&RunPosted>, output: Option<&RulesJson>) {
+pub(super) fn fill_step(
+    step: &mut WebStep,
+    sight: Sight,
+    posted: Option<&RunPosted>,
+    output: Option<&RulesJson>,
+) {
     if let Some(spec) = posted.and_then(|posted| posted.steps.get(step.step_id.index())) {
         step.inputs = sight.sees_input().then(|| convert::json(&spec.task.input));
     }
@@ -283,7 +304,8 @@ pub(super) fn outputs(run: &Run) -> Option<Vec<(String, Result<RulesJson, u64>)>
 
 /// Named JSON values as one object, copied as they are.
 pub(super) fn object(values: &[(String, RulesJson)]) -> Json {
-    let mut text = Vec::with_capacity(2 + values.iter().map(|(name, json)| name.len() + json.len() + 4).sum::<usize>());
+    let mut text =
+        Vec::with_capacity(2 + values.iter().map(|(name, json)| name.len() + json.len() + 4).sum::<usize>());
     text.push(b'{');
     for (i, (name, json)) in values.iter().enumerate() {
         if i > 0 {

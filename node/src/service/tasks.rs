@@ -71,8 +71,9 @@ pub(super) async fn check_post(service: &NodeService, post: &TaskPost) -> Result
     }
     // Compiling takes long enough to hold up others.
     let compiled = move |_: &NodeService| {
-        check::schema(schema.bytes())
-            .map_err(|reason| Problem::new(Code::BadSchema, format!("{}: {reason}", Code::BadSchema.sentence())))
+        check::schema(schema.bytes()).map_err(|reason| {
+            Problem::new(Code::BadSchema, format!("{}: {reason}", Code::BadSchema.sentence()))
+        })
     };
     service.blocking(compiled).await
 }
@@ -153,7 +154,12 @@ async fn check_skills(
 }
 
 /// `POST /v1/tasks/{id}/renew`.
-pub(super) async fn renew(service: &NodeService, call: &Call, id: StepId, epoch: Epoch) -> Result<Renewed, Problem> {
+pub(super) async fn renew(
+    service: &NodeService,
+    call: &Call,
+    id: StepId,
+    epoch: Epoch,
+) -> Result<Renewed, Problem> {
     match service.ask(call, Request::Renew { step: id, epoch }).await {
         Ok(Reply::Renewed { expires }) => Ok(Renewed { task_id: id, epoch, expires_at: expires }),
         Ok(_) => Err(bug("a renewal got another reply")),
@@ -162,7 +168,12 @@ pub(super) async fn renew(service: &NodeService, call: &Call, id: StepId, epoch:
 }
 
 /// `POST /v1/tasks/{id}/release`.
-pub(super) async fn release(service: &NodeService, call: &Call, id: StepId, epoch: Epoch) -> Result<(), Problem> {
+pub(super) async fn release(
+    service: &NodeService,
+    call: &Call,
+    id: StepId,
+    epoch: Epoch,
+) -> Result<(), Problem> {
     match service.ask(call, Request::Release { step: id, epoch }).await {
         Ok(_) => Ok(()),
         Err(problem) => Err(closed(service, id, problem).await),
@@ -199,12 +210,14 @@ pub(super) async fn submit(
         None => None,
     };
     let output = convert::rules_json(&output);
-    let submission = Submission { step: id, epoch, output: output.clone(), artifacts, next };
+    let submission =
+        Submission { step: id, epoch, output: output.clone(), artifacts: artifacts.clone(), next };
     let receipt = match service.ask(call, Request::Submit(submission)).await {
         Ok(Reply::Submitted(receipt)) => *receipt,
         Ok(_) => return Err(bug("a submission got another reply")),
         Err(problem) if problem.code == Code::NotFound => {
-            let mut receipt = same_again(service, me, id, epoch, output.digest(), problem).await?;
+            let mut receipt =
+                same_again(service, me, (id, epoch), (output.digest(), artifacts), problem).await?;
             if let Some(next) = next {
                 receipt.next = next_after_repeat(service, call, next).await?;
             }
@@ -235,15 +248,14 @@ async fn check_submission(service: &NodeService, bytes: usize, artifacts: &[Dige
 async fn same_again(
     service: &NodeService,
     me: AgentId,
-    id: StepId,
-    epoch: Epoch,
-    output: Digest,
+    (id, epoch): (StepId, Epoch),
+    (output, artifacts): (Digest, Vec<Digest>),
     unknown: Problem,
 ) -> Result<Receipt, Problem> {
     let run = service.indexed(move |index| index.run(&id.run())).await?;
     let Some(run) = run.filter(|run| id.index() < run.steps.len()) else { return Err(unknown) };
     match shown::receipt_of(&run, id.index(), epoch, &me) {
-        Some(receipt) if receipt.output == output => Ok(receipt),
+        Some((receipt, named)) if receipt.output == output && *named == artifacts => Ok(receipt),
         Some(_) => Err(Problem::of(Code::AlreadySubmitted)),
         None => Err(Problem::new(Code::Finished, "this task is over")),
     }

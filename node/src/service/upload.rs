@@ -159,7 +159,12 @@ impl Blob for FileBlob {
             let room = wanted - piece.len();
             let read = (&mut self.file).take(room as u64).read_buf(&mut piece).await;
             match read.map_err(|error| of_store(error.into()))? {
-                0 => return Err(Problem::new(Code::ArtifactMissing, "the artifact's file has become shorter")),
+                0 => {
+                    return Err(Problem::new(
+                        Code::ArtifactMissing,
+                        "the artifact's file has become shorter",
+                    ));
+                }
                 _ => continue,
             }
         }

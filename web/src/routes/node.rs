@@ -42,7 +42,7 @@ pub(super) async fn page<S: Service>(State(app): State<App<S>>) -> Result<Respon
 }
 
 /// `GET /style.css`.
-pub(super) async fn style<S: Service>() -> Response {
+pub(super) async fn style<S: Service>(State(_): State<App<S>>) -> Response {
     let cache = HeaderValue::from_static("public, max-age=3600");
     ([(header::CONTENT_TYPE, CSS), (header::CACHE_CONTROL, cache)], include_str!("../../templates/style.css"))
         .into_response()

@@ -47,7 +47,7 @@ pub type Input = Vec<NewEntry>;
 /// The inputs of commit number `n`: one to five, of one to three entries, some of them longer than a sector.
 pub fn inputs(n: u64) -> Vec<Input> {
     let entry = |input: u64, at: u64| {
-        let class = if (n + input + at) % 2 == 0 { Class::Public } else { Class::Private };
+        let class = if (n + input + at).is_multiple_of(2) { Class::Public } else { Class::Private };
         let len = [5, 90, 300, 700][((n * 7 + input * 3 + at) % 4) as usize];
         let mut body = format!("{n}/{input}/{at} ").into_bytes();
         body.resize(len, b'.');
@@ -84,21 +84,21 @@ impl Model {
         for _ in 0..commits {
             self.commit(journal)?;
             let n = self.commits;
-            if n % 3 == 0 {
+            if n.is_multiple_of(3) {
                 match journal.tick(Mono(n * 400)) {
                     Ok(released) => self.released.extend(released),
                     Err(error) if error.is_full() => (),
                     Err(error) => return Err(error),
                 }
             }
-            if n % 5 == 0 {
+            if n.is_multiple_of(5) {
                 match journal.checkpoint() {
                     Ok(released) => self.released.push(released),
                     Err(error) if error.is_full() => (),
                     Err(error) => return Err(error),
                 }
             }
-            if n % 7 == 0 {
+            if n.is_multiple_of(7) {
                 let state = state_of(self.bodies().iter().map(|e| e.body.as_slice()));
                 match journal.snapshot().and_then(|job| {
                     assert_eq!(job.size(), self.bodies().len() as u64);
@@ -110,7 +110,7 @@ impl Model {
                 }
                 self.released.push(journal.reader().checkpoint());
             }
-            if n % 4 == 0
+            if n.is_multiple_of(4)
                 && let Some(job) = journal.spare_job()
             {
                 match job.run() {

@@ -153,13 +153,10 @@ impl Slot {
     /// After an error: waits for a node that is away, gets a new token for one that is no longer good, or gives up.
     async fn mend(&self, client: &Client, error: Error, backoff: &mut Backoff) -> anyhow::Result<()> {
         if let Error::Refused { status: 401, .. } = error {
-            return match self.session.refresh(client).await {
-                Err(e) if e.downcast_ref::<Error>().is_some_and(Error::is_passing) => {
-                    self.pause(backoff.next(None)).await;
-                    Ok(())
-                }
-                other => other,
-            };
+            self.refresh(client).await?;
+            // A node that takes no token of its own making is not to be enrolled at in a tight loop.
+            self.pause(backoff.next(None)).await;
+            return Ok(());
         }
         if !error.is_passing() {
             return Err(error.into());
@@ -168,6 +165,14 @@ impl Slot {
         self.session.away(&error.into());
         self.pause(pause).await;
         Ok(())
+    }
+
+    /// Gets a new token, unless the node is away.
+    async fn refresh(&self, client: &Client) -> anyhow::Result<()> {
+        match self.session.refresh(client).await {
+            Err(error) if error.downcast_ref::<Error>().is_some_and(Error::is_passing) => Ok(()),
+            other => other,
+        }
     }
 
     /// Sleeps, and says whether the worker is to stop.
@@ -226,7 +231,6 @@ impl Slot {
                         let stale = self.session.client().await;
                         // The next renewal tries again, should this one find no new token.
                         let _ = self.session.refresh(&stale).await;
-                        timer.reset_immediately();
                     }
                     // A node that is away may be back in time, and a restarted one gives every lease a full term.
                     Err(error) if error.is_passing() => {}
@@ -273,11 +277,13 @@ impl Slot {
                     return Ok(Outcome::Failed(format!("the result of {} was not taken: {why}", lease.task_id)));
                 }
                 Err(error @ Error::Foreign { .. }) => return Err(error.into()),
-                // Not `mend`'s pause: a result is not given up because the worker stops.
-                Err(error @ Error::Refused { status: 401, .. }) => self.mend(&client, error, &mut backoff).await?,
                 Err(error) => {
+                    if let Error::Refused { status: 401, .. } = error {
+                        self.refresh(&client).await?;
+                    }
                     let pause = backoff.next(error.retry_after());
                     self.session.away(&error.into());
+                    // Not `pause`: a result is not given up because the worker is to stop soon.
                     tokio::select! {
                         () = tokio::time::sleep(pause) => (),
                         () = self.stop.hard.cancelled() => anyhow::bail!("stopped before the node took the result of {}", lease.task_id),

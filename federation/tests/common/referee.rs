@@ -1,0 +1,232 @@
+//! An independent reader of a journal: it knows DESIGN §5 and the ledger's rules and none of the shipped code, and says
+//! where a journal tells of an illegal step.
+
+use artel_federation::fact::{Account, Cause, End, Judgement, Poster, StepSpec};
+use artel_federation::{Entry, Fact};
+use artel_protocol::id::{RunId, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::time::Wall;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug, Clone, PartialEq)]
+enum At {
+    Waiting,
+    Offered,
+    Leased(AgentId),
+    Submitted(AgentId),
+    Accepted,
+    Ended,
+}
+
+#[derive(Debug)]
+struct Step {
+    spec: StepSpec,
+    poster: Poster,
+    at: At,
+    epoch: u32,
+    barred: BTreeSet<AgentId>,
+    submitted: Option<u64>,
+    escrow: i64,
+    paid: bool,
+}
+
+#[derive(Debug, Default)]
+struct Member {
+    capacity: usize,
+    revoked: bool,
+    serial: u32,
+    leases: BTreeSet<StepId>,
+}
+
+#[derive(Default)]
+struct Referee {
+    steps: BTreeMap<StepId, Step>,
+    runs: BTreeMap<RunId, usize>,
+    members: BTreeMap<AgentId, Member>,
+    balances: BTreeMap<Account, i64>,
+}
+
+/// Reads a whole journal.
+///
+/// # Panics
+/// At the first entry that breaks a rule.
+pub fn judge(journal: &[Entry]) {
+    let mut referee = Referee::default();
+    for (index, entry) in journal.iter().enumerate() {
+        if let Err(rule) = referee.read(index as u64, entry) {
+            panic!("entry {index} breaks a rule: {rule}\n{entry:?}");
+        }
+        let total: i64 = referee.balances.values().sum();
+        assert_eq!(total, 0, "entry {index}: the ledger's total is zero");
+    }
+}
+
+fn rule(holds: bool, says: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(says) }
+}
+
+impl Referee {
+    fn read(&mut self, index: u64, entry: &Entry) -> Result<(), &'static str> {
+        match &entry.fact {
+            Fact::Genesis(_) => rule(index == 0, "a genesis is the first entry"),
+            Fact::Enrolled(f) => {
+                let member = self.members.entry(f.agent).or_default();
+                rule(f.serial > member.serial, "a serial rises")?;
+                (member.serial, member.capacity, member.revoked) = (f.serial, f.capacity as usize, false);
+                Ok(())
+            }
+            Fact::Configured(f) => {
+                self.member(f.agent)?.capacity = f.capacity as usize;
+                Ok(())
+            }
+            Fact::Rotated(f) => {
+                let member = self.member(f.agent)?;
+                rule(f.serial == member.serial + 1 && !member.revoked, "a token follows a good one")?;
+                member.serial = f.serial;
+                Ok(())
+            }
+            Fact::Revoked(f) => {
+                let member = self.member(f.agent)?;
+                (member.revoked, member.serial) = (true, f.serial);
+                Ok(())
+            }
+            Fact::RunPosted(f) => {
+                rule(self.runs.insert(f.run, f.steps.len()).is_none(), "a run is posted once")?;
+                for (i, spec) in f.steps.iter().enumerate() {
+                    let step = Step {
+                        spec: spec.clone(),
+                        poster: f.poster,
+                        at: At::Waiting,
+                        epoch: 0,
+                        barred: BTreeSet::new(),
+                        submitted: None,
+                        escrow: 0,
+                        paid: false,
+                    };
+                    self.steps.insert(f.run.step(i), step);
+                }
+                Ok(())
+            }
+            Fact::Offered(f) => {
+                let needs: Vec<StepId> = self
+                    .step(f.step)?
+                    .spec
+                    .needs
+                    .iter()
+                    .map(|n| f.step.run().step(usize::from(*n)))
+                    .collect();
+                for need in needs {
+                    rule(self.step(need)?.at == At::Accepted, "an offer's needs are accepted")?;
+                }
+                let step = self.step(f.step)?;
+                rule(
+                    step.at == At::Waiting && f.epoch.0 == step.epoch + 1,
+                    "an offer is for the next epoch",
+                )?;
+                rule(entry.at < step.spec.task.deadline, "nothing is offered after its deadline")?;
+                step.at = At::Offered;
+                Ok(())
+            }
+            Fact::Granted(f) => {
+                let step = self.step(f.step)?;
+                rule(step.at == At::Offered, "only an offer is granted")?;
+                rule(f.epoch.0 == step.epoch + 1, "epochs rise by one")?;
+                rule(entry.at < step.spec.task.deadline, "nothing is granted after its deadline")?;
+                rule(!step.barred.contains(&f.agent), "the barred may not retake")?;
+                let own = step.poster == Poster::Agent(f.agent) && !step.spec.task.poster_may_claim;
+                rule(!own, "a poster takes its own only if it said so")?;
+                (step.at, step.epoch) = (At::Leased(f.agent), f.epoch.0);
+                let member = self.member(f.agent)?;
+                rule(!member.revoked, "the revoked win nothing")?;
+                rule(member.leases.insert(f.step), "one lease a step")?;
+                rule(member.leases.len() <= member.capacity, "capacity")
+            }
+            Fact::Released(f) | Fact::Lapsed(f) => {
+                self.step(f.step)?.barred.insert(f.agent);
+                self.ends(f.step, f.epoch.0, f.agent, At::Waiting)
+            }
+            Fact::Submitted(f) => {
+                self.ends(f.step, f.epoch.0, f.agent, At::Submitted(f.agent))?;
+                self.step(f.step)?.submitted = Some(index);
+                Ok(())
+            }
+            Fact::Verdict(f) => {
+                let step = self.step(f.step)?;
+                rule(step.at == At::Submitted(f.agent), "only a submission is judged, once")?;
+                rule(
+                    f.epoch.0 == step.epoch && step.submitted == Some(f.submitted),
+                    "it names its submission",
+                )?;
+                if matches!(f.judgement, Judgement::Accepted { .. }) {
+                    step.at = At::Accepted;
+                    return rule(step.escrow == 0, "what was accepted holds no escrow");
+                }
+                step.barred.insert(f.agent);
+                step.at = At::Waiting;
+                rule(!step.paid, "what was rejected is not paid")
+            }
+            Fact::StepEnded(f) => self.step_ended(f.step, f.end, entry.at),
+            Fact::Transfer(f) => self.transfer(f),
+            Fact::RunEnded(f) => {
+                let count = *self.runs.get(&f.run).ok_or("an unknown run")?;
+                let over =
+                    (0..count).all(|i| matches!(self.steps[&f.run.step(i)].at, At::Accepted | At::Ended));
+                rule(over, "a run ends when its steps have")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn step_ended(&mut self, id: StepId, end: End, at: Wall) -> Result<(), &'static str> {
+        let step = self.step(id)?;
+        let legal = match (&step.at, end) {
+            (At::Waiting, _) | (At::Offered, End::DeadlinePassed | End::Cancelled) => true,
+            (At::Leased(_), End::Cancelled) => true,
+            _ => false,
+        };
+        rule(legal, "terminal states absorb, and a submission waits for its verdict")?;
+        rule(end != End::DeadlinePassed || at >= step.spec.task.deadline, "the deadline has passed")?;
+        let before = std::mem::replace(&mut step.at, At::Ended);
+        if let At::Leased(agent) = before {
+            self.member(agent)?.leases.remove(&id);
+        }
+        Ok(())
+    }
+
+    fn transfer(&mut self, f: &artel_federation::fact::Transfer) -> Result<(), &'static str> {
+        for leg in &f.legs {
+            let balance = self.balances.entry(leg.account).or_default();
+            *balance += leg.units;
+            rule(*balance >= 0 || leg.account == Account::Operator, "only the operator owes")?;
+        }
+        let escrow = self.balances.get(&Account::Escrow(f.step)).copied().unwrap_or(0);
+        let step = self.step(f.step)?;
+        step.escrow = escrow;
+        match f.cause {
+            Cause::Escrow => {
+                rule(step.at == At::Waiting && step.epoch == 0, "money is set aside at the post")
+            }
+            Cause::Payment => {
+                rule(matches!(step.at, At::Submitted(_)), "a submission is paid for")?;
+                rule(!std::mem::replace(&mut step.paid, true), "a step is paid once")?;
+                rule(escrow == 0, "the rest goes back with it")
+            }
+            Cause::Refund => rule(step.at == At::Ended && escrow == 0, "all of it goes back at the end"),
+        }
+    }
+
+    fn ends(&mut self, id: StepId, epoch: u32, agent: AgentId, to: At) -> Result<(), &'static str> {
+        let step = self.step(id)?;
+        rule(step.at == At::Leased(agent) && step.epoch == epoch, "only a live lease ends")?;
+        step.at = to;
+        rule(self.member(agent)?.leases.remove(&id), "the holder held it")
+    }
+
+    fn step(&mut self, id: StepId) -> Result<&mut Step, &'static str> {
+        self.steps.get_mut(&id).ok_or("an unknown step")
+    }
+
+    fn member(&mut self, id: AgentId) -> Result<&mut Member, &'static str> {
+        self.members.get_mut(&id).ok_or("an unknown agent")
+    }
+}

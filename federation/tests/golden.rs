@@ -1,0 +1,344 @@
+//! Golden entries: one of every kind, byte for byte, and a small journal with the digest of the state that it folds to.
+//! A byte that changes here changes every journal on every disk: a new form is a new version beside the old one.
+//!
+//! `ARTEL_WRITE_VECTORS=1 cargo test -p artel-federation --test golden` writes the file anew and fails, so that it cannot
+//! be left on; look at the difference before it is committed.
+
+mod common;
+
+use artel_federation::fact::*;
+use artel_federation::run::RunStatus;
+use artel_federation::{Entry, Fact, Federation, Kind, Options};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{ArtifactId, Digest, Epoch, RunId, StepId};
+use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::log::leaf::Class;
+use artel_protocol::text::Correlation;
+use artel_protocol::time::Wall;
+use artel_reputation::{Complexity, Level};
+use common::{BEGIN, genesis, identity, json, member, skills};
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/entries.txt");
+const VECTORS: &str = include_str!("../vectors/entries.txt");
+
+fn run_id() -> RunId {
+    RunId::new(BEGIN, [7; 9])
+}
+
+fn step_id() -> StepId {
+    run_id().step(0)
+}
+
+fn agent() -> AgentId {
+    member(1).id
+}
+
+fn at(n: u64, fact: Fact) -> Entry {
+    Entry { at: BEGIN.plus_ms(n), correlation: Correlation::parse("golden"), fact }
+}
+
+fn task() -> TaskSpec {
+    TaskSpec {
+        title: "count".into(),
+        description: "count the lines".into(),
+        skills: skills(&["count@2"]),
+        level_min: Some(Level::Novice),
+        complexity: Complexity::Simple,
+        reward: Credits(5_000_000),
+        deadline: BEGIN.plus_ms(3_600_000),
+        input: json(r#"{"file":"a"}"#),
+        output_schema: Some(json(r#"{"type":"object"}"#)),
+        poster_may_claim: true,
+    }
+}
+
+fn transfer(cause: Cause, legs: &[(Account, i64)]) -> Fact {
+    let legs = legs.iter().map(|(account, units)| Leg { account: *account, units: *units }).collect();
+    Fact::Transfer(Transfer { cause, step: step_id(), legs })
+}
+
+/// A life of one task, and beside it one of every other kind of entry. It folds.
+fn journal() -> Vec<(&'static str, Entry)> {
+    let (step, agent) = (step_id(), agent());
+    let signature = Signature([0x5a; 64]);
+    let output = json(r#"{"lines":3}"#);
+    let ended = |epoch: u32| LeaseEnded { step, epoch: Epoch(epoch), agent };
+    let offered = |epoch: u32| {
+        Fact::Offered(Offered {
+            step,
+            epoch: Epoch(epoch),
+            skills: skills(&["count@2"]),
+            complexity: Complexity::Simple,
+            level_min: Some(Level::Novice),
+            reward: Credits(5_000_000),
+            deadline: BEGIN.plus_ms(3_600_000),
+            terms: Digest::of(&artel_protocol::codec::encode(&task())),
+            window_ms: 0,
+            top: 8,
+            verdict_within_ms: 600_000,
+        })
+    };
+    let granted = |epoch: u32, authority: Authority| {
+        let (level, bound, lease_ms) = (Level::Novice, 0, 60_000);
+        Fact::Granted(Granted { step, epoch: Epoch(epoch), agent, level, bound, lease_ms, authority })
+    };
+    let submitted = |epoch: u32, late: bool| {
+        Fact::Submitted(Submitted {
+            step,
+            epoch: Epoch(epoch),
+            agent,
+            output: output.digest(),
+            output_bytes: output.len() as u32,
+            artifacts: vec![Digest::of(b"artifact")],
+            authority: Authority::Delegated,
+            late,
+        })
+    };
+    let verdict = |epoch: u32, submitted: u64, judgement: Judgement| {
+        Fact::Verdict(Verdict { step, epoch: Epoch(epoch), agent, submitted, judgement })
+    };
+    let escrow = Account::Escrow(step);
+    let second = run_id().step(1);
+    let facts = vec![
+        ("genesis", Fact::Genesis(genesis())),
+        (
+            "started",
+            Fact::Started(Started { boot: 1, version: "0.1.0".into(), configuration: Digest::of(b"config") }),
+        ),
+        (
+            "enrolled",
+            Fact::Enrolled(Enrolled {
+                agent,
+                name: "Ada".into(),
+                skills: skills(&["count@2", "rust"]),
+                metadata: json(r#"{"k":1}"#),
+                capacity: 3,
+                delegation: Some(Delegation { until: BEGIN.plus_ms(1_000_000) }),
+                serial: 1,
+                expires: BEGIN.plus_ms(2_000_000),
+                challenge: "artel enrollment\n".into(),
+                signature,
+            }),
+        ),
+        (
+            "configured",
+            Fact::Configured(Configured {
+                agent,
+                name: "Ada L.".into(),
+                skills: skills(&["count@2"]),
+                metadata: json("{}"),
+                capacity: 2,
+            }),
+        ),
+        (
+            "rotated",
+            Fact::Rotated(Rotated { agent, serial: 2, expires: BEGIN.plus_ms(3_000_000), signature }),
+        ),
+        (
+            "run posted",
+            Fact::RunPosted(RunPosted {
+                run: run_id(),
+                poster: Poster::Operator,
+                name: "audit".into(),
+                inputs: json(r#"{"dir":"."}"#),
+                priority: -1,
+                steps: vec![
+                    StepSpec { name: "count".into(), needs: vec![], task: task() },
+                    StepSpec {
+                        name: "merge".into(),
+                        needs: vec![0],
+                        task: TaskSpec {
+                            output_schema: None,
+                            level_min: None,
+                            reward: Credits::ZERO,
+                            ..task()
+                        },
+                    },
+                ],
+                post_key: Some(PostKey { key: Digest::of(b"key"), body: Digest::of(b"body") }),
+                attempts_max: 3,
+                lapses_max: 3,
+            }),
+        ),
+        ("escrow", transfer(Cause::Escrow, &[(Account::Operator, -10_000_000), (escrow, 10_000_000)])),
+        ("offered", offered(1)),
+        ("granted", granted(1, Authority::Session)),
+        ("released", Fact::Released(ended(1))),
+        ("offered again", offered(2)),
+        ("granted under delegation", granted(2, Authority::Delegated)),
+        ("lapsed", Fact::Lapsed(ended(2))),
+        ("offered a third time", offered(3)),
+        ("granted by its own signature", granted(3, Authority::Own)),
+        ("output", Fact::Output(Output { step, epoch: Epoch(3), output: output.clone() })),
+        ("submitted", submitted(3, false)),
+        ("findings", Fact::Findings(Findings { step, epoch: Epoch(3), findings: "no total".into() })),
+        (
+            "verdict, rejected",
+            verdict(3, 16, Judgement::Rejected { check: "schema".into(), findings: Digest::of(b"no total") }),
+        ),
+        ("offered a fourth time", offered(4)),
+        ("granted a fourth time", granted(4, Authority::Delegated)),
+        ("output again", Fact::Output(Output { step, epoch: Epoch(4), output: output.clone() })),
+        ("submitted late", submitted(4, true)),
+        (
+            "payment",
+            transfer(
+                Cause::Payment,
+                &[(escrow, -10_000_000), (Account::Agent(agent), 4_000_000), (Account::Operator, 6_000_000)],
+            ),
+        ),
+        ("verdict, accepted", verdict(4, 22, Judgement::Accepted { quality: 80, checked: true })),
+        (
+            "cancel asked",
+            Fact::CancelAsked(CancelAsked { run: run_id(), step: Some(second), by: Poster::Agent(agent) }),
+        ),
+        ("step ended", Fact::StepEnded(StepEnded { step: second, end: End::Cancelled })),
+        ("run ended", Fact::RunEnded(RunEnded { run: run_id(), status: RunStatus::Cancelled })),
+        (
+            "artifact stored",
+            Fact::ArtifactStored(ArtifactStored {
+                artifact: ArtifactId::new(BEGIN, [8; 9]),
+                digest: Digest::of(b"artifact"),
+                bytes: 8,
+                bytes_new: 8,
+                name: "report.html".into(),
+                kind: "report".into(),
+                content_type: "text/html".into(),
+                by: Poster::Agent(agent),
+                step: Some(step),
+                run: Some(run_id()),
+                metadata: json("{}"),
+            }),
+        ),
+        (
+            "emitted",
+            Fact::Emitted(Emitted {
+                name: "xyn.test".into(),
+                by: Poster::Operator,
+                data: json(r#"{"a":1}"#),
+                run: None,
+            }),
+        ),
+        (
+            "refused",
+            Fact::Refused(Refused { who: Poster::Agent(agent), code: "not_qualified".into(), count: 12 }),
+        ),
+        (
+            "revoked by itself",
+            Fact::Revoked(Revoked { agent, by: Revoker::Agent, serial: 3, signature: Some(signature) }),
+        ),
+        (
+            "revoked by the operator",
+            Fact::Revoked(Revoked { agent, by: Revoker::Operator, serial: 4, signature: None }),
+        ),
+    ];
+    let mut entries: Vec<_> =
+        facts.into_iter().enumerate().map(|(n, (name, fact))| (name, at(n as u64, fact))).collect();
+    entries[0].1.correlation = None;
+    entries
+}
+
+fn folded(entries: &[Entry]) -> Digest {
+    let mut mind = Federation::new(identity(), Options::default());
+    mind.fold(entries, &mut Vec::new()).expect("the golden journal folds");
+    Digest::of(&mind.snapshot())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn vectors() -> String {
+    let journal = journal();
+    let mut text = String::from(
+        "# One golden entry of every kind, as Entry::encode writes it; in this order they are a journal that folds.\n\
+         # number TAB kind TAB class TAB what TAB hex of the body. Written by tests/golden.rs, which says how.\n",
+    );
+    for (what, entry) in &journal {
+        let kind = entry.fact.kind();
+        let class = if entry.fact.class() == Class::Public { "public" } else { "private" };
+        text += &format!("{}\t{}\t{class}\t{what}\t{}\n", kind.number(), kind.name(), hex(&entry.encode()));
+    }
+    let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
+    text += &format!("federation\t{}\n", genesis().id());
+    text += &format!("step\t{}\nagent\t{}\nnode\t{}\n", step_id(), agent(), identity().node);
+    text += &format!("terms\t{}\n", artel_federation::run::terms(&task()));
+    text += &format!("snapshot\t{}\n", folded(&entries));
+    text
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the one switch that writes the vectors")]
+fn golden_entries_have_not_changed() {
+    let now = vectors();
+    if std::env::var("ARTEL_WRITE_VECTORS").is_ok() {
+        std::fs::write(PATH, now).expect("the vectors' folder can be written");
+        panic!("vectors written; look at the difference and run again without ARTEL_WRITE_VECTORS");
+    }
+    for (n, (is, was)) in now.lines().zip(VECTORS.lines()).enumerate() {
+        assert_eq!(is, was, "line {} of vectors/entries.txt", n + 1);
+    }
+    assert_eq!(now.lines().count(), VECTORS.lines().count());
+}
+
+#[test]
+fn every_kind_has_a_golden_entry() {
+    let kinds: std::collections::BTreeSet<Kind> =
+        journal().into_iter().map(|(_, entry)| entry.fact.kind()).collect();
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), Kind::ALL);
+}
+
+/// What was written before this program must still be read by it: the file's own bytes, not ours of today.
+#[test]
+fn golden_entries_still_decode_and_fold() {
+    let unhex = |text: &str| -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex")).collect()
+    };
+    let rows: Vec<Vec<&str>> = VECTORS.lines().map(|line| line.split('\t').collect()).collect();
+    let mut entries = Vec::new();
+    for row in rows.iter().filter(|row| row.len() == 5) {
+        let body = unhex(row[4]);
+        let entry = Entry::decode(&body).expect(row[3]);
+        assert_eq!(entry.fact.kind().number().to_string(), row[0]);
+        assert_eq!(entry.encode(), body, "{}: one form", row[3]);
+        entries.push(entry);
+    }
+    let snapshot = rows.iter().find(|row| row[0] == "snapshot").expect("the last row")[1];
+    assert_eq!(folded(&entries).to_string(), snapshot);
+}
+
+#[test]
+fn a_body_that_is_cut_longer_or_of_another_kind_is_refused() {
+    for (what, entry) in journal() {
+        let body = entry.encode();
+        for cut in 0..body.len() {
+            assert!(Entry::decode(&body[..cut]).is_err(), "{what} cut at {cut}");
+        }
+        let longer = [body.clone(), vec![0]].concat();
+        assert!(Entry::decode(&longer).is_err(), "{what} with a byte more");
+        let with = |at: usize, value: u8| {
+            let mut other = body.clone();
+            other[at] = value;
+            Entry::decode(&other)
+        };
+        assert_eq!(with(1, 0xff), Err(Error::UnknownKind(u16::from_le_bytes([body[0], 0xff]))), "{what}");
+        let kind = entry.fact.kind().number();
+        assert_eq!(with(2, 2), Err(Error::UnknownVersion(kind, 2)), "{what}");
+    }
+}
+
+/// The fields that a stranger reads first, by hand.
+#[test]
+fn the_head_of_an_entry_is_as_written_down() {
+    let entry = Entry {
+        at: Wall(0x0102),
+        correlation: None,
+        fact: Fact::StepEnded(StepEnded { step: step_id(), end: End::NeedFailed }),
+    };
+    let mut wanted = vec![55, 0, 1, 0, 29, 0, 0, 0];
+    wanted.extend_from_slice(&[0x02, 0x01, 0, 0, 0, 0, 0, 0]);
+    wanted.push(0);
+    wanted.extend_from_slice(step_id().bytes());
+    wanted.extend_from_slice(&[3, 0, 0, 0]);
+    assert_eq!(entry.encode(), wanted);
+}

@@ -1,0 +1,263 @@
+//! The node behind HTTP: the `Service` that artel-web calls, over the rules' handle, the synced view, the index and the
+//! journal's reader. One file per resource; here each call finds its place.
+//!
+//! Every answer is made from synced positions alone: replies of the rules come after their entries are on disk, looks
+//! and events see nothing newer.
+
+mod acknowledge;
+mod agents;
+mod artifacts;
+mod audit;
+mod convert;
+mod enroll;
+mod events;
+mod inner;
+mod lists;
+mod node;
+mod page;
+mod refusal;
+mod runs;
+mod shown;
+mod tasks;
+mod upload;
+
+pub use inner::{NodeService, Parts};
+pub use node::VERSION;
+pub use upload::FileBlob;
+
+use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::log::Tile;
+use artel_web::types::agent::{
+    Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
+};
+use artel_web::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
+use artel_web::types::audit::{Entry, EntryQuery, Proof};
+use artel_web::types::auth::{SignedStatement, Verified};
+use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
+use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
+use artel_web::types::ledger::Account;
+use artel_web::types::node::{Health, Status};
+use artel_web::types::receipt::Receipt;
+use artel_web::types::run::{Run, RunPost, RunQuery, Step};
+use artel_web::types::task::{
+    ClaimRequest, Lease, Renewed, SubmitRequest, Submitted, Task, TaskPost, TaskQuery,
+};
+use artel_web::types::{Json, List, Page};
+use artel_web::{Call, Principal, Problem, Service, Upload};
+use bytes::Bytes;
+
+impl Service for NodeService {
+    type Blob = FileBlob;
+
+    fn recognise(&self, bearer: &str) -> Option<Principal> {
+        enroll::recognise(self, bearer)
+    }
+    fn authenticate(&self, bearer: &str) -> Result<Principal, Problem> {
+        enroll::authenticate(self, bearer)
+    }
+    fn refused(&self, principal: &Principal, code: &'static str) {
+        self.count_refusal(principal, code);
+    }
+
+    fn health(&self) -> Health {
+        node::health(self)
+    }
+    fn ready(&self) -> Result<(), Problem> {
+        node::ready(self)
+    }
+    fn status(&self) -> Status {
+        node::status(self)
+    }
+    fn jwks(&self) -> Json {
+        convert::value(&self.parts().tokens.jwks())
+    }
+    async fn checkpoint(&self) -> Result<String, Problem> {
+        Ok(audit::checkpoint(self))
+    }
+    async fn tile(&self, tile: Tile) -> Result<Bytes, Problem> {
+        audit::tile(self, tile).await
+    }
+
+    async fn enroll(&self, call: &Call, request: EnrollRequest) -> Result<Challenge, Problem> {
+        enroll::enroll(self, call, request).await
+    }
+    async fn respond(
+        &self,
+        call: &Call,
+        enrollment: EnrollmentId,
+        request: RespondRequest,
+    ) -> Result<Token, Problem> {
+        enroll::respond(self, call, enrollment, request).await
+    }
+    async fn verify(&self, call: &Call) -> Result<Verified, Problem> {
+        enroll::verify(self, call).await
+    }
+    async fn rotate(&self, call: &Call, statement: SignedStatement) -> Result<Token, Problem> {
+        enroll::rotate(self, call, statement).await
+    }
+    async fn revoke(&self, call: &Call, statement: SignedStatement) -> Result<(), Problem> {
+        enroll::revoke(self, call, statement).await
+    }
+
+    async fn agents(&self, call: &Call, query: AgentQuery) -> Result<List<Agent>, Problem> {
+        agents::list(self, call, query).await
+    }
+    async fn agent(&self, call: &Call, agent: AgentId) -> Result<Agent, Problem> {
+        agents::get(self, call, agent).await
+    }
+    async fn own_agent(&self, call: &Call, me: AgentId) -> Result<OwnAgent, Problem> {
+        agents::own(self, call, me).await
+    }
+    async fn configure(&self, call: &Call, me: AgentId, patch: AgentPatch) -> Result<OwnAgent, Problem> {
+        agents::configure(self, call, me, patch).await
+    }
+    async fn revoke_agent(&self, call: &Call, agent: AgentId) -> Result<Agent, Problem> {
+        agents::revoke(self, call, agent).await
+    }
+    async fn reputation(&self, call: &Call, agent: AgentId) -> Result<Reputation, Problem> {
+        agents::reputation(self, call, agent).await
+    }
+    async fn history(&self, call: &Call, agent: AgentId, page: Page) -> Result<List<Work>, Problem> {
+        agents::history(self, call, agent, page).await
+    }
+    async fn earnings(&self, call: &Call, me: AgentId) -> Result<Earnings, Problem> {
+        agents::earnings(self, call, me).await
+    }
+    async fn contributions(
+        &self,
+        call: &Call,
+        me: AgentId,
+        page: Page,
+    ) -> Result<List<Contribution>, Problem> {
+        agents::contributions(self, call, me, page).await
+    }
+
+    async fn post_task(&self, call: &Call, post: TaskPost) -> Result<Task, Problem> {
+        tasks::post(self, call, post).await
+    }
+    async fn tasks(&self, call: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
+        lists::tasks(self, call, query).await
+    }
+    async fn task(&self, call: &Call, task: StepId) -> Result<Task, Problem> {
+        tasks::get(self, call, task).await
+    }
+    async fn claim(
+        &self,
+        call: &Call,
+        me: AgentId,
+        task: StepId,
+        claim: ClaimRequest,
+    ) -> Result<Lease, Problem> {
+        tasks::claim(self, call, me, task, claim).await
+    }
+    async fn claim_next(
+        &self,
+        call: &Call,
+        me: AgentId,
+        claim: ClaimRequest,
+    ) -> Result<Option<Lease>, Problem> {
+        tasks::claim_next(self, call, me, claim).await
+    }
+    async fn renew(&self, call: &Call, _: AgentId, task: StepId, epoch: Epoch) -> Result<Renewed, Problem> {
+        tasks::renew(self, call, task, epoch).await
+    }
+    async fn release(&self, call: &Call, _: AgentId, task: StepId, epoch: Epoch) -> Result<(), Problem> {
+        tasks::release(self, call, task, epoch).await
+    }
+    async fn submit(
+        &self,
+        call: &Call,
+        me: AgentId,
+        task: StepId,
+        submission: SubmitRequest,
+    ) -> Result<Submitted, Problem> {
+        tasks::submit(self, call, me, task, submission).await
+    }
+    async fn cancel_task(&self, call: &Call, task: StepId) -> Result<Task, Problem> {
+        tasks::cancel(self, call, task).await
+    }
+    async fn receipt(&self, call: &Call, task: StepId) -> Result<Receipt, Problem> {
+        audit::receipt(self, call, task).await
+    }
+
+    async fn post_run(&self, call: &Call, post: RunPost) -> Result<Run, Problem> {
+        runs::post(self, call, post).await
+    }
+    async fn runs(&self, call: &Call, query: RunQuery) -> Result<List<Run>, Problem> {
+        lists::runs(self, call, query).await
+    }
+    async fn run(&self, call: &Call, run: RunId) -> Result<Run, Problem> {
+        runs::get(self, call, run).await
+    }
+    async fn cancel_run(&self, call: &Call, run: RunId) -> Result<Run, Problem> {
+        runs::cancel(self, call, run).await
+    }
+    async fn steps(&self, call: &Call, run: RunId, page: Page) -> Result<List<Step>, Problem> {
+        runs::steps(self, call, run, page).await
+    }
+    async fn step(&self, call: &Call, step: StepId) -> Result<Step, Problem> {
+        runs::step(self, call, step).await
+    }
+
+    async fn announce_artifact(&self, call: &Call, post: ArtifactPost) -> Result<Artifact, Problem> {
+        artifacts::announce(self, call, post).await
+    }
+    async fn store_artifact(
+        &self,
+        call: &Call,
+        post: ArtifactPost,
+        bytes: Upload,
+    ) -> Result<Artifact, Problem> {
+        artifacts::store(self, call, post, bytes).await
+    }
+    async fn fill_artifact(
+        &self,
+        call: &Call,
+        artifact: ArtifactId,
+        bytes: Upload,
+    ) -> Result<Artifact, Problem> {
+        artifacts::fill(self, call, artifact, bytes).await
+    }
+    async fn artifacts(&self, call: &Call, query: ArtifactQuery) -> Result<List<Artifact>, Problem> {
+        artifacts::list(self, call, query).await
+    }
+    async fn artifact(&self, call: &Call, artifact: ArtifactId) -> Result<Artifact, Problem> {
+        artifacts::get(self, call, artifact).await
+    }
+    async fn content(&self, call: &Call, name: ArtifactName) -> Result<Content, Problem> {
+        artifacts::content(self, call, name).await
+    }
+    async fn read_content(
+        &self,
+        call: &Call,
+        digest: Digest,
+        start: u64,
+        length: u64,
+    ) -> Result<FileBlob, Problem> {
+        upload::open(self, call, digest, start, length).await
+    }
+
+    async fn events(&self, call: &Call, query: EventQuery) -> Result<List<Event>, Problem> {
+        events::list(self, call, query).await
+    }
+    async fn event(&self, call: &Call, event: EventId) -> Result<Event, Problem> {
+        events::get(self, call, event).await
+    }
+    async fn emit(&self, call: &Call, post: EventPost) -> Result<Event, Problem> {
+        events::emit(self, call, post).await
+    }
+
+    async fn entries(&self, call: &Call, query: EntryQuery) -> Result<List<Entry>, Problem> {
+        audit::entries(self, call, query).await
+    }
+    async fn entry(&self, call: &Call, index: u64) -> Result<Entry, Problem> {
+        audit::entry(self, call, index).await
+    }
+    async fn proof(&self, call: &Call, index: u64) -> Result<Proof, Problem> {
+        audit::proof(self, call, index).await
+    }
+    async fn accounts(&self, call: &Call, page: Page) -> Result<List<Account>, Problem> {
+        audit::accounts(self, call, page).await
+    }
+}

@@ -1,0 +1,107 @@
+// Artel over its HTTP API: every answer waits for the sync of the entries that it rests on. The client posts under the operator's token and
+// hears of results by one long poll of /v1/events; a worker is an agent of its own that claims once and then asks for the next task with
+// each result (one round trip a task); a racer claims named tasks that were posted before. A queue is a skill: only its workers have it.
+// `fsync-first` pays a credit a task (escrow, payment), `fsync-first-unpaid` none, as the peers do.
+import net from 'node:net'; import fs from 'node:fs'; import path from 'node:path';
+import { generateKeyPairSync, sign } from 'node:crypto'; import { execFileSync } from 'node:child_process';
+const { suite, start, freePort, sleep, hr, cfg } = await import(process.env.PEERS_LIB || './lib.mjs');
+const E = process.env, TARGET = E.CARGO_TARGET_DIR || path.resolve(import.meta.dirname, '../../target');
+const BIN = E.ARTEL_BIN || path.join(TARGET, 'release/artel');
+const WAIT_MS = 25000, RUN_STEPS_MAX = 200, FLAGS = ['requests_per_second=1000000', 'enrollments_per_minute=100000', 'leases_max=1000', 'log=warn'];
+
+// One kept connection, one request at a time. Of an answer's head only the status and the length are looked at.
+class Line {
+  constructor(port, token) { this.port = port; this.head = ` HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n${token ? `authorization: Bearer ${token}\r\n` : ''}`; }
+  open() {
+    const s = this.socket = net.connect({ port: this.port, host: '127.0.0.1', noDelay: true }); this.left = null;
+    s.on('data', d => { if (this.left) d = Buffer.concat([this.left, d]); this.left = this.take(d) ? null : d; });
+    s.on('error', () => {}); s.on('close', () => { if (this.socket === s) { this.socket = null; this.bad?.(new Error('connection closed')); this.good = this.bad = null; } });
+  }
+  take(d) {
+    const end = d.indexOf('\r\n\r\n'); if (end < 0) return false;
+    const head = d.latin1Slice(0, end), at = head.indexOf('content-length: '), len = at < 0 ? 0 : parseInt(head.slice(at + 16)), status = +head.slice(9, 12);
+    if (d.length < end + 4 + len) return false;
+    const good = this.good; this.good = this.bad = null; good({ status, body: len ? JSON.parse(d.utf8Slice(end + 4, end + 4 + len)) : null }); return true;
+  }
+  ask(method, url, body, extra = '') {
+    return new Promise((good, bad) => {
+      if (!this.socket) this.open(); this.good = good; this.bad = bad;
+      const len = body === undefined ? '' : `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`;
+      this.socket.write(`${method} ${url}${this.head}${extra}${len}\r\n${body ?? ''}`);
+    });
+  }
+  close() { this.bad = null; this.socket?.destroy(); }
+}
+// Lines in turn: whoever asks takes a free one, or waits for one.
+class Lines {
+  constructor(n, port, token) { this.free = Array.from({ length: n }, () => new Line(port, token)); this.all = [...this.free]; this.waiting = []; }
+  async ask(...a) {
+    const line = this.free.pop() ?? await new Promise(r => this.waiting.push(r));
+    try { return await line.ask(...a); } finally { const next = this.waiting.shift(); if (next) next(line); else this.free.push(line); }
+  }
+  close() { this.all.forEach(l => l.close()); }
+}
+const want = (status, r) => { if (r.status !== status) throw new Error(`status ${r.status}, not ${status}: ${JSON.stringify(r.body)}`); return r.body; };
+
+const B58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
+const base58 = bytes => { let n = BigInt('0x' + bytes.toString('hex')), s = ''; for (; n > 0n; n /= 58n) s = B58[Number(n % 58n)] + s; return s; }; // the key's prefix is not zero
+async function enroll(port, name, skill) {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519'), line = new Line(port);
+  const did = 'did:key:z' + base58(Buffer.concat([Buffer.from([0xed, 0x01]), Buffer.from(publicKey.export({ format: 'jwk' }).x, 'base64url')]));
+  const asked = want(201, await line.ask('POST', '/v1/enroll', JSON.stringify({ agent_name: name, public_key: did, metadata: { capabilities: [skill], capacity: 1000 } })));
+  const signature = sign(null, Buffer.from(asked.challenge), privateKey).toString('base64url');
+  const { token } = want(200, await line.ask('POST', `/v1/enroll/${asked.enrollment_id}/respond`, JSON.stringify({ signature }))); line.close(); return token;
+}
+const task = (c, title, skill, p) => ({ title, requirements: { capabilities: [skill] }, reward: c.reward, input: { p } });
+const run = (c, from, n, title, skill, p) => JSON.stringify({ name: skill, steps: Array.from({ length: n }, (_, i) => ({ name: title(from + i), task: task(c, title(from + i), skill, p) })) });
+
+// The named tasks of the race, by name: posted once, whichever process comes first.
+let named; async function race(c) {
+  const ids = {}, line = new Line(c.port, c.token), title = i => 'r' + i;
+  for (let at = 0; at < cfg.RACE; at += RUN_STEPS_MAX) {
+    const posted = want(201, await line.ask('POST', '/v1/runs', run(c, at, Math.min(RUN_STEPS_MAX, cfg.RACE - at), title, 'race', ''), `idempotency-key: race-${at}\r\n`));
+    for (let more = ''; more !== null;) { const page = want(200, await line.ask('GET', `/v1/runs/${posted.run_id}/steps?limit=200${more}`)); for (const s of page.items) ids[s.name] = s.step_id; more = page.next_cursor ? `&cursor=${page.next_cursor}` : null; }
+  }
+  line.close(); return ids;
+}
+
+suite({
+  peer: 'artel',
+  variants: [{ name: 'fsync-first', durable: 'fsync before each answer (grouped)', reward: 1 }, { name: 'fsync-first-unpaid', durable: 'fsync before each answer (grouped)', reward: 0 }],
+  async server(v, dir) {
+    const port = await freePort(), data = path.join(dir, 'node'), log = path.join(E.RUN_DIR || dir, path.basename(BIN) + '.log'), read = fs.existsSync(log) ? fs.statSync(log).size : 0;
+    const s = start(BIN, ['up', '--data', data, '--http', `127.0.0.1:${port}`, '--json', ...FLAGS.flatMap(f => ['--set', f])], { dir });
+    const ready = () => fs.existsSync(log) && fs.readFileSync(log).subarray(read).toString().split('\n').find(l => l.startsWith('{"event":"ready"'));
+    for (let t = hr(); !ready(); await sleep(5)) if (hr() - t > 15000) throw new Error('the node is not ready: ' + fs.readFileSync(log).subarray(read));
+    const token = fs.readFileSync(path.join(data, 'operator.token'), 'utf8').trim(), version = JSON.parse(execFileSync(BIN, ['version', '--json'])).version;
+    return { conn: { port, token, reward: v.reward }, pids: [s.pid], version: `artel ${version}`, stop: s.stop };
+  },
+  async client(c, q) {
+    const lines = new Lines(cfg.INFLIGHT, c.port, c.token), news = new Line(c.port, c.token); let cb = () => {}, on = true;
+    const events = (after, wait) => news.ask('GET', `/v1/events?event_name=xyn.task.accepted&limit=200&wait_ms=${wait}&after=${after}`);
+    // A result is the worker's output, as with the peers. An event that does not carry it costs a request for the task.
+    const tell = async e => { const o = e.data.output ?? want(200, await lines.ask('GET', `/v1/tasks/${e.data.task_id}`)).output; cb(o.id, o.at); };
+    let after = want(200, await events('now', 0)).next_cursor;
+    const poll = async () => { while (on) { const page = want(200, await events(after, WAIT_MS)); after = page.next_cursor; for (const e of page.items) tell(e).catch(x => { if (on) console.error(x); }); } };
+    poll().catch(x => { if (on) console.error(x); });
+    return {
+      submit: async (id, p) => { want(201, await lines.ask('POST', '/v1/tasks', JSON.stringify(task(c, id, q, p)))); },
+      async bulk(n, p) { await Promise.all(Array.from({ length: Math.ceil(n / RUN_STEPS_MAX) }, async (_, i) => { const at = i * RUN_STEPS_MAX; want(201, await lines.ask('POST', '/v1/runs', run(c, at, Math.min(RUN_STEPS_MAX, n - at), k => 'b' + k, q, p))); })); },
+      onResult: f => { cb = f; }, async close() { on = false; news.close(); lines.close(); },
+    };
+  },
+  async worker(c, q, onClaim, i) {
+    const line = new Line(c.port, await enroll(c.port, 'worker ' + i, q)), next = `,"claim_next":{"wait_ms":${WAIT_MS}}}`; let on = true;
+    const work = async () => { for (let lease = null; on;) {
+      if (!lease) { const r = await line.ask('POST', '/v1/tasks/claim', `{"wait_ms":${WAIT_MS}}`); lease = r.status === 204 ? null : want(200, r); continue; }
+      const at = hr(), id = lease.title; onClaim(id);
+      lease = want(200, await line.ask('POST', `/v1/tasks/${lease.task_id}/submit`, `{"epoch":${lease.epoch},"output":${JSON.stringify({ id, at })}${next}`)).next ?? null;
+    } };
+    return { run: () => { work().catch(x => { if (on) console.error(x); }); }, async close() { on = false; line.close(); } };
+  },
+  async race(c, i) {
+    const line = new Line(c.port, await enroll(c.port, 'racer ' + i, 'race')), ids = await (named ??= race(c));
+    const tryClaim = async id => { const r = await line.ask('POST', `/v1/tasks/${ids[id]}/claim`, '{}'); if (r.status !== 409) want(200, r); return r.status === 200; };
+    return { tryClaim, async close() { line.close(); } };
+  },
+}, import.meta.url);
