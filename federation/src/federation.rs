@@ -32,6 +32,8 @@ pub(crate) struct Live {
     pub windows: Windows,
     pub granted: BTreeMap<StepId, HeldLease>,
     refusals: BTreeMap<(Poster, &'static str), u32>,
+    /// The wall clock less the monotonic one, in milliseconds, when the deadlines were armed.
+    clocks_apart: Option<i128>,
 }
 
 /// What an open step waits for when its home starts.
@@ -40,6 +42,10 @@ enum Wake {
     Lease(u32),
     Check(Effect),
 }
+
+/// How far the clocks may move against each other before deadlines are armed anew, in milliseconds. Smaller, and a clock
+/// that is slewed makes that walk again and again; larger, and deadlines come that much late.
+const CLOCK_STEP_MS: u128 = 1_000;
 
 /// The minute over which refusals are added up, in milliseconds.
 const REFUSALS_MS: u64 = 60_000;
@@ -113,6 +119,22 @@ impl Federation {
         turn.finish(&mut self.state, effects);
     }
 
+    /// Deadlines are moments of the wall clock, timers of the monotonic one: where the two have moved against each other
+    /// (a clock that was set, a machine that slept), the deadlines are armed anew.
+    fn follow_wall_clock(&mut self, now: &Now) {
+        let apart = i128::from(now.wall.0) - i128::from(now.mono.0);
+        let before = self.live.clocks_apart.replace(apart);
+        if before.is_none_or(|before| before.abs_diff(apart) <= CLOCK_STEP_MS) {
+            self.live.clocks_apart = before.or(Some(apart));
+            return;
+        }
+        for (id, wake) in self.open_ends() {
+            if let Wake::Deadline(deadline) = wake {
+                self.arm_deadline(id, deadline, now);
+            }
+        }
+    }
+
     /// What each open step waits for.
     fn open_ends(&self) -> Vec<(StepId, Wake)> {
         let wake = |id: StepId, step: &Step| match &step.state {
@@ -148,6 +170,7 @@ impl Federation {
     /// Does what is due, before anything that comes in at the same moment. It makes a frame of its own, of bounded size;
     /// what is left is due at once again.
     fn serve_timers(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.follow_wall_clock(&now);
         let mut turn = Turn::new(now, None);
         while turn.entries() < TICK_ENTRIES_MAX {
             let Some(timer) = self.live.timers.pop_due(now.mono) else { break };

@@ -21,6 +21,8 @@ mod post;
 pub mod run;
 mod settle;
 mod snapshot;
+#[cfg(test)]
+mod snapshot_test;
 pub mod state;
 pub mod timer;
 mod turn;

@@ -203,6 +203,8 @@ fn the_same_submission_again_gets_the_same_answer() {
     let before = home.journal.len();
     assert_eq!(home.submit(&ada, &lease, "{}"), Ok(first.clone()));
     assert_eq!(home.submit(&ada, &lease, "[]").err(), Some(Code::AlreadySubmitted));
+    let ahead = Lease { epoch: Epoch(2), ..lease.clone() };
+    assert_eq!(home.submit(&ada, &ahead, "[]").err(), Some(Code::StaleEpoch), "that lease was never there");
     home.checked(&lease, accepted(100));
     let judged = home.submit(&ada, &lease, "{}").expect("the same again");
     assert_eq!(Receipt { verdict: None, ..judged.clone() }, first);

@@ -251,8 +251,13 @@ impl Agent {
     }
 
     fn work(&mut self, home: usize, now: u64, out: &mut Vec<Letter>) {
-        let due: Vec<(StepId, Held)> =
-            self.seat(home).held.iter().filter(|(_, held)| held.done_at <= now).map(|(id, held)| (*id, *held)).collect();
+        let due: Vec<(StepId, Held)> = self
+            .seat(home)
+            .held
+            .iter()
+            .filter(|(_, held)| held.done_at <= now)
+            .map(|(id, held)| (*id, *held))
+            .collect();
         for (step, held) in due {
             self.finish(home, now, step, held, out);
         }
@@ -334,7 +339,10 @@ impl Agent {
             return self.change(home, now, board, out);
         }
         if self.rng.chance(temper.post) {
-            let wish = self.seats.get_mut(&home).map(|seat| seat.desk.wish(&mut self.rng, board.wall, Purse::Shallow));
+            let wish = self
+                .seats
+                .get_mut(&home)
+                .map(|seat| seat.desk.wish(&mut self.rng, board.wall, Purse::Shallow));
             if let Some(request) = wish {
                 self.send(home, now, Ask::Post, request, out);
             }

@@ -1,10 +1,11 @@
 //! The simulator's own reading of one home's journal: which steps, leases, submissions, verdicts and balances follow from
 //! the entries found on its disk. It shares no rule with the code under test, so that both would have to be wrong.
 
-use artel_federation::fact::{
-    Account, Cause, End, Enrolled, Fact, Granted, Judgement, Poster, RunPosted, Revoker, Submitted, TaskSpec, Transfer,
-};
 use artel_federation::Entry;
+use artel_federation::fact::{
+    Account, Cause, End, Enrolled, Fact, Granted, Judgement, Poster, Revoker, RunPosted, Submitted, TaskSpec,
+    Transfer,
+};
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::log::{CompactRange, Hash};
@@ -82,7 +83,7 @@ pub struct StepPage {
     pub grants: Vec<GrantLine>,
     /// All submissions.
     pub handed: Vec<HandedLine>,
-    /// Who lapsed or was rejected on it.
+    /// Who lapsed, gave it back or was rejected on it.
     pub barred: BTreeSet<AgentId>,
     /// What each payment gave to each account, in units.
     pub payments: Vec<BTreeMap<Account, i128>>,
@@ -90,6 +91,8 @@ pub struct StepPage {
     pub lapses: u32,
     /// How many rejections.
     pub rejections: u32,
+    /// How many leases were given back.
+    pub releases: u32,
 }
 
 /// One run.
@@ -217,7 +220,11 @@ impl Book {
             Fact::Granted(f) => self.granted(f, index),
             Fact::Released(f) => {
                 self.lease_over(f.agent, f.step);
-                self.step(f.step, |step| step.life = Life::Waiting);
+                self.step(f.step, |step| {
+                    step.life = Life::Waiting;
+                    step.releases += 1;
+                    step.barred.insert(f.agent);
+                });
             }
             Fact::Lapsed(f) => {
                 self.lease_over(f.agent, f.step);
@@ -308,6 +315,7 @@ impl Book {
                 payments: Vec::new(),
                 lapses: 0,
                 rejections: 0,
+                releases: 0,
             };
             self.steps.insert(f.run.step(i), page);
             self.open.insert(f.run.step(i));

@@ -5,7 +5,9 @@
 //! Whatever comes off the disk and whatever leaves is shown to the invariants first.
 
 use crate::book::{Book, Life};
-use crate::invariants::{self, EntrySeen, FrameSeen, StateSeen, Told, Violation, journal, progress};
+use crate::invariants::{
+    self, EntrySeen, FrameSeen, StateSeen, Told, Violation, evidence, journal, progress,
+};
 use crate::letter::{Answer, Letter};
 use crate::rng::Rng;
 use crate::sabotage::{self, LyingDisk, Sabotage};
@@ -151,7 +153,13 @@ const OFFERS_HEARD: usize = 24;
 
 impl Home {
     /// A home that was never started.
-    pub fn new(number: usize, options: Options, sync_ms: u64, sabotage: Option<Sabotage>, mut rng: Rng) -> Home {
+    pub fn new(
+        number: usize,
+        options: Options,
+        sync_ms: u64,
+        sabotage: Option<Sabotage>,
+        mut rng: Rng,
+    ) -> Home {
         let secret = SecretKey::from_seed(&Digest::of(format!("netsim home {number}").as_bytes()).0);
         let node = NodeId(secret.public());
         let genesis = Genesis {
@@ -306,7 +314,13 @@ impl Home {
     ///
     /// # Errors
     /// The invariant that does not hold.
-    pub fn checked(&mut self, at: u64, step: StepId, epoch: Epoch, outcome: Outcome) -> Result<(), Violation> {
+    pub fn checked(
+        &mut self,
+        at: u64,
+        step: StepId,
+        epoch: Epoch,
+        outcome: Outcome,
+    ) -> Result<(), Violation> {
         self.input(at, Input::Checked { step, epoch, outcome })
     }
 
@@ -348,7 +362,9 @@ impl Home {
         for effect in effects {
             match effect {
                 Effect::Append(entries) => self.append(entries),
-                Effect::Reply { .. } if self.sabotage == Some(Sabotage::EarlyAnswer) => self.release(at, effect)?,
+                Effect::Reply { .. } if self.sabotage == Some(Sabotage::EarlyAnswer) => {
+                    self.release(at, effect)?
+                }
                 Effect::Reply { to, .. } if self.sabotage == Some(Sabotage::SecondWinner) => {
                     let effect = self.second_winner(to, effect);
                     self.hold(effect);
@@ -385,7 +401,8 @@ impl Home {
 
     fn second_winner(&self, to: ReplyTo, effect: Effect) -> Effect {
         let (Some(pending), Some(live)) = (self.pending.get(&to), &self.live) else { return effect };
-        let (Request::Claim(id), Effect::Reply { answer: Err(_), .. }) = (&pending.letter.request, &effect) else {
+        let (Request::Claim(id), Effect::Reply { answer: Err(_), .. }) = (&pending.letter.request, &effect)
+        else {
             return effect;
         };
         let Some((run, step)) = live.federation.view().step(id).filter(|(_, step)| step.epoch.0 > 0) else {
@@ -454,13 +471,18 @@ impl Home {
             let mut leaves = Vec::with_capacity(frame.leaves.len());
             for index in frame.first_index..frame.first_index + frame.leaves.len() as u64 {
                 let entry = reader.entry(index);
-                let entry = entry.map_err(|e| self.unsound(format!("synced entry {index} cannot be read: {e}")))?;
+                let entry =
+                    entry.map_err(|e| self.unsound(format!("synced entry {index} cannot be read: {e}")))?;
                 leaves.push(entry.leaf.hash());
                 bodies.push(entry.body);
             }
             let decided = self.decided.pop_front();
             let wanted = decided.as_deref();
-            journal::invariant_frames_are_whole(self.number, std::iter::once(&bodies[..]), wanted.into_iter())?;
+            journal::invariant_frames_are_whole(
+                self.number,
+                std::iter::once(&bodies[..]),
+                wanted.into_iter(),
+            )?;
             let entries = self.decode(&bodies)?;
             take_frame(self.number, &mut self.book, &self.witness, &self.options, &entries, &leaves)?;
             self.counts.entries += entries.len() as u64;
@@ -476,7 +498,9 @@ impl Home {
     }
 
     fn decode(&self, bodies: &[Vec<u8>]) -> Result<Vec<Entry>, Violation> {
-        let decode = |body: &Vec<u8>| Entry::decode(body).map_err(|e| self.unsound(format!("an entry is unreadable: {e}")));
+        let decode = |body: &Vec<u8>| {
+            Entry::decode(body).map_err(|e| self.unsound(format!("an entry is unreadable: {e}")))
+        };
         bodies.iter().map(decode).collect()
     }
 
@@ -517,7 +541,8 @@ impl Home {
                 Ok(())
             }
             Effect::Closed(run) => {
-                let open = (0..run.steps.len()).map(|i| run.id.step(i)).find(|id| self.book.open.contains(id));
+                let open =
+                    (0..run.steps.len()).map(|i| run.id.step(i)).find(|id| self.book.open.contains(id));
                 match open {
                     None => Ok(()),
                     Some(id) => Err(Violation {
@@ -530,13 +555,19 @@ impl Home {
         }
     }
 
-    fn answer(&mut self, at: u64, to: ReplyTo, said: Result<Reply, artel_federation::Refusal>) -> Result<(), Violation> {
+    fn answer(
+        &mut self,
+        at: u64,
+        to: ReplyTo,
+        said: Result<Reply, artel_federation::Refusal>,
+    ) -> Result<(), Violation> {
         let Some(pending) = self.pending.remove(&to) else {
             return progress::invariant_requests_are_answered_once(self.number, None);
         };
         let Pending { letter, serial_min, .. } = pending;
         let answer = Answer { to: letter.from, home: letter.home, number: letter.number, said };
-        let told = Told { book: &self.book, witness: &self.witness, letter: &letter, answer: &answer, serial_min };
+        let told =
+            Told { book: &self.book, witness: &self.witness, letter: &letter, answer: &answer, serial_min };
         invariants::told(self.number, &told)?;
         *self.tally.entry(answer_name(&answer)).or_default() += 1;
         self.remember(at, &letter, &answer);
@@ -605,7 +636,9 @@ impl Home {
         let late = |by: &u64| at.saturating_sub(*by) > LEASE_SLACK_MS;
         let book = &self.book;
         let is_live = |step: &StepId, epoch: &Epoch| {
-            book.steps.get(step).is_some_and(|page| matches!(page.life, Life::Leased(_)) && page.epoch == *epoch)
+            book.steps
+                .get(step)
+                .is_some_and(|page| matches!(page.life, Life::Leased(_)) && page.epoch == *epoch)
         };
         if live.leases.values().any(|(_, by)| late(by)) {
             live.leases.retain(|step, (epoch, _)| is_live(step, epoch));
@@ -631,7 +664,9 @@ impl Home {
         }
         journal::invariant_heads_never_shrink(self.number, &self.witness, &self.book, size)?;
         journal::invariant_roots_are_consistent_now(self.number, &self.book, size, root)?;
-        if let Some((old, old_root)) = self.witness.heads.last().copied().filter(|(old, _)| *old < size && *old > 0) {
+        if let Some((old, old_root)) =
+            self.witness.heads.last().copied().filter(|(old, _)| *old < size && *old > 0)
+        {
             let proof = live.journal.reader().consistency(old, size);
             let holds = proof.map_err(|e| e.to_string()).and_then(|proof| {
                 consistency::verify(old, &old_root, size, &root, &proof).map_err(|e| e.to_string())
@@ -691,10 +726,29 @@ impl Home {
         if self.live.is_some() { self.fall(false) } else { Ok(()) }
     }
 
-    /// The process ends; what the disk was told stays.
+    /// The process ends, by a signal or in good order; what the disk was told stays.
     pub fn kill(&mut self) {
         self.counts.restarts += 1;
+        if let Some(live) = self.live.take()
+            && self.rng.chance(500)
+        {
+            // What does not close is found so at the next start.
+            let _ = live.journal.close();
+        }
         self.lie_down();
+    }
+
+    /// Looks whether the log alone shows that agents wanted what it says of them.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn look_at_signatures(&self) -> Result<(), Violation> {
+        let holds = evidence::invariant_membership_is_signed(&self.identity, &self.book);
+        holds.map_err(|what| Violation {
+            invariant: "invariant_membership_is_signed",
+            home: self.number,
+            what,
+        })
     }
 
     fn fall(&mut self, at_point: bool) -> Result<(), Violation> {
@@ -772,7 +826,9 @@ impl Home {
         };
         let entropy = Box::new(self.rng.fork());
         match Journal::open(files, options, self.secret.clone(), self.ring.clone(), entropy) {
-            Ok(opened) => self.wake_up(at, opened.journal, opened.state.map(|saved| (saved.size, saved.bytes))),
+            Ok(opened) => {
+                self.wake_up(at, opened.journal, opened.state.map(|saved| (saved.size, saved.bytes)))
+            }
             Err(artel_audit::Error::Io { .. }) => {
                 // The fault is still there, or power was lost while starting.
                 self.counts.crashes += u64::from(self.disk.crashed());

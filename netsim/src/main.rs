@@ -85,8 +85,17 @@ fn wrong(what: &str) -> ExitCode {
 }
 
 fn parse(args: &[String]) -> Result<Options, String> {
-    let mut options =
-        Options { seeds: (0, 200), nodes: None, threads: 1, sabotage: None, each: false, all: false, tally: false, trace: false, replayed: None };
+    let mut options = Options {
+        seeds: (0, 200),
+        nodes: None,
+        threads: 1,
+        sabotage: None,
+        each: false,
+        all: false,
+        tally: false,
+        trace: false,
+        replayed: None,
+    };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
@@ -105,7 +114,8 @@ fn parse(args: &[String]) -> Result<Options, String> {
                 let name = value()?;
                 let names: Vec<&str> = Sabotage::ALL.iter().map(|s| s.name()).collect();
                 let found = Sabotage::parse(name);
-                options.sabotage = Some(found.ok_or_else(|| format!("no planted bug {name:?}; there are {names:?}"))?);
+                options.sabotage =
+                    Some(found.ok_or_else(|| format!("no planted bug {name:?}; there are {names:?}"))?);
             }
             "--each" => options.each = true,
             "--all" => options.all = true,
@@ -253,7 +263,10 @@ fn failed(report: &Report, options: &Options) -> ExitCode {
         let nodes = options.nodes.map_or_else(String::new, |n| format!(" --nodes {n}"));
         let sabotage = options.sabotage.map_or_else(String::new, |s| format!(" --sabotage {}", s.name()));
         say(&format!("FAILED: {} at home {}: {}", violation.invariant, violation.home, violation.what));
-        say(&format!("seed {}; again with: netsim replay {}{nodes}{sabotage} --trace", report.seed, report.seed));
+        say(&format!(
+            "seed {}; again with: netsim replay {}{nodes}{sabotage} --trace",
+            report.seed, report.seed
+        ));
     }
     ExitCode::FAILURE
 }
@@ -279,7 +292,8 @@ fn replay(seed: u64, options: &Options) -> ExitCode {
 }
 
 fn points(seed: u64) -> ExitCode {
-    let faults = [("power loss", Fault::Crash), ("input/output error", Fault::Eio), ("full disk", Fault::Full)];
+    let faults =
+        [("power loss", Fault::Crash), ("input/output error", Fault::Eio), ("full disk", Fault::Full)];
     let plan = |only| Plan { only: Some(only), ..Plan::default() };
     // A point that is never reached: how many there are when nothing goes wrong.
     let all = run(seed, plan((Fault::Crash, u64::MAX / 2))).points;
@@ -299,14 +313,21 @@ fn points(seed: u64) -> ExitCode {
 fn sabotages(options: &Options) -> ExitCode {
     let mut missed = 0;
     for sabotage in Sabotage::ALL {
-        let planted = |seed| run(seed, Plan { sabotage: Some(*sabotage), nodes: options.nodes, ..Plan::default() });
-        let caught = (options.seeds.0..options.seeds.1).map(planted).find_map(|r| r.violation.map(|v| (r.seed, v)));
+        let planted =
+            |seed| run(seed, Plan { sabotage: Some(*sabotage), nodes: options.nodes, ..Plan::default() });
+        let caught =
+            (options.seeds.0..options.seeds.1).map(planted).find_map(|r| r.violation.map(|v| (r.seed, v)));
         match caught {
             Some((seed, violation)) => {
                 let right = sabotage.caught_by().contains(&violation.invariant);
                 missed += u64::from(!right);
                 let note = if right { "" } else { " (not by the one that should)" };
-                say(&format!("{:24} seed {seed:4}: {}{note}: {}", sabotage.name(), violation.invariant, violation.what));
+                say(&format!(
+                    "{:24} seed {seed:4}: {}{note}: {}",
+                    sabotage.name(),
+                    violation.invariant,
+                    violation.what
+                ));
             }
             None => {
                 missed += 1;

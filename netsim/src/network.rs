@@ -53,7 +53,9 @@ impl Network {
 
     /// When the copies of a message sent now arrive; none when it is lost.
     pub fn send(&mut self, now: u64, actor: Actor, home: usize) -> Vec<u64> {
-        if self.cuts.get(&(actor, home)).is_some_and(|until| now < *until) || self.rng.chance(self.weather.loss) {
+        if self.cuts.get(&(actor, home)).is_some_and(|until| now < *until)
+            || self.rng.chance(self.weather.loss)
+        {
             return Vec::new();
         }
         let mut copies = 1;

@@ -107,10 +107,13 @@ pub fn bend_input(sabotage: Option<Sabotage>, input: &mut Input, book: &Book) {
 
 fn take_over(principal: &mut Principal, submission: &mut Submission, book: &Book) {
     let Some(page) = book.steps.get(&submission.step) else { return };
-    let (Life::Leased(holder), Some(agent)) = (page.life, book.agents.get(&match page.life {
-        Life::Leased(holder) => holder,
-        _ => return,
-    })) else {
+    let (Life::Leased(holder), Some(agent)) = (
+        page.life,
+        book.agents.get(&match page.life {
+            Life::Leased(holder) => holder,
+            _ => return,
+        }),
+    ) else {
         return;
     };
     if page.epoch != submission.epoch {
@@ -132,7 +135,8 @@ pub fn bend_entries(sabotage: Option<Sabotage>, entries: &mut Vec<Entry>) {
             }
         }
         Some(Sabotage::PaidTwice) => {
-            let payment = |entry: &Entry| matches!(&entry.fact, Fact::Transfer(t) if t.cause == Cause::Payment);
+            let payment =
+                |entry: &Entry| matches!(&entry.fact, Fact::Transfer(t) if t.cause == Cause::Payment);
             if let Some(at) = entries.iter().position(payment) {
                 entries.insert(at, entries[at].clone());
             }

@@ -36,7 +36,14 @@ impl Trace {
     /// A new record; every line goes to `sink` where all are wanted.
     pub fn new(telling: Telling, sink: Option<Box<dyn FnMut(&str) + Send>>) -> Self {
         let last = VecDeque::new();
-        Trace { telling, chain: Digest::default(), fresh: Vec::with_capacity(2 * CHUNK_BYTES), events: 0, last, sink }
+        Trace {
+            telling,
+            chain: Digest::default(),
+            fresh: Vec::with_capacity(2 * CHUNK_BYTES),
+            events: 0,
+            last,
+            sink,
+        }
     }
 
     /// Takes in one event: its numbers go into the hash, its line to whoever reads.

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 pub const PROGRESS_MS_MAX: u64 = 300_000;
 
 /// How long faults may happen in a world with only one, in virtual milliseconds.
-const ONLY_MS: u64 = 20_000;
+const ONLY_MS: u64 = 40_000;
 
 /// How many of a thousand starts lose power before long.
 const FALLS_AGAIN: u64 = 120;
@@ -135,7 +135,8 @@ impl World {
         let homes: Vec<Home> = (0..shape.homes).map(|number| home(number, &mut rng)).collect();
         let agent = |number: usize, rng: &mut Rng| {
             let own = rng.below(shape.homes as u64) as usize;
-            let mut seats: Vec<usize> = (0..shape.homes).filter(|home| *home == own || rng.chance(250)).collect();
+            let mut seats: Vec<usize> =
+                (0..shape.homes).filter(|home| *home == own || rng.chance(250)).collect();
             seats.truncate(3);
             Agent::new(number, &seats, rng.fork())
         };
@@ -227,7 +228,9 @@ impl World {
             }
             Event::Answered(answer) => {
                 let numbers = [answer.home as u64, answer.to.number(), answer.number, code(&answer)];
-                self.trace.event(at, 2, &numbers, || format!("{:?} <- home {}: {}", answer.to, answer.home, said(&answer)));
+                self.trace.event(at, 2, &numbers, || {
+                    format!("{:?} <- home {}: {}", answer.to, answer.home, said(&answer))
+                });
                 self.hears(&answer);
                 Ok(None)
             }
@@ -423,7 +426,13 @@ impl World {
     fn ask(&mut self, home: usize, request: Request) {
         self.operators[home].1 += 1;
         let number = self.operators[home].1;
-        self.post(Letter { from: Actor::Operator(home), home, number, principal: Principal::Operator, request });
+        self.post(Letter {
+            from: Actor::Operator(home),
+            home,
+            number,
+            principal: Principal::Operator,
+            request,
+        });
     }
 
     fn fault(&mut self, home: usize) -> Result<Option<usize>, Violation> {
@@ -499,6 +508,7 @@ impl World {
     fn end(&mut self) -> Result<(), Violation> {
         for (number, home) in self.homes.iter_mut().enumerate() {
             progress::invariant_receipts_pair(number, home.book())?;
+            home.look_at_signatures()?;
             home.kill();
             home.boot(self.at)?;
             home.commit(self.at)?;

@@ -124,7 +124,13 @@ impl<S: Service> App<S> {
         response
     }
 
-    async fn route(&self, mut router: Router, ends: Ends, context: &Arc<Context>, mut request: Request) -> Response {
+    async fn route(
+        &self,
+        mut router: Router,
+        ends: Ends,
+        context: &Arc<Context>,
+        mut request: Request,
+    ) -> Response {
         if let Err(problem) = self.names.check(request.uri(), request.headers(), ends.local) {
             return problem.into_response();
         }

@@ -111,7 +111,8 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
+    let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len())
+        && key.as_bytes().iter().all(u8::is_ascii_graphic);
     match key.to_str() {
         Ok(text) if fits => Ok(Some(text.to_owned())),
         _ => Err(Problem::edge(Code::BadIdempotencyKey)),

@@ -85,7 +85,9 @@ fn authenticated<S: Service>(parts: &Parts, app: &App<S>) -> Result<Call, Proble
 }
 
 fn principal<S: Service>(parts: &Parts, app: &App<S>, remote: IpAddr) -> Result<Principal, Problem> {
-    let Some(header) = parts.headers.get(AUTHORIZATION) else { return Err(Problem::edge(Code::Unauthenticated)) };
+    let Some(header) = parts.headers.get(AUTHORIZATION) else {
+        return Err(Problem::edge(Code::Unauthenticated));
+    };
     let token = bearer(header.as_bytes()).ok_or_else(|| Problem::edge(Code::Unauthenticated))?;
     if let Some(principal) = app.service.recognise(token) {
         return Ok(principal);
@@ -115,7 +117,9 @@ pub(crate) fn may_enroll<S: Service>(app: &App<S>, remote: IpAddr) -> Result<(),
 /// Whoever has one IPv6 address usually has the 2^64 around it.
 fn network(remote: IpAddr) -> IpAddr {
     match remote.to_canonical() {
-        IpAddr::V6(ip) if !ip.is_loopback() => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        IpAddr::V6(ip) if !ip.is_loopback() => {
+            Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()
+        }
         ip => ip,
     }
 }

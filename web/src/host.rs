@@ -30,10 +30,13 @@ impl Names {
         }
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or_default();
-        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).unwrap_or_default();
+        let authority =
+            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).unwrap_or_default();
         // A page of this very listener, or of a name that the operator vouches for. Another port of this machine is
         // another page.
-        if !authority.is_empty() && (authority.eq_ignore_ascii_case(host) || self.is_configured(bare(authority))) {
+        if !authority.is_empty()
+            && (authority.eq_ignore_ascii_case(host) || self.is_configured(bare(authority)))
+        {
             return Ok(());
         }
         Err(Problem::edge(Code::OriginNotAllowed))
@@ -60,7 +63,9 @@ impl Names {
 /// An authority's host without its port.
 fn bare(authority: &str) -> &str {
     match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && (!host.contains(':') || host.ends_with(']')) => {
+        Some((host, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && (!host.contains(':') || host.ends_with(']')) =>
+        {
             host
         }
         _ => authority,

@@ -5,8 +5,8 @@ use crate::body::unknown;
 use crate::problem::{Code, Problem};
 use crate::service::Service;
 use crate::suggest::unknown_field;
-use crate::types::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, Page};
 use crate::types::event::EventId;
+use crate::types::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, Page};
 use artel_protocol::id::{ArtifactId, EnrollmentId, RunId, StepId};
 use artel_protocol::key::AgentId;
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -92,7 +92,10 @@ impl<S: Service, T: DeserializeOwned> FromRequestParts<App<S>> for Query<T> {
             let said = e.body_text();
             let message = match unknown_field(&said) {
                 Some((field, nearest)) => unknown(field, nearest).replace("field", "query parameter"),
-                None => format!("the query string is not understood: {}", said.chars().take(200).collect::<String>()),
+                None => format!(
+                    "the query string is not understood: {}",
+                    said.chars().take(200).collect::<String>()
+                ),
             };
             Problem::edge_saying(Code::BadQuery, message)
         })
@@ -107,7 +110,10 @@ pub(crate) fn page(limit: Option<u32>, cursor: Option<String>) -> Result<Page, P
         return Err(Problem::edge_saying(Code::BadQuery, message));
     }
     if cursor.as_ref().is_some_and(|c| c.is_empty() || c.len() > CURSOR_CHARS_MAX) {
-        return Err(Problem::edge_saying(Code::BadQuery, "cursor is not one that an answer gave; leave it out to begin anew"));
+        return Err(Problem::edge_saying(
+            Code::BadQuery,
+            "cursor is not one that an answer gave; leave it out to begin anew",
+        ));
     }
     Ok(Page { limit, cursor })
 }
@@ -119,6 +125,8 @@ pub(crate) fn checked<T, E: std::fmt::Display>(
     read: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<Option<T>, Problem> {
     let Some(text) = text else { return Ok(None) };
-    let bad = |e: E| Problem::edge_saying(Code::BadQuery, format!("{name}: {e}").chars().take(300).collect::<String>());
+    let bad = |e: E| {
+        Problem::edge_saying(Code::BadQuery, format!("{name}: {e}").chars().take(300).collect::<String>())
+    };
     read(&text).map(Some).map_err(bad)
 }

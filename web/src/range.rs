@@ -20,7 +20,8 @@ pub(crate) enum Range {
 pub(crate) fn parse(header: Option<&str>, length: u64) -> Range {
     let Some(spec) = header.and_then(|h| h.trim().strip_prefix("bytes=")) else { return Range::Whole };
     let Some((first, last)) = spec.trim().split_once('-') else { return Range::Whole };
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let number =
+        |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
     match (first.trim(), last.trim()) {
         ("", last) => match number(last) {
             Some(0) => Range::Unsatisfiable,

@@ -150,7 +150,9 @@ mod tests {
         for caller in 0..4 * CALLERS_MAX as u32 {
             let _ = b.take_at(&caller, SECOND);
         }
-        let kept = |b: &Buckets<u32>| b.shards.iter().map(|s| s.lock().expect("unpoisoned").full_at.len()).sum::<usize>();
+        let kept = |b: &Buckets<u32>| {
+            b.shards.iter().map(|s| s.lock().expect("unpoisoned").full_at.len()).sum::<usize>()
+        };
         assert_eq!(kept(&b), CALLERS_MAX);
         let strangers = 5 * CALLERS_MAX as u32..5 * CALLERS_MAX as u32 + 1_000;
         let served = strangers.filter(|caller| b.take_at(caller, SECOND).is_ok()).count();

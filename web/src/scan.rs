@@ -70,7 +70,11 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 /// A quoted key's text: two spellings of one key are one key.
 fn unescaped(quoted: &str) -> Option<Cow<'_, str>> {
     let plain = &quoted[1..quoted.len() - 1];
-    if plain.contains('\\') { serde_json::from_str(quoted).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(plain)) }
+    if plain.contains('\\') {
+        serde_json::from_str(quoted).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(plain))
+    }
 }
 
 fn refuse_twins(keys: &mut [Cow<'_, str>]) -> Result<(), Problem> {

@@ -36,7 +36,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address can be reached from elsewhere, and there is no TLS.
-    #[error("{0} can be reached from other machines, so it needs TLS; configure a certificate and key, or listen on 127.0.0.1")]
+    #[error(
+        "{0} can be reached from other machines, so it needs TLS; configure a certificate and key, or listen on 127.0.0.1"
+    )]
     TlsRequired(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
@@ -109,7 +111,8 @@ impl Server {
                     continue;
                 }
             };
-            let Some(place) = census.enter(remote.ip().to_canonical(), options.connections_per_address_max) else {
+            let Some(place) = census.enter(remote.ip().to_canonical(), options.connections_per_address_max)
+            else {
                 continue;
             };
             let (shared, tls) = (shared.clone(), tls.clone());
@@ -145,7 +148,12 @@ impl<S> Clone for Shared<S> {
     }
 }
 
-async fn connect<S: Service>(shared: Shared<S>, stream: TcpStream, remote: SocketAddr, tls: Option<TlsAcceptor>) {
+async fn connect<S: Service>(
+    shared: Shared<S>,
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<TlsAcceptor>,
+) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
@@ -158,7 +166,11 @@ async fn connect<S: Service>(shared: Shared<S>, stream: TcpStream, remote: Socke
     }
 }
 
-async fn serve<S: Service, T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(shared: Shared<S>, stream: T, ends: Ends) {
+async fn serve<S: Service, T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    shared: Shared<S>,
+    stream: T,
+    ends: Ends,
+) {
     let watch = Arc::new(Watch::default());
     let stream = Timed::new(stream, Arc::clone(&watch), Limits::from(&shared.app.options));
     let closing = shared.app.closing.clone();

@@ -2,7 +2,9 @@
 //! that is the implementor's duty.
 
 use crate::problem::Problem;
-use crate::types::agent::{Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work};
+use crate::types::agent::{
+    Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
+};
 use crate::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
 use crate::types::audit::{Entry, EntryQuery, Proof};
 use crate::types::auth::{SignedStatement, Verified};
@@ -93,8 +95,11 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn tile(&self, tile: Tile) -> impl Future<Output = Result<Bytes, Problem>> + Send;
 
     /// `POST /v1/enroll`.
-    fn enroll(&self, call: &Call, request: EnrollRequest)
-    -> impl Future<Output = Result<Challenge, Problem>> + Send;
+    fn enroll(
+        &self,
+        call: &Call,
+        request: EnrollRequest,
+    ) -> impl Future<Output = Result<Challenge, Problem>> + Send;
     /// `POST /v1/enroll/{id}/respond`.
     fn respond(
         &self,
@@ -105,10 +110,17 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// `GET /v1/auth/verify`.
     fn verify(&self, call: &Call) -> impl Future<Output = Result<Verified, Problem>> + Send;
     /// `POST /v1/auth/rotate`.
-    fn rotate(&self, call: &Call, statement: SignedStatement)
-    -> impl Future<Output = Result<Token, Problem>> + Send;
+    fn rotate(
+        &self,
+        call: &Call,
+        statement: SignedStatement,
+    ) -> impl Future<Output = Result<Token, Problem>> + Send;
     /// `POST /v1/auth/revoke`.
-    fn revoke(&self, call: &Call, statement: SignedStatement) -> impl Future<Output = Result<(), Problem>> + Send;
+    fn revoke(
+        &self,
+        call: &Call,
+        statement: SignedStatement,
+    ) -> impl Future<Output = Result<(), Problem>> + Send;
 
     /// `GET /v1/agents`.
     fn agents(
@@ -159,7 +171,11 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// `POST /v1/tasks`.
     fn post_task(&self, call: &Call, post: TaskPost) -> impl Future<Output = Result<Task, Problem>> + Send;
     /// `GET /v1/tasks`.
-    fn tasks(&self, call: &Call, query: TaskQuery) -> impl Future<Output = Result<List<Task>, Problem>> + Send;
+    fn tasks(
+        &self,
+        call: &Call,
+        query: TaskQuery,
+    ) -> impl Future<Output = Result<List<Task>, Problem>> + Send;
     /// `GET /v1/tasks/{id}`.
     fn task(&self, call: &Call, task: StepId) -> impl Future<Output = Result<Task, Problem>> + Send;
     /// `POST /v1/tasks/{id}/claim`; the caller is an agent.

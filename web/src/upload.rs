@@ -84,7 +84,8 @@ impl Upload {
         loop {
             // The deadline moves with what came: a large body has long, a trickle has not.
             let begun = *self.deadline.get_or_insert_with(Instant::now);
-            let earned = Duration::from_millis(self.received.saturating_mul(1_000) / self.pace.rate_min.max(1));
+            let earned =
+                Duration::from_millis(self.received.saturating_mul(1_000) / self.pace.rate_min.max(1));
             let until = (begun + self.pace.idle + earned).min(Instant::now() + self.pace.idle);
             let frame = tokio::time::timeout_at(until, body.frame())
                 .await

@@ -23,7 +23,10 @@ async fn bytes_are_put_under_their_digest() {
     let entry = reply.json();
     assert_eq!(entry["sha256"], Digest::of(&bytes).to_string());
     assert_eq!((entry["name"].as_str(), entry["kind"].as_str()), (Some("table.csv"), Some("report")));
-    assert_eq!((entry["content_type"].as_str(), entry["byte_length"].as_u64()), (Some("text/csv"), Some(300_000)));
+    assert_eq!(
+        (entry["content_type"].as_str(), entry["byte_length"].as_u64()),
+        (Some("text/csv"), Some(300_000))
+    );
 
     let reply = client.ask("PUT", &by_digest(b"other"), &headers, b"bytes").await;
     assert_eq!((reply.status, reply.code().as_str()), (422, "digest_mismatch"));
@@ -37,11 +40,17 @@ async fn too_many_bytes_are_refused_announced_or_not() {
     let large = vec![7; 2_000_000];
     let mut client = connect(server.address).await;
     let reply = client.ask("PUT", &by_digest(&large), AGENT, &large).await;
-    assert_eq!((reply.status, reply.code().as_str()), (413, "artifact_too_large"), "the sender gets to read why");
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (413, "artifact_too_large"),
+        "the sender gets to read why"
+    );
 
     let mut client = connect(server.address).await;
     let path = by_digest(&large);
-    client.send(format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\n{AGENT}Transfer-Encoding: chunked\r\n\r\n")).await;
+    client
+        .send(format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\n{AGENT}Transfer-Encoding: chunked\r\n\r\n"))
+        .await;
     for _ in 0..3 {
         client.send(format!("1000\r\n{}\r\n", "x".repeat(4_096))).await;
     }
@@ -50,7 +59,9 @@ async fn too_many_bytes_are_refused_announced_or_not() {
 
     let mut client = connect(server.address).await;
     let announce = br#"{"name":"a","byte_length":10001}"#;
-    let reply = client.ask("POST", "/v1/artifacts", &format!("{AGENT}Content-Type: application/json\r\n"), announce).await;
+    let reply = client
+        .ask("POST", "/v1/artifacts", &format!("{AGENT}Content-Type: application/json\r\n"), announce)
+        .await;
     assert_eq!(reply.code(), "artifact_too_large");
 }
 
@@ -77,7 +88,10 @@ async fn bytes_are_read_in_whole_and_in_part() {
     assert_eq!((reply.status, reply.code().as_str()), (416, "range_not_satisfiable"));
     let reply = client.ask("GET", &format!("/v1/artifacts/{}/download", fake::artifact()), AGENT, b"").await;
     assert_eq!(reply.body, all);
-    assert_eq!(reply.header("content-disposition"), Some("attachment; filename*=UTF-8''r%C3%A9sum%C3%A9.txt"));
+    assert_eq!(
+        reply.header("content-disposition"),
+        Some("attachment; filename*=UTF-8''r%C3%A9sum%C3%A9.txt")
+    );
     assert_eq!(reply.header("content-security-policy"), Some("default-src 'none'; sandbox"));
 }
 

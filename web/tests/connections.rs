@@ -75,7 +75,11 @@ async fn a_wait_is_not_idleness() {
 async fn a_stalled_body_is_answered_and_closed() {
     let server = start(Options { body_idle: SHORT, ..patient() }).await;
     let mut client = connect(server.address).await;
-    client.send(format!("POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n{OPERATOR}Content-Length: 500\r\n\r\n{{\"title\"")).await;
+    client
+        .send(format!(
+            "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n{OPERATOR}Content-Length: 500\r\n\r\n{{\"title\""
+        ))
+        .await;
     let reply = client.reply("POST").await.expect("an answer");
     assert_eq!((reply.status, reply.code().as_str()), (408, "request_timeout"));
     client.closed().await;
@@ -85,7 +89,11 @@ async fn a_stalled_body_is_answered_and_closed() {
 async fn a_trickled_body_is_refused_however_lively() {
     let server = start(Options { body_idle: SHORT, body_rate_min: 1 << 20, ..patient() }).await;
     let mut client = connect(server.address).await;
-    client.send(format!("POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n{OPERATOR}Content-Length: 500000\r\n\r\n")).await;
+    client
+        .send(format!(
+            "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n{OPERATOR}Content-Length: 500000\r\n\r\n"
+        ))
+        .await;
     let begun = Instant::now();
     let reply = loop {
         assert!(begun.elapsed() < PATIENCE, "a byte now and then kept the body open");
@@ -167,7 +175,9 @@ async fn requests_follow_each_other_on_one_connection_sent_ahead_or_not() {
 #[tokio::test]
 async fn garbage_is_refused() {
     let server = start(patient()).await;
-    for garbage in ["\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"] {
+    for garbage in
+        ["\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"]
+    {
         let mut client = connect(server.address).await;
         client.send(garbage).await;
         assert!(client.reply("GET").await.is_none_or(|r| r.status == 400));
@@ -185,8 +195,15 @@ async fn shutdown_answers_waits_early_and_ends() {
     let (idle, mut fresh) = (connect(server.address).await, connect(server.address).await);
     assert_eq!(fresh.ask("GET", "/v1/health", "", b"").await.status, 200);
     let body = r#"{"wait_ms":30000}"#;
-    claim.send(format!("POST /v1/tasks/claim HTTP/1.1\r\nHost: localhost\r\n{AGENT}Content-Length: {}\r\n\r\n{body}", body.len())).await;
-    events.send(format!("GET /v1/events?after=7&wait_ms=30000 HTTP/1.1\r\nHost: localhost\r\n{AGENT}\r\n")).await;
+    claim
+        .send(format!(
+            "POST /v1/tasks/claim HTTP/1.1\r\nHost: localhost\r\n{AGENT}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
+    events
+        .send(format!("GET /v1/events?after=7&wait_ms=30000 HTTP/1.1\r\nHost: localhost\r\n{AGENT}\r\n"))
+        .await;
     // Both are under way once the service was asked.
     let begun = Instant::now();
     let mut asked = 0;
@@ -210,7 +227,12 @@ async fn shutdown_cuts_what_does_not_end() {
     let mut server = start(Options { shutdown: SHORT, ..patient() }).await;
     let mut client = connect(server.address).await;
     let body = r#"{"title":"slow"}"#;
-    client.send(format!("POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n{OPERATOR}Content-Length: {}\r\n\r\n{body}", body.len())).await;
+    client
+        .send(format!(
+            "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n{OPERATOR}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
     let begun = Instant::now();
     while server.service.asked().is_empty() {
         assert!(begun.elapsed() < PATIENCE);

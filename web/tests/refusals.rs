@@ -45,19 +45,32 @@ async fn bad_bodies_are_refused_by_code() {
     ] {
         let mut client = connect(server.address).await;
         let got = code_of(&mut client, "POST", "/v1/tasks", &headers, body).await;
-        assert_eq!(got, (status, code.to_string()), "{}", String::from_utf8_lossy(&body[..body.len().min(80)]));
+        assert_eq!(
+            got,
+            (status, code.to_string()),
+            "{}",
+            String::from_utf8_lossy(&body[..body.len().min(80)])
+        );
     }
     let asked = server.service.asked();
     assert!(asked.iter().all(|word| word.starts_with("refused operator ")), "{asked:?}");
-    assert!(asked.contains(&"refused operator unknown_field".to_string()), "refusals of known callers are told");
+    assert!(
+        asked.contains(&"refused operator unknown_field".to_string()),
+        "refusals of known callers are told"
+    );
 }
 
 #[tokio::test]
 async fn a_misspelt_field_is_told_the_right_one() {
     let server = start(Options::default()).await;
     let mut client = connect(server.address).await;
-    let reply = client.ask("POST", "/v1/tasks", &format!("{OPERATOR}{JSON}"), br#"{"title":"t","rewrad":5}"#).await;
-    assert!(reply.message().contains(r#"no field "rewrad" here; did you mean "reward"?"#), "{}", reply.message());
+    let reply =
+        client.ask("POST", "/v1/tasks", &format!("{OPERATOR}{JSON}"), br#"{"title":"t","rewrad":5}"#).await;
+    assert!(
+        reply.message().contains(r#"no field "rewrad" here; did you mean "reward"?"#),
+        "{}",
+        reply.message()
+    );
     let body = br#"{"epoch":1,"output":{},"claim_next":{"wait":5}}"#;
     let path = format!("/v1/tasks/{}/submit", fake::task());
     let reply = client.ask("POST", &path, &format!("{AGENT}{JSON}"), body).await;
@@ -69,7 +82,11 @@ async fn a_misspelt_field_is_told_the_right_one() {
 async fn a_chunked_body_is_bounded_too() {
     let server = start(Options::default()).await;
     let mut client = connect(server.address).await;
-    client.send(format!("POST /v1/tasks/claim HTTP/1.1\r\nHost: localhost\r\n{AGENT}Transfer-Encoding: chunked\r\n\r\n")).await;
+    client
+        .send(format!(
+            "POST /v1/tasks/claim HTTP/1.1\r\nHost: localhost\r\n{AGENT}Transfer-Encoding: chunked\r\n\r\n"
+        ))
+        .await;
     for _ in 0..5 {
         client.send(format!("1000\r\n{}\r\n", "x".repeat(4_096))).await;
     }
@@ -121,7 +138,11 @@ async fn bad_paths_methods_and_ids_are_refused_in_the_one_shape() {
         assert_eq!(got, (status, code.to_string()), "{method} {path}");
     }
     let reply = client.ask("DELETE", "/v1/tasks", AGENT, b"").await;
-    assert!(reply.header("allow").is_some_and(|a| a.contains("GET") && a.contains("POST")), "{:?}", reply.headers);
+    assert!(
+        reply.header("allow").is_some_and(|a| a.contains("GET") && a.contains("POST")),
+        "{:?}",
+        reply.headers
+    );
     let got = code_of(&mut client, "GET", "/v1/agents/me", OPERATOR, b"").await;
     assert_eq!(got, (403, "agents_only".into()));
 }
@@ -130,7 +151,9 @@ async fn bad_paths_methods_and_ids_are_refused_in_the_one_shape() {
 async fn event_names_begin_with_a_letter() {
     let server = start(Options::default()).await;
     let mut client = connect(server.address).await;
-    for (name, ok) in [("xyn.report.ready", true), ("a", true), ("1st", false), ("", false), ("a b", false), (".a", false)] {
+    for (name, ok) in
+        [("xyn.report.ready", true), ("a", true), ("1st", false), ("", false), ("a b", false), (".a", false)]
+    {
         let body = format!(r#"{{"event_name":"{name}"}}"#);
         let reply = client.ask("POST", "/v1/events", &format!("{OPERATOR}{JSON}"), body.as_bytes()).await;
         assert_eq!(reply.status, if ok { 201 } else { 422 }, "{name}");
@@ -189,7 +212,9 @@ async fn foreign_hosts_and_origins_are_refused_on_every_path() {
 async fn a_panic_is_an_answer_and_the_connection_goes_on() {
     let server = start(Options::default()).await;
     let mut client = connect(server.address).await;
-    let got = code_of(&mut client, "POST", "/v1/tasks", &format!("{OPERATOR}{JSON}"), br#"{"title":"panic"}"#).await;
+    let got =
+        code_of(&mut client, "POST", "/v1/tasks", &format!("{OPERATOR}{JSON}"), br#"{"title":"panic"}"#)
+            .await;
     assert_eq!(got, (500, "internal".into()));
     assert_eq!(client.ask("GET", "/v1/health", "", b"").await.status, 200);
 }

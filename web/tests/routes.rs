@@ -66,7 +66,8 @@ async fn every_route_answers_under_both_prefixes() {
         let prefixes = if path.starts_with("/v1/") { &["", "/api"][..] } else { &[""] };
         for prefix in prefixes {
             let route = format!("{method} {prefix}{path}");
-            let reply = ask(server.address, method, &format!("{prefix}{}", filled(path)), &body(method, path)).await;
+            let reply =
+                ask(server.address, method, &format!("{prefix}{}", filled(path)), &body(method, path)).await;
             assert_eq!(reply.status / 100, 2, "{route}: {}", reply.text());
             assert!(reply.header("x-correlation-id").is_some(), "{route}");
             assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{route}");
@@ -132,7 +133,8 @@ async fn the_seeds_samples_work_as_printed() {
     assert_eq!(server.service.asked(), ["run nightly 5 None 0"]);
 
     // nervix.md's deadline and reward.
-    let task = r#"{"title":"Build REST API","reward":50,"deadline":"2026-02-20T12:00:00Z","input":{"x": 1.0}}"#;
+    let task =
+        r#"{"title":"Build REST API","reward":50,"deadline":"2026-02-20T12:00:00Z","input":{"x": 1.0}}"#;
     let reply = client.ask("POST", "/v1/tasks", &json(OPERATOR), task.as_bytes()).await;
     assert_eq!(reply.status, 201);
     assert_eq!(
@@ -172,7 +174,10 @@ async fn enrollment_reads_the_metadata_that_it_keeps() {
         )
         .await;
     let token = reply.json();
-    assert_eq!((token["token_type"].as_str(), token["agent"]["agent_name"].as_str()), (Some("Bearer"), Some("Ada")));
+    assert_eq!(
+        (token["token_type"].as_str(), token["agent"]["agent_name"].as_str()),
+        (Some("Bearer"), Some("Ada"))
+    );
     assert_eq!(token["agent"]["metadata"]["motto"], "on time");
     assert!(reply.text().contains(r#""reputation_score":50.00"#), "{}", reply.text());
     assert!(reply.text().contains(r#""total_earnings":1.5"#), "{}", reply.text());
@@ -192,7 +197,8 @@ async fn correlation_ids_come_back_in_header_and_body() {
     let reply = client.ask("GET", "/v1/health", "X-Correlation-Id: two words\r\n", b"").await;
     assert_eq!(reply.header("x-correlation-id").map(str::len), Some(36), "a bad one is replaced");
     // A run bears the id of the request that made it.
-    let reply = client.ask("GET", &format!("/v1/runs/{}", fake::run()), &format!("{AGENT}{given}"), b"").await;
+    let reply =
+        client.ask("GET", &format!("/v1/runs/{}", fake::run()), &format!("{AGENT}{given}"), b"").await;
     assert_eq!(reply.text().matches("correlation_id").count(), 1);
 }
 
@@ -278,7 +284,8 @@ async fn a_posts_key_comes_with_its_bodys_digest() {
     let asked = server.service.asked().concat();
     assert!(asked.contains(&format!("order-66:{}", Digest::of(body))), "{asked}");
     for bad in ["", "two words", &"x".repeat(129)] {
-        let reply = client.ask("POST", "/v1/tasks", &format!("{OPERATOR}Idempotency-Key: {bad}\r\n"), body).await;
+        let reply =
+            client.ask("POST", "/v1/tasks", &format!("{OPERATOR}Idempotency-Key: {bad}\r\n"), body).await;
         assert_eq!(reply.code(), "bad_idempotency_key", "{bad:?}");
     }
 }

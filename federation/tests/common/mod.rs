@@ -3,6 +3,7 @@
 //! outside contract only and decides nothing itself.
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod crowd;
 pub mod referee;
 
 use artel_federation::effect::{Lease, Receipt};
@@ -28,9 +29,10 @@ pub const MINUTE_MS: u64 = 60_000;
 pub const HOUR_MS: u64 = 3_600_000;
 pub const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// Up to this many entries the folded state is compared after each input and the whole journal is folded anew; above it
-/// at every tenth and every fiftieth frame.
-const REFOLDS: usize = 600;
+/// Up to this many entries the whole journal is folded anew after each input, above it at every fiftieth frame.
+const REFOLDS: usize = 150;
+/// Up to this many entries the folded state is compared after each input, above it at every tenth frame.
+const COMPARES: usize = 2_000;
 
 pub type Answer = Result<Reply, Refusal>;
 
@@ -285,13 +287,13 @@ impl Home {
     }
 
     fn check_fold(&self) {
-        let (young, frames) = (self.journal.len() <= REFOLDS, self.cuts.len());
-        if !young && !frames.is_multiple_of(10) {
+        let (entries, frames) = (self.journal.len(), self.cuts.len());
+        if entries > COMPARES && !frames.is_multiple_of(10) {
             return;
         }
         let live = self.mind.snapshot();
         assert!(live == self.folded.snapshot(), "the folded state is the live one");
-        if young || frames.is_multiple_of(50) {
+        if entries <= REFOLDS || frames.is_multiple_of(50) {
             assert!(live == self.refold().snapshot(), "the journal folded from its start is the live state");
         }
         let total: i128 = self.mind.view().accounts().map(|(_, units)| i128::from(units)).sum();

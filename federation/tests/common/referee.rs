@@ -179,11 +179,12 @@ impl Referee {
 
     fn step_ended(&mut self, id: StepId, end: End, at: Wall) -> Result<(), &'static str> {
         let step = self.step(id)?;
-        let legal = match (&step.at, end) {
-            (At::Waiting, _) | (At::Offered, End::DeadlinePassed | End::Cancelled) => true,
-            (At::Leased(_), End::Cancelled) => true,
-            _ => false,
-        };
+        let legal = matches!(
+            (&step.at, end),
+            (At::Waiting, _)
+                | (At::Offered, End::DeadlinePassed | End::Cancelled)
+                | (At::Leased(_), End::Cancelled)
+        );
         rule(legal, "terminal states absorb, and a submission waits for its verdict")?;
         rule(end != End::DeadlinePassed || at >= step.spec.task.deadline, "the deadline has passed")?;
         let before = std::mem::replace(&mut step.at, At::Ended);

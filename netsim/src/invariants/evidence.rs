@@ -2,21 +2,25 @@
 //! pair.
 
 use super::{EntrySeen, Held, Told, ensure};
-use crate::book::{HandedLine, StepPage};
+use crate::book::{Book, HandedLine, StepPage};
 use artel_federation::effect::{Lease, Receipt};
-use artel_federation::fact::{Judgement, Outcome};
-use artel_federation::{Fact, Principal, Reply, Request};
+use artel_federation::fact::{Judgement, Outcome, Revoker};
+use artel_federation::member::{OwnAct, statement_text};
+use artel_federation::{Fact, Identity, Principal, Reply, Request};
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::key::AgentId;
+use std::collections::BTreeMap;
 
 /// Submissions, releases, cancels and revocations enter only as somebody sent them, and nobody wins more often than it
 /// claimed.
 pub fn invariant_the_log_holds_only_what_was_sent(seen: &EntrySeen<'_>) -> Held {
     let witness = seen.witness;
     match &seen.entry().fact {
-        Fact::Submitted(f) => ensure(witness.submitted.contains(&(f.step, f.epoch, f.agent, f.output)), || {
-            format!("{} never sent this submission of step {} under epoch {}", f.agent, f.step, f.epoch)
-        }),
+        Fact::Submitted(f) => {
+            ensure(witness.submitted.contains(&(f.step, f.epoch, f.agent, f.output)), || {
+                format!("{} never sent this submission of step {} under epoch {}", f.agent, f.step, f.epoch)
+            })
+        }
         Fact::Released(f) => ensure(witness.released.contains(&(f.step, f.epoch, f.agent)), || {
             format!("{} never gave back step {} under epoch {}", f.agent, f.step, f.epoch)
         }),
@@ -30,11 +34,51 @@ pub fn invariant_the_log_holds_only_what_was_sent(seen: &EntrySeen<'_>) -> Held 
             let claims = witness.claims.get(&f.agent).copied().unwrap_or(0);
             let before = seen.book.agents.get(&f.agent).map_or(0, |page| page.grants);
             ensure(before < claims, || {
-                format!("{} wins step {} as its grant {}, having claimed {claims} times", f.agent, f.step, before + 1)
+                format!(
+                    "{} wins step {} as its grant {}, having claimed {claims} times",
+                    f.agent,
+                    f.step,
+                    before + 1
+                )
             })
         }
         _ => Ok(()),
     }
+}
+
+/// Every enrollment, every new token and every revocation by an agent itself stands in the log with what the agent signed
+/// and a signature that holds, so that the log alone shows whose will it was.
+///
+/// # Errors
+/// The first that does not.
+pub fn invariant_membership_is_signed(identity: &Identity, book: &Book) -> Held {
+    let mut serials: BTreeMap<AgentId, u32> = BTreeMap::new();
+    for (index, fact) in &book.others {
+        let (agent, text, signature, serial) = match fact {
+            Fact::Enrolled(f) => (f.agent, f.challenge.clone(), Some(f.signature), f.serial),
+            Fact::Rotated(f) => {
+                let before = serials.get(&f.agent).copied().unwrap_or(0);
+                let text = statement_text(identity, &f.agent, OwnAct::Rotate, before);
+                (f.agent, text, Some(f.signature), f.serial)
+            }
+            Fact::Revoked(f) if f.by == Revoker::Agent => {
+                let before = serials.get(&f.agent).copied().unwrap_or(0);
+                (f.agent, statement_text(identity, &f.agent, OwnAct::Revoke, before), f.signature, f.serial)
+            }
+            Fact::Revoked(f) => {
+                serials.insert(f.agent, f.serial);
+                continue;
+            }
+            _ => continue,
+        };
+        let signed =
+            signature.is_some_and(|signature| agent.key().verify(text.as_bytes(), &signature).is_ok());
+        ensure(signed, || format!("entry {index} is not signed by {agent}"))?;
+        ensure(serials.insert(agent, serial).is_none_or(|before| serial > before), || {
+            format!("entry {index} gives {agent} serial {serial}, which is not above the one before")
+        })?;
+    }
+    Ok(())
 }
 
 /// A verdict names the submission that it judges: its index, its step, its epoch, its agent, and there is one of each.
@@ -45,7 +89,9 @@ pub fn invariant_a_verdict_names_its_submission(seen: &EntrySeen<'_>) -> Held {
         let same = (handed.index, handed.epoch, handed.agent) == (f.submitted, f.epoch, f.agent);
         same && handed.verdict.is_none()
     });
-    ensure(fits, || format!("a verdict on step {} names entry {}, the last submission is {handed:?}", f.step, f.submitted))
+    ensure(fits, || {
+        format!("a verdict on step {} names entry {}, the last submission is {handed:?}", f.step, f.submitted)
+    })
 }
 
 /// Every index, epoch, verdict and amount in a good answer stands in the synced log.
@@ -60,15 +106,17 @@ pub fn invariant_what_is_told_stands_in_the_log(told: &Told<'_>) -> Held {
                 format!("{} is told serial {serial}, the log has {known:?}", agent.id)
             })
         }
-        Reply::Run { run, .. } => {
-            ensure(told.book.runs.contains_key(&run.id), || format!("run {} is told of and not in the log", run.id))
-        }
+        Reply::Run { run, .. } => ensure(told.book.runs.contains_key(&run.id), || {
+            format!("run {} is told of and not in the log", run.id)
+        }),
         Reply::Repeated(run) => {
             ensure(told.book.runs.contains_key(run), || format!("run {run} is told of and not in the log"))
         }
         Reply::Stored { artifact, .. } => {
             let entered = |fact: &Fact| matches!(fact, Fact::ArtifactStored(f) if f.artifact == *artifact);
-            ensure(told.book.others.values().rev().any(entered), || format!("artifact {artifact} is not in the log"))
+            ensure(told.book.others.values().rev().any(entered), || {
+                format!("artifact {artifact} is not in the log")
+            })
         }
         Reply::Emitted { index, .. } => {
             let emitted = matches!(told.book.others.get(index), Some(Fact::Emitted(_)));
@@ -97,7 +145,10 @@ fn lease_stands(told: &Told<'_>, lease: &Lease) -> Held {
     });
     ensure(fits, || {
         let who = told.letter.from;
-        format!("{who:?} is told that it won step {} under epoch {}, entry {}", lease.step, lease.epoch, lease.index)
+        format!(
+            "{who:?} is told that it won step {} under epoch {}, entry {}",
+            lease.step, lease.epoch, lease.index
+        )
     })
 }
 
@@ -107,22 +158,32 @@ fn receipt_stands(told: &Told<'_>, receipt: &Receipt) -> Held {
     let fits = handed.is_some_and(|handed| {
         (handed.epoch, handed.agent, handed.output) == (receipt.epoch, receipt.agent, receipt.output)
     });
-    ensure(fits, || format!("a receipt of step {} names entry {}, which is {handed:?}", receipt.step, receipt.submitted))?;
+    ensure(fits, || {
+        format!("a receipt of step {} names entry {}, which is {handed:?}", receipt.step, receipt.submitted)
+    })?;
     if let Some(judged) = &receipt.verdict {
         let verdict = handed.and_then(|handed| handed.verdict.as_ref());
-        let same = verdict.is_some_and(|(index, judgement)| (*index, judgement) == (judged.index, &shown(&judged.outcome)));
+        let same = verdict
+            .is_some_and(|(index, judgement)| (*index, judgement) == (judged.index, &shown(&judged.outcome)));
         ensure(same, || {
-            format!("a receipt of step {} tells of verdict {}, the log has {verdict:?}", receipt.step, judged.index)
+            format!(
+                "a receipt of step {} tells of verdict {}, the log has {verdict:?}",
+                receipt.step, judged.index
+            )
         })?;
         let due = match judged.outcome {
             Outcome::Accepted { quality, .. } => {
-                let level = page.grants.iter().find(|grant| grant.epoch == receipt.epoch).map(|grant| grant.level);
-                crate::book::Book::formula(&page.task, quality, level.unwrap_or_default())
+                let level =
+                    page.grants.iter().find(|grant| grant.epoch == receipt.epoch).map(|grant| grant.level);
+                Book::formula(&page.task, quality, level.unwrap_or_default())
             }
             Outcome::Rejected { .. } => 0,
         };
         ensure(i128::from(judged.paid.0) == due, || {
-            format!("a receipt of step {} tells of {} units, the formula says {due}", receipt.step, judged.paid.0)
+            format!(
+                "a receipt of step {} tells of {} units, the formula says {due}",
+                receipt.step, judged.paid.0
+            )
         })?;
     }
     match &receipt.next {
@@ -134,7 +195,9 @@ fn receipt_stands(told: &Told<'_>, receipt: &Receipt) -> Held {
 /// What strangers see of an outcome.
 fn shown(outcome: &Outcome) -> Judgement {
     match outcome {
-        Outcome::Accepted { quality, checked } => Judgement::Accepted { quality: *quality, checked: *checked },
+        Outcome::Accepted { quality, checked } => {
+            Judgement::Accepted { quality: *quality, checked: *checked }
+        }
         Outcome::Rejected { check, findings } => {
             Judgement::Rejected { check: check.clone(), findings: Digest::of(findings.as_bytes()) }
         }
@@ -142,16 +205,21 @@ fn shown(outcome: &Outcome) -> Judgement {
 }
 
 fn done_stands(told: &Told<'_>) -> Held {
-    let (Request::Release { step, epoch }, Some(agent)) = (&told.letter.request, asking(told)) else { return Ok(()) };
+    let (Request::Release { step, epoch }, Some(agent)) = (&told.letter.request, asking(told)) else {
+        return Ok(());
+    };
     let page = page(told, step)?;
     let mine = page.grants.iter().any(|grant| (grant.epoch, grant.agent) == (*epoch, agent));
     let over = page.epoch > *epoch || page.life != crate::book::Life::Leased(agent);
-    ensure(mine && over, || format!("{agent} is told that it gave back step {step}, and the log still has its lease"))
+    ensure(mine && over, || {
+        format!("{agent} is told that it gave back step {step}, and the log still has its lease")
+    })
 }
 
 /// An acknowledgement names what was sent: this step, this epoch, this agent, this output. A stale epoch has none.
 pub fn invariant_an_acknowledgement_names_what_was_sent(told: &Told<'_>) -> Held {
-    let (Request::Submit(sent), Ok(Reply::Submitted(receipt))) = (&told.letter.request, &told.answer.said) else {
+    let (Request::Submit(sent), Ok(Reply::Submitted(receipt))) = (&told.letter.request, &told.answer.said)
+    else {
         return Ok(());
     };
     let fits = (receipt.step, receipt.epoch, receipt.output) == (sent.step, sent.epoch, sent.output.digest());
@@ -176,9 +244,10 @@ pub fn invariant_one_winner_is_told(told: &Told<'_>) -> Held {
         _ => return Ok(()),
     };
     match told.witness.winners.get(&(lease.step, lease.epoch)) {
-        Some(first) if *first != agent => {
-            Err(format!("{first} and {agent} are both told that they won step {} under epoch {}", lease.step, lease.epoch))
-        }
+        Some(first) if *first != agent => Err(format!(
+            "{first} and {agent} are both told that they won step {} under epoch {}",
+            lease.step, lease.epoch
+        )),
         _ => Ok(()),
     }
 }
@@ -190,14 +259,19 @@ pub fn invariant_a_told_verdict_never_changes(told: &Told<'_>) -> Held {
     let now = receipt.verdict.as_ref().map(|judged| judged.index);
     // A submission that asked for the next task may hear its receipt late, as it was when it was taken in.
     ensure(now.is_none_or(|now| now == *before), || {
-        format!("the verdict on step {} under epoch {} was entry {before}, now it is {now:?}", receipt.step, receipt.epoch)
+        format!(
+            "the verdict on step {} under epoch {} was entry {before}, now it is {now:?}",
+            receipt.step, receipt.epoch
+        )
     })
 }
 
 /// A token that was replaced or revoked before its request came in gets nothing.
 pub fn invariant_old_tokens_open_nothing(told: &Told<'_>) -> Held {
     let Principal::Agent { id, serial } = told.letter.principal else { return Ok(()) };
-    if told.answer.said.is_err() || matches!(told.letter.request, Request::Enroll { .. } | Request::Respond { .. }) {
+    if told.answer.said.is_err()
+        || matches!(told.letter.request, Request::Enroll { .. } | Request::Respond { .. })
+    {
         return Ok(());
     }
     ensure(serial >= told.serial_min, || {

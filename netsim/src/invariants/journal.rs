@@ -57,7 +57,8 @@ pub fn invariant_acknowledged_survives(
         format!("{acknowledged} entries were acknowledged, {} are found", found.size())
     })
     .and_then(|()| {
-        let kept = before.leaves.iter().zip(&found.leaves).take(acknowledged as usize).position(|(a, b)| a != b);
+        let kept =
+            before.leaves.iter().zip(&found.leaves).take(acknowledged as usize).position(|(a, b)| a != b);
         ensure(kept.is_none(), || format!("acknowledged entry {} is found altered", kept.unwrap_or_default()))
     });
     held("invariant_acknowledged_survives", home, holds)
@@ -76,7 +77,8 @@ pub fn invariant_frames_are_whole<'a>(
     for (at, frame) in found.enumerate() {
         let wanted = decided.next();
         let holds = ensure(wanted == Some(frame), || {
-            let want = wanted.map_or_else(|| "none".to_owned(), |frame| format!("one of {} entries", frame.len()));
+            let want =
+                wanted.map_or_else(|| "none".to_owned(), |frame| format!("one of {} entries", frame.len()));
             format!("fresh frame {at} has {} entries; the rules decided {want}", frame.len())
         });
         held("invariant_frames_are_whole", home, holds)?;
@@ -88,9 +90,17 @@ pub fn invariant_frames_are_whole<'a>(
 ///
 /// # Errors
 /// The violation.
-pub fn invariant_state_is_the_fold(home: usize, live: &Federation, fold: &Federation) -> Result<(), Violation> {
+pub fn invariant_state_is_the_fold(
+    home: usize,
+    live: &Federation,
+    fold: &Federation,
+) -> Result<(), Violation> {
     let holds = ensure(live.size() == fold.size() && live.snapshot() == fold.snapshot(), || {
-        format!("the live state of {} entries is not the fold over the {} in the journal", live.size(), fold.size())
+        format!(
+            "the live state of {} entries is not the fold over the {} in the journal",
+            live.size(),
+            fold.size()
+        )
     });
     held("invariant_state_is_the_fold", home, holds)
 }
@@ -107,7 +117,9 @@ pub fn invariant_snapshot_is_the_fold(
 ) -> Result<(), Violation> {
     let holds = ensure(restored.size() == fold.size() && restored.snapshot() == fold.snapshot(), || {
         let (one, other) = (restored.size(), fold.size());
-        format!("restored from the snapshot at {from} the state has {one} entries and differs from the fold over {other}")
+        format!(
+            "restored from the snapshot at {from} the state has {one} entries and differs from the fold over {other}"
+        )
     });
     held("invariant_snapshot_is_the_fold", home, holds)
 }
@@ -116,7 +128,12 @@ pub fn invariant_snapshot_is_the_fold(
 ///
 /// # Errors
 /// The violation.
-pub fn invariant_heads_never_shrink(home: usize, witness: &Witness, book: &Book, size: u64) -> Result<(), Violation> {
+pub fn invariant_heads_never_shrink(
+    home: usize,
+    witness: &Witness,
+    book: &Book,
+    size: u64,
+) -> Result<(), Violation> {
     let last = witness.heads.last().map_or(0, |(size, _)| *size);
     let holds = ensure(size >= last && size <= book.size(), || {
         format!("a head of {size} entries after one of {last}, with {} synced", book.size())
@@ -148,7 +165,12 @@ pub fn invariant_roots_are_consistent(home: usize, witness: &Witness, found: &Bo
 ///
 /// # Errors
 /// The violation.
-pub fn invariant_roots_are_consistent_now(home: usize, book: &Book, size: u64, root: Hash) -> Result<(), Violation> {
+pub fn invariant_roots_are_consistent_now(
+    home: usize,
+    book: &Book,
+    size: u64,
+    root: Hash,
+) -> Result<(), Violation> {
     let holds = if size == book.size() { same_root(book.tree.root(), root, size) } else { Ok(()) };
     held("invariant_roots_are_consistent", home, holds)
 }

@@ -89,15 +89,20 @@ pub fn invariant_capacity_holds(seen: &EntrySeen<'_>) -> Held {
     let Some(agent) = seen.book.agents.get(&f.agent) else { return Ok(()) };
     let capacity = agent.capacity.min(seen.options.leases_max);
     ensure((agent.leases.len() as u32) < capacity, || {
-        format!("{} holds {} leases of at most {capacity} and is granted {}", f.agent, agent.leases.len(), f.step)
+        format!(
+            "{} holds {} leases of at most {capacity} and is granted {}",
+            f.agent,
+            agent.leases.len(),
+            f.step
+        )
     })
 }
 
-/// Whoever lapsed or was rejected on a step does not win it again.
+/// Whoever lapsed, gave a step back or was rejected on it does not win it again.
 pub fn invariant_the_barred_stay_out(seen: &EntrySeen<'_>) -> Held {
     let Some(f) = grant(seen) else { return Ok(()) };
     ensure(!page(seen, &f.step)?.barred.contains(&f.agent), || {
-        format!("{} lapsed or was rejected on step {} and wins it again", f.agent, f.step)
+        format!("{} lapsed, gave back or was rejected on step {} and wins it again", f.agent, f.step)
     })
 }
 

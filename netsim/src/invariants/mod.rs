@@ -14,8 +14,8 @@ pub mod settlement;
 use crate::book::Book;
 use crate::letter::{Answer, Letter};
 use crate::witness::Witness;
-use artel_federation::{Entry, Options};
 use artel_federation::view::View;
+use artel_federation::{Entry, Options};
 
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,6 @@ pub struct StateSeen<'a> {
     pub view: View<'a>,
 }
 
-
 macro_rules! named {
     ($($module:ident::$function:ident),* $(,)?) => { &[$((stringify!($function), $module::$function)),*] };
 }
@@ -143,6 +142,7 @@ pub fn names() -> Vec<&'static str> {
     names.extend(FRAME.iter().map(|n| n.0));
     names.extend(TOLD.iter().map(|n| n.0));
     names.extend(STATE.iter().map(|n| n.0));
+    names.push("invariant_membership_is_signed");
     names.extend(journal::NAMES);
     names.extend(progress::NAMES);
     names

@@ -23,11 +23,11 @@ pub fn invariant_paid_once_by_the_formula(seen: &EntrySeen<'_>) -> Held {
 }
 
 fn payment(seen: &EntrySeen<'_>, f: &Transfer) -> Held {
-    let Some(page) = seen.book.steps.get(&f.step) else { return Err(format!("unknown step {} is paid", f.step)) };
-    ensure(page.payments.is_empty(), || format!("step {} is paid a second time", f.step))?;
-    let judged = |fact: &Fact| {
-        matches!(fact, Fact::Verdict(v) if v.step == f.step && matches!(v.judgement, Judgement::Accepted { .. }))
+    let Some(page) = seen.book.steps.get(&f.step) else {
+        return Err(format!("unknown step {} is paid", f.step));
     };
+    ensure(page.payments.is_empty(), || format!("step {} is paid a second time", f.step))?;
+    let judged = |fact: &Fact| matches!(fact, Fact::Verdict(v) if v.step == f.step && matches!(v.judgement, Judgement::Accepted { .. }));
     ensure(seen.frame[seen.at..].iter().any(|entry| judged(&entry.fact)), || {
         format!("step {} is paid without an accepted verdict in the frame", f.step)
     })
@@ -70,7 +70,9 @@ pub fn invariant_escrow_is_what_open_steps_cost(seen: &FrameSeen<'_>) -> Held {
         _ => Vec::new(),
     };
     for id in seen.frame.iter().flat_map(|entry| step_of(&entry.fact)) {
-        let Some(page) = seen.book.steps.get(&id) else { return Err(format!("money moves for unknown step {id}")) };
+        let Some(page) = seen.book.steps.get(&id) else {
+            return Err(format!("money moves for unknown step {id}"));
+        };
         let due = if page.life.is_terminal() { 0 } else { Book::escrow_of(&page.task) };
         let held = seen.book.balance(Account::Escrow(id));
         ensure(held == due, || {

@@ -96,7 +96,8 @@ pub fn invariant_runs_end(home: usize, book: &Book, wall: Wall, healed_ms: u64) 
 /// # Errors
 /// The violation.
 pub fn invariant_receipts_pair(home: usize, book: &Book) -> Result<(), Violation> {
-    let mut lines = book.steps.iter().flat_map(|(id, page)| page.handed.iter().map(move |handed| (id, handed)));
+    let mut lines =
+        book.steps.iter().flat_map(|(id, page)| page.handed.iter().map(move |handed| (id, handed)));
     match lines.find(|(_, handed)| handed.verdict.is_none()) {
         None => Ok(()),
         Some((id, handed)) => {

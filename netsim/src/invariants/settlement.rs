@@ -3,6 +3,7 @@
 use super::{EntrySeen, FrameSeen, Held, StateSeen, Told, ensure};
 use crate::book::Life;
 use artel_federation::fact::{End, Judgement, Poster};
+use artel_federation::options::RELEASES_MAX;
 use artel_federation::run::StepState;
 use artel_federation::{Fact, Reply, Request};
 use artel_protocol::id::Digest;
@@ -12,7 +13,8 @@ pub fn invariant_one_accepted_verdict(seen: &EntrySeen<'_>) -> Held {
     let Fact::Verdict(f) = &seen.entry().fact else { return Ok(()) };
     let accepted = |judgement: &Judgement| matches!(judgement, Judgement::Accepted { .. });
     let before = seen.book.steps.get(&f.step).into_iter().flat_map(|page| &page.handed);
-    let already = before.filter_map(|handed| handed.verdict.as_ref()).any(|(_, judgement)| accepted(judgement));
+    let already =
+        before.filter_map(|handed| handed.verdict.as_ref()).any(|(_, judgement)| accepted(judgement));
     ensure(!(already && accepted(&f.judgement)), || format!("step {} is accepted a second time", f.step))
 }
 
@@ -60,7 +62,9 @@ pub fn invariant_limits_end_steps(seen: &EntrySeen<'_>) -> Held {
         return Err(format!("unknown step {} ends", f.step));
     };
     let fits = match f.end {
-        End::LapsesSpent => page.lapses >= u32::from(run.lapses_max),
+        End::LapsesSpent => {
+            page.lapses >= u32::from(run.lapses_max) || page.releases >= u32::from(RELEASES_MAX)
+        }
         End::AttemptsSpent => page.rejections >= u32::from(run.attempts_max),
         End::DeadlinePassed => seen.entry().at >= page.task.deadline,
         End::Cancelled => seen.witness.cancelled.iter().any(|(run, _)| *run == f.step.run()),
@@ -81,7 +85,8 @@ fn ends_in(seen: &EntrySeen<'_>, id: artel_protocol::id::StepId) -> bool {
 /// over, and what waits waits for something.
 pub fn invariant_no_step_rests_between_states(seen: &FrameSeen<'_>) -> Held {
     for entry in seen.frame {
-        let (Fact::Lapsed(_) | Fact::Released(_) | Fact::Verdict(_) | Fact::RunPosted(_)) = &entry.fact else {
+        let (Fact::Lapsed(_) | Fact::Released(_) | Fact::Verdict(_) | Fact::RunPosted(_)) = &entry.fact
+        else {
             continue;
         };
         let run = match &entry.fact {
@@ -93,9 +98,13 @@ pub fn invariant_no_step_rests_between_states(seen: &FrameSeen<'_>) -> Held {
         let Some(page) = seen.book.runs.get(&run) else { continue };
         for i in 0..page.steps {
             let id = run.step(i);
-            let Some(step) = seen.book.steps.get(&id).filter(|step| step.life == Life::Waiting) else { continue };
+            let Some(step) = seen.book.steps.get(&id).filter(|step| step.life == Life::Waiting) else {
+                continue;
+            };
             let open = |need: &u8| seen.book.open.contains(&run.step(usize::from(*need)));
-            ensure(step.needs.iter().any(open), || format!("step {id} waits for nothing and is not offered"))?;
+            ensure(step.needs.iter().any(open), || {
+                format!("step {id} waits for nothing and is not offered")
+            })?;
         }
     }
     Ok(())
@@ -108,13 +117,17 @@ pub fn invariant_the_record_counts_once(seen: &StateSeen<'_>) -> Held {
             return Err(format!("{} is enrolled in memory and not in the log", agent.id));
         };
         let counts = (agent.accepted, agent.rejected, agent.lapsed);
-        ensure(counts == page.counts, || format!("{} counts {counts:?}, the log {:?}", agent.id, page.counts))?;
+        ensure(counts == page.counts, || {
+            format!("{} counts {counts:?}, the log {:?}", agent.id, page.counts)
+        })?;
         ensure(agent.standing == page.standing, || format!("{}'s record is not the log's", agent.id))?;
         ensure(i128::from(agent.earned_units) == page.earned, || {
             format!("{} earned {} units, by the log {}", agent.id, agent.earned_units, page.earned)
         })?;
     }
-    ensure(seen.view.counts().agents == seen.book.agents.len(), || "an agent of the log is not in memory".into())
+    ensure(seen.view.counts().agents == seen.book.agents.len(), || {
+        "an agent of the log is not in memory".into()
+    })
 }
 
 /// Every open step is in memory as the log says.
@@ -133,7 +146,10 @@ pub fn invariant_steps_are_as_the_log_says(seen: &StateSeen<'_>) -> Held {
             StepState::Ended(end) => Life::Ended(*end),
         };
         ensure(life == page.life && step.epoch == page.epoch, || {
-            format!("step {id} is {life:?} under {} in memory, {:?} under {} in the log", step.epoch, page.life, page.epoch)
+            format!(
+                "step {id} is {life:?} under {} in memory, {:?} under {} in the log",
+                step.epoch, page.life, page.epoch
+            )
         })?;
     }
     Ok(())
@@ -150,7 +166,9 @@ pub fn invariant_one_run_is_told_per_key(told: &Told<'_>) -> Held {
     };
     let poster = told.letter.principal.poster().unwrap_or(Poster::Operator);
     let ledger = told.book.keys.get(&(poster, Digest::of(key.as_bytes())));
-    ensure(ledger == Some(&run), || format!("key {key:?} is answered with run {run}, the log has {ledger:?}"))?;
+    ensure(ledger == Some(&run), || {
+        format!("key {key:?} is answered with run {run}, the log has {ledger:?}")
+    })?;
     let before = told.witness.posted.get(&(told.letter.from.number(), Digest::of(key.as_bytes())));
     ensure(before.is_none_or(|first| *first == run), || {
         format!("key {key:?} was answered with {before:?} before, with {run} now")

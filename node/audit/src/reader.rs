@@ -3,7 +3,6 @@
 //! What derived files say is checked before it is handed out: a frame by its check sum, a proof by the root that it must lead
 //! to, a tile by the hash above it. What is wrong is answered from the segments, written again, and said.
 
-use crate::derived::Derived;
 use crate::error::{Error, Notice};
 use crate::files::{self, File};
 use crate::frame::{Entry, FRAME_HEAD_BYTES, Frame, OpenError, Stored, payload_len};
@@ -17,7 +16,7 @@ use artel_protocol::log::tree::{self, root_of};
 use artel_protocol::log::{
     CompactRange, Hash, Leaf, Proof, SignedCheckpoint, Subtree, Tile, consistency, inclusion, range,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 /// How much is read at once when one frame is looked for, in bytes: most frames are shorter.
@@ -211,7 +210,7 @@ impl Reader {
         let head = self.head_for(size)?;
         self.root_of(size, &head, &mut |at| self.shared.derived.hash(at))?.map_or_else(
             || {
-                let hashes = self.repaired(size)?;
+                let hashes = self.from_segments(size, &wanted(|read| tree::root(size, read)))?;
                 tree::root(size, hashes)
             },
             Ok,
@@ -249,9 +248,10 @@ impl Reader {
         let mut hashes = vec![Hash([0; 32]); tile.width().into()];
         self.shared.derived.hashes(level, tile.start(), &mut hashes)?;
         if !self.tile_holds(tile, level, &hashes)? {
-            let repaired = self.repaired(size)?;
-            for (index, hash) in (tile.start()..).zip(&mut hashes) {
-                *hash = repaired(Subtree { level, index })?;
+            let places = (tile.start()..).take(hashes.len()).map(|index| Subtree { level, index });
+            let found = self.from_segments(size, &places.clone().collect())?;
+            for (at, hash) in places.zip(&mut hashes) {
+                *hash = found(at)?;
             }
         }
         Ok(hashes.iter().flat_map(|hash| hash.0).collect())
@@ -340,7 +340,11 @@ impl Reader {
         {
             return Ok(made);
         }
-        let hashes = self.repaired(size)?;
+        let places = wanted(|read| {
+            tree::root::<Error>(size, &mut *read)?;
+            make(Hash([0; 32]), read)
+        });
+        let hashes = self.from_segments(size, &places)?;
         let root = tree::root::<Error>(size, &hashes)?;
         make(root, &mut |at| hashes(at))?.ok_or_else(|| {
             let what = "its entries do not lead to the journal's root";
@@ -348,31 +352,31 @@ impl Reader {
         })
     }
 
-    /// Hashes of complete subtrees from the segments themselves. Derived files are written again on the way, if they may be.
-    fn repaired(&self, size: u64) -> Result<impl Fn(Subtree) -> Result<Hash, Error> + use<>, Error> {
-        if self.shared.derived.is_writable() {
-            self.repair("tiles")?;
-            let derived = self.shared.derived.clone();
-            return Ok(Hashes::Files(derived).into_reader());
-        }
-        let mut all = BTreeMap::new();
-        let mut range = CompactRange::new();
+    /// The hashes of some complete subtrees of the first `size` entries, from the segments themselves. Derived files are
+    /// written again on the way, if they may be.
+    fn from_segments(
+        &self,
+        size: u64,
+        wanted: &BTreeSet<Subtree>,
+    ) -> Result<impl Fn(Subtree) -> Result<Hash, Error> + use<>, Error> {
+        self.repair("tiles")?;
+        let (mut found, mut range) = (BTreeMap::new(), CompactRange::new());
         let mut walk = self.shared.walk(Position::start());
         while range.size() < size {
             let Step::Frame { frame, .. } = walk.next()? else {
                 let at = walk.position();
-                return Err(Error::damaged(
-                    segment::path(at.segment),
-                    format!("damaged at byte {}", at.offset),
-                ));
+                let what = format!("damaged at byte {} (entry {})", at.offset, at.index);
+                return Err(Error::damaged(segment::path(at.segment), what));
             };
             for entry in &frame.entries {
                 range.append_with(entry.leaf().hash(), |at, hash| {
-                    all.insert(at, *hash);
+                    if wanted.contains(&at) {
+                        found.insert(at, *hash);
+                    }
                 });
             }
         }
-        Ok(Hashes::Memory(all).into_reader())
+        Ok(move |at| Ok(found.get(&at).copied().unwrap_or(Hash([0; 32]))))
     }
 
     /// Writes derived files again from the segments, from the first entry on, and says so.
@@ -389,19 +393,17 @@ impl Reader {
     }
 }
 
-/// Where repaired hashes come from.
-enum Hashes {
-    Files(Arc<Derived>),
-    Memory(BTreeMap<Subtree, Hash>),
-}
-
-impl Hashes {
-    fn into_reader(self) -> impl Fn(Subtree) -> Result<Hash, Error> {
-        move |at| match &self {
-            Hashes::Files(derived) => derived.hash(at),
-            Hashes::Memory(all) => Ok(all.get(&at).copied().unwrap_or(Hash([0; 32]))),
-        }
-    }
+/// The subtrees that an answer is made from.
+fn wanted<T>(
+    make: impl FnOnce(&mut dyn FnMut(Subtree) -> Result<Hash, Error>) -> Result<T, Error>,
+) -> BTreeSet<Subtree> {
+    let mut places = BTreeSet::new();
+    // What is made from these hashes is no answer; only what was asked for counts.
+    let _ = make(&mut |at| {
+        places.insert(at);
+        Ok(Hash([0; 32]))
+    });
+    places
 }
 
 /// Reads the frame at `offset` and hands it to `take`; `None` when no whole frame stands there.

@@ -174,9 +174,11 @@ pub(crate) enum Ending {
 
 /// Judges what stands at `at`, where no whole frame begins.
 pub(crate) fn judge(file: &dyn File, at: Position) -> std::io::Result<Ending> {
-    let mut window = vec![0; COMMIT_BYTES_MAX + SECTOR];
+    let whole = (COMMIT_BYTES_MAX + SECTOR) as u64;
+    let there = file.len()?.saturating_sub(at.offset).min(whole);
+    let mut window = vec![0; there as usize];
     let read = files::read_up_to(file, &mut window, at.offset)?;
-    let file_ends = read < window.len();
+    let file_ends = there < whole;
     let used = window[..read].iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
     if used == 0 {
         return Ok(Ending::Clean);
@@ -212,12 +214,25 @@ fn later_commit(window: &[u8], at: Position) -> Option<(u64, u64)> {
     None
 }
 
+/// Whether a frame whose length reads 0 is whole but for one flipped bit of it. Otherwise its place was being cleaned after a
+/// full disk, and the power failed between the bytes: nothing acknowledged stood there.
+fn has_flipped_length(window: &[u8]) -> bool {
+    (0..FRAME_BYTES_MAX.ilog2()).any(|bit| {
+        let whole = FRAME_HEAD_BYTES + (1 << bit);
+        let Some(bytes) = window.get(..whole) else { return false };
+        let mut restored = bytes.to_vec();
+        restored[..4].copy_from_slice(&(1_u32 << bit).to_le_bytes());
+        Frame::parse(&restored).is_ok()
+    })
+}
+
 /// Whether the frame that should begin here misses a sector, its end, or the file's end.
 fn is_incomplete(window: &[u8], used: usize, offset: u64, file_ends: bool) -> bool {
     let end = match frame::payload_len(window) {
         Some(len) => FRAME_HEAD_BYTES + len,
         // The length itself is missing or damaged: the head tells, or else everything that stands there.
         None if window.iter().take(FRAME_HEAD_BYTES).all(|b| *b == 0) => return true,
+        None if window.starts_with(&[0; 4]) => return !has_flipped_length(window),
         None => used.min(FRAME_HEAD_BYTES + FRAME_BYTES_MAX),
     };
     if end > window.len() {

@@ -4,7 +4,7 @@
 mod common;
 
 use artel_audit::memory::{Fault, MemoryDisk, Plan};
-use artel_audit::{Error, Fate};
+use artel_audit::{Error, Fate, Notice};
 use common::{Model, open};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -184,7 +184,11 @@ fn lives(seed: u64) {
                 break;
             }
         }
-        disk = if random.random_range(0..4) > 0 || disk.crashed() { disk.after_crash(seed + life) } else { disk };
+        disk = if random.random_range(0..4) > 0 || disk.crashed() {
+            disk.after_crash(seed + life)
+        } else {
+            disk
+        };
         disk.heal();
     }
     let opened = open(&disk, 9_999).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
@@ -198,44 +202,64 @@ fn many_lives_with_any_faults_lose_nothing_acknowledged() {
     }
 }
 
+/// A commit of public frames, one entry each: the letter, so many times.
+fn letters(letters: &[u8], len: usize) -> artel_audit::Commit<()> {
+    let mut commit = artel_audit::Commit::new();
+    for letter in letters {
+        commit.frame(vec![artel_audit::NewEntry {
+            class: artel_protocol::log::Class::Public,
+            body: vec![*letter; len],
+        }]);
+    }
+    commit
+}
+
+fn letters_of(opened: &artel_audit::Opened) -> Vec<u8> {
+    let frames = common::frames_of(&opened.journal.reader());
+    frames.into_iter().flatten().map(|e| e.body[0]).collect()
+}
+
+fn plan(disk: &MemoryDisk, fault: Fault, points_from_now: u64) {
+    let from = disk.points() + points_from_now;
+    disk.plan(Plan { fault, from, count: 1 });
+}
+
 #[test]
 fn frames_of_a_refused_commit_never_come_back_behind_a_later_one() {
-    let public = |body: &[u8]| {
-        vec![artel_audit::NewEntry {
-            class: artel_protocol::log::Class::Public,
-            body: body.to_vec(),
-        }]
-    };
     for seed in 0..60 {
         let disk = MemoryDisk::with_seed(seed);
         let mut journal = open(&disk, 1).expect("a new journal").journal;
-        let mut commit: artel_audit::Commit<()> = artel_audit::Commit::new();
-        commit.frame(public(&[b'0'; 50]));
-        let _ = journal.commit(commit).expect("a healthy disk");
+        let _ = journal.commit(letters(b"0", 50)).expect("a healthy disk");
         // The third point is the segment's write: offsets and hashes come before it.
-        let from = disk.points() + 2;
-        disk.plan(Plan {
-            fault: Fault::Full,
-            from,
-            count: 1,
-        });
-        let mut refused: artel_audit::Commit<()> = artel_audit::Commit::new();
-        refused.frame(public(&[b'x'; 50]));
-        refused.frame(public(&[b'y'; 50]));
-        assert_eq!(journal.commit(refused).expect_err("full").fate, Fate::Gone);
-        let from = disk.points() + 3;
-        disk.plan(Plan {
-            fault: Fault::Crash,
-            from,
-            count: 1,
-        });
-        let mut last: artel_audit::Commit<()> = artel_audit::Commit::new();
-        last.frame(public(&[b'z'; 50]));
-        assert_eq!(journal.commit(last).expect_err("power loss").fate, Fate::Unknown);
+        plan(&disk, Fault::Full, 2);
+        assert_eq!(journal.commit(letters(b"xy", 50)).expect_err("full").fate, Fate::Gone);
+        plan(&disk, Fault::Crash, 3);
+        assert_eq!(journal.commit(letters(b"z", 50)).expect_err("power loss").fate, Fate::Unknown);
         for after in 0..20 {
-            let found = open(&disk.after_crash(after), 2).expect("opens").journal.reader();
-            let bodies: Vec<u8> = common::frames_of(&found).into_iter().flatten().map(|e| e.body[0]).collect();
-            assert!(bodies == *b"0" || bodies == *b"0z", "{}", String::from_utf8_lossy(&bodies));
+            let found = letters_of(&open(&disk.after_crash(after), 2).expect("opens"));
+            assert!(found == *b"0" || found == *b"0z", "{}", String::from_utf8_lossy(&found));
         }
     }
+}
+
+#[test]
+fn frames_behind_an_incomplete_one_never_come_back_behind_a_later_one() {
+    let disk = MemoryDisk::new();
+    let mut journal = open(&disk, 1).expect("a new journal").journal;
+    let _ = journal.commit(letters(b"0", 700)).expect("a healthy disk");
+    journal.checkpoint().expect("a healthy disk");
+    plan(&disk, Fault::Crash, 3);
+    assert_eq!(journal.commit(letters(b"xy", 700)).expect_err("power loss").fate, Fate::Unknown);
+    let mut cut = 0;
+    for seed in 0..200 {
+        let found = disk.after_crash(seed);
+        let mut opened = open(&found, 2).expect("opens");
+        let before = letters_of(&opened);
+        assert!(b"0xy".starts_with(&before), "{}", String::from_utf8_lossy(&before));
+        cut += u32::from(opened.notices.iter().any(|n| matches!(n, Notice::TailCut { .. })));
+        let _ = opened.journal.commit(letters(b"z", 700)).expect("a healthy disk");
+        let after = letters_of(&open(&found.after_crash(seed), 3).expect("opens"));
+        assert_eq!(after, [&before[..], b"z"].concat(), "seed {seed}");
+    }
+    assert!(cut > 20, "{cut} of 200 power losses left an incomplete commit");
 }

@@ -326,3 +326,33 @@ fn an_archive_answers_without_derived_files_and_writes_nothing() {
     assert!(source::verify(&mut &reader, None, &mut |_| ()).is_ok());
     assert_eq!(disk.files(), before);
 }
+
+#[test]
+fn a_real_directory_holds_the_same() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let start = |entropy| {
+        let files = Arc::new(artel_audit::os::OsFiles::new(dir.path()));
+        let entropy = Box::new(StdRng::seed_from_u64(entropy));
+        artel_audit::Journal::open(
+            files,
+            common::options(),
+            Arc::new(common::signer()),
+            common::ring(),
+            entropy,
+        )
+        .expect("opens")
+    };
+    let mut model = Model::default();
+    for life in 0..4 {
+        let mut opened = start(life);
+        model.check_and_adopt(&opened);
+        model.live(&mut opened.journal, 9).expect("a healthy disk");
+    }
+    let opened = start(9);
+    model.check_and_adopt(&opened);
+    assert!(opened.state.is_some());
+    let files = Arc::new(artel_audit::os::OsFiles::new(dir.path()));
+    let report = artel_audit::verify::directory(files).expect("readable");
+    assert_eq!(report.outcome, artel_audit::verify::Outcome::Sound);
+    assert_eq!(report.entries, opened.journal.size());
+}

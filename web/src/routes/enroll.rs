@@ -40,7 +40,10 @@ pub(super) struct Enrolling(Anyone);
 impl<S: Service> axum::extract::FromRequestParts<App<S>> for Enrolling {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &App<S>) -> Result<Self, Problem> {
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        app: &App<S>,
+    ) -> Result<Self, Problem> {
         let anyone = Anyone::from_request_parts(parts, app).await?;
         may_enroll(app, anyone.0.remote)?;
         Ok(Enrolling(anyone))

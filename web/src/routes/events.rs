@@ -87,5 +87,7 @@ pub(super) async fn emit<S: Service>(
 
 fn is_event_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    name.len() <= NAME_BYTES_MAX && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(plain)
+    name.len() <= NAME_BYTES_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(plain)
 }

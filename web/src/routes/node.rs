@@ -8,8 +8,8 @@ use crate::service::Service;
 use crate::types::node::{HealthStatus, Status};
 use askama::Template;
 use axum::extract::State;
-use axum::http::header::{self, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 
 /// The page's own style sheet and nothing else: no script, no frame, no form, no foreign thing.

@@ -8,7 +8,9 @@ use crate::caller::{AsAgent, Known};
 use crate::problem::{Code, Problem};
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
-use crate::types::task::{ClaimRequest, LeaseRequest, StatusFilter, SubmitRequest, TaskPost, TaskQuery, TaskStatus};
+use crate::types::task::{
+    ClaimRequest, LeaseRequest, StatusFilter, SubmitRequest, TaskPost, TaskQuery, TaskStatus,
+};
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::limits::{INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
 use artel_protocol::skill::Skill;

@@ -258,7 +258,9 @@ mod tests {
 
     #[test]
     fn scores_have_two_decimals() {
-        for (millionths, text) in [(1_000_000, "100.00"), (500_000, "50.00"), (749_999, "74.99"), (0, "0.00"), (90, "0.00")] {
+        for (millionths, text) in
+            [(1_000_000, "100.00"), (500_000, "50.00"), (749_999, "74.99"), (0, "0.00"), (90, "0.00")]
+        {
             assert_eq!(serde_json::to_string(&Score(millionths)).expect("plain"), text);
         }
     }

@@ -175,7 +175,9 @@ pub fn read_skills<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ski
 }
 
 /// Reads a list of skills, or `null`.
-pub fn read_skills_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Skill>>, D::Error> {
+pub fn read_skills_or_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Skill>>, D::Error> {
     let Some(texts) = Option::<Vec<Cow<'_, str>>>::deserialize(deserializer)? else { return Ok(None) };
     texts.iter().map(|text| Skill::parse(text).map_err(D::Error::custom)).collect::<Result<_, _>>().map(Some)
 }
@@ -264,7 +266,14 @@ mod tests {
         ] {
             assert_eq!(parse_time(text), Ok(Wall(ms)), "{text}");
         }
-        for text in ["", "2026-02-20", "2026-02-20 12:00", "1969-12-31T23:59:59Z", "2026-02-30T12:00:00Z", "1771588800"] {
+        for text in [
+            "",
+            "2026-02-20",
+            "2026-02-20 12:00",
+            "1969-12-31T23:59:59Z",
+            "2026-02-30T12:00:00Z",
+            "1771588800",
+        ] {
             assert!(parse_time(text).is_err(), "{text}");
         }
     }

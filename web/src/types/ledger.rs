@@ -50,7 +50,9 @@ mod tests {
 
     #[test]
     fn balances_are_signed_decimals() {
-        for (units, text) in [(0, "0"), (1_500_000, "1.5"), (-1, "-0.000001"), (i64::MIN, "-9223372036854.775808")] {
+        for (units, text) in
+            [(0, "0"), (1_500_000, "1.5"), (-1, "-0.000001"), (i64::MIN, "-9223372036854.775808")]
+        {
             assert_eq!(serde_json::to_string(&Balance(units)).expect("plain"), text);
         }
     }

@@ -23,7 +23,8 @@ impl Reply {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The error's code; checks the one shape that all errors have.
@@ -86,14 +87,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
                 break at;
             }
             if !self.fill().await {
-                assert!(self.buffer.is_empty(), "cut inside a head: {:?}", String::from_utf8_lossy(&self.buffer));
+                assert!(
+                    self.buffer.is_empty(),
+                    "cut inside a head: {:?}",
+                    String::from_utf8_lossy(&self.buffer)
+                );
                 return None;
             }
         };
         let head = String::from_utf8(self.buffer[..head_end].to_vec()).expect("a head is text");
         self.buffer.drain(..head_end + 4);
         let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok()).expect("a status");
+        let status =
+            lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok()).expect("a status");
         let headers: Vec<(String, String)> = lines
             .map(|l| l.split_once(": ").expect("a header"))
             .map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned()))

@@ -20,7 +20,7 @@ use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
 use artel_web::{Blob, Call, Code, Principal, Problem, Service, Upload};
 use bytes::Bytes;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 pub const NOW: Wall = Wall(1_771_588_800_000);
 
@@ -28,7 +28,8 @@ pub const NOW: Wall = Wall(1_771_588_800_000);
 pub const CONTENT: &[u8] = b"0123456789abcdef";
 
 pub fn agent() -> AgentId {
-    AgentId(SecretKey::from_seed(&[1; 32]).public())
+    static AGENT: LazyLock<AgentId> = LazyLock::new(|| AgentId(SecretKey::from_seed(&[1; 32]).public()));
+    *AGENT
 }
 
 pub fn run() -> RunId {
@@ -250,11 +251,21 @@ fn an_event(call: &Call) -> Event {
 }
 
 fn an_entry() -> Entry {
-    Entry { index: 42, kind: "offered".into(), public: true, at: NOW, correlation_id: None, fact: Json::object() }
+    Entry {
+        index: 42,
+        kind: "offered".into(),
+        public: true,
+        at: NOW,
+        correlation_id: None,
+        fact: Json::object(),
+    }
 }
 
 fn list<T>(item: T, page: &Page) -> List<T> {
-    List { items: vec![item], next_cursor: Some(format!("{}-{}", page.limit, page.cursor.as_deref().unwrap_or("0"))) }
+    List {
+        items: vec![item],
+        next_cursor: Some(format!("{}-{}", page.limit, page.cursor.as_deref().unwrap_or("0"))),
+    }
 }
 
 async fn digest_of(mut bytes: Upload) -> Result<Digest, Problem> {
@@ -329,7 +340,15 @@ impl Service for Fake {
         let node_id = NodeId(SecretKey::from_seed(&[2; 32]).public());
         let principal = if agent_id.is_some() { Role::Agent } else { Role::Operator };
         let federation_id = FederationId([3; 32]);
-        Ok(Verified { valid: true, principal, agent_id, serial: None, expires_at: None, node_id, federation_id })
+        Ok(Verified {
+            valid: true,
+            principal,
+            agent_id,
+            serial: None,
+            expires_at: None,
+            node_id,
+            federation_id,
+        })
     }
     async fn rotate(&self, _: &Call, _: SignedStatement) -> Result<Token, Problem> {
         Ok(token())
@@ -475,7 +494,13 @@ impl Service for Fake {
     }
 
     async fn post_run(&self, call: &Call, post: RunPost) -> Result<Run, Problem> {
-        self.note(format!("run {} {} {:?} {}", post.name, post.priority, post.blueprint_ref, post.steps.len()));
+        self.note(format!(
+            "run {} {} {:?} {}",
+            post.name,
+            post.priority,
+            post.blueprint_ref,
+            post.steps.len()
+        ));
         Ok(a_run(call))
     }
     async fn runs(&self, call: &Call, query: RunQuery) -> Result<List<Run>, Problem> {
@@ -523,7 +548,12 @@ impl Service for Fake {
             ArtifactName::Id(_) => Digest::of(CONTENT),
         };
         let byte_length = CONTENT.len() as u64;
-        Ok(Content { digest, byte_length, content_type: "text/plain".into(), name: Some("résumé.txt".into()) })
+        Ok(Content {
+            digest,
+            byte_length,
+            content_type: "text/plain".into(),
+            name: Some("résumé.txt".into()),
+        })
     }
     async fn read_content(&self, _: &Call, digest: Digest, start: u64, length: u64) -> Result<Bits, Problem> {
         self.note(format!("read {start} {length}"));

@@ -1,0 +1,372 @@
+//! Work for a node: posters, workers and the one who waits for results, each with connections of its own. A queue is a
+//! skill of its own: only the queue's workers have it.
+
+use super::measure::PAYLOAD_BYTES;
+use super::node::Node;
+use super::wire::Line;
+use crate::data;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// How long a claim and a look for events wait at the node, in milliseconds; below its own limit.
+const WAIT_MS: u32 = 25_000;
+/// The steps of a run that is posted to fill a queue: the most that a run may have.
+const RUN_STEPS: u64 = 200;
+/// How many events one look brings, the most that there may be on a page.
+const PAGE: u32 = 200;
+/// How many results may wait to be counted; beyond it the one who looks for them waits.
+const RESULTS_MAX: usize = 4_096;
+
+/// A queue of tasks.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    /// The skill that its tasks ask for.
+    pub skill: Arc<str>,
+    /// What a task pays, in credits.
+    pub reward: u32,
+}
+
+impl Queue {
+    fn task(&self, title: &str) -> String {
+        let (skill, reward, payload) = (&self.skill, self.reward, ".".repeat(PAYLOAD_BYTES));
+        format!(
+            r#"{{"title":"{title}","requirements":{{"capabilities":["{skill}"]}},"reward":{reward},"input":{{"p":"{payload}"}}}}"#
+        )
+    }
+
+    fn run(&self, titles: impl Iterator<Item = String>) -> String {
+        let steps: Vec<String> =
+            titles.map(|title| format!(r#"{{"name":"{title}","task":{}}}"#, self.task(&title))).collect();
+        format!(r#"{{"name":"{}","steps":[{}]}}"#, self.skill, steps.join(","))
+    }
+}
+
+#[derive(Deserialize)]
+struct Challenge {
+    enrollment_id: String,
+    challenge: String,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: String,
+}
+
+/// Enrolls an agent with a key of its own; answers with its connection.
+///
+/// # Errors
+/// What the node or the socket says.
+pub(super) async fn enroll(address: SocketAddr, skill: &str) -> anyhow::Result<Line> {
+    let key = data::new_key();
+    let mut line = Line::connect(address, None).await?;
+    // As many leases as the operator gives: a racer that wins much must not be out of the race.
+    let metadata = json!({"capabilities": [skill], "capacity": u32::MAX});
+    let ask = json!({"agent_name": "bench", "public_key": key.public().did(), "metadata": metadata});
+    let status = line.post("/v1/enroll", &ask.to_string()).await?;
+    let asked: Challenge = line.read(status, 201)?;
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(asked.challenge.as_bytes()).0);
+    let path = format!("/v1/enroll/{}/respond", asked.enrollment_id);
+    let status = line.post(&path, &json!({"signature": signature}).to_string()).await?;
+    let answer: Token = line.read(status, 200)?;
+    Line::connect(address, Some(&answer.token)).await
+}
+
+/// Posts `count` lone tasks, `in_flight` at a time; answers when the last one is acknowledged.
+///
+/// # Errors
+/// What the node or a socket says.
+pub(super) async fn post(node: &Node, queue: &Queue, count: u64, in_flight: u64) -> anyhow::Result<()> {
+    let next = Arc::new(AtomicU64::new(0));
+    let mut posters = JoinSet::new();
+    for _ in 0..in_flight.min(count) {
+        let (mut line, queue, next) = (node.line().await?, queue.clone(), next.clone());
+        posters.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return Ok(());
+                }
+                post_one(&mut line, &queue, number).await?;
+            }
+        });
+    }
+    all(posters).await
+}
+
+/// Posts one task.
+///
+/// # Errors
+/// What the node or the socket says.
+pub(super) async fn post_one(line: &mut Line, queue: &Queue, number: u64) -> anyhow::Result<()> {
+    let status = line.post("/v1/tasks", &queue.task(&format!("t{number}"))).await?;
+    line.read::<serde::de::IgnoredAny>(status, 201).map(drop)
+}
+
+#[derive(Deserialize)]
+struct Run {
+    run_id: String,
+}
+
+#[derive(Deserialize)]
+struct Steps {
+    items: Vec<Step>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    step_id: String,
+}
+
+/// Posts `count` tasks in runs of as many steps as a run may have; answers with the runs' ids.
+///
+/// # Errors
+/// What the node or a socket says.
+pub(super) async fn post_in_runs(node: &Node, queue: &Queue, count: u64) -> anyhow::Result<Vec<String>> {
+    /// Enough that runs share syncs; each is sixty kilobytes.
+    const RUNS_IN_FLIGHT: u64 = 8;
+    let next = Arc::new(AtomicU64::new(0));
+    let mut posters: JoinSet<anyhow::Result<Vec<String>>> = JoinSet::new();
+    for _ in 0..RUNS_IN_FLIGHT {
+        let (mut line, queue, next) = (node.line().await?, queue.clone(), next.clone());
+        posters.spawn(async move {
+            let mut runs = Vec::new();
+            loop {
+                let from = next.fetch_add(RUN_STEPS, Ordering::Relaxed);
+                if from >= count {
+                    return Ok(runs);
+                }
+                let titles = (from..count.min(from + RUN_STEPS)).map(|number| format!("b{number}"));
+                let status = line.post("/v1/runs", &queue.run(titles)).await?;
+                runs.push(line.read::<Run>(status, 201)?.run_id);
+            }
+        });
+    }
+    let mut runs = Vec::new();
+    while let Some(done) = posters.join_next().await {
+        runs.extend(done??);
+    }
+    Ok(runs)
+}
+
+/// The ids of all tasks of these runs.
+///
+/// # Errors
+/// What the node or the socket says.
+pub(super) async fn tasks_of(node: &Node, runs: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut line = node.line().await?;
+    let mut tasks = Vec::new();
+    for run in runs {
+        let mut cursor = String::new();
+        loop {
+            let status = line.get(&format!("/v1/runs/{run}/steps?limit=200{cursor}")).await?;
+            let page: Steps = line.read(status, 200)?;
+            tasks.extend(page.items.into_iter().map(|step| step.step_id));
+            let Some(next) = page.next_cursor else { break };
+            cursor = format!("&cursor={next}");
+        }
+    }
+    Ok(tasks)
+}
+
+#[derive(Deserialize)]
+struct Lease {
+    task_id: String,
+    title: String,
+    epoch: u32,
+}
+
+#[derive(Deserialize)]
+struct Submitted {
+    next: Option<Lease>,
+}
+
+/// Workers that work until they are stopped.
+pub(super) struct Workers {
+    tasks: JoinSet<anyhow::Result<()>>,
+    claims: mpsc::UnboundedReceiver<Claim>,
+}
+
+/// One claim that a worker won.
+pub(super) struct Claim {
+    /// The task's title.
+    pub title: String,
+    /// When the worker had it.
+    pub at: Instant,
+}
+
+impl Workers {
+    /// Enrolls `count` workers of a queue and sets them to work.
+    ///
+    /// # Errors
+    /// What the node or a socket says.
+    pub async fn start(node: &Node, queue: &Queue, count: u64) -> anyhow::Result<Workers> {
+        // Each claim is a few dozen bytes and there are no more than tasks posted.
+        let (sender, claims) = mpsc::unbounded_channel();
+        let mut lines = Vec::new();
+        for _ in 0..count {
+            lines.push(enroll(node.address, &queue.skill).await?);
+        }
+        let mut tasks = JoinSet::new();
+        lines.into_iter().for_each(|line| drop(tasks.spawn(work(line, sender.clone()))));
+        Ok(Workers { tasks, claims })
+    }
+
+    /// The next claim that was won.
+    pub async fn claim(&mut self) -> Option<Claim> {
+        self.claims.recv().await
+    }
+
+    /// Stops them; answers with the titles of all that they claimed and that nobody has asked for.
+    ///
+    /// # Errors
+    /// What ended a worker before.
+    pub async fn stop(mut self) -> anyhow::Result<Vec<String>> {
+        while let Some(ended) = self.tasks.try_join_next() {
+            ended??;
+        }
+        self.tasks.shutdown().await;
+        let mut titles = Vec::new();
+        while let Some(claim) = self.claims.recv().await {
+            titles.push(claim.title);
+        }
+        Ok(titles)
+    }
+}
+
+/// Claims once, then asks for the next task with each result.
+async fn work(mut line: Line, claims: mpsc::UnboundedSender<Claim>) -> anyhow::Result<()> {
+    let mut lease: Option<Lease> = None;
+    loop {
+        let Some(Lease { task_id, title, epoch }) = lease.take() else {
+            let status = line.post("/v1/tasks/claim", &format!(r#"{{"wait_ms":{WAIT_MS}}}"#)).await?;
+            lease = if status == 204 { None } else { Some(line.read(status, 200)?) };
+            continue;
+        };
+        let body = format!(
+            r#"{{"epoch":{epoch},"output":{{"id":"{title}"}},"claim_next":{{"wait_ms":{WAIT_MS}}}}}"#
+        );
+        // Whoever counts claims may have counted enough.
+        let _ = claims.send(Claim { title, at: Instant::now() });
+        let status = line.post(&format!("/v1/tasks/{task_id}/submit"), &body).await?;
+        lease = line.read::<Submitted>(status, 200)?.next;
+    }
+}
+
+#[derive(Deserialize)]
+struct Events {
+    items: Vec<Event>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    data: Accepted,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    task_id: String,
+    output: Option<serde::de::IgnoredAny>,
+}
+
+/// Whoever waits for results: it hears of them by one look that waits, and has each one's output before it counts it.
+pub(super) struct Results {
+    task: JoinSet<anyhow::Result<()>>,
+    seen: mpsc::Receiver<()>,
+}
+
+impl Results {
+    /// Looks for results from now on.
+    ///
+    /// # Errors
+    /// What the node or the socket says.
+    pub async fn watch(node: &Node) -> anyhow::Result<Results> {
+        let (mut news, fetch) = (node.line().await?, node.line().await?);
+        let status = news.get("/v1/events?after=now").await?;
+        let after = news.read::<Events>(status, 200)?.next_cursor.unwrap_or_default();
+        let (sender, seen) = mpsc::channel(RESULTS_MAX);
+        let mut task = JoinSet::new();
+        task.spawn(look(news, fetch, after, sender));
+        Ok(Results { task, seen })
+    }
+
+    /// Waits for so many results.
+    ///
+    /// # Errors
+    /// What ended the look for them, or that they did not come in time.
+    pub async fn wait(&mut self, count: u64, within: Duration) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + within;
+        for had in 0..count {
+            match tokio::time::timeout_at(deadline, self.seen.recv()).await {
+                Ok(Some(())) => {}
+                Ok(None) => {
+                    if let Some(ended) = self.task.join_next().await {
+                        ended??;
+                    }
+                    anyhow::bail!("nobody looks for results any more");
+                }
+                Err(_) => anyhow::bail!("only {had} of {count} results came within {} s", within.as_secs()),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn look(mut news: Line, mut fetch: Line, mut after: String, seen: mpsc::Sender<()>) -> anyhow::Result<()> {
+    loop {
+        let path = format!("/v1/events?event_name=xyn.task.accepted&limit={PAGE}&wait_ms={WAIT_MS}&after={after}");
+        let status = news.get(&path).await?;
+        let page: Events = news.read(status, 200)?;
+        after = page.next_cursor.unwrap_or(after);
+        for Event { data: Accepted { task_id, output } } in page.items {
+            if output.is_none() {
+                let status = fetch.get(&format!("/v1/tasks/{task_id}")).await?;
+                fetch.read::<serde::de::IgnoredAny>(status, 200)?;
+            }
+            if seen.send(()).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// How many entries the node's journal has.
+///
+/// # Errors
+/// What the node or the socket says.
+pub(super) async fn entries(line: &mut Line) -> anyhow::Result<u64> {
+    let status = line.get("/v1/events?after=now").await?;
+    let cursor = line.read::<Events>(status, 200)?.next_cursor;
+    Ok(cursor.and_then(|last| last.parse::<u64>().ok()).map_or(0, |last| last + 1))
+}
+
+async fn all(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_posted_is_what_the_node_reads() {
+        let queue = Queue { skill: "bench".into(), reward: 1 };
+        let task: artel_web::types::task::TaskPost = serde_json::from_str(&queue.task("t1")).expect("a task");
+        assert_eq!((task.title.as_str(), task.input.bytes().len()), ("t1", PAYLOAD_BYTES + 8));
+        let run = queue.run((0..3).map(|n| format!("b{n}")));
+        let run: artel_web::types::run::RunPost = serde_json::from_str(&run).expect("a run");
+        assert_eq!(run.steps.len(), 3);
+    }
+}

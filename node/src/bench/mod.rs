@@ -1,0 +1,163 @@
+//! `artel bench`: a load generator of our own, in the terms of the peers' harness (tests/bench). It starts a node as a
+//! process, or takes one that runs, and speaks to it over HTTP like anybody else; nothing here reaches into a node.
+
+mod audit;
+mod load;
+mod measure;
+mod node;
+mod report;
+mod start;
+mod tasks;
+mod wire;
+
+use crate::cli::context::Context;
+use clap::{Args, Subcommand};
+use node::{Node, Scratch};
+use report::Report;
+use std::path::PathBuf;
+use std::time::Duration;
+use tasks::{Bench as Queues, Shape};
+
+/// Measure how fast a node is on this machine.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  artel bench throughput\n  artel bench latency --json\n  artel bench start --entries 0 --entries 10000\n\nA node of its own is started in a directory that goes away again. Figures mean something beside the machine's\nload and its disk's own sync, which stand in each of them."
+)]
+pub struct Bench {
+    #[command(flatten)]
+    how: How,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Args, Debug)]
+struct How {
+    /// Measure the node that --node or --data names instead of one that is started for it.
+    #[arg(long, global = true)]
+    running: bool,
+    /// On which disk to work; a directory is made there and removed again.
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// What a task pays, in credits; 0 leaves escrow and payment out.
+    #[arg(long, global = true, default_value_t = 1, value_name = "CREDITS")]
+    reward: u32,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Durable life-cycles a second: post, claim, submit, result seen.
+    #[command(after_help = "Examples:\n  artel bench throughput\n  artel bench throughput --tasks 100000 --in-flight 256 --workers 32 --json")]
+    Throughput(Shape),
+    /// From post to claim and to visible result on an idle node.
+    #[command(after_help = "Examples:\n  artel bench latency --tasks 500")]
+    Latency {
+        /// How many tasks, one after the other.
+        #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        tasks: u64,
+        /// How many agents wait for them.
+        #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+        workers: u64,
+    },
+    /// Racers empty a queue, then all try to claim the same named tasks.
+    #[command(after_help = "Examples:\n  artel bench contention --racers 64 --tasks 1000")]
+    Contention {
+        /// How many agents race.
+        #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+        racers: u64,
+        /// For how many tasks.
+        #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        tasks: u64,
+    },
+    /// What a backlog costs: tasks drained a second beside waiting ones.
+    #[command(after_help = "Examples:\n  artel bench growth --backlog 1000 --backlog 100000")]
+    Growth {
+        /// How many tasks wait; may be given more than once.
+        #[arg(long, default_values_t = [1_000, 10_000, 100_000], value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        backlog: Vec<u64>,
+        /// How many of them are drained at most.
+        #[arg(long, default_value_t = 4_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        drain: u64,
+        /// How many agents drain them.
+        #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+        workers: u64,
+    },
+    /// The journal beside bare group commit, and what a proof costs.
+    #[command(after_help = "Examples:\n  artel bench audit --group 512")]
+    Audit {
+        /// How many records share a sync; may be given more than once.
+        #[arg(long, default_values_t = [1, 8, 64, 512], value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4_096))]
+        group: Vec<u64>,
+        /// How long each figure is measured, in milliseconds.
+        #[arg(long, default_value_t = 1_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=600_000))]
+        each_ms: u64,
+    },
+    /// From start to ready after a kill, by the length of the journal.
+    #[command(after_help = "Examples:\n  artel bench start\n  artel bench start --entries 1000000 --starts 5")]
+    Start {
+        /// How many entries the journal has at least; may be given more than once.
+        #[arg(long, default_values_t = [0, 10_000, 1_000_000], value_name = "N")]
+        entries: Vec<u64>,
+        /// How often the node is started with each.
+        #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        starts: u32,
+    },
+    /// What a node takes of memory and CPU while its agents wait.
+    #[command(after_help = "Examples:\n  artel bench idle --workers 8")]
+    Idle {
+        /// How many agents wait.
+        #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+        workers: u64,
+        /// For how long, in seconds.
+        #[arg(long, default_value_t = 5, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+        seconds: u64,
+    },
+}
+
+impl Bench {
+    /// Measures.
+    ///
+    /// # Errors
+    /// What could not be measured, and why.
+    pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let How { running, dir, reward } = self.how;
+        let report = Report::new(context.show, if reward == 0 { "fsync-first-unpaid" } else { "fsync-first" });
+        let scratch = Scratch::new(dir.as_deref())?;
+        match &self.what {
+            What::Audit { group, each_ms } => {
+                let (group, each) = (group.clone(), Duration::from_millis(*each_ms));
+                let measuring = move || audit::audit(&report, &scratch, &group, each);
+                return tokio::task::spawn_blocking(measuring).await?;
+            }
+            What::Start { entries, starts } => {
+                for entries in entries {
+                    start::start(&report, &scratch, reward, *entries, *starts).await?;
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        let node = if running { Node::running(context)? } else { Node::start(&scratch.path().join("node")).await? };
+        let mut queues = Queues { node: &node, report: &report, dir: scratch.path(), reward, queues: 0 };
+        through_the_api(&mut queues, self.what).await?;
+        node.stop().await
+    }
+}
+
+async fn through_the_api(queues: &mut Queues<'_>, what: What) -> anyhow::Result<()> {
+    match what {
+        What::Throughput(shape) => queues.throughput(shape).await,
+        What::Latency { tasks, workers } => queues.latency(tasks, workers).await,
+        What::Contention { racers, tasks } => {
+            queues.contention(racers, tasks).await?;
+            queues.named_race(racers, tasks).await
+        }
+        What::Growth { backlog, drain, workers } => {
+            for backlog in backlog {
+                queues.growth(backlog, drain, workers).await?;
+            }
+            Ok(())
+        }
+        What::Idle { workers, seconds } => queues.idle(workers, seconds).await,
+        What::Audit { .. } | What::Start { .. } => unreachable!("these start what they need themselves"),
+    }
+}
