@@ -11,6 +11,7 @@ pub mod home;
 pub mod invariants;
 pub mod letter;
 pub mod network;
+pub mod report;
 pub mod rng;
 pub mod sabotage;
 pub mod shape;
@@ -18,6 +19,7 @@ pub mod trace;
 pub mod witness;
 pub mod world;
 
+pub use report::{Plan, Report};
 pub use sabotage::Sabotage;
 pub use trace::Telling;
-pub use world::{Plan, Report, run};
+pub use world::run;

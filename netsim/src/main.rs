@@ -2,7 +2,8 @@
 //! logic of its own.
 
 use artel_audit::memory::Fault;
-use artel_netsim::world::{Counts, Tally};
+use artel_netsim::home::{Counts, Tally};
+use artel_netsim::trace::Sink;
 use artel_netsim::{Plan, Report, Sabotage, Telling, invariants, run};
 use std::io::Write;
 use std::process::ExitCode;
@@ -128,8 +129,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
 }
 
 fn plan(options: &Options, telling: Telling) -> Plan {
-    let sink: Option<Box<dyn FnMut(&str) + Send>> =
-        if telling == Telling::All { Some(Box::new(|line: &str| say(line))) } else { None };
+    let sink: Option<Sink> = if telling == Telling::All { Some(Box::new(say)) } else { None };
     Plan { nodes: options.nodes, sabotage: options.sabotage, only: None, telling, sink }
 }
 

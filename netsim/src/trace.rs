@@ -22,6 +22,9 @@ pub enum Telling {
     All,
 }
 
+/// Where lines go.
+pub type Sink = Box<dyn FnMut(&str) + Send>;
+
 /// The record of one world.
 pub struct Trace {
     telling: Telling,
@@ -29,12 +32,12 @@ pub struct Trace {
     fresh: Vec<u8>,
     events: u64,
     last: VecDeque<String>,
-    sink: Option<Box<dyn FnMut(&str) + Send>>,
+    sink: Option<Sink>,
 }
 
 impl Trace {
     /// A new record; every line goes to `sink` where all are wanted.
-    pub fn new(telling: Telling, sink: Option<Box<dyn FnMut(&str) + Send>>) -> Self {
+    pub fn new(telling: Telling, sink: Option<Sink>) -> Self {
         let last = VecDeque::new();
         Trace {
             telling,

@@ -6,6 +6,10 @@ use artel_netsim::{Plan, Sabotage, invariants, run};
 const SEEDS: u64 = 25;
 
 #[test]
+#[allow(
+    clippy::print_stdout,
+    reason = "which invariant notices which bug is what a reader of this test wants to see"
+)]
 fn each_planted_bug_is_caught_by_an_invariant_named_for_it() {
     assert!(Sabotage::ALL.len() >= 10);
     for sabotage in Sabotage::ALL {

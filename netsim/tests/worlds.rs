@@ -2,8 +2,7 @@
 //! seeds are run with the release build (`netsim run`); these are the few that every test run repeats.
 
 use artel_audit::memory::Fault;
-use artel_netsim::home::Tally;
-use artel_netsim::world::Counts;
+use artel_netsim::home::{Counts, Tally};
 use artel_netsim::{Plan, run};
 
 #[test]

@@ -89,11 +89,16 @@ pub struct StateSeen<'a> {
     pub view: View<'a>,
 }
 
+type OfEntry = fn(&EntrySeen<'_>) -> Held;
+type OfFrame = fn(&FrameSeen<'_>) -> Held;
+type OfAnswer = fn(&Told<'_>) -> Held;
+type OfState = fn(&StateSeen<'_>) -> Held;
+
 macro_rules! named {
     ($($module:ident::$function:ident),* $(,)?) => { &[$((stringify!($function), $module::$function)),*] };
 }
 
-const ENTRY: &[(&str, fn(&EntrySeen<'_>) -> Held)] = named![
+const ENTRY: &[(&str, OfEntry)] = named![
     market::invariant_epochs_rise_by_one,
     market::invariant_one_live_lease,
     market::invariant_only_the_holder_submits,
@@ -113,14 +118,14 @@ const ENTRY: &[(&str, fn(&EntrySeen<'_>) -> Held)] = named![
     money::invariant_paid_once_by_the_formula,
 ];
 
-const FRAME: &[(&str, fn(&FrameSeen<'_>) -> Held)] = named![
+const FRAME: &[(&str, OfFrame)] = named![
     money::invariant_all_balances_sum_to_zero,
     money::invariant_escrow_is_what_open_steps_cost,
     money::invariant_nobody_overdraws,
     settlement::invariant_no_step_rests_between_states,
 ];
 
-const TOLD: &[(&str, fn(&Told<'_>) -> Held)] = named![
+const TOLD: &[(&str, OfAnswer)] = named![
     journal::invariant_acknowledged_is_durable,
     evidence::invariant_what_is_told_stands_in_the_log,
     evidence::invariant_an_acknowledgement_names_what_was_sent,
@@ -130,7 +135,7 @@ const TOLD: &[(&str, fn(&Told<'_>) -> Held)] = named![
     settlement::invariant_one_run_is_told_per_key,
 ];
 
-const STATE: &[(&str, fn(&StateSeen<'_>) -> Held)] = named![
+const STATE: &[(&str, OfState)] = named![
     settlement::invariant_the_record_counts_once,
     settlement::invariant_steps_are_as_the_log_says,
     money::invariant_the_ledger_is_the_logs,
