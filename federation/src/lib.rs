@@ -5,6 +5,8 @@
 //! worth is `settle.rs`. State changes by facts alone (`fact.rs`, folded in `state.rs`), so a restart is a replay.
 #![warn(missing_docs)]
 
+#[cfg(test)]
+mod bounds_test;
 pub mod effect;
 pub mod fact;
 mod federation;

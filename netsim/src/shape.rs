@@ -19,8 +19,8 @@ pub struct Shape {
     pub chaos_ms: u64,
     /// The channel.
     pub weather: Weather,
-    /// The mean time between faults of one home, in milliseconds.
-    pub fault_every_ms: u64,
+    /// The mean time between faults of one home, in milliseconds; `None` where none is drawn.
+    pub fault_every_ms: Option<u64>,
     /// The longest that a healthy disk takes for a commit, in milliseconds.
     pub sync_ms: u64,
     /// The mean time between snapshots of a home, in milliseconds.
@@ -63,7 +63,7 @@ impl Shape {
             agents,
             chaos_ms: rng.between(40, 150) * 1_000,
             weather,
-            fault_every_ms: rng.between(10, 60) * 1_000,
+            fault_every_ms: Some(rng.between(10, 60) * 1_000),
             sync_ms: rng.between(2, 60),
             snapshot_every_ms: rng.between(5, 60) * 1_000,
             reject: rng.between(0, 400),

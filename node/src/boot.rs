@@ -12,9 +12,9 @@ use crate::store::Blobs;
 use crate::token::Tokens;
 use crate::{index, telemetry};
 use anyhow::Context as _;
+use artel_audit::KeyRing;
 use artel_audit::files::Files;
 use artel_audit::os::OsFiles;
-use artel_audit::KeyRing;
 use artel_federation::fact::Admission;
 use artel_federation::{Genesis, Identity};
 use artel_protocol::id::{Digest, FederationId};
@@ -62,7 +62,9 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
         move || Node::open(&data, config)
     })
     .await??;
-    let server = artel_web::Server::bind(web_options(&config)?).await?;
+    let server = artel_web::Server::bind(web_options(&config)?).await;
+    // The error says its cause itself; a chain would say it twice.
+    let server = server.map_err(|error| anyhow::anyhow!("{error}; choose another address with --http"))?;
     let (service, url) = (node.service(started)?, server.url());
     let closing = CancellationToken::new();
     let serving = tokio::spawn(server.run(service, closing.clone()));
@@ -81,7 +83,8 @@ fn load_config(options: &UpOptions) -> anyhow::Result<Config> {
         Some(file) => (file.as_path(), true),
         None => (own.as_path(), false),
     };
-    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
     Ok(Config::load((file, asked_for), environment, &options.flags)?)
 }
 
@@ -152,7 +155,8 @@ impl Node {
 
     /// Says that the node is ready, to people or programs.
     fn announce(&self, url: &str, json: bool) -> anyhow::Result<()> {
-        std::fs::write(self.data.path().join(URL_FILE), url).context("cannot write the file with the node's address")?;
+        std::fs::write(self.data.path().join(URL_FILE), url)
+            .context("cannot write the file with the node's address")?;
         let token_file = self.data.operator_token_file();
         let mut out = std::io::stdout().lock();
         if json {
@@ -192,7 +196,9 @@ impl Node {
         match tokio::time::timeout(Duration::from_millis(END_MS), joined).await {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(_) => anyhow::bail!("the driver ended in a panic; the journal holds what was acknowledged"),
-            Err(_) => anyhow::bail!("the driver did not end within {END_MS} ms; the journal holds what was acknowledged"),
+            Err(_) => anyhow::bail!(
+                "the driver did not end within {END_MS} ms; the journal holds what was acknowledged"
+            ),
         }
     }
 }
@@ -215,7 +221,8 @@ fn origin(
         let genesis = found(data, node, config).filter(|genesis| genesis.id() == origin.federation());
         return Ok((origin, genesis));
     }
-    let genesis = found(data, node, config).context("recovery.key is missing; remove the directory and start again")?;
+    let genesis =
+        found(data, node, config).context("recovery.key is missing; remove the directory and start again")?;
     write_genesis(data.path(), &genesis)?;
     let federation: FederationId = genesis.id();
     Ok((Origin::new(federation, node, 0), Some(genesis)))
@@ -236,7 +243,8 @@ const GENESIS_FILE: &str = "genesis";
 
 fn write_genesis(dir: &Path, genesis: &Genesis) -> anyhow::Result<()> {
     let path = dir.join(GENESIS_FILE);
-    let mut file = std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    let mut file =
+        std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     file.write_all(&artel_protocol::codec::encode(genesis))?;
     file.sync_all()?;
     std::fs::File::open(dir)?.sync_all()?;

@@ -10,7 +10,7 @@ use crate::events::Events;
 use crate::handle::{Answer, Handle, Message, QUEUE_MAX, Unavailable};
 use crate::index::Feed;
 use crate::source::{SharedReader, Source, State};
-use artel_audit::{Commit, NewEntry};
+use artel_audit::{COMMIT_BYTES_MAX, Commit, FRAME_BYTES_MAX, NewEntry};
 use artel_federation::effect::{Effect, Refusal};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Federation, Input, Json, Now, Reply, ReplyTo};
@@ -24,8 +24,11 @@ use tokio::sync::oneshot;
 /// How many messages one commit takes in. More would make the first of them wait longer for its answer.
 const BATCH_MAX: usize = 1_024;
 
-/// How many bytes of frames one commit takes in; the rest waits for the next one.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+/// With how many bytes of frames a commit is full (1 MiB); the rest waits for the next one. What the last message and the
+/// timers add (at most a frame of 4 MiB and two of half a MiB) still fits the journal's limit for a commit.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+const _: () = assert!(BATCH_BYTES_MAX + FRAME_BYTES_MAX + (1 << 20) <= COMMIT_BYTES_MAX);
 
 /// How long the driver waits before it tries a journal again that could not be written, in milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -140,17 +143,14 @@ impl Driver {
 
     fn run(mut self) {
         while !self.stopping {
-            let first = self.wait();
+            let (mut next, mut taken) = (self.wait(), 0);
             let mut commit = Commit::new();
             let mut looks = Vec::new();
-            let mut next = first;
-            for _ in 0..BATCH_MAX {
-                let Some(message) = next else { break };
+            while let Some(message) = next {
                 self.take(message, &mut commit, &mut looks);
-                if commit.bytes_max() >= BATCH_BYTES_MAX {
-                    break;
-                }
-                next = self.queue.try_recv().ok();
+                taken += 1;
+                let has_room = taken < BATCH_MAX && commit.bytes_max() < BATCH_BYTES_MAX;
+                next = if has_room { self.queue.try_recv().ok() } else { None };
             }
             self.feed(Input::Tick, &mut commit);
             self.settle(commit);
@@ -377,7 +377,9 @@ impl Driver {
         let bytes = state.federation.snapshot();
         self.in_background(Box::new(move || match job.run(&bytes) {
             Ok(()) => tracing::debug!(size, "snapshot written"),
-            Err(error) => tracing::warn!(%error, "a snapshot cannot be written; the journal is folded instead"),
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot cannot be written; the journal is folded instead")
+            }
         }));
     }
 

@@ -37,7 +37,8 @@ impl Agent {
         let challenge = http.post("/v1/enroll", &ask).is(201);
         let text = challenge["challenge"].as_str().expect("a text to sign");
         let id = challenge["enrollment_id"].as_str().expect("an id");
-        let answer = http.post(&format!("/v1/enroll/{id}/respond"), &json!({"signature": sign(&key, text)})).is(200);
+        let answer =
+            http.post(&format!("/v1/enroll/{id}/respond"), &json!({"signature": sign(&key, text)})).is(200);
         let token = answer["token"].as_str().expect("a token").to_owned();
         Agent { key, did, http: Client::new(node).with_bearer(&token), token }
     }

@@ -1,5 +1,5 @@
 //! A plain HTTP/1.1 client over a socket: what it sends can be as wrong as a test wants. One connection, kept open; no
-//! retries, no redirects, no TLS.
+//! redirects, no TLS.
 
 use crate::wait::DEADLINE;
 use serde_json::Value;
@@ -103,8 +103,9 @@ impl Answer {
 
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|e| panic!("{} is not JSON ({e}): {}", self.status, String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| {
+            panic!("{} is not JSON ({e}): {}", self.status, String::from_utf8_lossy(&self.body))
+        })
     }
 
     /// The stable code of an error; empty where there is none.
@@ -123,7 +124,12 @@ impl Answer {
     /// Asserts a refusal with this status and code.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) {
-        assert_eq!((self.status, self.code().as_str()), (status, code), "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(
+            (self.status, self.code().as_str()),
+            (status, code),
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
     }
 }
 
@@ -157,13 +163,18 @@ impl Client {
         self.connection = None;
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the answer. A `GET` on a connection that the node has closed meanwhile goes over a new
+    /// one (RFC 9110, section 9.2.2); nothing else is ever sent twice.
     ///
     /// # Errors
     /// What the socket says; the connection is given up.
     pub fn try_send(&mut self, request: &Request) -> io::Result<Answer> {
         let bytes = request.bytes(self.node, self.bearer.as_deref());
-        self.try_raw(&bytes, request.method == "HEAD")
+        let used = self.connection.is_some();
+        match self.try_raw(&bytes, request.method == "HEAD") {
+            Err(_) if used && request.method == "GET" => self.try_raw(&bytes, false),
+            answer => answer,
+        }
     }
 
     /// Sends bytes as they are and reads the answer.
@@ -218,7 +229,8 @@ fn connect(node: SocketAddr) -> io::Result<TcpStream> {
 
 fn read_answer(connection: &mut BufReader<TcpStream>, head_only: bool) -> io::Result<Answer> {
     let status_line = read_line(connection)?;
-    let status = status_line.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| bad("no status line"))?;
+    let status =
+        status_line.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| bad("no status line"))?;
     let mut headers = Vec::new();
     loop {
         let line = read_line(connection)?;

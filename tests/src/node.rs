@@ -135,7 +135,9 @@ impl Up {
         let data = self.data.clone();
         let mut running = self.begin();
         let ready = match running.line() {
-            Some(line) => serde_json::from_str(&line).unwrap_or_else(|e| panic!("the ready line: {e}: {line}")),
+            Some(line) => {
+                serde_json::from_str(&line).unwrap_or_else(|e| panic!("the ready line: {e}: {line}"))
+            }
             None => panic!("the node did not start: {:?}", running.wait()),
         };
         Node { running, ready, data }
@@ -239,7 +241,8 @@ struct Running {
 
 impl Running {
     fn start(mut command: Command) -> Running {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         std::thread::spawn(move || {

@@ -36,7 +36,10 @@ pub fn check(receipt: &Value, peer_id: &str) -> Proven {
     let Fact::Submitted(submission) = submitted.fact else { panic!("no submission: {submitted:?}") };
     let Fact::Verdict(verdict) = verdict.fact else { panic!("no verdict: {verdict:?}") };
     assert!(at < judged_at, "the verdict stands after the submission");
-    assert_eq!((verdict.step, verdict.epoch, verdict.agent), (submission.step, submission.epoch, submission.agent));
+    assert_eq!(
+        (verdict.step, verdict.epoch, verdict.agent),
+        (submission.step, submission.epoch, submission.agent)
+    );
     assert_eq!(receipt["task_id"], submission.step.to_string());
     assert_eq!(receipt["epoch"], submission.epoch.0);
     let quality = match verdict.judgement {

@@ -75,8 +75,27 @@ const PURE_MAY_NAME: &[&str] =
 
 /// What must not be anywhere below a pure crate: operating system, runtime, randomness, clock.
 const PURE_NEVER_REACHES: &[&str] = &[
-    "tokio", "mio", "socket2", "libp2p", "sled", "rustix", "libc", "nix", "getrandom", "rand", "axum", "hyper",
-    "reqwest", "chrono", "time", "jiff", "uuid", "tracing", "parking_lot", "crossbeam-utils", "wasmtime",
+    "tokio",
+    "mio",
+    "socket2",
+    "libp2p",
+    "sled",
+    "rustix",
+    "libc",
+    "nix",
+    "getrandom",
+    "rand",
+    "axum",
+    "hyper",
+    "reqwest",
+    "chrono",
+    "time",
+    "jiff",
+    "uuid",
+    "tracing",
+    "parking_lot",
+    "crossbeam-utils",
+    "wasmtime",
 ];
 
 /// Top-level folders and what they hold; nothing else is a member of the house.
@@ -93,7 +112,10 @@ fn what_a_pure_crate_is_built_of_reaches_for_nothing_of_the_world() {
         let below = tree_below(pure);
         assert!(below.contains("sha2"), "{pure}: the tree was not read: {below:?}");
         let reached: Vec<_> = PURE_NEVER_REACHES.iter().filter(|name| below.contains(**name)).collect();
-        assert!(reached.is_empty(), "{pure} reaches {reached:?}; see: cargo tree -p {pure} -e normal,build -i NAME");
+        assert!(
+            reached.is_empty(),
+            "{pure} reaches {reached:?}; see: cargo tree -p {pure} -e normal,build -i NAME"
+        );
     }
 }
 
@@ -105,7 +127,12 @@ fn a_planted_wrong_arrow_is_seen() {
         ("artel-federation", "artel-node", None, "artel-federation -> artel-node is not drawn"),
         ("artel-web", "artel-federation", None, "artel-web -> artel-federation is not drawn"),
         ("artel-audit", "artel-federation", Some("build"), "artel-audit -> artel-federation is not drawn"),
-        ("artel-reputation", "artel-audit", Some("dev"), "artel-reputation -> artel-audit is not drawn for tests"),
+        (
+            "artel-reputation",
+            "artel-audit",
+            Some("dev"),
+            "artel-reputation -> artel-audit is not drawn for tests",
+        ),
         ("artel-node", "artel-tests", None, "artel-node -> artel-tests is not drawn"),
         ("artel-node", "sled", None, "sled is named by artel-node"),
         ("artel-web", "libp2p-kad", None, "libp2p-kad is named by artel-web"),
@@ -159,7 +186,10 @@ fn check_place(metadata: &Metadata, package: &Package, found: &mut Vec<String>) 
     let inside = package.manifest_path.strip_prefix(&metadata.workspace_root);
     let folder = inside.ok().and_then(|path| path.components().next()).map(|folder| folder.to_string());
     if !folder.as_deref().is_some_and(|folder| MEMBERS_DIRS.contains(&folder)) {
-        found.push(format!("{} lives in {}, which is no folder of the house", package.name, package.manifest_path));
+        found.push(format!(
+            "{} lives in {}, which is no folder of the house",
+            package.name, package.manifest_path
+        ));
     }
     let library = |kind: &TargetKind| *kind == TargetKind::Lib;
     if !package.targets.iter().any(|target| target.kind.iter().any(library)) {
@@ -178,7 +208,8 @@ fn check_arrow(from: &str, to: &str, for_tests: bool, found: &mut Vec<String>) {
 
 fn check_home(from: &str, to: &str, found: &mut Vec<String>) {
     let own = |heavy: &str| to == heavy || to.strip_prefix(heavy).is_some_and(|rest| rest.starts_with('-'));
-    let home = HOMES.iter().find(|(heavy, _)| to == *heavy).or_else(|| HOMES.iter().find(|(heavy, _)| own(heavy)));
+    let home =
+        HOMES.iter().find(|(heavy, _)| to == *heavy).or_else(|| HOMES.iter().find(|(heavy, _)| own(heavy)));
     if let Some((_, homes)) = home
         && !homes.contains(&from)
     {
@@ -211,7 +242,18 @@ fn metadata(value: Value) -> Metadata {
 /// Names of all crates that one crate alone is built of, with the features that it alone asks for.
 fn tree_below(package: &str) -> BTreeSet<String> {
     let output = cargo()
-        .args(["tree", "--offline", "--locked", "-e", "normal,build", "--prefix", "none", "--no-dedupe", "-p", package])
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-e",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--no-dedupe",
+            "-p",
+            package,
+        ])
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

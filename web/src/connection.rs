@@ -33,11 +33,6 @@ impl Watch {
         self.unread.store(unread, Ordering::Relaxed);
     }
 
-    /// Whether no request has come yet.
-    pub fn never_began(&self) -> bool {
-        self.begun.load(Ordering::Relaxed) == 0
-    }
-
     fn is_busy(&self) -> bool {
         self.begun.load(Ordering::Relaxed) != self.answered.load(Ordering::Relaxed)
     }

@@ -199,9 +199,6 @@ async fn serve<S: Service, T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         tokio::select! {
             ended = connection.as_mut() => break ended,
             () = closing.cancelled(), if !asked_to_close => {
-                if watch.never_began() {
-                    return;
-                }
                 asked_to_close = true;
                 connection.as_mut().graceful_shutdown();
             }

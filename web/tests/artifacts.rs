@@ -41,7 +41,9 @@ async fn too_many_bytes_are_refused_announced_or_not() {
     let large = vec![7; 12_000_000];
     let mut client = connect(server.address).await;
     let (path, length) = (by_digest(&large), large.len());
-    client.send(format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\n{AGENT}Content-Length: {length}\r\n\r\n")).await;
+    client
+        .send(format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\n{AGENT}Content-Length: {length}\r\n\r\n"))
+        .await;
     client.send(&large).await;
     let reply = client.reply("PUT").await.expect("an answer");
     assert_eq!(

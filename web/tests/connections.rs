@@ -17,7 +17,15 @@ const JSON: &str = "Content-Type: application/json\r\n";
 const LONG: Duration = Duration::from_secs(600);
 
 fn patient() -> Options {
-    Options { head: LONG, idle: LONG, body_idle: LONG, write: LONG, answer: LONG, ..Options::default() }
+    Options {
+        head: LONG,
+        idle: LONG,
+        body_idle: LONG,
+        write: LONG,
+        answer: LONG,
+        shutdown: LONG,
+        ..Options::default()
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What leaves a home: answers, past the invariants that look at them; checks; closed runs.
 
 use super::{Home, Out, Pending};
-use crate::invariants::{self, Told, Violation, progress};
+use crate::invariants::{self, Told, Violation, progress, settlement};
 use crate::letter::{Answer, Letter};
 use artel_federation::effect::Lease;
 use artel_federation::{Effect, Principal, Refusal, Reply, ReplyTo, Request};
@@ -21,16 +21,9 @@ impl Home {
                 Ok(())
             }
             Effect::Closed(run) => {
-                let open =
-                    (0..run.steps.len()).map(|i| run.id.step(i)).find(|id| self.book.open.contains(id));
-                match open {
-                    None => Ok(()),
-                    Some(id) => Err(Violation {
-                        invariant: "invariant_runs_end",
-                        home: self.number,
-                        what: format!("run {} is closed while step {id} is open", run.id),
-                    }),
-                }
+                let invariant = "invariant_a_closed_run_is_as_the_log_says";
+                let holds = settlement::invariant_a_closed_run_is_as_the_log_says(&self.book, &run);
+                holds.map_err(|what| Violation { invariant, home: self.number, what })
             }
         }
     }

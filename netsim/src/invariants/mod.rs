@@ -147,7 +147,7 @@ pub fn names() -> Vec<&'static str> {
     names.extend(FRAME.iter().map(|n| n.0));
     names.extend(TOLD.iter().map(|n| n.0));
     names.extend(STATE.iter().map(|n| n.0));
-    names.push("invariant_membership_is_signed");
+    names.extend(["invariant_membership_is_signed", "invariant_a_closed_run_is_as_the_log_says"]);
     names.extend(journal::NAMES);
     names.extend(progress::NAMES);
     names

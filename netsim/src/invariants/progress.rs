@@ -4,7 +4,6 @@
 use super::Violation;
 use crate::book::{Book, Life};
 use artel_protocol::id::{Epoch, StepId};
-use artel_protocol::time::Wall;
 
 /// The names of the functions below.
 pub const NAMES: &[&str] = &[
@@ -62,22 +61,12 @@ pub fn invariant_checks_are_asked_for(
     }
 }
 
-/// The open steps that somebody could still do. A step past its deadline that nobody holds ends by its timer alone, which
-/// after a jump of the wall clock goes off as much later.
-pub fn doable(book: &Book, wall: Wall) -> impl Iterator<Item = &StepId> {
-    let missed = move |id: &StepId| {
-        let page = &book.steps[id];
-        matches!(page.life, Life::Waiting | Life::Offered) && page.task.deadline <= wall
-    };
-    book.open.iter().filter(move |id| !missed(id))
-}
-
-/// Some time after everything was healed, no step is open that somebody could do.
+/// Some time after everything was healed, no step is open.
 ///
 /// # Errors
 /// The violation.
-pub fn invariant_runs_end(home: usize, book: &Book, wall: Wall, healed_ms: u64) -> Result<(), Violation> {
-    let Some(id) = doable(book, wall).next() else { return Ok(()) };
+pub fn invariant_runs_end(home: usize, book: &Book, healed_ms: u64) -> Result<(), Violation> {
+    let Some(id) = book.open.first() else { return Ok(()) };
     let page = &book.steps[id];
     let what = format!(
         "{} steps are open {healed_ms} ms after all faults ended; step {id} is {:?} under epoch {}, asks {:?} {:?} of {:?}",

@@ -1,12 +1,13 @@
 //! Decision 9 as a journal must show it: whatever runs twice counts once; what is over stays over.
 
 use super::{EntrySeen, FrameSeen, Held, StateSeen, Told, ensure};
-use crate::book::Life;
+use crate::book::{Book, Life};
 use artel_federation::fact::{End, Judgement, Poster};
 use artel_federation::options::RELEASES_MAX;
-use artel_federation::run::StepState;
+use artel_federation::run::{Run, StepState};
 use artel_federation::{Fact, Reply, Request};
-use artel_protocol::id::Digest;
+use artel_protocol::id::{Digest, RunId};
+use std::collections::BTreeSet;
 
 /// A step has one accepted verdict at most.
 pub fn invariant_one_accepted_verdict(seen: &EntrySeen<'_>) -> Held {
@@ -130,26 +131,67 @@ pub fn invariant_the_record_counts_once(seen: &StateSeen<'_>) -> Held {
     })
 }
 
-/// Every open step is in memory as the log says.
+/// Every open step is in memory as the log says, and so are the indexes over them.
 pub fn invariant_steps_are_as_the_log_says(seen: &StateSeen<'_>) -> Held {
+    let (mut offers, mut leases) = (0, 0);
     for id in &seen.book.open {
         let page = &seen.book.steps[id];
+        offers += usize::from(page.life == Life::Offered);
+        leases += usize::from(matches!(page.life, Life::Leased(_)));
         let Some((_, step)) = seen.view.step(id) else {
             return Err(format!("open step {id} is not in memory"));
         };
-        let life = match &step.state {
-            StepState::Waiting => Life::Waiting,
-            StepState::Offered => Life::Offered,
-            StepState::Leased { agent, .. } => Life::Leased(*agent),
-            StepState::Submitted { agent, .. } => Life::Submitted(*agent),
-            StepState::Accepted { agent } => Life::Accepted(*agent),
-            StepState::Ended(end) => Life::Ended(*end),
-        };
+        let life = life_of(&step.state);
         ensure(life == page.life && step.epoch == page.epoch, || {
             format!(
                 "step {id} is {life:?} under {} in memory, {:?} under {} in the log",
                 step.epoch, page.life, page.epoch
             )
+        })?;
+    }
+    let counts = seen.view.counts();
+    let memory = (counts.steps_open, counts.offers, counts.leases);
+    let log = (open_runs_steps(seen), offers, leases);
+    ensure(memory == log, || format!("(steps, offers, leases) are {memory:?} in memory, {log:?} in the log"))
+}
+
+/// The steps of runs that are not over, the ended ones among them too.
+fn open_runs_steps(seen: &StateSeen<'_>) -> usize {
+    let runs: BTreeSet<RunId> = seen.book.open.iter().map(|id| id.run()).collect();
+    runs.iter().filter_map(|run| seen.book.runs.get(run)).map(|page| page.steps).sum()
+}
+
+fn life_of(state: &StepState) -> Life {
+    match state {
+        StepState::Waiting => Life::Waiting,
+        StepState::Offered => Life::Offered,
+        StepState::Leased { agent, .. } => Life::Leased(*agent),
+        StepState::Submitted { agent, .. } => Life::Submitted(*agent),
+        StepState::Accepted { agent } => Life::Accepted(*agent),
+        StepState::Ended(end) => Life::Ended(*end),
+    }
+}
+
+/// A run that leaves memory is over in the log, each step as it says, and each accepted one paid by the formula.
+pub fn invariant_a_closed_run_is_as_the_log_says(book: &Book, run: &Run) -> Held {
+    for (i, step) in run.steps.iter().enumerate() {
+        let id = run.id.step(i);
+        let Some(page) = book.steps.get(&id) else {
+            return Err(format!("step {id} is closed and not in the log"));
+        };
+        ensure(page.life.is_terminal() && life_of(&step.state) == page.life, || {
+            format!("step {id} is closed as {:?}, the log says {:?}", step.state, page.life)
+        })?;
+        let verdict = page.handed.last().and_then(|handed| handed.verdict.as_ref());
+        let due = match verdict {
+            Some((_, Judgement::Accepted { quality, .. })) => {
+                let level = page.grants.last().map(|grant| grant.level).unwrap_or_default();
+                Book::formula(&page.task, *quality, level)
+            }
+            _ => 0,
+        };
+        ensure(i128::from(step.paid.0) == due, || {
+            format!("step {id} is closed as paid {} units, the formula says {due}", step.paid.0)
         })?;
     }
     Ok(())

@@ -210,7 +210,7 @@ impl Reader {
         let head = self.head_for(size)?;
         self.root_of(size, &head, &mut |at| self.shared.derived.hash(at))?.map_or_else(
             || {
-                let hashes = self.from_segments(size, &wanted(|read| tree::root(size, read)))?;
+                let hashes = self.gathered(size, &wanted(|read| tree::root(size, read)))?;
                 tree::root(size, hashes)
             },
             Ok,
@@ -249,7 +249,7 @@ impl Reader {
         self.shared.derived.hashes(level, tile.start(), &mut hashes)?;
         if !self.tile_holds(tile, level, &hashes)? {
             let places = (tile.start()..).take(hashes.len()).map(|index| Subtree { level, index });
-            let found = self.from_segments(size, &places.clone().collect())?;
+            let found = self.gathered(size, &places.clone().collect())?;
             for (at, hash) in places.zip(&mut hashes) {
                 *hash = found(at)?;
             }
@@ -344,7 +344,7 @@ impl Reader {
             tree::root::<Error>(size, &mut *read)?;
             make(Hash([0; 32]), read)
         });
-        let hashes = self.from_segments(size, &places)?;
+        let hashes = self.gathered(size, &places)?;
         let root = tree::root::<Error>(size, &hashes)?;
         make(root, &mut |at| hashes(at))?.ok_or_else(|| {
             let what = "its entries do not lead to the journal's root";
@@ -354,7 +354,7 @@ impl Reader {
 
     /// The hashes of some complete subtrees of the first `size` entries, from the segments themselves. Derived files are
     /// written again on the way, if they may be.
-    fn from_segments(
+    fn gathered(
         &self,
         size: u64,
         wanted: &BTreeSet<Subtree>,

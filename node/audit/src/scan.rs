@@ -135,19 +135,19 @@ impl Open {
         if !self.has(offset, FRAME_HEAD_BYTES) {
             self.fill(offset, READ_BYTES)?;
         }
-        if let Some(len) = frame::payload_len(self.from(offset))
+        if let Some(len) = frame::payload_len(self.rest(offset))
             && !self.has(offset, FRAME_HEAD_BYTES + len)
         {
             self.fill(offset, READ_BYTES.max(FRAME_HEAD_BYTES + len))?;
         }
-        Ok(self.from(offset))
+        Ok(self.rest(offset))
     }
 
     fn has(&self, offset: u64, bytes: usize) -> bool {
         offset + bytes as u64 <= self.buffer_at + self.filled as u64
     }
 
-    fn from(&self, offset: u64) -> &[u8] {
+    fn rest(&self, offset: u64) -> &[u8] {
         &self.buffer[(offset - self.buffer_at) as usize..self.filled]
     }
 

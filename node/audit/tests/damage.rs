@@ -252,17 +252,45 @@ fn missing_short_renamed_and_swapped_files_are_refused_by_name() {
 fn history_that_was_rewritten_with_right_check_sums_is_refused() {
     let (disk, _) = common::lived(6);
     let path = "journal/00000000000000000000.seg";
-    let mut bytes = disk.contents(path).expect("there");
     // The first frame holds one public entry; its body ends the frame.
+    let altered = disk.copy();
+    rewrite_last_byte_of_first_frame(&altered, path);
+    let error = open(&altered, 1).map(|_| ()).expect_err("altered").to_string();
+    assert!(error.starts_with(path) && error.contains("entry 0 was altered"), "{error}");
+    assert_eq!(altered.contents("tiles/0"), disk.contents("tiles/0"), "nothing was changed");
+}
+
+/// The root covers a private entry's commitment, not its sealed bytes: those are found when they are opened.
+#[test]
+fn a_sealed_body_that_was_rewritten_with_a_right_check_sum_is_refused_when_it_is_read() {
+    let disk = MemoryDisk::new();
+    common::ring().store(&disk).expect("stored");
+    let mut journal = open(&disk, 1).expect("a new journal").journal;
+    let mut commit: artel_audit::Commit<()> = artel_audit::Commit::new();
+    commit.frame(vec![artel_audit::NewEntry {
+        class: artel_protocol::log::Class::Private,
+        body: b"secret".to_vec(),
+    }]);
+    let _ = journal.commit(commit).expect("a healthy disk");
+    journal.close().expect("closed");
+    let path = "journal/00000000000000000000.seg";
+    rewrite_last_byte_of_first_frame(&disk, path);
+    let reader = open(&disk, 2).expect("the leaves are the same").journal.reader();
+    let error = reader.entry(0).expect_err("altered").to_string();
+    assert!(error.starts_with(path) && error.contains("entry 0"), "{error}");
+    assert!(reader.replay(0, |_| Ok::<_, Error>(())).is_err());
+    let report = verify::directory(Arc::new(disk)).expect("readable");
+    assert!(matches!(report.outcome, Outcome::Damaged { file, .. } if file == path));
+}
+
+/// Alters the first frame and makes its check sum right again.
+fn rewrite_last_byte_of_first_frame(disk: &MemoryDisk, path: &str) {
+    let mut bytes = disk.contents(path).expect("there");
     let len = u32::from_le_bytes(bytes[512..516].try_into().expect("4 bytes")) as usize;
     bytes[512 + 8 + len - 1] ^= 1;
     let crc = crc32c::crc32c_append(crc32c::crc32c(&(len as u32).to_le_bytes()), &bytes[520..520 + len]);
     bytes[516..520].copy_from_slice(&crc.to_le_bytes());
-    let altered = disk.copy();
-    altered.put(path, &bytes);
-    let error = open(&altered, 1).map(|_| ()).expect_err("altered").to_string();
-    assert!(error.starts_with(path) && error.contains("entry 0 was altered"), "{error}");
-    assert_eq!(altered.contents("tiles/0"), disk.contents("tiles/0"), "nothing was changed");
+    disk.put(path, &bytes);
 }
 
 #[test]

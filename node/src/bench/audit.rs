@@ -10,7 +10,12 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What the disk says.
-pub(super) fn audit(report: &Report, scratch: &Scratch, groups: &[u64], each: Duration) -> anyhow::Result<()> {
+pub(super) fn audit(
+    report: &Report,
+    scratch: &Scratch,
+    groups: &[u64],
+    each: Duration,
+) -> anyhow::Result<()> {
     let dir = scratch.path().join("audit");
     std::fs::create_dir_all(&dir)?;
     let fsync_us = measure::fsync_p50_us(scratch.path())?;

@@ -216,7 +216,9 @@ impl Workers {
             lines.push(enroll(node.address, &queue.skill).await?);
         }
         let mut tasks = JoinSet::new();
-        lines.into_iter().for_each(|line| drop(tasks.spawn(work(line, sender.clone()))));
+        for line in lines {
+            tasks.spawn(work(line, sender.clone()));
+        }
         Ok(Workers { tasks, claims })
     }
 
@@ -321,9 +323,15 @@ impl Results {
     }
 }
 
-async fn look(mut news: Line, mut fetch: Line, mut after: String, seen: mpsc::Sender<()>) -> anyhow::Result<()> {
+async fn look(
+    mut news: Line,
+    mut fetch: Line,
+    mut after: String,
+    seen: mpsc::Sender<()>,
+) -> anyhow::Result<()> {
     loop {
-        let path = format!("/v1/events?event_name=xyn.task.accepted&limit={PAGE}&wait_ms={WAIT_MS}&after={after}");
+        let path =
+            format!("/v1/events?event_name=xyn.task.accepted&limit={PAGE}&wait_ms={WAIT_MS}&after={after}");
         let status = news.get(&path).await?;
         let page: Events = news.read(status, 200)?;
         after = page.next_cursor.unwrap_or(after);

@@ -29,9 +29,14 @@ pub(super) struct Usage {
 /// # Errors
 /// When there is no such process.
 pub(super) fn usage(pid: u32) -> anyhow::Result<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("no process {pid}"))?;
-    let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).with_context(|| format!("no process {pid}"))?;
-    Ok(Usage { cpu_us: cpu_us(&stat).context("/proc is not Linux's")?, pss_kb: pss_kb(&memory).context("/proc is not Linux's")? })
+    let stat =
+        fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("no process {pid}"))?;
+    let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+        .with_context(|| format!("no process {pid}"))?;
+    Ok(Usage {
+        cpu_us: cpu_us(&stat).context("/proc is not Linux's")?,
+        pss_kb: pss_kb(&memory).context("/proc is not Linux's")?,
+    })
 }
 
 /// The fields after the program's name, which may hold blanks itself, begin with the third; 14 and 15 are CPU times.

@@ -77,8 +77,15 @@ impl Node {
     pub async fn start(data: &Path) -> anyhow::Result<Node> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut command = Command::new(program);
-        command.arg("up").arg("--data").arg(data).args(["--http", "127.0.0.1:0", "--json", "--end-with-stdin"]);
-        SETTINGS.iter().for_each(|setting| drop(command.args(["--set", setting])));
+        command.arg("up").arg("--data").arg(data).args([
+            "--http",
+            "127.0.0.1:0",
+            "--json",
+            "--end-with-stdin",
+        ]);
+        for setting in SETTINGS {
+            command.args(["--set", setting]);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let begun = Instant::now();
         let mut child = command.spawn().context("cannot start a node")?;
@@ -90,7 +97,8 @@ impl Node {
             Err(_) => bail!("the node was not ready within {} s", READY_WITHIN.as_secs()),
         }
         let ready_in = begun.elapsed();
-        let ready: Ready = serde_json::from_str(&line).context("the node's first line does not say that it is ready")?;
+        let ready: Ready =
+            serde_json::from_str(&line).context("the node's first line does not say that it is ready")?;
         let token = context::read_token(&ready.operator_token_file)?;
         Ok(Node { address: address(&ready.http_url)?, token, ready_in, child: Some(child) })
     }
@@ -101,7 +109,9 @@ impl Node {
     /// When it names none, or one that cannot be measured so.
     pub fn running(context: &Context) -> anyhow::Result<Node> {
         let client = context.client()?;
-        let token = client.token().ok_or_else(|| WrongUse("name the operator's token with --token-file or --data".into()))?;
+        let token = client
+            .token()
+            .ok_or_else(|| WrongUse("name the operator's token with --token-file or --data".into()))?;
         let token = Zeroizing::new(token.to_owned());
         Ok(Node { address: address(client.base())?, token, ready_in: Duration::ZERO, child: None })
     }
@@ -149,7 +159,9 @@ impl Node {
 /// The socket behind a plain URL.
 fn address(url: &str) -> anyhow::Result<SocketAddr> {
     let socket = url.strip_prefix("http://").and_then(|rest| rest.trim_end_matches('/').parse().ok());
-    socket.ok_or_else(|| WrongUse(format!("{url} cannot be measured: want http://ADDRESS:PORT without TLS")).into())
+    socket.ok_or_else(|| {
+        WrongUse(format!("{url} cannot be measured: want http://ADDRESS:PORT without TLS")).into()
+    })
 }
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ fn text(figures: &Map<String, Value>) -> String {
     let mut rows = Vec::new();
     for (name, value) in figures {
         match value {
-            Value::Object(parts) => rows.extend(parts.iter().map(|(part, value)| (format!("{name} {part}"), value))),
+            Value::Object(parts) => {
+                rows.extend(parts.iter().map(|(part, value)| (format!("{name} {part}"), value)))
+            }
             value => rows.push((name.clone(), value)),
         }
     }

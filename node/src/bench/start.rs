@@ -56,7 +56,11 @@ pub(super) async fn start(
 }
 
 /// Starts the node, has one task acknowledged, and kills it.
-async fn once(data: &Path, reward: u32, answered: &mut Vec<Duration>) -> anyhow::Result<(Duration, Option<u64>)> {
+async fn once(
+    data: &Path,
+    reward: u32,
+    answered: &mut Vec<Duration>,
+) -> anyhow::Result<(Duration, Option<u64>)> {
     let begun = Instant::now();
     let node = Node::start(data).await?;
     let mut line = node.line().await?;
@@ -78,8 +82,10 @@ async fn fill(node: &Node, reward: u32, entries: u64) -> anyhow::Result<u64> {
     let mut results = Results::watch(node).await?;
     let workers = Workers::start(node, &queue, WORKERS).await?;
     while held < entries {
-        let (posted, done) =
-            tokio::join!(load::post(node, &queue, FILL_TASKS, IN_FLIGHT), results.wait(FILL_TASKS, FILL_WITHIN));
+        let (posted, done) = tokio::join!(
+            load::post(node, &queue, FILL_TASKS, IN_FLIGHT),
+            results.wait(FILL_TASKS, FILL_WITHIN)
+        );
         posted?;
         done?;
         held = load::entries(&mut line).await?;

@@ -58,7 +58,9 @@ impl Bench<'_> {
         let (before, own) = (self.node.usage(), measure::usage(std::process::id())?);
         let begun = Instant::now();
         let (posted, done) = tokio::join!(
-            async { load::post(self.node, &queue, shape.tasks, shape.in_flight).await.map(|()| begun.elapsed()) },
+            async {
+                load::post(self.node, &queue, shape.tasks, shape.in_flight).await.map(|()| begun.elapsed())
+            },
             async { results.wait(shape.tasks, DONE_WITHIN).await.map(|()| begun.elapsed()) },
         );
         let (posted, done) = (posted?, done?);
@@ -93,10 +95,9 @@ impl Bench<'_> {
         let (mut claimed, mut seen) = (Vec::new(), Vec::new());
         for number in 0..WARM_UP + tasks {
             let begun = Instant::now();
-            let (posted, result) = tokio::join!(
-                load::post_one(&mut line, &queue, number),
-                async { results.wait(1, DONE_WITHIN).await.map(|()| begun.elapsed()) },
-            );
+            let (posted, result) = tokio::join!(load::post_one(&mut line, &queue, number), async {
+                results.wait(1, DONE_WITHIN).await.map(|()| begun.elapsed())
+            },);
             posted?;
             let (result, claim) = (result?, workers.claim().await);
             if number >= WARM_UP {
@@ -132,14 +133,17 @@ impl Bench<'_> {
         let ready = Arc::new(Barrier::new(racers as usize + 1));
         let mut race: JoinSet<anyhow::Result<Vec<String>>> = JoinSet::new();
         for _ in 0..racers {
-            let (mut line, names, ready) = (enroll(self.node.address, &queue.skill).await?, names.clone(), ready.clone());
+            let (mut line, names, ready) =
+                (enroll(self.node.address, &queue.skill).await?, names.clone(), ready.clone());
             race.spawn(async move {
                 ready.wait().await;
                 let mut won = Vec::new();
                 for name in names.iter() {
                     match line.post(&format!("/v1/tasks/{name}/claim"), "{}").await? {
                         409 => {}
-                        status => line.read::<serde::de::IgnoredAny>(status, 200).map(|_| won.push(name.clone()))?,
+                        status => {
+                            line.read::<serde::de::IgnoredAny>(status, 200).map(|_| won.push(name.clone()))?
+                        }
                     }
                 }
                 Ok(won)
@@ -193,7 +197,9 @@ impl Bench<'_> {
         tokio::time::sleep(Duration::from_secs(for_s)).await;
         let after = self.node.usage();
         workers.stop().await?;
-        let spent = before.zip(after).map(|(before, after)| (after.cpu_us - before.cpu_us) as f64 / (for_s as f64 * 1e4));
+        let spent = before
+            .zip(after)
+            .map(|(before, after)| (after.cpu_us - before.cpu_us) as f64 / (for_s as f64 * 1e4));
         let figures: Value = json!({
             "server_pss_mb": after.map(|usage| mb(usage.pss_kb)),
             "server_cpu_pct": spent.map(measure::rounded),

@@ -25,7 +25,7 @@ const PROGRESS_ENTRIES: u64 = 65_536;
 #[derive(Subcommand, Debug)]
 #[command(after_help = "Examples:\n  artel audit show --data ./node\n  artel audit verify ./node")]
 pub enum Audit {
-    /// Show entries, the newest first, or the one that is named.
+    /// Show entries in their order, or the one that is named.
     #[command(after_help = "Examples:\n  artel audit show --data ./node --kind Granted\n  artel audit show 12 --data ./node --json")]
     Show(Filter),
     /// Verify a whole log: a data directory (or a copy of one), or a node's log over HTTP.

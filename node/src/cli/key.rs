@@ -29,6 +29,9 @@ impl Key {
     pub fn run(self, context: &Context) -> anyhow::Result<()> {
         let (file, key) = match self {
             Key::New { file } => {
+                if file.exists() {
+                    anyhow::bail!("{} exists already; look at it with: artel key show {}", file.display(), file.display());
+                }
                 let key = data::new_key();
                 data::write_new_secret(&file, &key.to_pem())?;
                 (file, key)

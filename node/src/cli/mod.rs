@@ -148,22 +148,22 @@ fn told(error: &anyhow::Error) -> ExitCode {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    let mut sentence = format!("{error:#}");
-    if let Some(hint) = error.downcast_ref::<crate::client::Error>().and_then(|e| hint(e.code()?)) {
-        sentence = format!("{sentence}; {hint}");
-    }
+    let own = error.downcast_ref::<crate::client::Error>().and_then(|e| e.code());
+    let sentence = own.and_then(in_our_words).map_or_else(|| format!("{error:#}"), str::to_owned);
     // Nothing is left to be told when stderr is closed too.
     let _ = writeln!(std::io::stderr(), "artel: {sentence}");
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
 
-/// What to type after a refusal whose own sentence speaks of HTTP.
-fn hint(code: &str) -> Option<&'static str> {
+/// Refusals whose own sentence speaks of HTTP, in the words of the command line.
+fn in_our_words(code: &str) -> Option<&'static str> {
     match code {
-        "unauthenticated" => Some("name the caller with --data DIR, --key FILE or --token-file FILE"),
-        "bad_token" | "token_expired" | "token_revoked" => Some("get a new token with: artel agent enroll --key FILE"),
-        "agents_only" => Some("name the agent with --key FILE, after: artel agent enroll --key FILE"),
-        "operator_only" => Some("name the node's data directory with --data DIR"),
+        "unauthenticated" => Some("the node wants to know who calls; say --data DIR, --key FILE or --token-file FILE"),
+        "bad_token" => Some("the token is not one of this node's; get one with: artel agent enroll --key FILE"),
+        "token_expired" => Some("the token has expired; get a new one with: artel agent enroll --key FILE"),
+        "token_revoked" => Some("the token was revoked; get a new one with: artel agent enroll --key FILE"),
+        "agents_only" => Some("only an agent can do this; say --key FILE, after: artel agent enroll --key FILE"),
+        "operator_only" => Some("only the operator can do this; say --data DIR, the node's data directory"),
         _ => None,
     }
 }

@@ -4,8 +4,8 @@
 use serde_json::Value;
 use std::io::{self, Write as _};
 
-/// The most characters of one cell of a table; the rest is in the JSON.
-const CELL_CHARS_MAX: usize = 64;
+/// The most characters of one cell of a table, enough for a digest; the rest is in the JSON.
+const CELL_CHARS_MAX: usize = 72;
 
 /// How answers are shown.
 #[derive(Debug, Clone, Copy)]

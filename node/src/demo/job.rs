@@ -52,6 +52,10 @@ struct Task {
     name: String,
     epoch: u32,
     assigned_agent_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct MergeTask {
     output: Option<Merged>,
 }
 
@@ -278,7 +282,7 @@ async fn holds(client: &Client, run: &str, did: &str) -> anyhow::Result<bool> {
 async fn merged(client: &Client, run: &str) -> anyhow::Result<Merged> {
     let tasks: Vec<Task> = client.get_all(&format!("/v1/tasks?status=any&run_id={run}"), usize::MAX).await?;
     let Some(merge) = tasks.into_iter().find(|t| t.name == MERGE) else { anyhow::bail!("the run has no merge step") };
-    let merge: Task = client.get(&format!("/v1/tasks/{}", merge.task_id)).await?;
+    let merge: MergeTask = client.get(&format!("/v1/tasks/{}", merge.task_id)).await?;
     merge.output.context("the merge step has no output")
 }
 

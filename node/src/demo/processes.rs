@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// How long the node may take to be ready. A cold disk and a busy machine take seconds, not a minute.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -46,6 +46,8 @@ pub struct Ready {
 pub struct Process {
     child: Child,
     name: String,
+    /// Held open as long as the process may run; waiting for a child would close its stdin.
+    _stdin: Option<ChildStdin>,
 }
 
 /// An agent.
@@ -79,7 +81,7 @@ pub async fn start_node(base: &Path) -> anyhow::Result<(Process, Ready)> {
         Ok(_) => anyhow::bail!("the node ended before it was ready; see {}", log.display()),
         Err(_) => anyhow::bail!("the node was not ready within {} s; see {}", READY_WITHIN.as_secs(), log.display()),
     };
-    Ok((Process { child, name: "the node".into() }, ready))
+    Ok((Process::new(child, "the node".into()), ready))
 }
 
 /// Starts an agent with a key of its own.
@@ -94,10 +96,14 @@ pub fn start_agent(base: &Path, name: &'static str, ready: &Ready) -> anyhow::Re
     command.args(["work", "--node", &ready.http_url, "--name", name, "--capability", SKILL, "--end-with-stdin"]);
     command.arg("--key").arg(&file).arg("--exec").arg(format!("{} demo-worker", quoted(&program()?)?));
     let child = command.stdout(Stdio::null()).spawn().with_context(|| format!("cannot start the agent {name}"))?;
-    Ok(Agent { name, id: AgentId(key.public()), process: Process { child, name: format!("the agent {name}") } })
+    Ok(Agent { name, id: AgentId(key.public()), process: Process::new(child, format!("the agent {name}")) })
 }
 
 impl Process {
+    fn new(mut child: Child, name: String) -> Self {
+        Process { _stdin: child.stdin.take(), child, name }
+    }
+
     /// Waits until the process ends by itself, which it should not.
     pub async fn ended(&mut self) -> anyhow::Error {
         match self.child.wait().await {

@@ -88,7 +88,13 @@ fn a_node_killed_at_random_moments_under_load_forgets_nothing_and_doubles_nothin
     let peer_id = node.ready()["peer_id"].as_str().expect("a peer id").to_owned();
     assert_eq!(node.stop().code, Some(0));
     check_log(dir.path(), &peer_id);
-    println!("{} posts, {} grants, {} results, {} artifacts were acknowledged", book.posted.len(), book.granted.len(), book.taken.len(), book.stored.len());
+    println!(
+        "{} posts, {} grants, {} results, {} artifacts were acknowledged",
+        book.posted.len(),
+        book.granted.len(),
+        book.taken.len(),
+        book.stored.len()
+    );
     assert!(book.taken.len() > kills, "the node was hardly under load");
 }
 
@@ -155,7 +161,10 @@ fn work(worker: &mut Worker, said: &Sender<Said>, begun: &AtomicUsize) {
                 return Ok(());
             }
             let lease = answer.json();
-            let (task, epoch) = (lease["task_id"].as_str().expect("an id").to_owned(), lease["epoch"].as_u64().expect("an epoch"));
+            let (task, epoch) = (
+                lease["task_id"].as_str().expect("an id").to_owned(),
+                lease["epoch"].as_u64().expect("an epoch"),
+            );
             say(said, Said::Granted { task: task.clone(), epoch, agent: worker.agent.did.clone() });
             worker.held = Some((task, epoch));
         }
@@ -222,7 +231,11 @@ fn check_life(node: &Node, said: &[Said], book: &Book) {
             }
             Said::Granted { task, epoch, agent } => {
                 let now = operator.get(&format!("/v1/tasks/{task}")).is(200);
-                assert_eq!((&now["epoch"], &now["assigned_agent_id"]), (&json!(epoch), &json!(agent)), "{now}");
+                assert_eq!(
+                    (&now["epoch"], &now["assigned_agent_id"]),
+                    (&json!(epoch), &json!(agent)),
+                    "{now}"
+                );
             }
             Said::Taken { task, epoch, agent, entry } => {
                 let now = operator.get(&format!("/v1/tasks/{task}")).is(200);
@@ -280,7 +293,10 @@ fn check_all(node: &Node, book: &Book) {
     let accepted = all.iter().filter(|task| task["status"] == "accepted").count() as i64;
     for (task, (epoch, agent, _)) in &book.taken {
         let now = all.iter().find(|one| one["task_id"] == **task).expect("it is there");
-        assert_eq!((&now["status"], &now["epoch"], &now["assigned_agent_id"]), (&json!("accepted"), &json!(epoch), &json!(agent)));
+        assert_eq!(
+            (&now["status"], &now["epoch"], &now["assigned_agent_id"]),
+            (&json!("accepted"), &json!(epoch), &json!(agent))
+        );
     }
     for (key, task) in &book.posted {
         assert!(all.iter().any(|one| one["task_id"] == **task && one["title"] == **key));

@@ -15,7 +15,7 @@ fn a_task_goes_from_post_to_a_receipt_that_proves_itself() {
     let mut agent = Agent::enroll(&node, "ada", &["text", "count@2"]);
     let me = agent.http.get("/v1/agents/me").is(200);
     assert_eq!(me["agent_id"], agent.did);
-    assert_eq!(me["capabilities"], json!(["text", "count@2"]));
+    assert_eq!(me["capabilities"], json!(["count@2", "text"]));
     assert_eq!((&me["reputation_score"], &me["reputation_level"]), (&json!(50.0), &json!("novice")));
 
     let id = post(&mut operator, &task("count words", &["text"], 10));
@@ -34,9 +34,15 @@ fn a_task_goes_from_post_to_a_receipt_that_proves_itself() {
     let done = operator.get(&format!("/v1/tasks/{id}")).is(200);
     assert_eq!((&done["status"], &done["output"]), (&json!("accepted"), &output));
     let proven = receipt::check(&operator.get(&format!("/v1/tasks/{id}/receipt")).is(200), &peer_id);
-    assert_eq!((proven.task.as_str(), proven.agent.as_str(), proven.epoch), (id.as_str(), agent.did.as_str(), 1));
+    assert_eq!(
+        (proven.task.as_str(), proven.agent.as_str(), proven.epoch),
+        (id.as_str(), agent.did.as_str(), 1)
+    );
     assert_eq!(proven.quality, Some(100));
-    assert_eq!(answer["acknowledgement"]["entry"], proven.submitted, "what was acknowledged is what stands there");
+    assert_eq!(
+        answer["acknowledgement"]["entry"], proven.submitted,
+        "what was acknowledged is what stands there"
+    );
 
     let earned = agent.http.get("/v1/agents/me/earnings").is(200);
     assert_eq!(units(&earned["total_earnings"]), 10_000_000, "base, quality 100, a novice");
@@ -76,7 +82,8 @@ fn steps_wait_for_what_they_need_and_get_its_output() {
     let node = artel().up(dir.path()).start();
     let mut operator = node.operator();
     let mut agent = Agent::enroll(&node, "ada", &["text"]);
-    let step = |name: &str, needs: &[&str]| json!({"name": name, "needs": needs, "task": task(name, &["text"], 1)});
+    let step =
+        |name: &str, needs: &[&str]| json!({"name": name, "needs": needs, "task": task(name, &["text"], 1)});
     let run = json!({
         "name": "diamond",
         "inputs": {"all": true},

@@ -6,7 +6,7 @@ use artel_audit::os::OsFiles;
 use artel_audit::verify::{self, Outcome};
 use artel_tests::agent::{claim, claim_next, task};
 use artel_tests::ledger::{sums, units};
-use artel_tests::wait::{DEADLINE, until_within};
+use artel_tests::wait::{self, DEADLINE, until_within};
 use artel_tests::{Agent, Answer, Node, Place, Request, all_pages, receipt};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,8 +147,12 @@ fn next(answer: &Answer) -> Option<Value> {
 fn hand_in(agent: &mut Agent, shared: &Shared, lease: Value, then: bool) -> Option<Value> {
     let id = lease["task_id"].as_str().expect("an id").to_owned();
     let epoch = lease["epoch"].as_u64().expect("an epoch");
-    let earlier = shared.1.lock().expect("no racer panicked").leases.insert((id.clone(), epoch), agent.did.clone());
-    assert!(earlier.is_none_or(|who| who == agent.did), "two agents were told that they hold {id}, epoch {epoch}");
+    let earlier =
+        shared.1.lock().expect("no racer panicked").leases.insert((id.clone(), epoch), agent.did.clone());
+    assert!(
+        earlier.is_none_or(|who| who == agent.did),
+        "two agents were told that they hold {id}, epoch {epoch}"
+    );
     let body = json!({"epoch": epoch, "output": {"by": agent.did}, "claim_next": then});
     let answer = shared.0.send(&mut agent.http, &Request::post(&format!("/v1/tasks/{id}/submit"), &body));
     if answer.status == 409 && answer.code() == "stale_epoch" {
@@ -223,15 +227,18 @@ fn check_money(node: &Node, agents: &[String], paid_by_task: i64) {
     let mut operator = node.operator();
     let totals = sums(&mut operator);
     assert_eq!((totals.agents, totals.operator, totals.escrow), (paid_by_task, -paid_by_task, 0));
-    let mut paid: BTreeSet<String> = BTreeSet::new();
-    for did in agents {
-        for work in all_pages(&mut operator, &format!("/v1/agents/{did}/history")) {
-            if work["outcome"] == "accepted" {
-                let id = work["task_id"].as_str().expect("an id").to_owned();
-                assert!(paid.insert(id.clone()), "{id} was paid twice");
+    let paid = wait::until("the index", || {
+        let mut paid: BTreeSet<String> = BTreeSet::new();
+        for did in agents {
+            for work in all_pages(&mut operator, &format!("/v1/agents/{did}/history")) {
+                if work["outcome"] == "accepted" {
+                    let id = work["task_id"].as_str().expect("an id").to_owned();
+                    assert!(paid.insert(id.clone()), "{id} was paid twice");
+                }
             }
         }
-    }
+        (paid.len() >= TASKS).then_some(paid)
+    });
     assert_eq!(paid.len(), TASKS);
 }
 

@@ -14,7 +14,10 @@ fn refusals_are_counted_together_and_strangers_fill_no_disk() {
     let mut operator = node.operator();
     let mut agent = Agent::enroll(&node, "refused", &["other"]);
     let id = post(&mut operator, &task("t", &["text"], 1));
-    let late = node.anonymous().post("/v1/enroll", &json!({"agent_name": "late", "public_key": key_of("late").public().did()})).is(201);
+    let late = node
+        .anonymous()
+        .post("/v1/enroll", &json!({"agent_name": "late", "public_key": key_of("late").public().did()}))
+        .is(201);
     let before = all_pages(&mut operator, "/v1/audit/entries").len();
     for _ in 0..20 {
         agent.http.send(&claim(&id)).refused(403, "not_qualified");
@@ -26,8 +29,10 @@ fn refusals_are_counted_together_and_strangers_fill_no_disk() {
         let refused: Vec<Value> = all.into_iter().filter(|entry| entry["kind"] == "Refused").collect();
         (refused.len() >= 2).then_some(refused)
     });
-    let counted: Vec<_> =
-        refused.iter().map(|e| (e["fact"]["who"].clone(), e["fact"]["code"].clone(), e["fact"]["count"].clone())).collect();
+    let counted: Vec<_> = refused
+        .iter()
+        .map(|e| (e["fact"]["who"].clone(), e["fact"]["code"].clone(), e["fact"]["count"].clone()))
+        .collect();
     for code in ["not_qualified", "unknown_field"] {
         let wanted = (json!(agent.did), json!(code), json!(20));
         assert!(counted.contains(&wanted), "{wanted:?} is not in {counted:?}");

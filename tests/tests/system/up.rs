@@ -88,6 +88,8 @@ fn a_stop_ends_waiting_requests_and_takes_no_new_ones() {
     assert!(started.elapsed().as_secs() < 25, "the stop did not wait out a waiting claim");
     match waiter.join().expect("no panic") {
         Ok(answer) => assert!([204, 503].contains(&answer.status), "{answer:?}"),
-        Err(cut) => assert!(cut.kind() != std::io::ErrorKind::WouldBlock, "the socket was left hanging: {cut}"),
+        Err(cut) => {
+            assert!(cut.kind() != std::io::ErrorKind::WouldBlock, "the socket was left hanging: {cut}")
+        }
     }
 }

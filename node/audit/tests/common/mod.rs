@@ -47,7 +47,8 @@ pub type Input = Vec<NewEntry>;
 /// The inputs of commit number `n`: one to five, of one to three entries, some of them longer than a sector.
 pub fn inputs(n: u64) -> Vec<Input> {
     let entry = |input: u64, at: u64| {
-        let class = if (n + input + at).is_multiple_of(2) { Class::Public } else { Class::Private };
+        // Sealing is slow in an unoptimised build, so one in five is private.
+        let class = if (n + input + at) % 5 < 4 { Class::Public } else { Class::Private };
         let len = [5, 90, 300, 700][((n * 7 + input * 3 + at) % 4) as usize];
         let mut body = format!("{n}/{input}/{at} ").into_bytes();
         body.resize(len, b'.');

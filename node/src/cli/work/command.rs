@@ -34,7 +34,8 @@ impl Running {
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let mut stdin = child.stdin.take().expect("stdin was asked for");
         let stdout = child.stdout.take().expect("stdout was asked for");
-        let step = step.get().to_owned();
+        // A line, for those who read one.
+        let step = format!("{}\n", step.get());
         tokio::spawn(async move {
             // A command that does not read its step to the end may still do its work.
             let _ = stdin.write_all(step.as_bytes()).await;
