@@ -82,6 +82,8 @@ pub enum Input {
         /// The stable code.
         code: &'static str,
     },
+    /// The node is stopping: who waits for a task is answered without one, and nobody waits any more.
+    Closing,
     /// Time has passed: whatever is due happens.
     Tick,
 }

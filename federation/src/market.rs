@@ -42,6 +42,8 @@ pub(crate) struct Waiters {
     by_agent: BTreeMap<AgentId, BTreeSet<u64>>,
     arrival_of: BTreeMap<ReplyTo, u64>,
     count: u64,
+    /// Whether the node is stopping, so that nobody waits any more.
+    closed: bool,
 }
 
 /// What is known of a live lease beside the journal.
@@ -261,7 +263,7 @@ impl Federation {
         claim: ClaimNext,
         reply: Reply,
     ) -> Result<Option<Reply>, Refusal> {
-        if claim.wait_ms == 0 {
+        if claim.wait_ms == 0 || self.live.waiters.closed {
             return Ok(Some(reply));
         }
         let waits_max =
@@ -286,6 +288,13 @@ impl Federation {
     pub(crate) fn stop_waiting(&mut self, to: ReplyTo) {
         self.live.waiters.take(to);
         self.live.timers.cancel(Timer::Wait(to));
+    }
+
+    /// Nobody waits any more: the node is stopping.
+    pub(crate) fn end_all_waits(&mut self, turn: &mut Turn) {
+        self.live.waiters.closed = true;
+        let waiting: Vec<ReplyTo> = self.live.waiters.by_arrival.values().map(|waiter| waiter.to).collect();
+        waiting.into_iter().for_each(|to| self.answer_waiter(turn, to, None));
     }
 
     pub(crate) fn wait_ends(&mut self, turn: &mut Turn, to: ReplyTo) {

@@ -16,7 +16,7 @@ use artel_audit::KeyRing;
 use artel_audit::files::Files;
 use artel_audit::os::OsFiles;
 use artel_federation::fact::Admission;
-use artel_federation::{Genesis, Identity};
+use artel_federation::{Genesis, Identity, Input};
 use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
@@ -72,6 +72,7 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     wait_for_signal().await?;
     tracing::info!("stopping");
     closing.cancel();
+    node.running.handle.tell(Input::Closing);
     let served = serving.await;
     node.end().await?;
     Ok(served?)

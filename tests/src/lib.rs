@@ -15,14 +15,18 @@ pub use http::{Answer, Client, Request};
 pub use node::{Artel, Done, Node};
 pub use place::Place;
 
-/// The rows of a list that comes in pages.
+/// The rows of a list that comes in pages. A node that has just started may still be opening its index; that is waited for.
 pub fn all_pages(client: &mut Client, path: &str) -> Vec<serde_json::Value> {
     let join = if path.contains('?') { '&' } else { '?' };
     let mut items = Vec::new();
     let mut cursor = None;
     loop {
         let from = cursor.map_or_else(String::new, |cursor: String| format!("&cursor={cursor}"));
-        let page = client.get(&format!("{path}{join}limit=200{from}")).is(200);
+        let path = format!("{path}{join}limit=200{from}");
+        let page = wait::until("the index", || {
+            let answer = client.get(&path);
+            if answer.status == 503 && answer.code() == "index_opening" { None } else { Some(answer.is(200)) }
+        });
         items.extend(page["items"].as_array().expect("a list has items").iter().cloned());
         match page["next_cursor"].as_str() {
             Some(next) => cursor = Some(next.to_owned()),

@@ -5,7 +5,7 @@ use super::{EntrySeen, Held, Told, ensure};
 use crate::book::{Book, HandedLine, StepPage};
 use artel_federation::effect::{Lease, Receipt};
 use artel_federation::fact::{Judgement, Outcome, Revoker};
-use artel_federation::member::{OwnAct, statement_text};
+use artel_federation::member::{Agent, OwnAct, statement_text};
 use artel_federation::{Fact, Identity, Principal, Reply, Request};
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::key::AgentId;
@@ -123,7 +123,8 @@ pub fn invariant_what_is_told_stands_in_the_log(told: &Told<'_>) -> Held {
             ensure(emitted, || format!("entry {index} is told of as an event, and is none"))
         }
         Reply::Done => done_stands(told),
-        Reply::Challenge { .. } | Reply::Agent(_) | Reply::Nothing | Reply::Renewed { .. } => Ok(()),
+        Reply::Agent(agent) => change_stands(told, agent),
+        Reply::Challenge { .. } | Reply::Nothing | Reply::Renewed { .. } => Ok(()),
     }
 }
 
@@ -190,6 +191,19 @@ fn receipt_stands(told: &Told<'_>, receipt: &Receipt) -> Held {
         Some(lease) => lease_stands(told, lease),
         None => Ok(()),
     }
+}
+
+fn change_stands(told: &Told<'_>, agent: &Agent) -> Held {
+    let entered = |fact: &Fact| match (&told.letter.request, fact) {
+        (Request::Configure(_), Fact::Configured(f)) => {
+            f.agent == agent.id && f.skills == agent.skills && f.capacity == agent.capacity
+        }
+        (Request::RevokeOwn(_) | Request::RevokeAgent(_), Fact::Revoked(f)) => f.agent == agent.id,
+        _ => false,
+    };
+    ensure(told.book.others.values().rev().any(entered), || {
+        format!("a change of {} is not in the log", agent.id)
+    })
 }
 
 /// What strangers see of an outcome.

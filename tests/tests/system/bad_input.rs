@@ -370,7 +370,6 @@ fn work_that_cannot_be_is_not_posted() {
         ("too many steps", run(many), 422, "too_many_steps"),
         ("too large an input", with("input", json!("x".repeat(300 << 10))), 413, "input_too_large"),
         ("a reward below zero", with("reward", json!(-1)), 422, "invalid"),
-        ("a reward finer than a unit", with("reward", json!(0.000_000_1)), 422, "invalid"),
         ("a reward beyond all money", with("reward", json!(1e30)), 422, "invalid"),
         ("a deadline in the past", with("deadline", json!("2020-01-01T00:00:00Z")), 422, "invalid"),
         ("a deadline that is none", with("deadline", json!("tomorrow")), 422, "invalid"),
