@@ -262,3 +262,22 @@ fn deadlines_go_on_after_a_restart() {
     home.input(Input::Tick);
     assert_eq!(state(&home, id), StepState::Ended(End::DeadlinePassed));
 }
+
+#[test]
+fn deadlines_follow_a_wall_clock_that_is_set() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &[]);
+    let ahead = home.post_one(home.task());
+    home.wall = home.wall.plus_ms(2 * HOUR_MS);
+    home.input(Input::Tick);
+    home.input(Input::Tick);
+    assert_eq!(state(&home, ahead), StepState::Ended(End::DeadlinePassed), "set forward");
+    let behind = home.post_one(home.task());
+    home.wall = BEGIN;
+    home.pass(2 * HOUR_MS);
+    assert_eq!(state(&home, behind), StepState::Offered, "set back");
+    assert!(home.claim(&ada, behind).is_ok());
+    home.wall = home.wall.plus_ms(9 * HOUR_MS);
+    home.pass(LEASE_MS - 1);
+    assert!(matches!(state(&home, behind), StepState::Leased { .. }), "leases rest on the other clock");
+}

@@ -243,6 +243,20 @@ fn a_wait_ends_with_nothing_and_an_abandoned_one_without_an_answer() {
 }
 
 #[test]
+fn closing_answers_everybody_who_waits() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &["rust"]));
+    let waits = [home.wait(&ada, 20_000), home.wait(&bob, 20_000)];
+    home.input(Input::Closing);
+    for to in waits {
+        assert!(matches!(home.heard(to), Some(Ok(None))));
+    }
+    assert_eq!(home.mind.view().counts().waiting, 0);
+    home.pass(20_000);
+    assert!(home.answers.is_empty(), "nobody is answered twice");
+}
+
+#[test]
 fn in_the_window_only_the_best_may_claim() {
     let mut home = Home::with(Options { window_ms: 2_000, top: 2, ..Options::default() });
     let agents: Vec<_> = (1..=4).map(|n| home.enroll(n, &["rust"])).collect();

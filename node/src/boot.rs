@@ -68,8 +68,10 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     let (service, url) = (node.service(started)?, server.url());
     let closing = CancellationToken::new();
     let serving = tokio::spawn(server.run(service, closing.clone()));
+    // Before the ready line: whoever reads it may send a signal at once.
+    let stop = stop_signal()?;
     node.announce(&url, options.json)?;
-    wait_for_signal().await?;
+    stop.await;
     tracing::info!("stopping");
     closing.cancel();
     node.running.handle.tell(Input::Closing);
@@ -283,11 +285,13 @@ fn tls(config: &Config) -> anyhow::Result<Option<Arc<rustls::ServerConfig>>> {
     Ok(Some(Arc::new(server.context("tls_cert and tls_key do not fit together")?)))
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
+/// Listens for the signals that stop a node from now on; the future ends with the first.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

@@ -1,8 +1,8 @@
 //! The data directory: its key files and its lock. A key file with the wrong mode or content stops the start with its
 //! name and what to do; nothing is ever made anew over something that is there.
 
-use artel_audit::{DATA_KEY_FILE, KeyRing};
 use artel_audit::os::OsFiles;
+use artel_audit::{DATA_KEY_FILE, KeyRing};
 use artel_protocol::key::SecretKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -99,8 +99,12 @@ impl DataDir {
         let lock = lock(path)?;
         let is_new = !path.join("journal").exists();
         if is_new {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io_error("protect", path))?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+                .map_err(io_error("protect", path))?;
             make_missing_secrets(path)?;
+        }
+        if !path.join(DATA_KEY_FILE).exists() {
+            return Err(Error::Missing { path: path.join(DATA_KEY_FILE) });
         }
         let recovery = if path.join(RECOVERY_KEY).exists() { Some(key(path, RECOVERY_KEY)?) } else { None };
         Ok(DataDir {
@@ -132,7 +136,8 @@ impl DataDir {
 pub fn operator_token(dir: &Path) -> Result<Zeroizing<String>, Error> {
     let text = secret(dir, OPERATOR_TOKEN)?;
     let token = text.trim();
-    let plain = token.len() >= 32 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let plain =
+        token.len() >= 32 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if !plain {
         return Err(Error::Content { path: dir.join(OPERATOR_TOKEN), wanted: "an operator's token" });
     }

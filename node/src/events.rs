@@ -48,7 +48,9 @@ impl Kept {
     fn bytes(&self) -> usize {
         match &self.entry().fact {
             Fact::Output(f) => 128 + f.output.len(),
-            Fact::RunPosted(f) => 256 + f.inputs.len() + f.steps.iter().map(|s| 256 + s.task.input.len()).sum::<usize>(),
+            Fact::RunPosted(f) => {
+                256 + f.inputs.len() + f.steps.iter().map(|s| 256 + s.task.input.len()).sum::<usize>()
+            }
             Fact::Emitted(f) => 128 + f.data.len(),
             _ => 256,
         }
@@ -84,8 +86,14 @@ impl Events {
     /// Keeps a synced frame's entries.
     pub fn publish(&self, first_index: u64, entries: &Arc<Vec<Entry>>, view: View<'_>) {
         let mut ring = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let mut last: Option<&Run> = None;
         for (at, entry) in entries.iter().enumerate() {
-            let run = about(&entry.fact).0.and_then(|run| view.run(&run));
+            let run = match (about(&entry.fact).0, last) {
+                (Some(id), Some(run)) if run.id == id => Some(run),
+                (Some(id), _) => view.run(&id),
+                (None, _) => None,
+            };
+            last = run.or(last);
             let kept = Kept {
                 index: first_index + at as u64,
                 entries: entries.clone(),
@@ -206,7 +214,7 @@ pub fn actor(fact: &Fact) -> String {
 }
 
 /// An event's name; nothing where an entry is no event of its own.
-pub fn name(fact: &Fact) -> Option<String> {
+pub fn name(fact: &Fact) -> Option<&str> {
     let name = match fact {
         Fact::Genesis(_) => "xyn.federation.founded",
         Fact::Started(_) => "xyn.node.started",
@@ -236,10 +244,10 @@ pub fn name(fact: &Fact) -> Option<String> {
             _ => "xyn.task.failed",
         },
         Fact::ArtifactStored(_) => "xyn.artifact.created",
-        Fact::Emitted(f) => return Some(f.name.clone()),
+        Fact::Emitted(f) => &f.name,
         Fact::Output(_) | Fact::Findings(_) | Fact::Transfer(_) | Fact::Refused(_) => return None,
     };
-    Some(name.into())
+    Some(name)
 }
 
 /// What an event says beside what it is about. Inputs and outputs are not in it: they are fetched by those who may.
@@ -253,7 +261,9 @@ pub fn data(fact: &Fact) -> Value {
             "deadline": f.deadline.iso8601(),
             "epoch": f.epoch.0,
         }),
-        Fact::Granted(f) => json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0, "level": f.level.name()}),
+        Fact::Granted(f) => {
+            json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0, "level": f.level.name()})
+        }
         Fact::Released(f) | Fact::Lapsed(f) => {
             json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0})
         }
@@ -267,7 +277,8 @@ pub fn data(fact: &Fact) -> Value {
             "late": f.late,
         }),
         Fact::Verdict(f) => {
-            let mut data = json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0});
+            let mut data =
+                json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0});
             match &f.judgement {
                 Judgement::Accepted { quality, .. } => data["quality_score"] = json!(quality),
                 Judgement::Rejected { check, findings } => {
@@ -287,8 +298,12 @@ pub fn data(fact: &Fact) -> Value {
             "capabilities": f.skills.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "delegated_until": f.delegation.map(|d| d.until.iso8601()),
         }),
-        Fact::Configured(f) => json!({"agent_id": f.agent.to_string(), "agent_name": f.name, "capacity": f.capacity}),
-        Fact::Rotated(f) => json!({"agent_id": f.agent.to_string(), "serial": f.serial, "expires_at": f.expires.iso8601()}),
+        Fact::Configured(f) => {
+            json!({"agent_id": f.agent.to_string(), "agent_name": f.name, "capacity": f.capacity})
+        }
+        Fact::Rotated(f) => {
+            json!({"agent_id": f.agent.to_string(), "serial": f.serial, "expires_at": f.expires.iso8601()})
+        }
         Fact::Revoked(f) => json!({"agent_id": f.agent.to_string(), "serial": f.serial}),
         Fact::ArtifactStored(f) => json!({
             "artifact_id": f.artifact.to_string(),
@@ -297,7 +312,9 @@ pub fn data(fact: &Fact) -> Value {
             "name": f.name,
             "kind": f.kind,
         }),
-        Fact::Started(f) => json!({"boot": f.boot, "version": f.version, "configuration": f.configuration.to_string()}),
+        Fact::Started(f) => {
+            json!({"boot": f.boot, "version": f.version, "configuration": f.configuration.to_string()})
+        }
         Fact::Genesis(f) => json!({"name": f.name, "federation_id": f.id().to_string()}),
         Fact::Emitted(f) => serde_json::from_slice(f.data.bytes()).unwrap_or(Value::Null),
         Fact::Transfer(f) => json!({
@@ -305,9 +322,15 @@ pub fn data(fact: &Fact) -> Value {
             "cause": cause(f.cause),
             "legs": f.legs.iter().map(|leg| json!({"account": account(&leg.account), "units": leg.units})).collect::<Vec<_>>(),
         }),
-        Fact::Output(f) => json!({"task_id": f.step.to_string(), "epoch": f.epoch.0, "output_digest": f.output.digest().to_string()}),
-        Fact::Findings(f) => json!({"task_id": f.step.to_string(), "epoch": f.epoch.0, "findings": f.findings}),
-        Fact::Refused(f) => json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count}),
+        Fact::Output(f) => {
+            json!({"task_id": f.step.to_string(), "epoch": f.epoch.0, "output_digest": f.output.digest().to_string()})
+        }
+        Fact::Findings(f) => {
+            json!({"task_id": f.step.to_string(), "epoch": f.epoch.0, "findings": f.findings})
+        }
+        Fact::Refused(f) => {
+            json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count})
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 
 use crate::events::{about, agent_of};
 use crate::source::{SharedReader, Source, fold};
-use artel_audit::index::{Batch, Found, IndexError, KvStore, MemoryStore, Order, SledStore, Tree, VALUE_BYTES_MAX};
+use artel_audit::index::{
+    Batch, Found, IndexError, KvStore, MemoryStore, Order, SledStore, Tree, VALUE_BYTES_MAX,
+};
 use artel_federation::fact::{ArtifactStored, Fact};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Kind};
@@ -167,7 +169,11 @@ impl Feed {
         for (i, entry) in entries.iter().enumerate() {
             if let Fact::ArtifactStored(stored) = &entry.fact {
                 let row = (first_index + i as u64, entry.at, stored.clone());
-                self.shared.fresh.write().unwrap_or_else(PoisonError::into_inner).insert(stored.artifact, row);
+                self.shared
+                    .fresh
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(stored.artifact, row);
             }
         }
         if let Err(TrySendError::Full(_)) = self.queue.try_send(News { first_index, entries, closed }) {
@@ -194,7 +200,10 @@ impl Indexer {
         let shared = self.shared.clone();
         let store = shared.store.get_or_init(|| store).as_ref();
         if let Err(error) = self.follow(store, &queue) {
-            tracing::error!(error = format!("{error:#}"), "the index stops; queries over it wait for a restart");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the index stops; queries over it wait for a restart"
+            );
         }
         shared.ready.store(false, Ordering::Release);
     }
@@ -203,7 +212,8 @@ impl Indexer {
         self.position = store.position()?;
         self.synced = self.position;
         let begun = store.get(TERMS, &(self.position / BLOCK_ENTRIES).to_be_bytes())?;
-        self.terms = begun.iter().flat_map(|row| row.chunks_exact(4)).filter_map(|t| t.try_into().ok()).collect();
+        self.terms =
+            begun.iter().flat_map(|row| row.chunks_exact(4)).filter_map(|t| t.try_into().ok()).collect();
         self.catch_up(store)?;
         loop {
             match queue.recv_timeout(IDLE) {
@@ -259,7 +269,10 @@ impl Indexer {
         Ok(())
     }
 
-    fn write(&mut self, store: &dyn KvStore, rows: Rows) -> anyhow::Result<()> {
+    fn write(&mut self, store: &dyn KvStore, mut rows: Rows) -> anyhow::Result<()> {
+        if !self.terms.is_empty() {
+            self.put_terms(&mut rows, self.position / BLOCK_ENTRIES);
+        }
         let mut batch = Batch::new(self.position);
         for (tree, key, value) in rows {
             batch.put(tree, &key, &value)?;
@@ -281,16 +294,24 @@ impl Indexer {
 
     /// The rows of one frame.
     fn rows(&mut self, rows: &mut Rows, first_index: u64, entries: &[Entry], closed: &[Run]) {
+        // All entries of a frame were caused by one request.
+        let correlation = entries.first().and_then(|entry| entry.correlation.as_ref());
+        let correlation = correlation.map(|correlation| hash_of(&Term::Correlation(correlation)));
         for (i, entry) in entries.iter().enumerate() {
             let index = first_index + i as u64;
-            self.terms.extend(terms_of(entry));
+            self.terms.extend(terms_of(entry).chain(correlation));
             if (index + 1).is_multiple_of(BLOCK_ENTRIES) {
                 self.put_terms(rows, index / BLOCK_ENTRIES);
                 self.terms.clear();
             }
             match &entry.fact {
                 Fact::ArtifactStored(stored) => {
-                    put_long(rows, ARTIFACTS, stored.artifact.bytes(), codec::encode(&(index, entry.at, stored)));
+                    put_long(
+                        rows,
+                        ARTIFACTS,
+                        stored.artifact.bytes(),
+                        codec::encode(&(index, entry.at, stored)),
+                    );
                     rows.push((DIGESTS, stored.digest.0.to_vec(), stored.artifact.bytes().to_vec()));
                 }
                 Fact::Verdict(_) | Fact::Lapsed(_) | Fact::Released(_) => {
@@ -308,9 +329,6 @@ impl Indexer {
             put_long(rows, RUNS, run.id.bytes(), bytes);
         }
         self.position = first_index + entries.len() as u64;
-        if !self.terms.is_empty() {
-            self.put_terms(rows, self.position / BLOCK_ENTRIES);
-        }
     }
 
     fn put_terms(&self, rows: &mut Rows, block: u64) {
@@ -357,7 +375,12 @@ impl Index {
     ///
     /// # Errors
     /// [`NotReady`].
-    pub fn work(&self, agent: &AgentId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, StepId)>, NotReady> {
+    pub fn work(
+        &self,
+        agent: &AgentId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, StepId)>, NotReady> {
         let after = before.map(|index| work_key(agent, index));
         let rows = self.store()?.scan(WORK, agent.key().bytes(), after.as_deref(), Order::Descending, limit);
         let row = |(key, value): (Vec<u8>, Vec<u8>)| {
@@ -399,13 +422,19 @@ impl Index {
     ///
     /// # Errors
     /// [`NotReady`].
-    pub fn artifacts_before(&self, before: Option<ArtifactId>, limit: usize) -> Result<Vec<ArtifactRow>, NotReady> {
+    pub fn artifacts_before(
+        &self,
+        before: Option<ArtifactId>,
+        limit: usize,
+    ) -> Result<Vec<ArtifactRow>, NotReady> {
         let store = self.store()?;
         let after = before.map(|id| *id.bytes());
-        let rows = store.scan(ARTIFACTS, &[], after.as_ref().map(|key| key.as_slice()), Order::Descending, limit);
+        let rows =
+            store.scan(ARTIFACTS, &[], after.as_ref().map(|key| key.as_slice()), Order::Descending, limit);
         let mut all = BTreeMap::new();
         for (key, _) in rows.map_err(unreadable)? {
-            let row = get_long(store, ARTIFACTS, &key)?.and_then(|row| codec::decode_own::<ArtifactRow>(&row).ok());
+            let row =
+                get_long(store, ARTIFACTS, &key)?.and_then(|row| codec::decode_own::<ArtifactRow>(&row).ok());
             all.extend(row.map(|row| (row.2.artifact, row)));
         }
         let fresh = self.shared.fresh.read().unwrap_or_else(PoisonError::into_inner);
@@ -476,7 +505,9 @@ fn get_long(store: &dyn KvStore, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8
     let Some((count, piece)) = first.split_first_chunk::<2>() else { return Ok(None) };
     let mut value = piece.to_vec();
     for i in 1..u16::from_be_bytes(*count) {
-        let Some(piece) = store.get(MORE, &more_key(tree, key, i)).map_err(unreadable)? else { return Ok(None) };
+        let Some(piece) = store.get(MORE, &more_key(tree, key, i)).map_err(unreadable)? else {
+            return Ok(None);
+        };
         value.extend_from_slice(&piece);
     }
     Ok(Some(value))
@@ -486,25 +517,26 @@ fn more_key(tree: Tree, key: &[u8], piece: u16) -> Vec<u8> {
     [&[tree.0], key, &piece.to_be_bytes()].concat()
 }
 
-fn terms_of(entry: &Entry) -> Vec<[u8; 4]> {
+/// The terms of an entry but its correlation.
+fn terms_of(entry: &Entry) -> impl Iterator<Item = [u8; 4]> {
     let (run, step) = about(&entry.fact);
-    let agent = agent_of(&entry.fact);
-    let mut terms = vec![hash_of(&Term::Kind(entry.fact.kind()))];
-    terms.extend(entry.correlation.as_ref().map(|c| hash_of(&Term::Correlation(c))));
-    terms.extend(agent.as_ref().map(|a| hash_of(&Term::Agent(a))));
-    terms.extend(step.as_ref().map(|s| hash_of(&Term::Step(s))));
-    terms.extend(run.as_ref().map(|r| hash_of(&Term::Run(r))));
-    terms
+    let kind = hash_of(&Term::Kind(entry.fact.kind()));
+    let agent = agent_of(&entry.fact).map(|agent| hash_of(&Term::Agent(&agent)));
+    let step = step.map(|step| hash_of(&Term::Step(&step)));
+    let run = run.map(|run| hash_of(&Term::Run(&run)));
+    std::iter::once(kind).chain(agent).chain(step).chain(run)
 }
 
-/// Four bytes of a term's digest: a block's entries are looked at anyway, so a rare clash costs a look.
+/// Four bytes that stand for a term: random ones of an id, or of a text's digest. A block's entries are looked at anyway,
+/// so a clash costs a look.
 fn hash_of(term: &Term<'_>) -> [u8; 4] {
-    let digest = match term {
-        Term::Kind(kind) => Digest::of(&[b"k".as_slice(), &kind.number().to_be_bytes()].concat()),
-        Term::Correlation(correlation) => Digest::of(&[b"c", correlation.as_str().as_bytes()].concat()),
-        Term::Agent(agent) => Digest::of(&[b"a".as_slice(), agent.key().bytes()].concat()),
-        Term::Step(step) => Digest::of(&[b"s".as_slice(), step.bytes()].concat()),
-        Term::Run(run) => Digest::of(&[b"r".as_slice(), run.bytes()].concat()),
-    };
-    [digest.0[0], digest.0[1], digest.0[2], digest.0[3]]
+    let four = |bytes: &[u8]| [bytes[0], bytes[1], bytes[2], bytes[3]];
+    match term {
+        Term::Kind(kind) => [0xff, 0xff, kind.number().to_be_bytes()[0], kind.number().to_be_bytes()[1]],
+        Term::Correlation(correlation) => four(&Digest::of(correlation.as_str().as_bytes()).0),
+        Term::Agent(agent) => four(agent.key().bytes()),
+        // The last bytes of an id are random but for the very last, which tells a run from its steps.
+        Term::Step(step) => four(&step.bytes()[12..]),
+        Term::Run(run) => four(&run.bytes()[12..]),
+    }
 }

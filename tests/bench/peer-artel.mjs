@@ -71,7 +71,7 @@ suite({
   async server(v, dir) {
     const port = await freePort(), data = path.join(dir, 'node'), log = path.join(E.RUN_DIR || dir, path.basename(BIN) + '.log'), read = fs.existsSync(log) ? fs.statSync(log).size : 0;
     const s = start(BIN, ['up', '--data', data, '--http', `127.0.0.1:${port}`, '--json', ...FLAGS.flatMap(f => ['--set', f])], { dir });
-    const ready = () => fs.existsSync(log) && fs.readFileSync(log).subarray(read).toString().split('\n').find(l => l.startsWith('{"event":"ready"'));
+    const ready = () => fs.existsSync(log) && fs.readFileSync(log).subarray(read).toString().split('\n').find(l => l.includes('"event":"ready"'));
     for (let t = hr(); !ready(); await sleep(5)) if (hr() - t > 15000) throw new Error('the node is not ready: ' + fs.readFileSync(log).subarray(read));
     const token = fs.readFileSync(path.join(data, 'operator.token'), 'utf8').trim(), version = JSON.parse(execFileSync(BIN, ['version', '--json'])).version;
     return { conn: { port, token, reward: v.reward }, pids: [s.pid], version: `artel ${version}`, stop: s.stop };

@@ -117,7 +117,7 @@ pub enum Notice {
         /// What is wrong with it.
         what: String,
     },
-    /// A snapshot stands beyond the newest usable checkpoint slot and was left alone.
+    /// A snapshot stands beyond the newest usable checkpoint slot and was put aside.
     SnapshotAhead {
         /// The snapshot.
         file: String,
@@ -161,7 +161,7 @@ impl fmt::Display for Notice {
                 write!(f, "{file}: {what}; it was put aside and an older state was used")
             }
             Notice::SnapshotAhead { file } => {
-                write!(f, "{file} stands beyond the newest usable checkpoint and was not used")
+                write!(f, "{file} stands beyond the newest usable checkpoint and was put aside")
             }
             Notice::FromGenesis => {
                 f.write_str("no snapshot could be used: the state was built from the first entry on")

@@ -10,7 +10,7 @@ use crate::files::{self, Access, Files};
 use crate::journal::{Active, Journal, Options, SegmentSizes, Signer};
 use crate::keys::KeyRing;
 use crate::scan::{Ending, Position, Step, Walk, judge};
-use crate::segment::{self, JOURNAL_DIR, NEW_FILE, SEGMENT_HEAD_BYTES, SPARE_FILE};
+use crate::segment::{self, JOURNAL_DIR, NEW_FILE, SEGMENT_HEAD_BYTES, is_spare};
 use crate::shared::{Head, Segment, Shared};
 use crate::slot::{self, SLOT_FILES, Slot, Slots};
 use crate::snapshot::{self, SNAPSHOTS_DIR, Snapshot};
@@ -101,7 +101,7 @@ struct Opening {
     ring: Arc<KeyRing>,
     entropy: Box<dyn Rng + Send>,
     notices: Vec<Notice>,
-    /// Damaged snapshots, to be renamed once all is proven.
+    /// Snapshots that cannot be used, to be renamed once all is proven.
     aside: Vec<String>,
 }
 
@@ -179,7 +179,7 @@ impl Opening {
         for name in self.files.list(JOURNAL_DIR).map_err(Error::io(JOURNAL_DIR, "list"))? {
             let path = format!("{JOURNAL_DIR}/{name}");
             let Some(first_index) = segment::index_of(&name) else {
-                if path != NEW_FILE && path != SPARE_FILE {
+                if path != NEW_FILE && !is_spare(&path) {
                     self.notices.push(Notice::UnknownFile { file: path });
                 }
                 continue;
@@ -251,7 +251,9 @@ impl Opening {
         for size in sizes.into_iter().rev() {
             let file = snapshot::path(size);
             if size > slot.checkpoint.size() {
-                self.notices.push(Notice::SnapshotAhead { file });
+                // Frames behind the checkpoint may move to another segment, and its places with them.
+                self.notices.push(Notice::SnapshotAhead { file: file.clone() });
+                self.aside.push(file);
                 continue;
             }
             let read = Snapshot::read(self.files.as_ref(), &file).and_then(|snapshot| {
@@ -390,9 +392,9 @@ impl Opening {
                 let file = if dir.is_empty() { name.clone() } else { format!("{dir}/{name}") };
                 let of_slot = SLOT_FILES.iter().any(|slot| file == format!("{slot}.tmp"));
                 let unfinished = name.ends_with(".snap.tmp") && dir == SNAPSHOTS_DIR;
-                if of_slot || unfinished || file == NEW_FILE || file == SPARE_FILE {
+                if of_slot || unfinished || file == NEW_FILE || is_spare(&file) {
                     self.files.remove(&file).map_err(Error::io(&file, "remove"))?;
-                    if file != SPARE_FILE {
+                    if !is_spare(&file) {
                         self.notices.push(Notice::LeftoverRemoved { file });
                     }
                 }
@@ -402,7 +404,7 @@ impl Opening {
             let to = format!("{file}.damaged");
             self.files.rename(&file, &to).map_err(Error::io(file, "put aside"))?;
         }
-        Ok(())
+        self.files.sync_dir(SNAPSHOTS_DIR).map_err(Error::io(SNAPSHOTS_DIR, "sync"))
     }
 
     /// Writes the frames that were perhaps never synced into a new segment, without what is incomplete behind them, and answers

@@ -26,8 +26,15 @@ pub const SEGMENT_FORMAT: u32 = 1;
 /// A new segment before it has its name.
 pub(crate) const NEW_FILE: &str = "journal/new.tmp";
 
-/// A segment made ahead of time, all zeros.
-pub(crate) const SPARE_FILE: &str = "journal/spare.tmp";
+/// The path of a segment made ahead of time.
+pub(crate) fn spare_path(number: u64) -> String {
+    format!("{JOURNAL_DIR}/spare-{number:020}.tmp")
+}
+
+/// Whether a path is that of a spare.
+pub(crate) fn is_spare(path: &str) -> bool {
+    path.starts_with("journal/spare-") && path.ends_with(".tmp")
+}
 
 /// The path of the segment that begins with this entry.
 pub fn path(first_index: u64) -> String {
@@ -129,15 +136,18 @@ pub(crate) fn create(
     head: Head,
     bytes: u64,
     frames: &[u8],
-    spare: Option<Arc<dyn File>>,
+    spare: Option<SpareFile>,
 ) -> Result<Arc<dyn File>, CreateError> {
-    let made = if spare.is_some() { SPARE_FILE } else { NEW_FILE };
+    let (made, spare) = match spare {
+        Some(spare) => (spare.path, Some(spare.file)),
+        None => (NEW_FILE.to_owned(), None),
+    };
     let path = path(head.first_index);
     let file = fill(files, head, bytes, frames, spare)
-        .and_then(|file| files.rename(made, &path).map(|()| file))
+        .and_then(|file| files.rename(&made, &path).map(|()| file))
         .map_err(|cause| {
             // A full disk needs the room; that a half-made file stays would do no other harm.
-            let _ = files.remove(made);
+            let _ = files.remove(&made);
             let error = Error::io(&path, "create")(cause);
             CreateError { error, named: false }
         })?;
@@ -174,13 +184,21 @@ fn fill(
     Ok(file)
 }
 
-/// Makes a segment ahead of time: all zeros, durable, without a head.
-pub(crate) fn create_spare(files: &dyn Files, bytes: u64) -> Result<Arc<dyn File>, Error> {
-    let fail = |doing| Error::io(SPARE_FILE, doing);
-    let file = files.open(SPARE_FILE, Access::Fresh).map_err(fail("create"))?;
-    files::fill_with_zeros(file.as_ref(), bytes).map_err(fail("allocate"))?;
-    file.sync_data().map_err(fail("sync"))?;
-    Ok(file)
+/// A segment that was made ahead of time: all zeros, durable, without a head.
+pub(crate) struct SpareFile {
+    pub file: Arc<dyn File>,
+    pub path: String,
+    pub bytes: u64,
+}
+
+impl SpareFile {
+    /// Makes one under a name that nobody else uses.
+    pub fn create(files: &dyn Files, path: String, bytes: u64) -> Result<Self, Error> {
+        let file = files.open(&path, Access::Fresh).map_err(Error::io(&path, "create"))?;
+        files::fill_with_zeros(file.as_ref(), bytes).map_err(Error::io(&path, "allocate"))?;
+        file.sync_data().map_err(Error::io(&path, "sync"))?;
+        Ok(SpareFile { file, path, bytes })
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,21 @@
 //! The segment that is made ahead of time, so that no commit waits for 64 MiB of zeros.
 
 use crate::error::Error;
-use crate::files::{File, Files};
-use crate::segment;
+use crate::files::Files;
+use crate::segment::{SpareFile, spare_path};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Numbers the spares of this process. A journal that was opened again must never meet the file that a helper of the
+/// journal before it is still making.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Default)]
 enum State {
     #[default]
     None,
     Making,
-    Ready(Arc<dyn File>, u64),
+    Ready(SpareFile),
 }
 
 /// Whether a spare segment is ready.
@@ -19,10 +24,10 @@ pub(crate) struct Spare(Arc<Mutex<State>>);
 
 impl Spare {
     /// The spare, if one is ready and has room for this many bytes.
-    pub fn take(&self, bytes: u64) -> Option<Arc<dyn File>> {
+    pub fn take(&self, bytes: u64) -> Option<SpareFile> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::take(&mut *state) {
-            State::Ready(file, len) if len >= bytes => Some(file),
+            State::Ready(spare) if spare.bytes >= bytes => Some(spare),
             other => {
                 *state = other;
                 None
@@ -54,8 +59,12 @@ impl SpareJob {
     /// # Errors
     /// [`Error::Io`]; the journal then makes its next segment itself.
     pub fn run(self) -> Result<(), Error> {
-        let file = segment::create_spare(self.files.as_ref(), self.bytes)?;
-        *self.spare.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Ready(file, self.bytes);
+        let path = spare_path(NUMBER.fetch_add(1, Ordering::Relaxed));
+        let spare = SpareFile::create(self.files.as_ref(), path.clone(), self.bytes).inspect_err(|_| {
+            // A full disk needs the room; opening removes it otherwise.
+            let _ = self.files.remove(&path);
+        })?;
+        *self.spare.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Ready(spare);
         Ok(())
     }
 }

@@ -94,6 +94,10 @@ fn judge(damaged: &MemoryDisk, path: &str, healthy: &Answers) -> Verdict {
     let said = notices.iter().any(|n| n.to_string().contains(path) || names_kin(n, path));
     let mut verdict = if said { Verdict::Repaired } else { Verdict::Identical };
     if answers == *healthy {
+        // What was repaired stays repaired.
+        drop(opened.journal);
+        let again = open_as_node(damaged).unwrap_or_else(|e| panic!("{path}: repaired, but then: {e}"));
+        assert!(ask(&again.journal.reader()) == *healthy, "{path}: repaired, but not for good");
         return verdict;
     }
     let mut wrong = Vec::new();
@@ -341,4 +345,21 @@ fn offline_verification_finds_every_flip_in_what_is_the_truth() {
 fn used_bytes(disk: &MemoryDisk, path: &str) -> Option<u64> {
     let bytes = disk.contents(path).filter(|_| path.ends_with(".seg"))?;
     bytes.iter().rposition(|b| *b != 0).map(|last| last as u64 + 1)
+}
+
+#[test]
+fn a_damaged_slot_behind_a_newer_snapshot_is_repaired_for_good() {
+    for commits in 12..30 {
+        let (disk, model) = common::lived(commits);
+        let newest = (artel_audit::SLOT_FILES.iter())
+            .filter_map(|file| Some((artel_audit::Slot::parse(&disk.contents(file)?).ok()?.sequence, *file)))
+            .max()
+            .expect("a slot")
+            .1;
+        assert!(disk.flip(newest, 999));
+        for life in 0..3 {
+            let opened = open(&disk, life).unwrap_or_else(|e| panic!("{commits} commits, life {life}: {e}"));
+            assert!(common::frames_of(&opened.journal.reader()) == model.acknowledged);
+        }
+    }
 }

@@ -67,7 +67,7 @@ pub(super) async fn get(service: &NodeService, call: &Call, id: AgentId) -> Resu
 
 /// `GET /v1/agents/me`.
 pub(super) async fn own(service: &NodeService, call: &Call, me: AgentId) -> Result<OwnAgent, Problem> {
-    with(service, call, me, |view, agent| own_of(view, agent)).await
+    with(service, call, me, own_of).await
 }
 
 /// An agent with what the view adds to it.

@@ -5,7 +5,7 @@
 //! others stands in the log as leaves.
 
 use super::convert;
-use super::events::{read, sees, told};
+use super::events::{Indexed, read, sees, told};
 use super::inner::NodeService;
 use super::page;
 use super::refusal::{of_driver, of_index, of_reader};
@@ -38,18 +38,16 @@ pub(super) async fn entries(
     let wanted = Wanted::of(&query, &viewer)?;
     let from = page::key(&query.page, str::parse::<u64>)?.map_or(0, |last| last.saturating_add(1));
     let looked_at = wanted.clone();
-    let entries = service.blocking(move |service| looked_at.candidates(service, from)).await?;
+    let (entries, more) = service.blocking(move |service| looked_at.candidates(service, from)).await?;
     let runs = match viewer {
         Viewer::Operator => Default::default(),
         Viewer::Agent(_) => entries.iter().filter_map(|(_, entry)| about(&entry.fact).0).collect(),
     };
     let runs = told(service, call, runs).await?;
     let limit = query.page.limit as usize;
-    let (mut items, mut last) = (Vec::new(), None);
-    let more = entries.len() >= LOOKED_AT_MAX;
+    let mut items = Vec::new();
     for (index, entry) in entries {
         let poster = about(&entry.fact).0.and_then(|run| Some(runs.get(&run)?.poster));
-        last = Some(index);
         if wanted.takes(&entry) && concerns(&viewer, &entry.fact, poster) {
             items.push(shown(index, &entry));
         }
@@ -57,7 +55,7 @@ pub(super) async fn entries(
             return Ok(List { items, next_cursor: Some(index.to_string()) });
         }
     }
-    Ok(List { items, next_cursor: last.filter(|_| more).map(|last| last.to_string()) })
+    Ok(List { items, next_cursor: more.map(|last| last.to_string()) })
 }
 
 /// Which entries are wanted.
@@ -81,19 +79,22 @@ impl Wanted {
         Ok(Wanted { kind, correlation, agent: query.agent.or(own), task })
     }
 
-    /// Entries from an index on that may be wanted.
-    fn candidates(&self, service: &NodeService, from: u64) -> Result<Vec<(u64, Entry)>, Problem> {
+    /// Entries from an index on that may be wanted, and the last index looked at where there may be more.
+    fn candidates(&self, service: &NodeService, from: u64) -> Result<(Indexed, Option<u64>), Problem> {
         let mut terms = Vec::new();
         terms.extend(self.kind.map(Term::Kind));
         terms.extend(self.correlation.as_ref().map(Term::Correlation));
         terms.extend(self.agent.as_ref().map(Term::Agent));
         terms.extend(self.task.as_ref().map(Term::Step));
         let size = service.reader().size();
-        if terms.is_empty() {
-            return read(service, (from..size).take(LOOKED_AT_MAX));
-        }
-        let found = service.parts().index.search(&terms, from, LOOKED_AT_MAX).map_err(of_index)?;
-        read(service, found.into_iter().filter(|index| *index < size).take(LOOKED_AT_MAX))
+        let found: Vec<u64> = if terms.is_empty() {
+            (from..size).take(LOOKED_AT_MAX).collect()
+        } else {
+            let found = service.parts().index.search(&terms, from, LOOKED_AT_MAX).map_err(of_index)?;
+            found.into_iter().filter(|index| *index < size).take(LOOKED_AT_MAX).collect()
+        };
+        let more = found.last().copied().filter(|_| found.len() == LOOKED_AT_MAX);
+        Ok((read(service, found)?, more))
     }
 
     fn takes(&self, entry: &Entry) -> bool {

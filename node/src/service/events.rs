@@ -56,7 +56,7 @@ impl Wanted {
         // A name is made last: it costs most.
         match (events::name(fact), &self.name) {
             (None, _) => false,
-            (Some(name), Some(wanted)) => name == *wanted,
+            (Some(name), Some(wanted)) => name == wanted,
             (Some(_), None) => true,
         }
     }
@@ -196,11 +196,14 @@ async fn older(
     Ok((found, end))
 }
 
+/// Entries with their indices.
+pub(super) type Indexed = Vec<(u64, Entry)>;
+
 /// Entries of the journal whose bodies are still there: a subject's data key may have been erased.
 pub(super) fn read(
     service: &NodeService,
     indices: impl IntoIterator<Item = u64>,
-) -> Result<Vec<(u64, Entry)>, Problem> {
+) -> Result<Indexed, Problem> {
     let entry = |index| match service.entry(index) {
         Ok(entry) => Some(Ok((index, entry))),
         Err(problem) if problem.code == Code::NotFound => None,
@@ -348,7 +351,7 @@ fn event(index: u64, entry: &Entry, output: Option<&RulesJson>, federation: &str
     let (run_id, step_id) = about(fact);
     let mut event = Event {
         event_id: EventId::new(entry.at, index),
-        event_name: events::name(fact).unwrap_or_default(),
+        event_name: events::name(fact).unwrap_or_default().to_owned(),
         occurred_at: entry.at,
         env_id: federation.to_owned(),
         actor: actor(fact),

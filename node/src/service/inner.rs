@@ -64,6 +64,8 @@ pub(super) struct Inner {
     pub announced: Mutex<super::artifacts::Announced>,
     /// Bytes of artifacts that are on their way in.
     pub incoming_bytes: AtomicU64,
+    /// Whoever has an artifact's bytes checked holds one of these.
+    pub checks: tokio::sync::Semaphore,
     /// Held by the one who walks through the whole book.
     pub walking: tokio::sync::Mutex<()>,
     /// How much of everything there is, as far as [`NodeService::keep_counts`] has seen.
@@ -78,6 +80,7 @@ impl NodeService {
             checked_bearers: RwLock::default(),
             announced: Mutex::default(),
             incoming_bytes: AtomicU64::new(0),
+            checks: tokio::sync::Semaphore::new(super::upload::CHECKS_AT_ONCE),
             walking: tokio::sync::Mutex::new(()),
             counts: OnceLock::new(),
         }))

@@ -168,7 +168,9 @@ impl Home {
         let mut posts = tokio::task::JoinSet::new();
         for _ in 0..RECENT_RUNS {
             let service = self.service.clone();
-            posts.spawn(async move { service.post_run(&operator(), read(r#"{"name":"empty"}"#)).await.unwrap() });
+            posts.spawn(
+                async move { service.post_run(&operator(), read(r#"{"name":"empty"}"#)).await.unwrap() },
+            );
         }
         posts.join_all().await;
         self.eventually(async || self.service.indexed(move |index| index.run(&run)).await).await;
@@ -296,7 +298,8 @@ async fn each_sees_what_concerns_them() {
     assert_eq!(names(&operator()).await, all);
     assert_eq!(names(&worker.call).await, all[1..]);
     assert!(names(&other.call).await.is_empty(), "not even the offer: it has not the skills");
-    let entries = home.eventually(async || entries_of(&home, &other.call, task.task_id).await.map(Some)).await;
+    let entries =
+        home.eventually(async || entries_of(&home, &other.call, task.task_id).await.map(Some)).await;
     assert!(entries.is_empty());
 }
 

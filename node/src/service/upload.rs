@@ -2,7 +2,7 @@
 //! before they are entered, checked before they are sent.
 
 use super::inner::NodeService;
-use super::refusal::of_store;
+use super::refusal::{bug, of_store};
 use super::shown::Viewer;
 use crate::store;
 use artel_protocol::id::Digest;
@@ -17,6 +17,10 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 /// How many bytes are handed on at a time. Larger pieces hold more memory for each slow receiver.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// How many artifacts are read whole and checked at once, before a part of them is sent; the others wait in line. More,
+/// and readers of large artifacts would take the machine for themselves.
+pub(super) const CHECKS_AT_ONCE: usize = 4;
 
 /// Bytes that are on disk and not under their name yet. Their room is taken until they are finished or dropped.
 pub(super) struct Written {
@@ -137,6 +141,7 @@ pub(super) async fn open(
     length: u64,
 ) -> Result<FileBlob, Problem> {
     service.viewer(call).await?;
+    let _check = service.0.checks.acquire().await.map_err(|_| bug("nobody closes the line for checks"))?;
     let (mut file, _) = service.parts().blobs.open_checked(&digest).await.map_err(of_store)?;
     file.seek(SeekFrom::Start(start)).await.map_err(|error| of_store(error.into()))?;
     Ok(FileBlob { file, left: length })
