@@ -131,14 +131,16 @@ impl Client {
             "https" => false,
             _ => return Err(Error::BadUrl(base.into())),
         };
-        let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(STALL_TIMEOUT);
+        let mut builder =
+            reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(STALL_TIMEOUT);
         builder = builder.redirect(reqwest::redirect::Policy::none()).tcp_nodelay(true);
         if plain {
             // Neither a proxy nor the system's certificates have any part in it.
             builder = builder.no_proxy().tls_certs_only([]);
         }
         if let Some(path) = ca {
-            let failed = |e: &dyn std::fmt::Display| Error::Setup(format!("certificate {}: {e}", path.display()));
+            let failed =
+                |e: &dyn std::fmt::Display| Error::Setup(format!("certificate {}: {e}", path.display()));
             let pem = std::fs::read(path).map_err(|e| failed(&e))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| failed(&e))?;
             builder = builder.tls_certs_only(certificates);
@@ -200,7 +202,9 @@ impl Client {
             let empty = page.items.is_empty();
             items.extend(page.items);
             match page.next_cursor {
-                Some(next) if items.len() < items_max && !empty => cursor = format!("&cursor={}", escape(&next)),
+                Some(next) if items.len() < items_max && !empty => {
+                    cursor = format!("&cursor={}", escape(&next))
+                }
                 _ => return Ok(items),
             }
         }
@@ -227,10 +231,19 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn post(&self, path: &str, body: &impl Serialize, wait_ms: u64) -> Result<Option<String>, Error> {
+    pub async fn post(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        wait_ms: u64,
+    ) -> Result<Option<String>, Error> {
         let request = self.request(reqwest::Method::POST, path).json(body).timeout(answer_timeout(wait_ms));
         let response = self.send(request).await?;
-        if response.status() == reqwest::StatusCode::NO_CONTENT { Ok(None) } else { self.text(response).await.map(Some) }
+        if response.status() == reqwest::StatusCode::NO_CONTENT {
+            Ok(None)
+        } else {
+            self.text(response).await.map(Some)
+        }
     }
 
     /// `PATCH` of JSON.
@@ -255,7 +268,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn put(&self, path: &str, media_type: &str, body: impl Into<reqwest::Body>) -> Result<String, Error> {
+    pub async fn put(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<String, Error> {
         let request = self.request(reqwest::Method::PUT, path).header("content-type", media_type).body(body);
         self.text(self.send(request).await?).await
     }
@@ -334,7 +352,9 @@ pub fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => escaped.push(byte.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                escaped.push(byte.into())
+            }
             _ => escaped.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -370,7 +390,10 @@ mod tests {
 
     #[test]
     fn only_http_urls_are_taken() {
-        assert_eq!(Client::new("http://127.0.0.1:1/", None).map(|c| c.base().to_owned()).ok().as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!(
+            Client::new("http://127.0.0.1:1/", None).map(|c| c.base().to_owned()).ok().as_deref(),
+            Some("http://127.0.0.1:1")
+        );
         for bad in ["", "127.0.0.1:7433", "ftp://x", "data"] {
             assert!(matches!(Client::new(bad, None), Err(Error::BadUrl(_))), "{bad}");
         }
@@ -389,7 +412,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         drop(listener);
-        let error = Client::new(&url, None).expect("a client").get_text("/v1/health").await.expect_err("nobody");
+        let error =
+            Client::new(&url, None).expect("a client").get_text("/v1/health").await.expect_err("nobody");
         assert!(error.is_passing() && error.to_string().contains("artel up"), "{error}");
     }
 }

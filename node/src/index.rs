@@ -20,13 +20,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many frames may wait for the index. Beyond it they are dropped, and the index reads them from the journal.
 const QUEUE_MAX: usize = 4_096;
 
 /// How many rows one batch holds. Larger batches make a slow disk's pauses longer, smaller ones cost more.
-const BATCH_ROWS_MAX: usize = 2_048;
+const BATCH_ROWS_MAX: usize = 4_096;
 
 /// How many rows of terms a search reads at once.
 const BLOCKS_AT_ONCE: usize = 64;
@@ -34,6 +34,10 @@ const BLOCKS_AT_ONCE: usize = 64;
 /// After how many entries the index is made durable while it is busy; while it is idle, after a second. A crash makes it
 /// read that much again.
 const SYNC_ENTRIES: u64 = 65_536;
+
+/// For how long rows are gathered into one batch. Each batch wakes sled's threads, which under load cost more than the rows
+/// themselves; what is not in the index yet is still in the rules' memory.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// How long the index is idle before it is made durable.
 const IDLE: Duration = Duration::from_secs(1);
@@ -230,8 +234,10 @@ impl Indexer {
         }
     }
 
-    /// Rows for what waits, up to a batch. A frame that does not follow the last one shows that others were dropped.
+    /// Rows for what comes within [`GATHER`], up to a batch. A frame that does not follow the last one shows that others
+    /// were dropped.
     fn gather(&mut self, first: News, queue: &Receiver<News>) -> Rows {
+        let until = Instant::now() + GATHER;
         let mut rows = Rows::new();
         let mut next = Some(first);
         while let Some(news) = next {
@@ -240,7 +246,8 @@ impl Indexer {
             } else if news.first_index == self.position {
                 self.rows(&mut rows, news.first_index, &news.entries, &news.closed);
             }
-            next = if rows.len() < BATCH_ROWS_MAX { queue.try_recv().ok() } else { None };
+            let left = until.saturating_duration_since(Instant::now());
+            next = if rows.len() < BATCH_ROWS_MAX { queue.recv_timeout(left).ok() } else { None };
         }
         rows
     }

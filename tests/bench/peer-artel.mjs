@@ -6,7 +6,7 @@ import net from 'node:net'; import fs from 'node:fs'; import path from 'node:pat
 import { generateKeyPairSync, sign } from 'node:crypto'; import { execFileSync } from 'node:child_process';
 const { suite, start, freePort, sleep, hr, cfg } = await import(process.env.PEERS_LIB || './lib.mjs');
 const E = process.env, TARGET = E.CARGO_TARGET_DIR || path.resolve(import.meta.dirname, '../../target');
-const BIN = E.ARTEL_BIN || path.join(TARGET, 'release/artel');
+const BIN = E.PEER_ARTEL || path.join(TARGET, 'release/artel');
 const WAIT_MS = 25000, RUN_STEPS_MAX = 200, FLAGS = ['requests_per_second=1000000', 'enrollments_per_minute=100000', 'leases_max=1000', 'log=warn'];
 
 // One kept connection, one request at a time. Of an answer's head only the status and the length are looked at.

@@ -9,7 +9,9 @@ use serde_json::json;
 
 /// Enroll agents, look at them, end their tokens.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel agent enroll --key agent.pem --name ada --capability text\n  artel agent list --data ./node")]
+#[command(
+    after_help = "Examples:\n  artel agent enroll --key agent.pem --name ada --capability text\n  artel agent list --data ./node"
+)]
 pub enum Agent {
     /// Enroll a key: the node sends a text, the key signs it, the token is kept in FILE.token beside the key.
     #[command(
@@ -27,7 +29,9 @@ pub enum Agent {
         cursor: Option<String>,
     },
     /// Show one agent, or the one that calls.
-    #[command(after_help = "Examples:\n  artel agent show --key agent.pem\n  artel agent show did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./node")]
+    #[command(
+        after_help = "Examples:\n  artel agent show --key agent.pem\n  artel agent show did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./node"
+    )]
     Show {
         /// The agent's did; without it the agent whose key or token is named.
         did: Option<String>,
@@ -97,7 +101,8 @@ impl Agent {
         match self {
             Agent::Enroll(profile) => {
                 let (key, token_file) = (context.agent_key()?, context.token_file()?);
-                let answer = enroll::enroll(&context.anonymous()?, &key, &profile.profile(), &token_file).await?;
+                let answer =
+                    enroll::enroll(&context.anonymous()?, &key, &profile.profile(), &token_file).await?;
                 let shown = json!({"token_file": token_file, "answer": serde_json::from_str::<serde_json::Value>(&answer)?});
                 if context.show.json {
                     return super::show::line(&answer);
@@ -120,7 +125,11 @@ impl Agent {
                     path.push_str(&value.map(|v| format!("&{name}={}", escape(&v))).unwrap_or_default());
                 }
                 let answer = context.client()?.get_text(&path).await?;
-                context.show.list(&answer, &COLUMNS[..7], "no agents; enroll one with: artel agent enroll --key FILE")
+                context.show.list(
+                    &answer,
+                    &COLUMNS[..7],
+                    "no agents; enroll one with: artel agent enroll --key FILE",
+                )
             }
             Agent::Show { did } => {
                 let path = format!("/v1/agents/{}", did.as_deref().map_or("me".into(), escape));
@@ -138,11 +147,17 @@ impl Agent {
             }
             Agent::Revoke { did: None } => {
                 let Ok(key) = context.agent_key() else {
-                    return Err(Usage("say whom: a did as the operator, or --key FILE as the agent itself".into()).into());
+                    return Err(Usage(
+                        "say whom: a did as the operator, or --key FILE as the agent itself".into(),
+                    )
+                    .into());
                 };
                 enroll::revoke(&context.client()?, &key).await?;
                 let did = key.public().did();
-                context.show.done(&json!({"agent_id": did, "revoked": true}), &format!("{did}: token and delegation ended"))
+                context.show.done(
+                    &json!({"agent_id": did, "revoked": true}),
+                    &format!("{did}: token and delegation ended"),
+                )
             }
         }
     }

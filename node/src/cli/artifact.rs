@@ -17,10 +17,14 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// Put bytes into a node and get them back.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel artifact put report.html --data ./node --type text/html\n  artel artifact list --data ./node")]
+#[command(
+    after_help = "Examples:\n  artel artifact put report.html --data ./node --type text/html\n  artel artifact list --data ./node"
+)]
 pub enum Artifact {
     /// Store a file.
-    #[command(after_help = "Examples:\n  artel artifact put report.html --data ./node --type text/html --kind report")]
+    #[command(
+        after_help = "Examples:\n  artel artifact put report.html --data ./node --type text/html --kind report"
+    )]
     Put {
         /// The file.
         file: PathBuf,
@@ -93,7 +97,8 @@ impl Artifact {
                     move || digest_of(&file)
                 })
                 .await??;
-                let mut path = format!("/v1/artifacts/{digest}?name={}&kind={}", escape(&name), escape(&kind));
+                let mut path =
+                    format!("/v1/artifacts/{digest}?name={}&kind={}", escape(&name), escape(&kind));
                 if let Some(run) = run {
                     path.push_str(&format!("&run_id={}", escape(&run)));
                 }
@@ -121,7 +126,13 @@ impl Artifact {
 ///
 /// # Errors
 /// What the node said.
-pub async fn put(client: &Client, name: &str, kind: &str, media_type: &str, bytes: Vec<u8>) -> anyhow::Result<Digest> {
+pub async fn put(
+    client: &Client,
+    name: &str,
+    kind: &str,
+    media_type: &str,
+    bytes: Vec<u8>,
+) -> anyhow::Result<Digest> {
     let digest = Digest::of(&bytes);
     let path = format!("/v1/artifacts/{digest}?name={}&kind={}", escape(name), escape(kind));
     client.put(&path, media_type, bytes).await?;
@@ -144,7 +155,9 @@ async fn resolve(client: &Client, name: &str) -> anyhow::Result<Digest> {
     if let Ok(digest) = Digest::parse(name) {
         return Ok(digest);
     }
-    let wrong = |_| Usage(format!("{name} is neither a digest nor an artifact's id; list them with: artel artifact list"));
+    let wrong = |_| {
+        Usage(format!("{name} is neither a digest nor an artifact's id; list them with: artel artifact list"))
+    };
     let id = ArtifactId::parse(name).map_err(wrong)?;
     let entry: Entry = client.get(&format!("/v1/artifacts/{id}")).await?;
     let Some(digest) = entry.sha256 else { anyhow::bail!("the bytes of {id} have not been uploaded yet") };
@@ -156,7 +169,10 @@ async fn get(context: &Context, client: &Client, digest: &Digest, out: Option<&P
     // The bytes get their name only once they are known to be the right ones.
     let temporary = out.map(|path| path.with_added_extension("part"));
     let mut sink: Box<dyn std::io::Write + Send> = match &temporary {
-        Some(path) => Box::new(std::fs::File::create(path).map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))?),
+        Some(path) => Box::new(
+            std::fs::File::create(path)
+                .map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))?,
+        ),
         None => Box::new(std::io::stdout()),
     };
     let (mut hash, mut bytes) = (Sha256::new(), 0_u64);

@@ -26,16 +26,22 @@ const PROGRESS_ENTRIES: u64 = 65_536;
 #[command(after_help = "Examples:\n  artel audit show --data ./node\n  artel audit verify ./node")]
 pub enum Audit {
     /// Show entries in their order, or the one that is named.
-    #[command(after_help = "Examples:\n  artel audit show --data ./node --kind Granted\n  artel audit show 12 --data ./node --json")]
+    #[command(
+        after_help = "Examples:\n  artel audit show --data ./node --kind Granted\n  artel audit show 12 --data ./node --json"
+    )]
     Show(Filter),
     /// Verify a whole log: a data directory (or a copy of one), or a node's log over HTTP.
-    #[command(after_help = "Examples:\n  artel audit verify ./node\n  artel audit verify http://127.0.0.1:7433")]
+    #[command(
+        after_help = "Examples:\n  artel audit verify ./node\n  artel audit verify http://127.0.0.1:7433"
+    )]
     Verify {
         /// A data directory, or a node's URL.
         source: Option<String>,
     },
     /// Prove that an entry stands in the log: writes a C2SP .tlog-proof.
-    #[command(after_help = "Examples:\n  artel audit prove 12 --data ./node --out 12.tlog-proof\n  artel audit prove 12 ./copy-of-node")]
+    #[command(
+        after_help = "Examples:\n  artel audit prove 12 --data ./node --out 12.tlog-proof\n  artel audit prove 12 ./copy-of-node"
+    )]
     Prove {
         /// The entry's index.
         index: u64,
@@ -104,7 +110,9 @@ impl Audit {
                 let answer = context.client()?.get_text(&filter.path()).await?;
                 context.show.list(&answer, COLUMNS, "no such entries")
             }
-            Audit::Verify { source: Some(url) } if url.starts_with("http://") || url.starts_with("https://") => {
+            Audit::Verify { source: Some(url) }
+                if url.starts_with("http://") || url.starts_with("https://") =>
+            {
                 verify_remote(context, &context.client_of(&url)?).await
             }
             Audit::Verify { source: Some(dir) } => verify_directory(context, Path::new(&dir)).await,
@@ -191,13 +199,18 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
         report.origin,
     );
     if report.past_checkpoint > 0 {
-        text.push_str(&format!("\n{} entries stand past the signed checkpoint; their check sums hold", report.past_checkpoint));
+        text.push_str(&format!(
+            "\n{} entries stand past the signed checkpoint; their check sums hold",
+            report.past_checkpoint
+        ));
     }
     for (file, what) in &report.repairable {
         text.push_str(&format!("\nthe next start repairs {file}: {what}"));
     }
     if report.incomplete_end {
-        text.push_str("\nan incomplete commit at the very end was never acknowledged; the next start cuts it");
+        text.push_str(
+            "\nan incomplete commit at the very end was never acknowledged; the next start cuts it",
+        );
     }
     context.show.done(&answer, &format!("{}{text}", if sound { "sound: " } else { "" }))?;
     match damage {
@@ -219,7 +232,12 @@ pub async fn directory_report(
     verified.map_err(|e| anyhow::anyhow!("{}: {e}", shown.display()))
 }
 
-async fn prove(context: &Context, index: u64, dir: Option<PathBuf>, out: Option<PathBuf>) -> anyhow::Result<()> {
+async fn prove(
+    context: &Context,
+    index: u64,
+    dir: Option<PathBuf>,
+    out: Option<PathBuf>,
+) -> anyhow::Result<()> {
     let proof = match dir {
         Some(dir) => {
             let proven = tokio::task::spawn_blocking(move || {
@@ -234,7 +252,10 @@ async fn prove(context: &Context, index: u64, dir: Option<PathBuf>, out: Option<
         return context.show.done(&json!({"index": index, "proof": proof}), proof.trim_end());
     };
     std::fs::write(&out, &proof).map_err(|e| anyhow::anyhow!("cannot write {}: {e}", out.display()))?;
-    context.show.done(&json!({"index": index, "file": out}), &format!("the proof of entry {index} is in {}", out.display()))
+    context.show.done(
+        &json!({"index": index, "file": out}),
+        &format!("the proof of entry {index} is in {}", out.display()),
+    )
 }
 
 fn rebuild(context: &Context, dir: &Path) -> anyhow::Result<()> {
@@ -253,7 +274,8 @@ fn rebuild(context: &Context, dir: &Path) -> anyhow::Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => anyhow::bail!("cannot remove {}: {e}", index.display()),
     }
-    let next = format!("the index is gone; the next start builds it again: artel up --data {}", dir.display());
+    let next =
+        format!("the index is gone; the next start builds it again: artel up --data {}", dir.display());
     context.show.done(&json!({"removed": index}), &next)
 }
 

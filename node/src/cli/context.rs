@@ -13,8 +13,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-
-
 /// The environment variable with the token itself, as `artel work` hands it to the program that it runs.
 pub const TOKEN_VARIABLE: &str = "ARTEL_TOKEN";
 /// The most bytes of a token file; a longer one is none.
@@ -91,7 +89,11 @@ impl Context {
         match data::read_key(&path) {
             Ok(key) => Ok(key),
             Err(data::Error::Missing { .. }) => {
-                anyhow::bail!("there is no key {}; make one with: artel key new {}", path.display(), path.display())
+                anyhow::bail!(
+                    "there is no key {}; make one with: artel key new {}",
+                    path.display(),
+                    path.display()
+                )
             }
             Err(error) => Err(error.into()),
         }
@@ -109,7 +111,8 @@ impl Context {
     }
 
     fn key_file(&self) -> Result<PathBuf, Usage> {
-        let missing = || Usage("name the agent's key with --key FILE; make one with: artel key new FILE".into());
+        let missing =
+            || Usage("name the agent's key with --key FILE; make one with: artel key new FILE".into());
         self.global.key.clone().ok_or_else(missing)
     }
 
@@ -120,11 +123,16 @@ impl Context {
         let dir = self.data_or_default();
         match fs::read_to_string(dir.join(URL_FILE)) {
             Ok(url) => Ok(url.trim().to_owned()),
-            Err(_) if self.global.data.is_none() => {
-                Err(Usage("no node is named; say --node URL or --data DIR, or start one with: artel up".into()).into())
-            }
+            Err(_) if self.global.data.is_none() => Err(Usage(
+                "no node is named; say --node URL or --data DIR, or start one with: artel up".into(),
+            )
+            .into()),
             Err(_) => {
-                anyhow::bail!("no node runs in {}; start it with: artel up --data {}", dir.display(), dir.display())
+                anyhow::bail!(
+                    "no node runs in {}; start it with: artel up --data {}",
+                    dir.display(),
+                    dir.display()
+                )
             }
         }
     }
@@ -170,7 +178,10 @@ pub fn read_token(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
     let token = text.trim();
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        anyhow::bail!("{} does not hold a token; get one with: artel agent enroll --key FILE", path.display());
+        anyhow::bail!(
+            "{} does not hold a token; get one with: artel agent enroll --key FILE",
+            path.display()
+        );
     }
     Ok(Zeroizing::new(token.to_owned()))
 }
@@ -182,7 +193,8 @@ pub fn read_token(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 pub fn write_token(path: &Path, token: &str) -> anyhow::Result<()> {
     let temporary = path.with_added_extension(format!("{}.new", std::process::id()));
     let failed = |e: std::io::Error| anyhow::anyhow!("cannot write the token file {}: {e}", path.display());
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary);
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary);
     let written = match &mut file {
         Ok(file) => file.write_all(token.as_bytes()).and_then(|()| file.write_all(b"\n")),
         Err(e) => return Err(failed(std::io::Error::new(e.kind(), e.to_string()))),
@@ -222,7 +234,10 @@ mod tests {
     fn a_node_is_found_by_url_or_by_directory() {
         let dir = tempfile::tempdir().expect("a directory");
         let data = || Some(dir.path().to_owned());
-        let error = context(Global { data: data(), ..Global::default() }).anonymous().map(|_| ()).expect_err("no node there");
+        let error = context(Global { data: data(), ..Global::default() })
+            .anonymous()
+            .map(|_| ())
+            .expect_err("no node there");
         assert!(error.to_string().contains("artel up --data"), "{error}");
         fs::write(dir.path().join(URL_FILE), "http://127.0.0.1:5\n").expect("writes");
         let found = context(Global { data: data(), ..Global::default() }).anonymous().expect("found");

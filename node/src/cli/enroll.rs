@@ -3,11 +3,11 @@
 
 use super::context;
 use crate::client::{self, Client};
+use artel_federation::member::{Identity, OwnAct, statement_text};
 use artel_protocol::id::FederationId;
 use artel_protocol::key::{AgentId, NodeId, SecretKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use artel_federation::member::{Identity, OwnAct, statement_text};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -45,7 +45,12 @@ const CHALLENGE_TITLE: &str = "artel enrollment\n";
 ///
 /// # Errors
 /// What the node or the disk said.
-pub async fn enroll(client: &Client, key: &SecretKey, profile: &Profile, token_file: &Path) -> anyhow::Result<String> {
+pub async fn enroll(
+    client: &Client,
+    key: &SecretKey,
+    profile: &Profile,
+    token_file: &Path,
+) -> anyhow::Result<String> {
     let did = key.public().did();
     let mut metadata = json!({"capabilities": profile.capabilities});
     if let Some(capacity) = profile.capacity {
@@ -104,7 +109,9 @@ fn check(challenge: &str, did: &str, delegate: bool) -> anyhow::Result<()> {
     if challenge.starts_with(CHALLENGE_TITLE) && names_us && (delegate || !delegates) {
         return Ok(());
     }
-    anyhow::bail!("the node asks for a signature under something else than this enrollment, so nothing was signed");
+    anyhow::bail!(
+        "the node asks for a signature under something else than this enrollment, so nothing was signed"
+    );
 }
 
 fn keep(client: &Client, answer: &str, token_file: &Path) -> anyhow::Result<()> {
@@ -127,6 +134,9 @@ mod tests {
         assert!(check(&with_delegation, "did:key:z6Mka", true).is_ok());
         assert!(check(text, "did:key:z6Mkb", false).is_err(), "another key");
         assert!(check(&with_delegation, "did:key:z6Mka", false).is_err(), "an unwanted delegation");
-        assert!(check(&text.replace("enrollment", "statement"), "did:key:z6Mka", false).is_err(), "another act");
+        assert!(
+            check(&text.replace("enrollment", "statement"), "did:key:z6Mka", false).is_err(),
+            "another act"
+        );
     }
 }

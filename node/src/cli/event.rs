@@ -10,10 +10,14 @@ use serde_json::value::RawValue;
 
 /// Emit events and follow them.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel event tail --data ./node\n  artel event emit xyn.report.ready --data ./node --body '{\"file\":\"a.html\"}'")]
+#[command(
+    after_help = "Examples:\n  artel event tail --data ./node\n  artel event emit xyn.report.ready --data ./node --body '{\"file\":\"a.html\"}'"
+)]
 pub enum Event {
     /// Emit an event as the operator.
-    #[command(after_help = "Examples:\n  artel event emit xyn.report.ready --data ./node --body '{\"file\":\"a.html\"}'")]
+    #[command(
+        after_help = "Examples:\n  artel event emit xyn.report.ready --data ./node --body '{\"file\":\"a.html\"}'"
+    )]
     Emit {
         /// What happened; begins with a letter.
         name: String,
@@ -25,7 +29,9 @@ pub enum Event {
         run: Option<String>,
     },
     /// Show events as they happen, one a line, until interrupted.
-    #[command(after_help = "Examples:\n  artel event tail --data ./node --json\n  artel event tail --data ./node --name xyn.task.accepted --until-quiet")]
+    #[command(
+        after_help = "Examples:\n  artel event tail --data ./node --json\n  artel event tail --data ./node --name xyn.task.accepted --until-quiet"
+    )]
     Tail {
         /// Only events behind this cursor.
         #[arg(long, value_name = "CURSOR")]
@@ -59,13 +65,20 @@ impl Event {
                 let answer = client.post_once("/v1/events", &post, &input::fresh_key()).await?;
                 context.show.fields(
                     &answer,
-                    &[("event", "event_id"), ("name", "event_name"), ("at", "occurred_at"), ("entry", "entry")],
+                    &[
+                        ("event", "event_id"),
+                        ("name", "event_name"),
+                        ("at", "occurred_at"),
+                        ("entry", "entry"),
+                    ],
                 )
             }
             Event::Tail { after, name, run, until_quiet } => {
                 let wanted = [("event_name", name), ("run_id", run)];
-                let filter: Vec<String> =
-                    wanted.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", escape(&value?)))).collect();
+                let filter: Vec<String> = wanted
+                    .into_iter()
+                    .filter_map(|(key, value)| Some(format!("{key}={}", escape(&value?))))
+                    .collect();
                 let mut events = Events::new(&client, filter.join("&"), after);
                 loop {
                     let items = events.next_patiently().await?;
@@ -75,7 +88,9 @@ impl Event {
                     for item in items {
                         match serde_json::from_str::<Seen>(item.get()) {
                             Ok(event) => watch::tell(context, &event, &item)?,
-                            Err(_) => show::note("an event of an unknown form was left out; update this program"),
+                            Err(_) => {
+                                show::note("an event of an unknown form was left out; update this program")
+                            }
                         }
                     }
                 }

@@ -18,7 +18,8 @@ pub fn json(what: &str, given: &str) -> anyhow::Result<Box<RawValue>> {
         None if given == "-" => bounded("stdin", std::io::stdin().lock())?,
         None => given.to_owned(),
     };
-    RawValue::from_string(text).map_err(|e| Usage(format!("{what} is not JSON ({e}); quote it, or name a file as @FILE")).into())
+    RawValue::from_string(text)
+        .map_err(|e| Usage(format!("{what} is not JSON ({e}); quote it, or name a file as @FILE")).into())
 }
 
 /// Reads a file of JSON; `-` is stdin.
@@ -36,7 +37,9 @@ fn from_file(file: &str) -> anyhow::Result<String> {
 
 fn bounded(name: &str, from: impl std::io::Read) -> anyhow::Result<String> {
     let mut text = String::new();
-    from.take(JSON_BYTES_MAX + 1).read_to_string(&mut text).map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
+    from.take(JSON_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
     if text.len() as u64 > JSON_BYTES_MAX {
         anyhow::bail!("{name} has more than {JSON_BYTES_MAX} bytes; put large data into artifacts");
     }

@@ -30,7 +30,11 @@ impl Key {
         let (file, key) = match self {
             Key::New { file } => {
                 if file.exists() {
-                    anyhow::bail!("{} exists already; look at it with: artel key show {}", file.display(), file.display());
+                    anyhow::bail!(
+                        "{} exists already; look at it with: artel key show {}",
+                        file.display(),
+                        file.display()
+                    );
                 }
                 let key = data::new_key();
                 data::write_new_secret(&file, &key.to_pem())?;

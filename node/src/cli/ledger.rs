@@ -9,7 +9,9 @@ use serde_json::Value;
 #[command(after_help = "Examples:\n  artel ledger show --data ./node")]
 pub enum Ledger {
     /// Show all accounts (as the operator), or one's earnings and payments (as an agent).
-    #[command(after_help = "Examples:\n  artel ledger show --data ./node --json\n  artel ledger show --key agent.pem --node http://127.0.0.1:7433")]
+    #[command(
+        after_help = "Examples:\n  artel ledger show --data ./node --json\n  artel ledger show --key agent.pem --node http://127.0.0.1:7433"
+    )]
     Show {
         /// Where to go on, as the last page said.
         #[arg(long)]
@@ -26,7 +28,8 @@ impl Ledger {
         let cursor = cursor.map(|c| format!("&cursor={}", crate::client::escape(&c))).unwrap_or_default();
         if caller["principal"] == "operator" {
             let answer = client.get_text(&format!("/v1/ledger/accounts?limit=200{cursor}")).await?;
-            let columns = &[("account", "kind"), ("agent", "agent_id"), ("task", "task_id"), ("balance", "balance")];
+            let columns =
+                &[("account", "kind"), ("agent", "agent_id"), ("task", "task_id"), ("balance", "balance")];
             return context.show.list(&answer, columns, "no accounts");
         }
         let earnings = client.get_text("/v1/agents/me/earnings").await?;

@@ -37,7 +37,9 @@ pub async fn verify(
     // The URL is the node's, or the log's own prefix.
     let prefix = if client.base().ends_with("/log") { "" } else { "/log" };
     let mut remote = Remote { client: client.clone(), prefix, runtime: Handle::current() };
-    let verified = tokio::task::spawn_blocking(move || source::verify(&mut remote, wanted.as_ref(), &mut progress)).await?;
+    let verified =
+        tokio::task::spawn_blocking(move || source::verify(&mut remote, wanted.as_ref(), &mut progress))
+            .await?;
     verified.map_err(|error| match error {
         LogError::Fetch { path, cause } => anyhow::anyhow!("the log could not be read: {path}: {cause}"),
         error => anyhow::anyhow!("the log is not sound: {error}"),

@@ -48,16 +48,40 @@ pub struct Cli {
 #[derive(Args, Debug, Clone, Default)]
 pub struct Global {
     /// The node's data directory: its URL and the operator's token are read from it.
-    #[arg(long, global = true, env = "ARTEL_DATA", value_name = "DIR", help_heading = "Which node, who calls")]
+    #[arg(
+        long,
+        global = true,
+        env = "ARTEL_DATA",
+        value_name = "DIR",
+        help_heading = "Which node, who calls"
+    )]
     pub data: Option<PathBuf>,
     /// The node's URL.
-    #[arg(long, global = true, env = "ARTEL_NODE", value_name = "URL", help_heading = "Which node, who calls")]
+    #[arg(
+        long,
+        global = true,
+        env = "ARTEL_NODE",
+        value_name = "URL",
+        help_heading = "Which node, who calls"
+    )]
     pub node: Option<String>,
     /// A file with the bearer token to call with.
-    #[arg(long, global = true, env = "ARTEL_TOKEN_FILE", value_name = "FILE", help_heading = "Which node, who calls")]
+    #[arg(
+        long,
+        global = true,
+        env = "ARTEL_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Which node, who calls"
+    )]
     pub token_file: Option<PathBuf>,
     /// An agent's key (PKCS#8 PEM); its token is kept beside it in FILE.token.
-    #[arg(long, global = true, env = "ARTEL_KEY", value_name = "FILE", help_heading = "Which node, who calls")]
+    #[arg(
+        long,
+        global = true,
+        env = "ARTEL_KEY",
+        value_name = "FILE",
+        help_heading = "Which node, who calls"
+    )]
     pub key: Option<PathBuf>,
     /// A PEM file with the only certificates to trust, for https.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Which node, who calls")]
@@ -93,6 +117,8 @@ enum Verb {
     Reputation(reputation::Reputation),
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    Bench(crate::bench::Bench),
+    Bench(crate::bench::Bench),
     Version(version::Version),
 }
 
@@ -125,6 +151,7 @@ async fn run_verb(cli: Cli) -> anyhow::Result<()> {
         Verb::Up(up) => up.run(&context).await,
         Verb::Demo(demo) => demo.run(&context).await,
         Verb::DemoWorker => crate::demo::worker::run().await,
+        Verb::Bench(bench) => bench.run(&context).await,
         Verb::Status(status) => status.run(&context).await,
         Verb::Key(key) => key.run(&context),
         Verb::Agent(agent) => agent.run(&context).await,
@@ -136,6 +163,7 @@ async fn run_verb(cli: Cli) -> anyhow::Result<()> {
         Verb::Audit(audit) => audit.run(&context).await,
         Verb::Reputation(reputation) => reputation.run(&context).await,
         Verb::Ledger(ledger) => ledger.run(&context).await,
+        Verb::Bench(bench) => bench.run(&context).await,
         Verb::Version(version) => version.run(&context),
     }
 }
@@ -158,11 +186,17 @@ fn told(error: &anyhow::Error) -> ExitCode {
 /// Refusals whose own sentence speaks of HTTP, in the words of the command line.
 fn in_our_words(code: &str) -> Option<&'static str> {
     match code {
-        "unauthenticated" => Some("the node wants to know who calls; say --data DIR, --key FILE or --token-file FILE"),
-        "bad_token" => Some("the token is not one of this node's; get one with: artel agent enroll --key FILE"),
+        "unauthenticated" => {
+            Some("the node wants to know who calls; say --data DIR, --key FILE or --token-file FILE")
+        }
+        "bad_token" => {
+            Some("the token is not one of this node's; get one with: artel agent enroll --key FILE")
+        }
         "token_expired" => Some("the token has expired; get a new one with: artel agent enroll --key FILE"),
         "token_revoked" => Some("the token was revoked; get a new one with: artel agent enroll --key FILE"),
-        "agents_only" => Some("only an agent can do this; say --key FILE, after: artel agent enroll --key FILE"),
+        "agents_only" => {
+            Some("only an agent can do this; say --key FILE, after: artel agent enroll --key FILE")
+        }
         "operator_only" => Some("only the operator can do this; say --data DIR, the node's data directory"),
         _ => None,
     }
@@ -206,11 +240,18 @@ mod tests {
         let mut seen = 0;
         every_command(&Cli::command(), "artel", &mut |path, command| {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let examples: Vec<&str> = help.lines().map(str::trim).filter(|l| l.starts_with("artel ")).collect();
+            let examples: Vec<&str> =
+                help.lines().map(str::trim).filter(|l| l.starts_with("artel ")).collect();
             assert!(!examples.is_empty(), "{path} has no example");
             for example in examples {
                 // What a shell does with a line's end is not ours.
-                let line = example.split(" | ").next().expect("a first part").split(" > ").next().expect("a first part");
+                let line = example
+                    .split(" | ")
+                    .next()
+                    .expect("a first part")
+                    .split(" > ")
+                    .next()
+                    .expect("a first part");
                 assert!(line.starts_with(path), "{path}: the example is of another command: {line}");
                 if let Err(error) = Cli::try_parse_from(words(line)) {
                     panic!("{path}: {line}: {error}");
@@ -230,7 +271,13 @@ mod tests {
 
     #[test]
     fn wrong_use_is_told_from_failure() {
-        for (line, wanted) in [("artel", 2), ("artel nonsense", 2), ("artel task show", 2), ("artel version", 0), ("artel --help", 0)] {
+        for (line, wanted) in [
+            ("artel", 2),
+            ("artel nonsense", 2),
+            ("artel task show", 2),
+            ("artel version", 0),
+            ("artel --help", 0),
+        ] {
             let code = run(words(line));
             assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(wanted)), "{line}");
         }

@@ -106,9 +106,12 @@ pub fn check(answer: &str, origin: &Origin) -> Result<Checked, Error> {
 /// The fact of a record, once it is shown to be a public entry of the journal.
 fn fact(name: &'static str, record: &Record, origin: &Origin) -> Result<Fact, Error> {
     let wrong = |reason: String| Error::Record { record: name, reason };
-    let bytes = |what: &str, text: &str| STANDARD.decode(text).map_err(|e| wrong(format!("{what} is not base64: {e}")));
+    let bytes = |what: &str, text: &str| {
+        STANDARD.decode(text).map_err(|e| wrong(format!("{what} is not base64: {e}")))
+    };
     let (body, salt) = (bytes("body", &record.body)?, bytes("salt", &record.salt)?);
-    let salt: [u8; SALT_BYTES] = salt.try_into().map_err(|_| wrong(format!("the salt has not {SALT_BYTES} bytes")))?;
+    let salt: [u8; SALT_BYTES] =
+        salt.try_into().map_err(|_| wrong(format!("the salt has not {SALT_BYTES} bytes")))?;
     let leaf = Leaf::parse(&bytes("leaf", &record.leaf)?).map_err(|e| wrong(e.to_string()))?;
     if leaf.class() != Class::Public || !leaf.opens_with(&salt, &body) {
         return Err(wrong("the leaf does not commit to this body as a public one".into()));
@@ -173,7 +176,8 @@ mod tests {
         let checkpoint = Checkpoint::new(origin(), 2, range.root()).expect("a checkpoint");
         let checkpoint = SignedCheckpoint::sign(checkpoint, &secret()).expect("our key");
         let record = |i: usize| {
-            let path = inclusion::prove::<tree::Error>(i as u64, 2, |at| Ok(hashes[at.index as usize])).expect("a proof");
+            let path = inclusion::prove::<tree::Error>(i as u64, 2, |at| Ok(hashes[at.index as usize]))
+                .expect("a proof");
             let proof = Proof::new(i as u64, Vec::new(), path, checkpoint.clone()).expect("a proof");
             json!({
                 "entry": i,
@@ -211,7 +215,10 @@ mod tests {
         ] {
             let mut changed = good.clone();
             changed[record][field] = bad;
-            assert!(matches!(check(&changed.to_string(), &origin()), Err(Error::Record { .. })), "{record}.{field}");
+            assert!(
+                matches!(check(&changed.to_string(), &origin()), Err(Error::Record { .. })),
+                "{record}.{field}"
+            );
         }
     }
 

@@ -10,7 +10,9 @@ use serde::Deserialize;
 #[command(after_help = "Examples:\n  artel reputation show --key agent.pem")]
 pub enum Reputation {
     /// Show an agent's layers, score, lower bound and level.
-    #[command(after_help = "Examples:\n  artel reputation show --key agent.pem\n  artel reputation show did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./node --json")]
+    #[command(
+        after_help = "Examples:\n  artel reputation show --key agent.pem\n  artel reputation show did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./node --json"
+    )]
     Show {
         /// The agent's did; without it the agent whose key or token is named.
         did: Option<String>,

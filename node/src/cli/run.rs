@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 /// Start runs of several steps, follow and cancel them.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel run start run.json --data ./node\n  artel run list --data ./node --status running")]
+#[command(
+    after_help = "Examples:\n  artel run start run.json --data ./node\n  artel run list --data ./node --status running"
+)]
 pub enum Run {
     /// Start a run from JSON as POST /v1/runs takes it.
     #[command(
@@ -46,7 +48,9 @@ pub enum Run {
         id: String,
     },
     /// Cancel a run.
-    #[command(after_help = "Examples:\n  artel run cancel 01981f5e-0000-7000-8000-000000000000 --data ./node")]
+    #[command(
+        after_help = "Examples:\n  artel run cancel 01981f5e-0000-7000-8000-000000000000 --data ./node"
+    )]
     Cancel {
         /// The run.
         id: String,
@@ -67,8 +71,13 @@ const SHOWN: &[Column] = &[
     ("error", "error.message"),
 ];
 
-const STEPS: &[Column] =
-    &[("step", "step_id"), ("name", "name"), ("status", "status"), ("needs", "needs"), ("error", "error.message")];
+const STEPS: &[Column] = &[
+    ("step", "step_id"),
+    ("name", "name"),
+    ("status", "status"),
+    ("needs", "needs"),
+    ("error", "error.message"),
+];
 
 impl Run {
     /// Does it.

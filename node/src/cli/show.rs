@@ -83,8 +83,11 @@ pub fn note(text: &str) {
 
 /// The fields that a thing has, a line each, aligned.
 pub fn fields(value: &Value, columns: &[Column]) -> String {
-    let rows: Vec<(&str, String)> =
-        columns.iter().map(|(heading, path)| (*heading, text_of(at(value, path)))).filter(|(_, t)| !t.is_empty()).collect();
+    let rows: Vec<(&str, String)> = columns
+        .iter()
+        .map(|(heading, path)| (*heading, text_of(at(value, path))))
+        .filter(|(_, t)| !t.is_empty())
+        .collect();
     let width = rows.iter().map(|(heading, _)| heading.chars().count()).max().unwrap_or(0);
     rows.iter().map(|(heading, text)| format!("{heading:width$}  {text}\n")).collect()
 }
@@ -93,9 +96,11 @@ pub fn fields(value: &Value, columns: &[Column]) -> String {
 pub fn table(items: &[Value], columns: &[Column]) -> String {
     let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(heading, _)| (*heading).to_owned()).collect()];
     rows.extend(items.iter().map(|item| columns.iter().map(|(_, path)| cell(at(item, path))).collect()));
-    let widths: Vec<usize> =
-        (0..columns.len()).map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0)).collect();
-    let numeric: Vec<bool> = columns.iter().map(|(_, path)| items.iter().all(|i| at(i, path).is_number())).collect();
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0))
+        .collect();
+    let numeric: Vec<bool> =
+        columns.iter().map(|(_, path)| items.iter().all(|i| at(i, path).is_number())).collect();
     let mut text = String::new();
     for row in rows {
         let cells: Vec<String> = row
@@ -148,7 +153,10 @@ mod tests {
 
     #[test]
     fn tables_are_aligned_and_tame() {
-        let items = [json!({"id": "a", "n": 5, "of": {"x": "é"}}), json!({"id": "bb\u{1b}[2J", "n": 12, "of": {"x": "y"}})];
+        let items = [
+            json!({"id": "a", "n": 5, "of": {"x": "é"}}),
+            json!({"id": "bb\u{1b}[2J", "n": 12, "of": {"x": "y"}}),
+        ];
         let text = table(&items, &[("id", "id"), ("count", "n"), ("x", "of.x")]);
         assert_eq!(text, "id      count  x\na           5  é\nbb [2J     12  y\n");
     }
@@ -156,7 +164,10 @@ mod tests {
     #[test]
     fn absent_fields_take_no_line() {
         let value = json!({"status": "ok", "error": null, "caps": ["a", "b"]});
-        assert_eq!(fields(&value, &[("status", "status"), ("error", "error"), ("skills", "caps")]), "status  ok\nskills  a, b\n");
+        assert_eq!(
+            fields(&value, &[("status", "status"), ("error", "error"), ("skills", "caps")]),
+            "status  ok\nskills  a, b\n"
+        );
     }
 
     #[test]

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 /// Say whether the node is well and how long its log is.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  artel status --data ./node\n  artel status --node http://127.0.0.1:7433 --json")]
+#[command(
+    after_help = "Examples:\n  artel status --data ./node\n  artel status --node http://127.0.0.1:7433 --json"
+)]
 pub struct Status {}
 
 impl Status {

@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 
 /// Post tasks, look at them, claim and submit them by hand.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel task post --data ./node --title 'count words' --input '{\"text\":\"a b c\"}' --reward 1.5\n  artel task list --data ./node --status any")]
+#[command(
+    after_help = "Examples:\n  artel task post --data ./node --title 'count words' --input '{\"text\":\"a b c\"}' --reward 1.5\n  artel task list --data ./node --status any"
+)]
 pub enum Task {
     /// Post a task.
     #[command(
@@ -30,7 +32,9 @@ pub enum Task {
         id: String,
     },
     /// Claim a task as an agent: the one named, or the best one, waiting for it where asked.
-    #[command(after_help = "Examples:\n  artel task claim --key agent.pem --node http://127.0.0.1:7433 --wait 30")]
+    #[command(
+        after_help = "Examples:\n  artel task claim --key agent.pem --node http://127.0.0.1:7433 --wait 30"
+    )]
     Claim {
         /// The task; without it the best one that the agent qualifies for.
         id: Option<String>,
@@ -44,13 +48,17 @@ pub enum Task {
     )]
     Submit(Submit),
     /// Follow a task until it is over; fails unless it was accepted.
-    #[command(after_help = "Examples:\n  artel task watch 01981f5e-0000-7000-8000-000000000001 --data ./node")]
+    #[command(
+        after_help = "Examples:\n  artel task watch 01981f5e-0000-7000-8000-000000000001 --data ./node"
+    )]
     Watch {
         /// The task.
         id: String,
     },
     /// Cancel a task.
-    #[command(after_help = "Examples:\n  artel task cancel 01981f5e-0000-7000-8000-000000000001 --data ./node")]
+    #[command(
+        after_help = "Examples:\n  artel task cancel 01981f5e-0000-7000-8000-000000000001 --data ./node"
+    )]
     Cancel {
         /// The task.
         id: String,
@@ -201,7 +209,11 @@ impl Task {
             }
             Task::List(list) => {
                 let answer = context.client()?.get_text(&list.path()).await?;
-                context.show.list(&answer, LISTED, "no such tasks; post one with: artel task post --title TITLE")
+                context.show.list(
+                    &answer,
+                    LISTED,
+                    "no such tasks; post one with: artel task post --title TITLE",
+                )
             }
             Task::Show { id } => {
                 let answer = context.client()?.get_text(&path(&id, "")?).await?;
@@ -245,7 +257,8 @@ impl Task {
                 ended_well(&answer, "accepted", "see why with: artel task show ID")
             }
             Task::Cancel { id } => {
-                let answer = context.client()?.post(&path(&id, "/cancel")?, &json!({}), 0).await?.unwrap_or_default();
+                let answer =
+                    context.client()?.post(&path(&id, "/cancel")?, &json!({}), 0).await?.unwrap_or_default();
                 context.show.fields(&answer, SHOWN)
             }
         }
@@ -269,7 +282,9 @@ pub fn ended_well(answer: &str, wanted: &str, next: &str) -> anyhow::Result<()> 
     let value: serde_json::Value = serde_json::from_str(answer)?;
     match value["status"].as_str() {
         Some(status) if status == wanted => Ok(()),
-        status => anyhow::bail!("it ended as {}; {next}", super::show::plain(status.unwrap_or("nothing known"))),
+        status => {
+            anyhow::bail!("it ended as {}; {next}", super::show::plain(status.unwrap_or("nothing known")))
+        }
     }
 }
 
@@ -326,8 +341,12 @@ impl Post {
 impl List {
     fn path(&self) -> String {
         let mut path = format!("/v1/tasks?limit={}", self.limit);
-        let wanted =
-            [("status", &self.status), ("capability", &self.capability), ("run_id", &self.run), ("cursor", &self.cursor)];
+        let wanted = [
+            ("status", &self.status),
+            ("capability", &self.capability),
+            ("run_id", &self.run),
+            ("cursor", &self.cursor),
+        ];
         for (name, value) in wanted {
             path.push_str(&value.as_ref().map(|v| format!("&{name}={}", escape(v))).unwrap_or_default());
         }
@@ -336,7 +355,8 @@ impl List {
 }
 
 fn path(id: &str, rest: &str) -> Result<String, Usage> {
-    let id = StepId::parse(id).map_err(|e| Usage(format!("{id}: {e}; list tasks with: artel task list --status any")))?;
+    let id = StepId::parse(id)
+        .map_err(|e| Usage(format!("{id}: {e}; list tasks with: artel task list --status any")))?;
     Ok(format!("/v1/tasks/{id}{rest}"))
 }
 
@@ -356,7 +376,9 @@ mod tests {
 
     #[test]
     fn a_reward_reaches_the_node_digit_by_digit() {
-        let body = post(&["--title", "t", "--reward", "999999999.999999", "--input", "{\"n\": 1.10}"]).body().expect("a body");
+        let body = post(&["--title", "t", "--reward", "999999999.999999", "--input", "{\"n\": 1.10}"])
+            .body()
+            .expect("a body");
         assert!(body.get().contains("\"reward\":999999999.999999"), "{body}");
         assert!(body.get().contains("{\"n\": 1.10}"), "{body}");
     }

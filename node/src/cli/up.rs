@@ -51,7 +51,9 @@ fn flags(set: &[String], http: Option<String>) -> Result<BTreeMap<String, String
     let mut flags = BTreeMap::new();
     for pair in set {
         let Some((key, value)) = pair.split_once('=') else {
-            return Err(Usage(format!("--set {pair} is not KEY=VALUE; write for example --set lease_ms=30000")));
+            return Err(Usage(format!(
+                "--set {pair} is not KEY=VALUE; write for example --set lease_ms=30000"
+            )));
         };
         flags.insert(key.trim().to_owned(), value.trim().to_owned());
     }
@@ -76,7 +78,8 @@ mod tests {
 
     #[test]
     fn configuration_keys_come_from_flags() {
-        let read = flags(&["lease_ms=30000".into(), "name = a=b".into()], Some("127.0.0.1:0".into())).expect("reads");
+        let read = flags(&["lease_ms=30000".into(), "name = a=b".into()], Some("127.0.0.1:0".into()))
+            .expect("reads");
         assert_eq!(read["lease_ms"], "30000");
         assert_eq!(read["name"], "a=b");
         assert_eq!(read["http"], "127.0.0.1:0");

@@ -53,7 +53,9 @@ impl<'a> Events<'a> {
     pub async fn next_patiently(&mut self) -> Result<Vec<Box<RawValue>>, Error> {
         loop {
             match self.next(WAIT_MS).await {
-                Err(error) if error.is_passing() => tokio::time::sleep(error.retry_after().unwrap_or(AWAY)).await,
+                Err(error) if error.is_passing() => {
+                    tokio::time::sleep(error.retry_after().unwrap_or(AWAY)).await
+                }
                 other => return other,
             }
         }

@@ -64,8 +64,8 @@ pub fn unpack(packed: &[u8]) -> anyhow::Result<Vec<(String, &[u8])>> {
     let Some(end) = packed.iter().position(|b| *b == b'\n') else {
         anyhow::bail!("the chunk has no list of files");
     };
-    let parts: Vec<Part> =
-        serde_json::from_slice(&packed[..end]).map_err(|e| anyhow::anyhow!("the chunk's list of files is not one: {e}"))?;
+    let parts: Vec<Part> = serde_json::from_slice(&packed[..end])
+        .map_err(|e| anyhow::anyhow!("the chunk's list of files is not one: {e}"))?;
     let mut rest = &packed[end + 1..];
     let mut files = Vec::with_capacity(parts.len());
     for part in parts {
@@ -113,7 +113,11 @@ mod tests {
 
     #[test]
     fn a_chunk_reads_back() {
-        let files = vec![("a b\n\"".to_owned(), b"one\n".to_vec()), ("empty".into(), vec![]), ("z".into(), vec![0, 255, b'\n'])];
+        let files = vec![
+            ("a b\n\"".to_owned(), b"one\n".to_vec()),
+            ("empty".into(), vec![]),
+            ("z".into(), vec![0, 255, b'\n']),
+        ];
         let packed = pack(&files);
         let read: Vec<(String, Vec<u8>)> =
             unpack(&packed).expect("reads").into_iter().map(|(p, b)| (p, b.to_vec())).collect();

@@ -7,7 +7,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Directories that hold what others made.
-const SKIPPED_DIRECTORIES: &[&str] = &[".git", ".hg", ".svn", "target", "node_modules", "__pycache__", ".venv"];
+const SKIPPED_DIRECTORIES: &[&str] =
+    &[".git", ".hg", ".svn", "target", "node_modules", "__pycache__", ".venv"];
 /// The largest file that is surveyed (2 MiB); larger ones are data rather than text.
 pub const FILE_BYTES_MAX: u64 = 2 << 20;
 /// The most files; the rest is left out. With more, a chunk's findings would not fit into a step's output.
@@ -54,7 +55,8 @@ pub struct LeftOut {
 /// # Errors
 /// A sentence when `root` is no directory that can be read.
 pub fn find(root: &Path) -> anyhow::Result<(Vec<Found>, LeftOut)> {
-    let read = fs::read_dir(root).map_err(|e| anyhow::anyhow!("cannot read the directory {}: {e}", root.display()))?;
+    let read = fs::read_dir(root)
+        .map_err(|e| anyhow::anyhow!("cannot read the directory {}: {e}", root.display()))?;
     drop(read);
     let mut left_out = LeftOut::default();
     let mut found = Vec::new();

@@ -97,10 +97,12 @@ pub async fn perform(
     let mut progress = Progress::new(digests.len() + 1, quiet);
     let watched = tokio::time::timeout(RUN_WITHIN, follow(stage, &run.run_id, &mut progress, kill_one)).await;
     progress.finish();
-    let watched = watched.map_err(|_| anyhow::anyhow!("the run took longer than {} s", RUN_WITHIN.as_secs()))??;
+    let watched =
+        watched.map_err(|_| anyhow::anyhow!("the run took longer than {} s", RUN_WITHIN.as_secs()))??;
     let merged = merged(&stage.client, &run.run_id).await?;
     let report = save(&stage.client, &merged, out).await?;
-    let proven = proof::prove(&stage.client, &run.run_id, (&stage.ready.peer_id, &stage.ready.federation_id)).await?;
+    let proven =
+        proof::prove(&stage.client, &run.run_id, (&stage.ready.peer_id, &stage.ready.federation_id)).await?;
     Ok(Outcome {
         directory: root,
         run: run.run_id,
@@ -182,7 +184,12 @@ fn run_body(title: &str, digests: &[Digest], left_out: LeftOut) -> Value {
 }
 
 /// Watches the run until it is over.
-async fn follow(stage: &mut Stage, run: &str, progress: &mut Progress, kill_one: bool) -> anyhow::Result<Watched> {
+async fn follow(
+    stage: &mut Stage,
+    run: &str,
+    progress: &mut Progress,
+    kill_one: bool,
+) -> anyhow::Result<Watched> {
     let client = stage.client.clone();
     let mut events = Events::new(&client, format!("run_id={}", escape(run)), None);
     let (mut working, mut done) = (BTreeSet::new(), BTreeSet::new());
@@ -214,7 +221,10 @@ async fn follow(stage: &mut Stage, run: &str, progress: &mut Progress, kill_one:
                 "xyn.task.lapsed" => {
                     working.remove(&step);
                     let agent = event.data["agent_id"].as_str().unwrap_or_default().to_owned();
-                    progress.note(&format!("a lease of {} lapsed; another agent takes the task", named(&stage.agents, &agent)));
+                    progress.note(&format!(
+                        "a lease of {} lapsed; another agent takes the task",
+                        named(&stage.agents, &agent)
+                    ));
                     *watched.lapses.entry(agent).or_default() += 1;
                 }
                 "xyn.task.released" | "xyn.task.rejected" => {
@@ -267,8 +277,12 @@ async fn kill(stage: &mut Stage, run: &str, claimed: &Event) -> anyhow::Result<&
 async fn holds(client: &Client, run: &str, did: &str) -> anyhow::Result<bool> {
     let mut before = None;
     for _ in 0..HOLDS_LOOKS {
-        let tasks: Vec<Task> = client.get_all(&format!("/v1/tasks?status=claimed&run_id={run}"), usize::MAX).await?;
-        let held = tasks.into_iter().find(|t| t.assigned_agent_id.as_deref() == Some(did)).map(|t| (t.task_id, t.epoch));
+        let tasks: Vec<Task> =
+            client.get_all(&format!("/v1/tasks?status=claimed&run_id={run}"), usize::MAX).await?;
+        let held = tasks
+            .into_iter()
+            .find(|t| t.assigned_agent_id.as_deref() == Some(did))
+            .map(|t| (t.task_id, t.epoch));
         if held.is_some() && held == before {
             return Ok(true);
         }
@@ -281,7 +295,9 @@ async fn holds(client: &Client, run: &str, did: &str) -> anyhow::Result<bool> {
 /// What the merge step handed in.
 async fn merged(client: &Client, run: &str) -> anyhow::Result<Merged> {
     let tasks: Vec<Task> = client.get_all(&format!("/v1/tasks?status=any&run_id={run}"), usize::MAX).await?;
-    let Some(merge) = tasks.into_iter().find(|t| t.name == MERGE) else { anyhow::bail!("the run has no merge step") };
+    let Some(merge) = tasks.into_iter().find(|t| t.name == MERGE) else {
+        anyhow::bail!("the run has no merge step")
+    };
     let merge: MergeTask = client.get(&format!("/v1/tasks/{}", merge.task_id)).await?;
     merge.output.context("the merge step has no output")
 }

@@ -80,7 +80,9 @@ impl Demo {
             Ok((stage, outcome)) => self.end(context, &base, stage, outcome, interrupt).await,
             Err(error) => Err(error),
         };
-        ended.map_err(|error| error.context(format!("the demo did not end well; its logs are in {}", base.display())))?;
+        ended.map_err(|error| {
+            error.context(format!("the demo did not end well; its logs are in {}", base.display()))
+        })?;
         if !self.keep {
             clear(&base);
         }
@@ -157,7 +159,10 @@ fn make_base() -> anyhow::Result<PathBuf> {
     let mut bytes = [0; 6];
     rand::Rng::fill_bytes(&mut rand::rng(), &mut bytes);
     let base = std::env::temp_dir().join(format!("artel-demo-{}", hex::encode(bytes)));
-    std::fs::DirBuilder::new().mode(0o700).create(&base).with_context(|| format!("cannot make {}", base.display()))?;
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&base)
+        .with_context(|| format!("cannot make {}", base.display()))?;
     Ok(base)
 }
 

@@ -1,7 +1,7 @@
 //! What the demo says in the end: who did what, what each earned, and what was proven.
 
 use super::job::{PAGE_FILE, REPORT_FILE, Watched};
-use super::page::{count, size};
+use super::page::{count, counted, size};
 use super::processes::Ready;
 use super::proof::{Proven, Share};
 use super::report::Report;
@@ -101,25 +101,34 @@ impl Outcome {
         let report = &self.report;
         let log = &self.proven.log;
         let mut text = format!(
-            "{} files ({}) of {} in {} tasks, {}.{} s\n\n{}\n",
-            count(report.files),
+            "{} ({}) of {} in {} tasks, {}.{} s\n\n{}\n",
+            counted(report.files, "file", "files"),
             size(report.bytes),
             show::plain(&self.directory.display().to_string()),
             self.tasks,
             self.took.as_secs(),
             self.took.subsec_millis() / 100,
-            table(&self.agents()?, &[("agent", "name"), ("tasks", "tasks"), ("lapsed", "lapsed"), ("earned", "earned"), ("did", "agent_id")]),
+            table(
+                &self.agents()?,
+                &[
+                    ("agent", "name"),
+                    ("tasks", "tasks"),
+                    ("lapsed", "lapsed"),
+                    ("earned", "earned"),
+                    ("did", "agent_id")
+                ]
+            ),
         );
         if let Some(killed) = self.watched.killed {
             text.push_str(&format!("{killed} was killed in the middle; another agent took its task.\n\n"));
         }
         text.push_str(&format!(
-            "report    {} (and {REPORT_FILE} beside it)\n          {} lines in {} languages, {} groups of duplicates, {} possible secrets\n",
+            "report    {} (and {REPORT_FILE} beside it)\n          {} in {}, {}, {}\n",
             show::plain(&self.out.join(PAGE_FILE).display().to_string()),
-            count(report.lines),
-            report.languages.len(),
-            count(report.duplicate_groups),
-            count(self.secrets()),
+            counted(report.lines, "line", "lines"),
+            counted(report.languages.len() as u64, "language", "languages"),
+            counted(report.duplicate_groups, "group of duplicates", "groups of duplicates"),
+            counted(self.secrets(), "possible secret", "possible secrets"),
         ));
         if !self.left_out.is_empty() {
             text.push_str(&format!("          left out: {}\n", self.left_out.join(", ")));
@@ -152,11 +161,14 @@ impl Outcome {
     fn agents(&self) -> anyhow::Result<Vec<Value>> {
         let mut agents = Vec::new();
         for (name, did) in &self.cast {
-            let share = self.proven.shares.iter().find(|(id, _)| id.to_string() == *did).map(|(_, share)| *share);
+            let share =
+                self.proven.shares.iter().find(|(id, _)| id.to_string() == *did).map(|(_, share)| *share);
             let Share { tasks, earned } = share.unwrap_or_default();
             let earned: Value = serde_json::from_str(&earned.decimal())?;
             let lapsed = self.watched.lapses.get(did).copied().unwrap_or(0);
-            agents.push(json!({"name": name, "agent_id": did, "tasks": tasks, "lapsed": lapsed, "earned": earned}));
+            agents.push(
+                json!({"name": name, "agent_id": did, "tasks": tasks, "lapsed": lapsed, "earned": earned}),
+            );
         }
         Ok(agents)
     }

@@ -20,7 +20,9 @@ impl Display for Text<'_> {
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
                 // Bidirectional overrides and their kin.
-                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_char('\u{fffd}')?,
+                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    f.write_char('\u{fffd}')?
+                }
                 c if c.is_control() => f.write_char('\u{fffd}')?,
                 c => f.write_char(c)?,
             }
@@ -62,13 +64,19 @@ fn totals(report: &Report, page: &mut String) -> fmt::Result {
     let alarm = if report.secrets.is_empty() { "" } else { " class=\"alarm\"" };
     let found = report.secrets.len() as u64 + report.secrets_left_out;
     page.push_str("<dl class=\"totals\">\n");
+    let word = |number, one, several| if number == 1 { one } else { several };
+    let languages = report.languages.len() as u64;
     for (label, value, class) in [
-        ("files", count(report.files), ""),
-        ("lines", count(report.lines), ""),
+        (word(report.files, "file", "files"), count(report.files), ""),
+        (word(report.lines, "line", "lines"), count(report.lines), ""),
         ("size", size(report.bytes), ""),
-        ("languages", count(report.languages.len() as u64), ""),
-        ("groups of duplicates", count(report.duplicate_groups), ""),
-        ("possible secrets", count(found), alarm),
+        (word(languages, "language", "languages"), count(languages), ""),
+        (
+            word(report.duplicate_groups, "group of duplicates", "groups of duplicates"),
+            count(report.duplicate_groups),
+            "",
+        ),
+        (word(found, "possible secret", "possible secrets"), count(found), alarm),
     ] {
         writeln!(page, "<div{class}><dt>{label}</dt><dd>{value}</dd></div>")?;
     }
@@ -101,10 +109,14 @@ fn languages(report: &Report, page: &mut String) -> fmt::Result {
 fn secrets(report: &Report, page: &mut String) -> fmt::Result {
     page.push_str("<section>\n<h2>Strings that look like leaked secrets</h2>\n");
     if report.secrets.is_empty() {
-        page.push_str("<p class=\"none\">None were found. That proves nothing; it is a sign.</p>\n</section>\n");
+        page.push_str(
+            "<p class=\"none\">None were found. That proves nothing; it is a sign.</p>\n</section>\n",
+        );
         return Ok(());
     }
-    page.push_str("<p>Values are hidden. Test keys and examples look the same as real ones; look at each.</p>\n");
+    page.push_str(
+        "<p>Values are hidden. Test keys and examples look the same as real ones; look at each.</p>\n",
+    );
     page.push_str("<div class=\"wide\"><table>\n<thead><tr><th>where</th><th>looks like</th><th>value</th></tr></thead>\n<tbody>\n");
     for found in &report.secrets {
         writeln!(
@@ -132,8 +144,8 @@ fn duplicates(report: &Report, page: &mut String) -> fmt::Result {
     }
     writeln!(
         page,
-        "<p>{} groups; all but one file of each take {}.</p>",
-        count(report.duplicate_groups),
+        "<p>{}; all but one file of each take {}.</p>",
+        counted(report.duplicate_groups, "group", "groups"),
         size(report.duplicate_bytes)
     )?;
     page.push_str("<div class=\"wide\"><table>\n<thead><tr><th>files</th><th class=\"n\">copies</th><th class=\"n\">size</th></tr></thead>\n<tbody>\n");
@@ -145,11 +157,20 @@ fn duplicates(report: &Report, page: &mut String) -> fmt::Result {
         if group.copies > group.paths.len() as u64 {
             write!(page, "and {} more", count(group.copies - group.paths.len() as u64))?;
         }
-        writeln!(page, "</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>", count(group.copies), size(group.bytes))?;
+        writeln!(
+            page,
+            "</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            count(group.copies),
+            size(group.bytes)
+        )?;
     }
     page.push_str("</tbody>\n</table></div>\n");
     if report.duplicate_groups > report.duplicates.len() as u64 {
-        writeln!(page, "<p>{} more groups are not listed.</p>", count(report.duplicate_groups - report.duplicates.len() as u64))?;
+        writeln!(
+            page,
+            "<p>{} more groups are not listed.</p>",
+            count(report.duplicate_groups - report.duplicates.len() as u64)
+        )?;
     }
     page.push_str("</section>\n");
     Ok(())
@@ -159,7 +180,12 @@ fn longest_lines(report: &Report, page: &mut String) -> fmt::Result {
     page.push_str("<section>\n<h2>Longest lines</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>where</th><th class=\"n\">characters</th></tr></thead>\n<tbody>\n");
     for line in &report.longest_lines {
         let characters = count(line.characters.into());
-        writeln!(page, "<tr><td><code>{}:{}</code></td><td class=\"n\">{characters}</td></tr>", Text(&line.path), line.line)?;
+        writeln!(
+            page,
+            "<tr><td><code>{}:{}</code></td><td class=\"n\">{characters}</td></tr>",
+            Text(&line.path),
+            line.line
+        )?;
     }
     page.push_str("</tbody>\n</table></div>\n</section>\n");
     Ok(())
@@ -189,6 +215,11 @@ pub fn sentences(report: &Report) -> Vec<String> {
     .filter(|(number, _)| *number > 0)
     .map(|(number, what)| format!("{} {what}", count(number)))
     .collect()
+}
+
+/// A number of things, with the word for one or for several.
+pub fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { several })
 }
 
 /// A number with its thousands apart.
@@ -247,7 +278,13 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([count(0), count(999), count(1_000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([size(999), size(1_500), size(2_097_152), size(3_000_000_000)], ["999 B", "1.5 kB", "2.0 MB", "3.0 GB"]);
+        assert_eq!(
+            [count(0), count(999), count(1_000), count(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [size(999), size(1_500), size(2_097_152), size(3_000_000_000)],
+            ["999 B", "1.5 kB", "2.0 MB", "3.0 GB"]
+        );
     }
 }

@@ -24,8 +24,10 @@ const LAPSES_MAX: u8 = 20;
 /// The skill that the demo's tasks ask for.
 pub const SKILL: &str = "artel.demo.survey";
 /// What agents are called.
-pub const NAMES: [&str; 16] =
-    ["ada", "ben", "cleo", "dov", "eda", "finn", "gus", "hana", "ivo", "jun", "kai", "lea", "mio", "noa", "oli", "pia"];
+pub const NAMES: [&str; 16] = [
+    "ada", "ben", "cleo", "dov", "eda", "finn", "gus", "hana", "ivo", "jun", "kai", "lea", "mio", "noa",
+    "oli", "pia",
+];
 
 /// The line that a node prints when it is ready.
 #[derive(Debug, Clone, Deserialize)]
@@ -77,9 +79,12 @@ pub async fn start_node(base: &Path) -> anyhow::Result<(Process, Ready)> {
     let mut line = String::new();
     let read = tokio::time::timeout(READY_WITHIN, BufReader::new(stdout).read_line(&mut line)).await;
     let ready = match read {
-        Ok(Ok(n)) if n > 0 => serde_json::from_str(&line).context("the node's first line is not the one that says it is ready")?,
+        Ok(Ok(n)) if n > 0 => serde_json::from_str(&line)
+            .context("the node's first line is not the one that says it is ready")?,
         Ok(_) => anyhow::bail!("the node ended before it was ready; see {}", log.display()),
-        Err(_) => anyhow::bail!("the node was not ready within {} s; see {}", READY_WITHIN.as_secs(), log.display()),
+        Err(_) => {
+            anyhow::bail!("the node was not ready within {} s; see {}", READY_WITHIN.as_secs(), log.display())
+        }
     };
     Ok((Process::new(child, "the node".into()), ready))
 }
@@ -93,9 +98,19 @@ pub fn start_agent(base: &Path, name: &'static str, ready: &Ready) -> anyhow::Re
     let file = base.join(format!("{name}.pem"));
     data::write_new_secret(&file, &key.to_pem())?;
     let mut command = command(&base.join(format!("{name}.log")))?;
-    command.args(["work", "--node", &ready.http_url, "--name", name, "--capability", SKILL, "--end-with-stdin"]);
+    command.args([
+        "work",
+        "--node",
+        &ready.http_url,
+        "--name",
+        name,
+        "--capability",
+        SKILL,
+        "--end-with-stdin",
+    ]);
     command.arg("--key").arg(&file).arg("--exec").arg(format!("{} demo-worker", quoted(&program()?)?));
-    let child = command.stdout(Stdio::null()).spawn().with_context(|| format!("cannot start the agent {name}"))?;
+    let child =
+        command.stdout(Stdio::null()).spawn().with_context(|| format!("cannot start the agent {name}"))?;
     Ok(Agent { name, id: AgentId(key.public()), process: Process::new(child, format!("the agent {name}")) })
 }
 
@@ -127,7 +142,9 @@ impl Process {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => anyhow::bail!("{} did not end well ({status})", self.name),
             Ok(Err(error)) => anyhow::bail!("{} cannot be ended: {error}", self.name),
-            Err(_) => anyhow::bail!("{} did not end within {} s and was killed", self.name, END_WITHIN.as_secs()),
+            Err(_) => {
+                anyhow::bail!("{} did not end within {} s and was killed", self.name, END_WITHIN.as_secs())
+            }
         }
     }
 
@@ -171,7 +188,8 @@ mod tests {
     fn paths_are_one_word_of_a_shell() {
         let odd = "/tmp/it's a $(path)";
         let word = quoted(Path::new(odd)).expect("UTF-8");
-        let out = std::process::Command::new("sh").args(["-c", &format!("printf %s {word}")]).output().expect("sh");
+        let out =
+            std::process::Command::new("sh").args(["-c", &format!("printf %s {word}")]).output().expect("sh");
         assert_eq!(String::from_utf8_lossy(&out.stdout), odd);
     }
 }

@@ -52,7 +52,11 @@ impl Progress {
 
 fn bar(done: usize, total: usize, working: usize) -> String {
     let filled = (done * BAR_CHARS).checked_div(total).unwrap_or(BAR_CHARS).min(BAR_CHARS);
-    format!("{}{} {done}/{total} tasks, {working} in work", "█".repeat(filled), "░".repeat(BAR_CHARS - filled))
+    format!(
+        "{}{} {done}/{total} tasks, {working} in work",
+        "█".repeat(filled),
+        "░".repeat(BAR_CHARS - filled)
+    )
 }
 
 #[cfg(test)]

@@ -57,13 +57,15 @@ struct Account {
 /// The first thing that does not hold.
 pub async fn prove(client: &Client, run: &str, node: (&str, &str)) -> anyhow::Result<Proven> {
     let origin = origin(client, node).await?;
-    let tasks: Vec<TaskId> = client.get_all(&format!("/v1/tasks?status=any&run_id={run}"), usize::MAX).await?;
+    let tasks: Vec<TaskId> =
+        client.get_all(&format!("/v1/tasks?status=any&run_id={run}"), usize::MAX).await?;
     let mut shares: BTreeMap<AgentId, Share> = BTreeMap::new();
     for TaskId { task_id } in &tasks {
         let (agent, paid) = prove_task(client, task_id, &origin).await?;
         let share = shares.entry(agent).or_default();
         share.tasks += 1;
-        share.earned = share.earned.checked_add(paid).ok_or_else(|| anyhow::anyhow!("more was paid than can be"))?;
+        share.earned =
+            share.earned.checked_add(paid).ok_or_else(|| anyhow::anyhow!("more was paid than can be"))?;
     }
     compare_with_ledger(client, &shares).await?;
     let log = log::verify(client, Some(origin), |_| ()).await?;
@@ -82,7 +84,8 @@ async fn origin(client: &Client, (peer_id, federation): (&str, &str)) -> anyhow:
 
 async fn prove_task(client: &Client, id: &str, origin: &Origin) -> anyhow::Result<(AgentId, Credits)> {
     let answer = client.get_text(&format!("/v1/tasks/{id}/receipt")).await?;
-    let checked = receipt::check(&answer, origin).map_err(|e| anyhow::anyhow!("the receipt of task {id}: {e}"))?;
+    let checked =
+        receipt::check(&answer, origin).map_err(|e| anyhow::anyhow!("the receipt of task {id}: {e}"))?;
     let task: Task = client.read(&client.get_text(&format!("/v1/tasks/{id}")).await?)?;
     let output = task.output.as_deref().map(RawValue::get).unwrap_or_default();
     if task.task_id != checked.step.to_string() || Digest::of(output.as_bytes()) != checked.output {

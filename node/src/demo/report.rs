@@ -189,7 +189,8 @@ mod tests {
     use super::*;
 
     fn surveyed(files: &[(&str, &str)]) -> Survey {
-        let files: Vec<(String, &[u8])> = files.iter().map(|(p, c)| ((*p).to_owned(), c.as_bytes())).collect();
+        let files: Vec<(String, &[u8])> =
+            files.iter().map(|(p, c)| ((*p).to_owned(), c.as_bytes())).collect();
         survey(&files)
     }
 
@@ -197,7 +198,11 @@ mod tests {
     fn chunks_add_up_in_whatever_order_they_come() {
         let a = surveyed(&[("a.rs", "fn a() {}\n"), ("copy/b.rs", "fn b() {}\nfn bb() {}\n")]);
         let secret = ["AKI", "AIOSFODNN7EXAMPLE"].concat();
-        let z = surveyed(&[("z.rs", "fn b() {}\nfn bb() {}\n"), ("z.md", &format!("# title\n{secret}\n")), ("zz", "")]);
+        let z = surveyed(&[
+            ("z.rs", "fn b() {}\nfn bb() {}\n"),
+            ("z.md", &format!("# title\n{secret}\n")),
+            ("zz", ""),
+        ]);
         let report = merge("x", [a.clone(), z.clone()], LeftOut::default());
         assert_eq!(report, merge("x", [z, a], LeftOut::default()));
         assert_eq!((report.files, report.lines), (5, 7));

@@ -71,8 +71,18 @@ const HEADS: &[Head] = &[
 ];
 
 /// Names whose values should not stand in a file.
-const NAMES: &[&str] =
-    &["secret", "token", "passwd", "password", "api_key", "apikey", "access_key", "private_key", "auth_key", "credential"];
+const NAMES: &[&str] = &[
+    "secret",
+    "token",
+    "passwd",
+    "password",
+    "api_key",
+    "apikey",
+    "access_key",
+    "private_key",
+    "auth_key",
+    "credential",
+];
 
 /// Looks through a file's content.
 pub fn find(content: &str) -> Vec<Secret> {
@@ -124,7 +134,10 @@ fn with_head<'a>(line: &'a str, known: &'static Head) -> impl Iterator<Item = &'
         let body = &line.as_bytes()[start + known.head.len()..];
         let len = body.iter().take_while(|b| (known.body)(**b)).count();
         let ends = body.get(len).is_none_or(|b| !b.is_ascii_alphanumeric());
-        let fits = begins && ends && len >= known.len_min && (known.kind != "JSON web token" || dots(&body[..len]) == 2);
+        let fits = begins
+            && ends
+            && len >= known.len_min
+            && (known.kind != "JSON web token" || dots(&body[..len]) == 2);
         fits.then(|| &line[start..start + known.head.len() + len])
     })
 }
@@ -266,7 +279,8 @@ mod tests {
 
     #[test]
     fn no_text_breaks_the_search() {
-        for line in ["ключ=ghp_é", "token=é", "=", ":", "secret:", "-----BEGIN ", "eyJ...", "é AKIA é"] {
+        for line in ["ключ=ghp_é", "token=é", "=", ":", "secret:", "-----BEGIN ", "eyJ...", "é AKIA é"]
+        {
             let _ = find(line);
         }
     }

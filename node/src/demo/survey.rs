@@ -150,7 +150,10 @@ mod tests {
         assert_eq!((file.language.as_str(), file.lines, file.longest, file.longest_at), ("Rust", 3, 11, 2));
         assert_eq!(file.sha256, Digest::of(content.as_bytes()).hex());
         let empty = &survey.files[1];
-        assert_eq!((empty.language.as_str(), empty.lines, empty.longest, empty.longest_at), ("Other", 0, 0, 0));
+        assert_eq!(
+            (empty.language.as_str(), empty.lines, empty.longest, empty.longest_at),
+            ("Other", 0, 0, 0)
+        );
     }
 
     #[test]

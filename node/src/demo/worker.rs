@@ -73,7 +73,8 @@ pub struct Merged {
 pub async fn run() -> anyhow::Result<()> {
     let mut text = String::new();
     std::io::stdin().lock().take(crate::client::ANSWER_BYTES_MAX as u64).read_to_string(&mut text)?;
-    let step: Step = serde_json::from_str(&text).map_err(|e| anyhow::anyhow!("the step is not one of the demo's: {e}"))?;
+    let step: Step =
+        serde_json::from_str(&text).map_err(|e| anyhow::anyhow!("the step is not one of the demo's: {e}"))?;
     drop(text);
     let client = client()?;
     match step.input {
@@ -85,8 +86,12 @@ pub async fn run() -> anyhow::Result<()> {
             let report = report::merge(&title, step.needs.into_values(), left_out);
             let json = serde_json::to_vec_pretty(&report)?;
             let html = page::render(&report).into_bytes();
-            let json = artifact::put(&client, "report.json", REPORT_KIND, "application/json", json).await?.to_string();
-            let html = artifact::put(&client, "report.html", REPORT_KIND, "text/html; charset=utf-8", html).await?.to_string();
+            let json = artifact::put(&client, "report.json", REPORT_KIND, "application/json", json)
+                .await?
+                .to_string();
+            let html = artifact::put(&client, "report.html", REPORT_KIND, "text/html; charset=utf-8", html)
+                .await?
+                .to_string();
             let merged = Merged {
                 artifacts: vec![json.clone(), html.clone()],
                 report: json,
@@ -104,6 +109,9 @@ pub async fn run() -> anyhow::Result<()> {
 }
 
 fn client() -> anyhow::Result<Client> {
-    let variable = |name: &str| std::env::var(name).map_err(|_| anyhow::anyhow!("{name} is not set; this runs under: artel work --exec"));
+    let variable = |name: &str| {
+        std::env::var(name)
+            .map_err(|_| anyhow::anyhow!("{name} is not set; this runs under: artel work --exec"))
+    };
     Ok(Client::new(&variable("ARTEL_NODE")?, None)?.with_token(&variable(TOKEN_VARIABLE)?))
 }

@@ -398,6 +398,7 @@ async fn a_list_shows_each_thing_once_page_by_page() {
             let list = home.service.tasks(&operator(), query).await.unwrap();
             assert!(list.items.len() <= limit as usize);
             seen.extend(list.items.iter().map(|task| task.task_id));
+            assert!(seen.len() < 100, "the list does not end");
             cursor = list.next_cursor;
             if cursor.is_none() {
                 return seen;

@@ -55,7 +55,9 @@ impl Running {
         let mut stdout = (&mut self.stdout).take(OUTPUT_BYTES_MAX as u64 + 1);
         stdout.read_to_end(&mut bytes).await.map_err(|e| format!("its output cannot be read: {e}"))?;
         if bytes.len() > OUTPUT_BYTES_MAX {
-            return Err(format!("it wrote more than {OUTPUT_BYTES_MAX} bytes; put large results into artifacts"));
+            return Err(format!(
+                "it wrote more than {OUTPUT_BYTES_MAX} bytes; put large results into artifacts"
+            ));
         }
         let status = self.child.wait().await.map_err(|e| format!("its end cannot be told: {e}"))?;
         if !status.success() {
@@ -88,7 +90,10 @@ mod tests {
     #[tokio::test]
     async fn a_command_gets_its_step_and_its_output_is_kept_as_it_is() {
         assert_eq!(output("cat").await.as_deref(), Ok(r#"{"input":{"n": 1.10}}"#));
-        assert_eq!(output("printf '\"%s %s\"' $ARTEL_NODE $ARTEL_TOKEN").await.as_deref(), Ok("\"http://node secret\""));
+        assert_eq!(
+            output("printf '\"%s %s\"' $ARTEL_NODE $ARTEL_TOKEN").await.as_deref(),
+            Ok("\"http://node secret\"")
+        );
     }
 
     #[tokio::test]
@@ -113,7 +118,11 @@ mod tests {
         let pipe = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
         // The grandchild holds the fifo open for writing: the reader sees its end when it is gone.
-        let command = format!("(exec 3>{0}; echo $$ >{1}; exec sleep 600) & exec sleep 600", pipe.display(), file.display());
+        let command = format!(
+            "(exec 3>{0}; echo $$ >{1}; exec sleep 600) & exec sleep 600",
+            pipe.display(),
+            file.display()
+        );
         let step = RawValue::from_string("{}".into()).expect("JSON");
         let running = Running::start(&command, &step, "", "").expect("sh starts");
         let mut reader = tokio::fs::File::open(&pipe).await.expect("the grandchild opens it");

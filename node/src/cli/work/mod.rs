@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// Claim tasks, have a command do them, hand in what it writes.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text --exec ./count-words.sh\n  artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4\n\nCMD gets the step as one JSON object on stdin (task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, gives the task back."
+    after_help = "Examples:\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text --exec ./count-words.sh\n  artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4\n\nCMD gets the step as one JSON object on stdin (task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, gives the task back; another agent may take it then."
 )]
 pub struct Work {
     /// The command, run by sh -c for each task.
@@ -110,7 +110,8 @@ impl Work {
 
 /// Turns signals into a stop: the first one lets commands finish for a while, the second one does not.
 async fn listen(stop: Stop, grace: Duration) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return;
     };
     let mut once = async || tokio::select! { _ = term.recv() => (), _ = int.recv() => () };

@@ -47,7 +47,14 @@ impl Session {
     pub fn new(context: &Context, profile: Profile, tell: Tell) -> anyhow::Result<Self> {
         let anonymous = context.anonymous()?;
         let client = Mutex::new(anonymous.clone());
-        Ok(Session { key: context.agent_key()?, token_file: context.token_file()?, anonymous, profile, tell, client })
+        Ok(Session {
+            key: context.agent_key()?,
+            token_file: context.token_file()?,
+            anonymous,
+            profile,
+            tell,
+            client,
+        })
     }
 
     /// Gets a good token: the one that is kept, or a new one by enrolling. Waits for a node that is away.
@@ -92,7 +99,11 @@ impl Session {
 
     /// Says that the node is away.
     pub fn away(&self, error: &anyhow::Error) {
-        self.tell.event("away", json!({"reason": error.to_string()}), &format!("waiting for the node: {error}"));
+        self.tell.event(
+            "away",
+            json!({"reason": error.to_string()}),
+            &format!("waiting for the node: {error}"),
+        );
     }
 
     async fn find_token(&self) -> anyhow::Result<()> {
@@ -118,8 +129,10 @@ impl Session {
     /// Brings the node's picture of this agent up to what was asked for now.
     async fn configure(&self, client: &Client, me: &Value) -> anyhow::Result<()> {
         let listed = |v: &Value| v.as_str().map(str::to_owned);
-        let mut known: Vec<String> = me["capabilities"].as_array().into_iter().flatten().filter_map(listed).collect();
-        let mut wanted: Vec<String> = self.profile.capabilities.iter().map(|c| c.to_ascii_lowercase()).collect();
+        let mut known: Vec<String> =
+            me["capabilities"].as_array().into_iter().flatten().filter_map(listed).collect();
+        let mut wanted: Vec<String> =
+            self.profile.capabilities.iter().map(|c| c.to_ascii_lowercase()).collect();
         known.sort();
         wanted.sort();
         wanted.dedup();

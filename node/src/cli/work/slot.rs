@@ -268,13 +268,19 @@ impl Slot {
             };
             match answer {
                 Ok(answer) => break answer.unwrap_or_default(),
-                Err(Error::Refused { status, code, message, .. }) if status != 401 && status != 429 && status < 500 => {
+                Err(Error::Refused { status, code, message, .. })
+                    if status != 401 && status != 429 && status < 500 =>
+                {
                     let why = format!("{message} ({code})");
-                    if matches!(code.as_str(), "stale_epoch" | "already_submitted" | "finished" | "not_found") {
+                    if matches!(code.as_str(), "stale_epoch" | "already_submitted" | "finished" | "not_found")
+                    {
                         return Ok(self.lost(lease, &why));
                     }
                     self.release(lease, &why).await;
-                    return Ok(Outcome::Failed(format!("the result of {} was not taken: {why}", lease.task_id)));
+                    return Ok(Outcome::Failed(format!(
+                        "the result of {} was not taken: {why}",
+                        lease.task_id
+                    )));
                 }
                 Err(error @ Error::Foreign { .. }) => return Err(error.into()),
                 Err(error) => {
@@ -302,7 +308,8 @@ impl Slot {
             }
             verdict => {
                 let (accepted, paid) = (verdict.is_some(), verdict.map(|v| v.paid));
-                let shown = paid.as_ref().map_or_else(|| "to be judged".into(), |p| format!("paid {}", p.get()));
+                let shown =
+                    paid.as_ref().map_or_else(|| "to be judged".into(), |p| format!("paid {}", p.get()));
                 let about = json!({"task_id": lease.task_id, "epoch": lease.epoch, "accepted": accepted.then_some(true), "paid": paid});
                 self.tell.event("submitted", about, &format!("submitted {} ({shown})", lease.task_id));
                 Outcome::Done(next)
@@ -336,7 +343,9 @@ impl Slot {
         let mut backoff = Backoff::new();
         for _ in 0..RELEASE_ATTEMPTS {
             match client.post(&path, &json!({"epoch": lease.epoch}), 0).await {
-                Err(error) if error.is_passing() => tokio::time::sleep(backoff.next(error.retry_after())).await,
+                Err(error) if error.is_passing() => {
+                    tokio::time::sleep(backoff.next(error.retry_after())).await
+                }
                 // Taken back, or no longer ours: either way it is not held.
                 _ => return,
             }
@@ -359,7 +368,8 @@ fn artifacts_of(output: &RawValue) -> Vec<String> {
         artifacts: Vec<String>,
     }
     let Ok(Named { artifacts }) = serde_json::from_str(output.get()) else { return Vec::new() };
-    let digests = artifacts.len() <= STEP_ARTIFACTS_MAX && artifacts.iter().all(|a| a.starts_with("sha256:") && Digest::parse(a).is_ok());
+    let digests = artifacts.len() <= STEP_ARTIFACTS_MAX
+        && artifacts.iter().all(|a| a.starts_with("sha256:") && Digest::parse(a).is_ok());
     if digests { artifacts } else { Vec::new() }
 }
 
@@ -371,8 +381,13 @@ mod tests {
     fn artifacts_are_named_by_digests_alone() {
         let digest = Digest::of(b"x").to_string();
         let of = |text: String| artifacts_of(&RawValue::from_string(text).expect("JSON"));
-        assert_eq!(of(format!(r#"{{"artifacts":["{digest}"],"n":1}}"#)), [digest.clone()]);
-        for other in [r#"{"artifacts":["a.txt"]}"#.to_owned(), format!(r#"{{"artifacts":["{digest}",7]}}"#), "[1]".into(), "{}".into()] {
+        assert_eq!(of(format!(r#"{{"artifacts":["{digest}"],"n":1}}"#)), std::slice::from_ref(&digest));
+        for other in [
+            r#"{"artifacts":["a.txt"]}"#.to_owned(),
+            format!(r#"{{"artifacts":["{digest}",7]}}"#),
+            "[1]".into(),
+            "{}".into(),
+        ] {
             assert!(of(other.clone()).is_empty(), "{other}");
         }
     }
