@@ -16,7 +16,9 @@ use artel_federation::fact::Outcome;
 use artel_federation::{Principal, Request};
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::time::Wall;
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Within how many virtual milliseconds after the last fault every step must be over.
 pub const PROGRESS_MS_MAX: u64 = 300_000;
@@ -74,8 +76,17 @@ struct World {
 /// Runs the world of a seed.
 pub fn run(seed: u64, plan: Plan) -> Report {
     let mut world = World::new(seed, plan);
-    let violation = world.run().err();
+    // The state behind a panic is looked at for the report alone.
+    let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let violation = ran.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))).err();
     world.report(seed, violation)
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Violation {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let what =
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something panicked").to_owned();
+    Violation { invariant: "invariant_nothing_panics", home: 0, what }
 }
 
 impl World {

@@ -148,6 +148,7 @@ pub fn names() -> Vec<&'static str> {
     names.extend(TOLD.iter().map(|n| n.0));
     names.extend(STATE.iter().map(|n| n.0));
     names.extend(["invariant_membership_is_signed", "invariant_a_closed_run_is_as_the_log_says"]);
+    names.push("invariant_nothing_panics");
     names.extend(journal::NAMES);
     names.extend(progress::NAMES);
     names

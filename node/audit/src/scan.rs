@@ -233,6 +233,8 @@ fn is_incomplete(window: &[u8], used: usize, offset: u64, file_ends: bool) -> bo
         // The length itself is missing or damaged: the head tells, or else everything that stands there.
         None if window.iter().take(FRAME_HEAD_BYTES).all(|b| *b == 0) => return true,
         None if window.starts_with(&[0; 4]) => return !has_flipped_length(window),
+        // A whole frame has bytes that are not 0 behind its head: its count.
+        None if used <= FRAME_HEAD_BYTES => return true,
         None => used.min(FRAME_HEAD_BYTES + FRAME_BYTES_MAX),
     };
     if end > window.len() {

@@ -118,7 +118,6 @@ enum Verb {
     #[command(subcommand)]
     Ledger(ledger::Ledger),
     Bench(crate::bench::Bench),
-    Bench(crate::bench::Bench),
     Version(version::Version),
 }
 
@@ -163,7 +162,6 @@ async fn run_verb(cli: Cli) -> anyhow::Result<()> {
         Verb::Audit(audit) => audit.run(&context).await,
         Verb::Reputation(reputation) => reputation.run(&context).await,
         Verb::Ledger(ledger) => ledger.run(&context).await,
-        Verb::Bench(bench) => bench.run(&context).await,
         Verb::Version(version) => version.run(&context),
     }
 }
