@@ -67,6 +67,7 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     let server = server.map_err(|error| anyhow::anyhow!("{error}; choose another address with --http"))?;
     let (service, url) = (node.service(started)?, server.url());
     let closing = CancellationToken::new();
+    tokio::spawn(service.clone().keep_counts());
     let serving = tokio::spawn(server.run(service, closing.clone()));
     // Before the ready line: whoever reads it may send a signal at once.
     let stop = stop_signal()?;
