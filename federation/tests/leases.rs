@@ -224,12 +224,27 @@ fn a_release_after_the_deadline_ends_the_step() {
 
 #[test]
 fn nothing_is_granted_at_or_after_the_deadline() {
-    let mut home = Home::new();
-    let ada = home.enroll(1, &[]);
-    let id = home.post_one(TaskSpec { deadline: home.wall.plus_ms(1_000), ..home.task() });
-    home.skip(1_000);
-    assert!(home.claim(&ada, id).is_err());
-    assert!(home.facts(|f| matches!(f, Fact::Granted(_)).then_some(())).is_empty());
+    // Both clocks; or the wall clock alone, by less than what arms the deadlines anew.
+    for wall_alone in [false, true] {
+        let mut home = Home::new();
+        let ada = home.enroll(1, &[]);
+        let task = TaskSpec { deadline: home.wall.plus_ms(900), ..home.task() };
+        let posted =
+            home.post(Principal::Operator, run(vec![step("a", &[], task.clone()), step("b", &["a"], task)]));
+        let id = posted.expect("a good post").step_id(0);
+        if wall_alone {
+            home.wall = home.wall.plus_ms(900)
+        } else {
+            home.skip(900)
+        }
+        assert!(home.claim(&ada, id).is_err());
+        assert_eq!(home.claim_next(&ada), Ok(None));
+        let waiting = home.wait(&ada, 5_000);
+        home.pass(1_000);
+        assert!(home.heard(waiting).is_none());
+        assert!(home.facts(|f| matches!(f, Fact::Granted(_)).then_some(())).is_empty());
+        assert_eq!(state(&home, id), StepState::Ended(End::DeadlinePassed));
+    }
 }
 
 #[test]

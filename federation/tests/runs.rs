@@ -2,9 +2,9 @@
 
 mod common;
 
-use artel_federation::fact::{End, TaskSpec};
+use artel_federation::fact::{End, Outcome, TaskSpec};
 use artel_federation::input::{ArtifactPut, RunPost};
-use artel_federation::options::Options;
+use artel_federation::options::{Options, RECENT_BYTES};
 use artel_federation::run::{Run, RunStatus, StepState};
 use artel_federation::{Code, Fact, Kind, Principal, Request};
 use artel_protocol::amount::Credits;
@@ -172,6 +172,48 @@ fn a_graph_that_cannot_be_run_is_refused_and_leaves_nothing() {
         assert_eq!(home.post(Principal::Operator, post).err(), Some(code), "{steps:?}");
     }
     assert_eq!((home.journal.len(), home.mind.view().counts().steps_open), (before, 0));
+}
+
+#[test]
+fn a_finished_run_lets_go_of_what_is_large_and_keeps_its_answers() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let large = json(&"x".repeat(RECENT_BYTES + 1));
+    let text = "x".repeat(RECENT_BYTES + 1);
+    let task = TaskSpec {
+        input: large.clone(),
+        description: text.clone(),
+        output_schema: Some(large.clone()),
+        ..home.task()
+    };
+    let small = home.task();
+    let post = RunPost { inputs: large, ..run(vec![step("a", &[], task), step("b", &[], small)]) };
+    let posted = home.post(Principal::Operator, post).expect("a good post");
+    let refused = home.claim(&bob, posted.step_id(0)).expect("open");
+    home.submit(&bob, &refused, "[]").expect("a live lease");
+    home.checked(&refused, Outcome::Rejected { check: "schema".into(), findings: text.clone() });
+    let lease = home.claim(&ada, posted.step_id(0)).expect("open");
+    home.submit(&ada, &lease, &text).expect("a live lease");
+    home.checked(&lease, accepted(100));
+    finish(&mut home, &ada, posted.step_id(1), "[1]");
+
+    let told = home.closed.last().expect("over");
+    assert!(!told.trimmed, "whoever keeps closed runs gets all of it");
+    assert_eq!(told.steps[0].output.as_ref().map(|output| output.len()), Some(RECENT_BYTES + 1));
+    let kept = home.mind.view().run(&posted.id).expect("lately finished").clone();
+    let (first, second) = (&kept.steps[0], &kept.steps[1]);
+    assert!(kept.trimmed && kept.inputs.is_empty() && first.output.is_none());
+    assert!(first.spec.task.input.is_empty() && first.spec.task.description.is_empty());
+    assert!(first.spec.task.output_schema.is_none());
+    let bytes: u64 = kept.steps.iter().map(|step| step.bytes()).sum();
+    assert!(bytes < 2 * RECENT_BYTES as u64, "{bytes} bytes");
+    assert_eq!(
+        second.output.as_ref().map(|output| output.bytes().to_vec()),
+        Some(b"[1]".to_vec()),
+        "what is small stays"
+    );
+    let again = home.submit(&ada, &lease, &text).expect("the same again");
+    assert_eq!(again.verdict.map(|judged| judged.outcome), Some(accepted(100)));
 }
 
 fn put(name: &str) -> ArtifactPut {

@@ -31,7 +31,11 @@ pub fn output(schema: &Json, output: &Json) -> Outcome {
         .take(FINDINGS_MAX)
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
-    if findings.is_empty() { Outcome::Accepted { quality: 100, checked: true } } else { rejected(findings.join("\n")) }
+    if findings.is_empty() {
+        Outcome::Accepted { quality: 100, checked: true }
+    } else {
+        rejected(findings.join("\n"))
+    }
 }
 
 fn compile(schema: &[u8]) -> Result<jsonschema::Validator, String> {
@@ -51,13 +55,16 @@ mod tests {
         output(&Json::new(schema.as_bytes()), &Json::new(text.as_bytes()))
     }
 
-    const SCHEMA: &str = r#"{"type":"object","required":["n"],"properties":{"n":{"type":"integer","minimum":1}}}"#;
+    const SCHEMA: &str =
+        r#"{"type":"object","required":["n"],"properties":{"n":{"type":"integer","minimum":1}}}"#;
 
     #[test]
     fn outputs_are_judged_by_their_schema() {
         assert_eq!(judged(SCHEMA, r#"{"n":1}"#), Outcome::Accepted { quality: 100, checked: true });
         for bad in [r#"{"n":0}"#, r#"{}"#, "[]", r#"{"n":"1"}"#] {
-            let Outcome::Rejected { check, findings } = judged(SCHEMA, bad) else { panic!("{bad} was accepted") };
+            let Outcome::Rejected { check, findings } = judged(SCHEMA, bad) else {
+                panic!("{bad} was accepted")
+            };
             assert_eq!(check, "output_schema");
             assert!(!findings.is_empty());
         }

@@ -38,6 +38,14 @@ pub enum Error {
         /// What the network said.
         cause: String,
     },
+    /// Somebody answers whose certificate nobody vouches for.
+    #[error("the certificate of {url} is not trusted ({cause}); name the one to trust with --ca FILE")]
+    Untrusted {
+        /// The node.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The node said no.
     #[error("{message} ({code})")]
     Refused {
@@ -328,7 +336,13 @@ impl Client {
 
     /// What a broken transfer means.
     pub fn away(&self, error: &reqwest::Error) -> Error {
-        Error::Away { url: self.base.to_string(), cause: cause(error) }
+        let (url, cause) = (self.base.to_string(), cause(error));
+        // The library tells these apart by its words alone.
+        if cause.contains("certificate") {
+            Error::Untrusted { url, cause }
+        } else {
+            Error::Away { url, cause }
+        }
     }
 
     fn foreign(&self, reason: String) -> Error {

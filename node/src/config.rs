@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Environment variables of the command line that are no configuration keys.
-const NOT_KEYS: &[&str] = &["ARTEL_DATA", "ARTEL_NODE", "ARTEL_TOKEN", "ARTEL_TOKEN_FILE", "ARTEL_KEY", "ARTEL_LOG"];
+const NOT_KEYS: &[&str] =
+    &["ARTEL_DATA", "ARTEL_NODE", "ARTEL_TOKEN", "ARTEL_TOKEN_FILE", "ARTEL_KEY", "ARTEL_LOG"];
 
 /// Why a configuration is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -192,14 +193,15 @@ impl Config {
     }
 
     fn merge_file(&mut self, file: &Path, text: &str) -> Result<(), Error> {
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-            Error::NotToml(file.into(), e.to_string().trim_end().to_owned())
-        })?;
+        let table: toml::Table = text
+            .parse()
+            .map_err(|e: toml::de::Error| Error::NotToml(file.into(), e.to_string().trim_end().to_owned()))?;
         for (key, value) in table {
             let value = match value {
                 toml::Value::String(s) => s,
                 toml::Value::Array(items) => {
-                    let words = items.iter().map(|i| i.as_str().map(str::to_owned).unwrap_or_else(|| i.to_string()));
+                    let words =
+                        items.iter().map(|i| i.as_str().map(str::to_owned).unwrap_or_else(|| i.to_string()));
                     words.collect::<Vec<_>>().join(",")
                 }
                 other => other.to_string(),
@@ -219,7 +221,9 @@ impl Config {
         if !(100..=3_600_000).contains(&self.lease_ms) {
             return bad("lease_ms", "want 100 to 3600000", self.lease_ms.to_string());
         }
-        for (key, value) in [("attempts_max", self.attempts_max), ("lapses_max", self.lapses_max), ("top", self.top)] {
+        for (key, value) in
+            [("attempts_max", self.attempts_max), ("lapses_max", self.lapses_max), ("top", self.top)]
+        {
             if value == 0 {
                 return bad(key, "want at least 1", value.to_string());
             }
@@ -271,17 +275,26 @@ mod tests {
 
     #[test]
     fn flags_beat_the_environment_which_beats_the_file() {
-        let config = load("lease_ms = 1000\ntop = 3\nname = \"x\"\npublic_hosts = [\"a\", \"b\"]", &[], &[]).expect("good");
+        let config = load("lease_ms = 1000\ntop = 3\nname = \"x\"\npublic_hosts = [\"a\", \"b\"]", &[], &[])
+            .expect("good");
         assert_eq!((config.lease_ms, config.top, config.name.as_str()), (1000, 3, "x"));
         assert_eq!(config.public_hosts, ["a", "b"]);
-        let config = load("lease_ms = 1000\ntop = 3", &[("ARTEL_LEASE_MS", "2000"), ("ARTEL_TOP", "4")], &[("top", "5")]);
+        let config = load(
+            "lease_ms = 1000\ntop = 3",
+            &[("ARTEL_LEASE_MS", "2000"), ("ARTEL_TOP", "4")],
+            &[("top", "5")],
+        );
         let config = config.expect("good");
         assert_eq!((config.lease_ms, config.top), (2000, 5));
     }
 
     #[test]
     fn an_unknown_key_names_the_nearest_one() {
-        for (file, environment, flag) in [("lease_m = 1", vec![], vec![]), ("", vec![("ARTEL_LEASEMS", "1")], vec![]), ("", vec![], vec![("lease-ms", "1")])] {
+        for (file, environment, flag) in [
+            ("lease_m = 1", vec![], vec![]),
+            ("", vec![("ARTEL_LEASEMS", "1")], vec![]),
+            ("", vec![], vec![("lease-ms", "1")]),
+        ] {
             let error = load(file, &environment, &flag).expect_err("unknown");
             assert!(error.to_string().contains("did you mean \"lease_ms\""), "{error}");
         }
@@ -289,7 +302,16 @@ mod tests {
 
     #[test]
     fn bad_values_say_what_is_wanted() {
-        for file in ["lease_ms = 5", "top = 0", "token_days = 91", "http = \"nowhere\"", "open = 1", "top = 300", "tls_cert = \"x\"", "credit_line = -1"] {
+        for file in [
+            "lease_ms = 5",
+            "top = 0",
+            "token_days = 91",
+            "http = \"nowhere\"",
+            "open = 1",
+            "top = 300",
+            "tls_cert = \"x\"",
+            "credit_line = -1",
+        ] {
             assert!(matches!(load(file, &[], &[]), Err(Error::BadValue { .. })), "{file}");
         }
         assert!(matches!(load("= 1", &[], &[]), Err(Error::NotToml(..))));

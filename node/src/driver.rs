@@ -34,8 +34,8 @@ const _: () = assert!(BATCH_BYTES_MAX + FRAME_BYTES_MAX + (1 << 20) <= COMMIT_BY
 const RETRY_MS: u64 = 1_000;
 
 /// After how many entries a snapshot is taken, at least; with more open work, after as many as there are open steps, so
-/// that snapshots cost a constant share. Folding this many at start takes about a fifth of a second.
-const SNAPSHOT_ENTRIES: u64 = 32_768;
+/// that snapshots cost a constant share. Folding this many at start takes about a tenth of a second.
+const SNAPSHOT_ENTRIES: u64 = 65_536;
 
 /// How many checks the checker thread has before it; the others wait with the driver, at most one for each open step.
 const CHECKS_MAX: usize = 64;

@@ -20,7 +20,9 @@ pub enum Unavailable {
     #[error("the node is overloaded; try again in a moment")]
     Overloaded,
     /// The journal cannot be written: nothing is done that could not be written down.
-    #[error("the journal cannot be written ({0}); nothing was done, try again when the operator has seen to it")]
+    #[error(
+        "the journal cannot be written ({0}); nothing was done, try again when the operator has seen to it"
+    )]
     Journal(String),
     /// The node is stopping.
     #[error("the node is stopping; nothing was done")]
@@ -33,7 +35,13 @@ pub type Answer = Result<Result<Reply, Refusal>, Unavailable>;
 /// What the driver is told.
 pub(crate) enum Message {
     /// Somebody asks and waits.
-    Ask { principal: Principal, correlation: Option<Correlation>, request: Box<Request>, to: ReplyTo, answer: oneshot::Sender<Answer> },
+    Ask {
+        principal: Principal,
+        correlation: Option<Correlation>,
+        request: Box<Request>,
+        to: ReplyTo,
+        answer: oneshot::Sender<Answer>,
+    },
     /// Something else happened.
     Input(Input),
     /// Somebody looks at the synced state.
@@ -68,7 +76,12 @@ impl Handle {
     ///
     /// # Errors
     /// [`Unavailable`] when nothing was done.
-    pub async fn ask(&self, principal: Principal, correlation: Option<Correlation>, request: Request) -> Answer {
+    pub async fn ask(
+        &self,
+        principal: Principal,
+        correlation: Option<Correlation>,
+        request: Request,
+    ) -> Answer {
         let to = ReplyTo(self.next.fetch_add(1, Ordering::Relaxed));
         let (answer, receiver) = oneshot::channel();
         self.send(Message::Ask { principal, correlation, request: Box::new(request), to, answer })?;

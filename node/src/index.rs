@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many frames may wait for the index. Beyond it they are dropped, and the index reads them from the journal.
-const QUEUE_MAX: usize = 4_096;
+const QUEUE_MAX: usize = 16_384;
 
 /// How many rows one batch holds. Larger batches make a slow disk's pauses longer, smaller ones cost more.
 const BATCH_ROWS_MAX: usize = 4_096;
@@ -35,9 +35,9 @@ const BLOCKS_AT_ONCE: usize = 64;
 /// read that much again.
 const SYNC_ENTRIES: u64 = 65_536;
 
-/// For how long rows are gathered into one batch. Each batch wakes sled's threads, which under load cost more than the rows
-/// themselves; what is not in the index yet is still in the rules' memory.
-const GATHER: Duration = Duration::from_millis(200);
+/// For how long rows are gathered into one batch. Each batch wakes sled's threads, which cost more than its rows; longer,
+/// and the queue fills. What is not in the index yet is still in the rules' memory.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// How long the index is idle before it is made durable.
 const IDLE: Duration = Duration::from_secs(1);
@@ -234,22 +234,26 @@ impl Indexer {
         }
     }
 
-    /// Rows for what comes within [`GATHER`], up to a batch. A frame that does not follow the last one shows that others
-    /// were dropped.
+    /// Rows for what comes within [`GATHER`]: what is there, and after a rest what has come since.
     fn gather(&mut self, first: News, queue: &Receiver<News>) -> Rows {
-        let until = Instant::now() + GATHER;
         let mut rows = Rows::new();
-        let mut next = Some(first);
-        while let Some(news) = next {
-            if news.first_index > self.position {
-                self.shared.dropped.store(true, Ordering::Release);
-            } else if news.first_index == self.position {
-                self.rows(&mut rows, news.first_index, &news.entries, &news.closed);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            next = if rows.len() < BATCH_ROWS_MAX { queue.recv_timeout(left).ok() } else { None };
+        self.take(&mut rows, first);
+        std::thread::sleep(GATHER);
+        while rows.len() < BATCH_ROWS_MAX
+            && let Ok(news) = queue.try_recv()
+        {
+            self.take(&mut rows, news);
         }
         rows
+    }
+
+    /// Takes one frame in. One that does not follow the last shows that others were dropped.
+    fn take(&mut self, rows: &mut Rows, news: News) {
+        if news.first_index > self.position {
+            self.shared.dropped.store(true, Ordering::Release);
+        } else if news.first_index == self.position {
+            self.rows(rows, news.first_index, &news.entries, &news.closed);
+        }
     }
 
     /// Reads from the journal what the index has not seen, by a fold of its own.

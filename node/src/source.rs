@@ -80,7 +80,8 @@ impl Source {
 
     /// The rules' state from a snapshot; an empty one where there is none, or one of another form.
     fn restore(&self, saved: Option<SavedState>) -> Federation {
-        let restored = saved.map(|s| Federation::from_snapshot(self.identity, self.options.clone(), &s.bytes));
+        let restored =
+            saved.map(|s| Federation::from_snapshot(self.identity, self.options.clone(), &s.bytes));
         match restored {
             Some(Ok(federation)) => return federation,
             Some(Err(error)) => {

@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// A sentence when the filter cannot be read.
 pub fn start(filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| format!("log: {e}; write info, debug or target=level"))?;
+    let filter =
+        EnvFilter::try_new(filter).map_err(|e| format!("log: {e}; write info, debug or target=level"))?;
     let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

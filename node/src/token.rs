@@ -82,7 +82,13 @@ impl Tokens {
     ///
     /// # Errors
     /// What the signing library says, which for a good key is nothing.
-    pub fn issue(&self, agent: &AgentId, serial: u32, now: Wall, expires: Wall) -> Result<String, jsonwebtoken::errors::Error> {
+    pub fn issue(
+        &self,
+        agent: &AgentId,
+        serial: u32,
+        now: Wall,
+        expires: Wall,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         let claims = Claims {
             iss: self.node.to_string(),
             sub: agent.to_string(),
@@ -112,12 +118,13 @@ impl Tokens {
         if let Some((principal, exp)) = self.lock().get(&digest) {
             return if now_s <= exp + LEEWAY_S { Ok(*principal) } else { Err(Rejected::Expired) };
         }
-        let token = jsonwebtoken::decode::<Claims>(bearer, &self.checking, &self.validation).map_err(|e| {
-            match e.kind() {
+        let token =
+            jsonwebtoken::decode::<Claims>(bearer, &self.checking, &self.validation).map_err(|e| match e
+                .kind()
+            {
                 jsonwebtoken::errors::ErrorKind::ExpiredSignature => Rejected::Expired,
                 _ => Rejected::Invalid,
-            }
-        })?;
+            })?;
         let id = AgentId::from_did(&token.claims.sub).map_err(|_| Rejected::Invalid)?;
         let serial = token.claims.jti.parse().map_err(|_| Rejected::Invalid)?;
         let principal = Principal::Agent { id, serial };
@@ -148,7 +155,12 @@ mod tests {
 
     fn tokens(node: u8, federation: u8) -> Tokens {
         let key = |n| SecretKey::from_seed(&[n; 32]);
-        Tokens::new(NodeId(key(node).public()), FederationId([federation; 32]), &key(node + 100), "operator-secret")
+        Tokens::new(
+            NodeId(key(node).public()),
+            FederationId([federation; 32]),
+            &key(node + 100),
+            "operator-secret",
+        )
     }
 
     fn agent() -> AgentId {
@@ -170,10 +182,18 @@ mod tests {
     fn foreign_forged_and_stale_tokens_are_refused() {
         let (t, now) = (tokens(1, 1), crate::clock::wall());
         let token = |from: &Tokens, expires| from.issue(&agent(), 1, Wall(0), expires).expect("signs");
-        assert_eq!(t.check(&token(&tokens(2, 1), now.plus_ms(9_000)), now), Err(Rejected::Invalid), "another node's");
+        assert_eq!(
+            t.check(&token(&tokens(2, 1), now.plus_ms(9_000)), now),
+            Err(Rejected::Invalid),
+            "another node's"
+        );
         let mut other = tokens(1, 2);
         other.node = t.node;
-        assert_eq!(t.check(&token(&other, now.plus_ms(9_000)), now), Err(Rejected::Invalid), "another federation's");
+        assert_eq!(
+            t.check(&token(&other, now.plus_ms(9_000)), now),
+            Err(Rejected::Invalid),
+            "another federation's"
+        );
         assert_eq!(t.check(&token(&t, Wall(now.0 - 600_000)), now), Err(Rejected::Expired));
         let good = token(&t, now.plus_ms(9_000));
         for (i, _) in good.char_indices().step_by(7) {

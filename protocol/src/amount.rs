@@ -66,11 +66,8 @@ impl Credits {
         let shift = i64::from(exponent) - fraction.len() as i64 + 6;
         let mut units: u128 = 0;
         let all = format!("{whole}{fraction}");
-        let kept = if shift < 0 {
-            all.len().saturating_sub(shift.unsigned_abs() as usize)
-        } else {
-            all.len()
-        };
+        let kept =
+            if shift < 0 { all.len().saturating_sub(shift.unsigned_abs() as usize) } else { all.len() };
         for b in all[..kept].bytes() {
             units = units.checked_mul(10).ok_or(Error::TooLarge)? + u128::from(b - b'0');
             if units > u128::from(CREDITS_MAX.0) {
@@ -118,16 +115,9 @@ mod tests {
             assert_eq!(Credits::parse(text), Ok(Credits(units)), "{text}");
         }
         for text in ["", "-1", "+1", ".5", "1.2.3", "abc", "1e", "NaN", "1_0", " 1"] {
-            assert!(
-                matches!(Credits::parse(text), Err(Error::NotDecimal(_))),
-                "{text}"
-            );
+            assert!(matches!(Credits::parse(text), Err(Error::NotDecimal(_))), "{text}");
         }
-        for text in [
-            "1000000001",
-            "1e400",
-            "999999999999999999999999999999999999999999",
-        ] {
+        for text in ["1000000001", "1e400", "999999999999999999999999999999999999999999"] {
             assert_eq!(Credits::parse(text), Err(Error::TooLarge), "{text}");
         }
     }

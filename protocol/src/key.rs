@@ -75,8 +75,7 @@ impl PublicKey {
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Error> {
         let key = VerifyingKey::from_bytes(&self.0).map_err(|_| Error::BadSignature)?;
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(message, &signature)
-            .map_err(|_| Error::BadSignature)
+        key.verify_strict(message, &signature).map_err(|_| Error::BadSignature)
     }
 
     /// The key as `did:key:z6Mk…`.
@@ -91,10 +90,7 @@ impl PublicKey {
     /// # Errors
     /// [`Error::Did`] or [`Error::WeakKey`].
     pub fn from_did(did: &str) -> Result<Self, Error> {
-        let encoded = did
-            .strip_prefix("did:key:z")
-            .filter(|e| e.len() < 64)
-            .ok_or(Error::Did)?;
+        let encoded = did.strip_prefix("did:key:z").filter(|e| e.len() < 64).ok_or(Error::Did)?;
         let bytes = bs58::decode(encoded).into_vec().map_err(|_| Error::Did)?;
         let key = bytes.strip_prefix(&MULTICODEC_ED25519).ok_or(Error::Did)?;
         Self::checked(key.try_into().map_err(|_| Error::Did)?)
@@ -238,12 +234,8 @@ impl SecretKey {
     /// # Panics
     /// Never: a fixed-size key always has a PEM form.
     pub fn to_pem(&self) -> Zeroizing<String> {
-        let pair = KeypairBytes {
-            secret_key: self.0.to_bytes(),
-            public_key: None,
-        };
-        pair.to_pkcs8_pem(LineEnding::LF)
-            .expect("a fixed-size key has a PEM form")
+        let pair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        pair.to_pkcs8_pem(LineEnding::LF).expect("a fixed-size key has a PEM form")
     }
 
     /// Reads a PKCS#8 PEM file (RFC 8410, version 1, or 2 with the matching public key).
@@ -261,13 +253,8 @@ impl SecretKey {
     /// # Panics
     /// Never: a fixed-size key always has a DER form.
     pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
-        let pair = KeypairBytes {
-            secret_key: self.0.to_bytes(),
-            public_key: None,
-        };
-        pair.to_pkcs8_der()
-            .expect("a fixed-size key has a DER form")
-            .to_bytes()
+        let pair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        pair.to_pkcs8_der().expect("a fixed-size key has a DER form").to_bytes()
     }
 }
 
@@ -335,10 +322,7 @@ mod tests {
         let pem = key().to_pem();
         assert_eq!(pem.len(), 119, "the length of OpenSSL's own file");
         assert_eq!(SecretKey::from_pem(&pem).map(|k| k.public()), Ok(key().public()));
-        assert_eq!(
-            SecretKey::from_pem("nonsense").map(|k| k.public()),
-            Err(Error::Pem)
-        );
+        assert_eq!(SecretKey::from_pem("nonsense").map(|k| k.public()), Err(Error::Pem));
     }
 
     #[test]

@@ -1,10 +1,7 @@
 //! Prints how long reputation takes: all scores from 10,000 agents × 50 receipts, and one new receipt (goal G12).
 //! Run it with `cargo run --release -p artel-reputation --example speed`.
 #![allow(clippy::print_stdout, reason = "it is a program that prints")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "only the pure code may not read a clock; this measures it"
-)]
+#![allow(clippy::disallowed_methods, reason = "only the pure code may not read a clock; this measures it")]
 
 use artel_protocol::time::Wall;
 use artel_reputation::{Evidence, Fact, Outcome, Quality, Standing};
@@ -19,9 +16,7 @@ const ROUNDS: usize = 20;
 fn evidence(agents: usize) -> Vec<Vec<Evidence>> {
     let mut state = 1u64;
     let mut draw = |below: u64| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
     let mut mark = |below| Quality::new(draw(below) as u8).expect("at most 100");
@@ -32,28 +27,12 @@ fn evidence(agents: usize) -> Vec<Vec<Evidence>> {
     };
     let mut piece = |index: usize| match index % 12 {
         0 => Fact::Review { rating: mark(101) },
-        1 => Fact::Receipt {
-            outcome: Outcome::Lapsed,
-            quality: None,
-        },
-        2 => Fact::Receipt {
-            outcome: Outcome::Late,
-            quality: Some(mark(101)),
-        },
-        _ => Fact::Receipt {
-            outcome: Outcome::OnTime,
-            quality: Some(mark(101)),
-        },
+        1 => Fact::Receipt { outcome: Outcome::Lapsed, quality: None },
+        2 => Fact::Receipt { outcome: Outcome::Late, quality: Some(mark(101)) },
+        _ => Fact::Receipt { outcome: Outcome::OnTime, quality: Some(mark(101)) },
     };
     (0..agents)
-        .map(|_| {
-            (0..RECEIPTS)
-                .map(|index| Evidence {
-                    at: at(),
-                    fact: piece(index),
-                })
-                .collect()
-        })
+        .map(|_| (0..RECEIPTS).map(|index| Evidence { at: at(), fact: piece(index) }).collect())
         .collect()
 }
 
@@ -86,9 +65,7 @@ fn main() {
         });
         let one = median_us(|| {
             for (standing, list) in standings.iter_mut().zip(&lists) {
-                standing
-                    .add(black_box(&list[0]), NOW)
-                    .expect("not from the future");
+                standing.add(black_box(&list[0]), NOW).expect("not from the future");
                 black_box(standing.assess(NOW));
             }
         });

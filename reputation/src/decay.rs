@@ -80,10 +80,7 @@ mod tests {
                 let shift = shift(period(day), period(now)).expect("within the horizon");
                 let faded = ((u64::from(weight(day))) << shift) as f64 / unit(now) as f64;
                 let exact = (-f64::from(age) / 90.0).exp2();
-                assert!(
-                    (faded / exact - 1.0).abs() < 1.0 / f64::from(1 << 24),
-                    "{age} days before {now}"
-                );
+                assert!((faded / exact - 1.0).abs() < 1.0 / f64::from(1 << 24), "{age} days before {now}");
             }
         }
     }

@@ -115,10 +115,7 @@ mod tests {
     fn evidence_has_one_form_in_bytes() {
         let evidence = Evidence {
             at: Wall(7),
-            fact: Fact::Receipt {
-                outcome: Outcome::Rejected,
-                quality: Quality::new(30),
-            },
+            fact: Fact::Receipt { outcome: Outcome::Rejected, quality: Quality::new(30) },
         };
         let bytes = encode(&evidence);
         assert_eq!(bytes, [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 30]);

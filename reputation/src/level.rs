@@ -80,12 +80,8 @@ impl Level {
 
 impl Complexity {
     /// All complexities, lowest first.
-    pub const ALL: [Complexity; 4] = [
-        Complexity::Simple,
-        Complexity::Medium,
-        Complexity::Complex,
-        Complexity::Premium,
-    ];
+    pub const ALL: [Complexity; 4] =
+        [Complexity::Simple, Complexity::Medium, Complexity::Complex, Complexity::Premium];
 
     /// The lowest level that may take it.
     pub const fn level(self) -> Level {
@@ -109,9 +105,7 @@ impl Complexity {
 
     /// The complexity of that name.
     pub fn parse(name: &str) -> Option<Complexity> {
-        Complexity::ALL
-            .into_iter()
-            .find(|complexity| complexity.name() == name)
+        Complexity::ALL.into_iter().find(|complexity| complexity.name() == name)
     }
 }
 
@@ -156,16 +150,8 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        assert!(
-            Level::ALL
-                .into_iter()
-                .all(|level| Level::parse(level.name()) == Some(level))
-        );
-        assert!(
-            Complexity::ALL
-                .into_iter()
-                .all(|c| Complexity::parse(c.name()) == Some(c))
-        );
+        assert!(Level::ALL.into_iter().all(|level| Level::parse(level.name()) == Some(level)));
+        assert!(Complexity::ALL.into_iter().all(|c| Complexity::parse(c.name()) == Some(c)));
         assert_eq!((Level::parse("Master"), Complexity::parse("")), (None, None));
     }
 
@@ -183,11 +169,7 @@ mod tests {
             (999, 33, Level::Intermediate, 395),
             (1_000_000_000_000_000, 100, Level::Master, 2_000_000_000_000_000),
         ] {
-            assert_eq!(
-                reward(Credits(base), quality(mark), level),
-                Credits(earned),
-                "{base} {mark}"
-            );
+            assert_eq!(reward(Credits(base), quality(mark), level), Credits(earned), "{base} {mark}");
         }
     }
 

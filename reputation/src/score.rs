@@ -82,10 +82,7 @@ impl Assessment {
 /// The mean of the layers that have evidence, by their weights, rounded down; a newcomer's score when none has.
 fn combined(layers: Layers) -> Score {
     let (mut sum, mut weights) = (0, 0);
-    for (layer, weight) in [layers.quality, layers.success, layers.review]
-        .into_iter()
-        .zip(LAYER_WEIGHTS)
-    {
+    for (layer, weight) in [layers.quality, layers.success, layers.review].into_iter().zip(LAYER_WEIGHTS) {
         let Some(score) = layer else { continue };
         sum += u64::from(score.0) * weight;
         weights += weight;
@@ -105,10 +102,7 @@ fn combined(layers: Layers) -> Score {
 /// formula is for: the bound errs on the careful side. Only receipts count for n, since checks and reviews judge the
 /// same work once more.
 fn lower_bound(score: Score, receipts_micro: u64) -> Score {
-    let (n, p) = (
-        u128::from(receipts_micro.min(RECEIPTS_MICRO_MAX)),
-        u128::from(score.min(Score::FULL).0),
-    );
+    let (n, p) = (u128::from(receipts_micro.min(RECEIPTS_MICRO_MAX)), u128::from(score.min(Score::FULL).0));
     let z2 = Z_MICRO * Z_MICRO; // 10^-12
     let centre = n * p + z2 / 2; // 10^-12
     let variance = n * p * (MICRO - p) + z2 / 4 * MICRO; // 10^-18, below 2.6 × 10^23
@@ -131,20 +125,9 @@ mod tests {
 
     #[test]
     fn the_bound_is_wilsons_within_two_millionths() {
-        for receipts in [
-            0,
-            1,
-            999_999,
-            1_000_000,
-            3_500_000,
-            50_000_000,
-            12_345_678_901,
-            RECEIPTS_MICRO_MAX,
-        ] {
-            for score in (0..=1_000_000)
-                .step_by(12_345)
-                .chain([1, 500_000, 999_999, 1_000_000])
-            {
+        for receipts in [0, 1, 999_999, 1_000_000, 3_500_000, 50_000_000, 12_345_678_901, RECEIPTS_MICRO_MAX]
+        {
+            for score in (0..=1_000_000).step_by(12_345).chain([1, 500_000, 999_999, 1_000_000]) {
                 let bound = lower_bound(Score(score), receipts);
                 let exact = wilson(f64::from(score) / 1e6, receipts as f64 / 1e6) * 1e6;
                 assert!(
@@ -159,11 +142,9 @@ mod tests {
     #[test]
     fn known_bounds_hold() {
         // 9 of 10: 0.5958; 10 of 10: 0.7225; 1 of 1: 0.2065 (any table of Wilson intervals).
-        for (score, receipts, bound) in [
-            (900_000, 10, "59.58"),
-            (1_000_000, 10, "72.24"),
-            (1_000_000, 1, "20.65"),
-        ] {
+        for (score, receipts, bound) in
+            [(900_000, 10, "59.58"), (1_000_000, 10, "72.24"), (1_000_000, 1, "20.65")]
+        {
             assert_eq!(lower_bound(Score(score), receipts * 1_000_000).to_string(), bound);
         }
     }
@@ -171,11 +152,9 @@ mod tests {
     #[test]
     fn rounding_goes_down_where_it_shows() {
         // With a margin smaller by 10^-12 each of these would be one more.
-        for (score, receipts, bound) in [
-            (876_049, 1_392_357, 205_223),
-            (98_722, 1_921_033, 4_462),
-            (762_942, 88_239, 13_086),
-        ] {
+        for (score, receipts, bound) in
+            [(876_049, 1_392_357, 205_223), (98_722, 1_921_033, 4_462), (762_942, 88_239, 13_086)]
+        {
             assert_eq!(lower_bound(Score(score), receipts), Score(bound));
         }
     }
@@ -183,11 +162,7 @@ mod tests {
     #[test]
     fn absent_layers_leave_their_weight_to_the_others() {
         let full = |a: Option<u32>, b: Option<u32>, c: Option<u32>| {
-            let layers = Layers {
-                quality: a.map(Score),
-                success: b.map(Score),
-                review: c.map(Score),
-            };
+            let layers = Layers { quality: a.map(Score), success: b.map(Score), review: c.map(Score) };
             combined(layers).0
         };
         for (a, b, c, score) in [
@@ -205,12 +180,8 @@ mod tests {
 
     #[test]
     fn scores_print_with_two_decimals() {
-        for (millionths, text) in [
-            (0, "0.00"),
-            (500_000, "50.00"),
-            (872_599, "87.25"),
-            (1_000_000, "100.00"),
-        ] {
+        for (millionths, text) in [(0, "0.00"), (500_000, "50.00"), (872_599, "87.25"), (1_000_000, "100.00")]
+        {
             assert_eq!(Score(millionths).to_string(), text);
         }
     }

@@ -76,8 +76,7 @@ impl Standing {
         if day > self.newest {
             self.newest = day;
             let newest = decay::period(day);
-            self.periods
-                .retain(|period| decay::shift(period.number, newest).is_some());
+            self.periods.retain(|period| decay::shift(period.number, newest).is_some());
         }
         let number = decay::period(day);
         if decay::shift(number, decay::period(self.newest)).is_none() {
@@ -109,11 +108,7 @@ impl Standing {
             success.add(period.success, shift);
             review.add(period.review, shift);
         }
-        let layers = Layers {
-            quality: quality.mean(),
-            success: success.mean(),
-            review: review.mean(),
-        };
+        let layers = Layers { quality: quality.mean(), success: success.mean(), review: review.mean() };
         let receipts_micro = success.weight * 1_000_000 / decay::unit(today);
         Assessment::new(layers, u64::try_from(receipts_micro).unwrap_or(u64::MAX))
     }
@@ -121,10 +116,7 @@ impl Standing {
     fn period(&mut self, number: u32) -> &mut Period {
         let at = self.periods.partition_point(|period| period.number < number);
         if self.periods.get(at).is_none_or(|period| period.number != number) {
-            let empty = Period {
-                number,
-                ..Period::default()
-            };
+            let empty = Period { number, ..Period::default() };
             self.periods.insert(at, empty);
         }
         &mut self.periods[at]
@@ -165,10 +157,7 @@ mod tests {
 
     fn receipt(days_ago: u64, outcome: Outcome, quality: Option<u8>) -> Evidence {
         let quality = quality.map(|mark| Quality::new(mark).expect("a mark"));
-        Evidence {
-            at: Wall(NOW.0 - days_ago * DAY_MS),
-            fact: Fact::Receipt { outcome, quality },
-        }
+        Evidence { at: Wall(NOW.0 - days_ago * DAY_MS), fact: Fact::Receipt { outcome, quality } }
     }
 
     fn assessed(evidence: &[Evidence]) -> Assessment {
@@ -179,29 +168,20 @@ mod tests {
     fn a_newcomer_shows_50_and_is_a_novice() {
         let newcomer = assessed(&[]);
         assert_eq!((newcomer.score, newcomer.lower), (Score::NEWCOMER, Score(0)));
-        assert_eq!(
-            (newcomer.level, newcomer.layers),
-            (Level::Novice, Layers::default())
-        );
+        assert_eq!((newcomer.level, newcomer.layers), (Level::Novice, Layers::default()));
     }
 
     #[test]
     fn without_checkers_success_stands_alone() {
         let one = assessed(&[receipt(0, Outcome::OnTime, None), receipt(0, Outcome::Late, None)]);
-        assert_eq!(
-            (one.score, one.layers.success),
-            (Score(750_000), Some(Score(750_000)))
-        );
+        assert_eq!((one.score, one.layers.success), (Score(750_000), Some(Score(750_000))));
         assert_eq!((one.layers.quality, one.layers.review), (None, None));
         assert_eq!(one.receipts_micro, 2_000_000);
     }
 
     #[test]
     fn a_failure_90_days_old_weighs_half() {
-        let faded = assessed(&[
-            receipt(0, Outcome::OnTime, None),
-            receipt(90, Outcome::Lapsed, None),
-        ]);
+        let faded = assessed(&[receipt(0, Outcome::OnTime, None), receipt(90, Outcome::Lapsed, None)]);
         assert_eq!((faded.score, faded.receipts_micro), (Score(666_666), 1_500_000));
     }
 
@@ -210,10 +190,7 @@ mod tests {
         let standing = Standing::recompute(&[receipt(0, Outcome::OnTime, None); 20], NOW);
         let (fresh, old) = (standing.assess(NOW), standing.assess(NOW.plus_ms(360 * DAY_MS)));
         assert_eq!(fresh.score, old.score);
-        assert_eq!(
-            (fresh.receipts_micro, old.receipts_micro),
-            (20_000_000, 1_250_000)
-        );
+        assert_eq!((fresh.receipts_micro, old.receipts_micro), (20_000_000, 1_250_000));
         assert!(old.lower < fresh.lower);
         let forgotten = standing.assess(NOW.plus_ms(17 * 90 * DAY_MS));
         assert_eq!(forgotten, Standing::default().assess(NOW));
@@ -226,12 +203,7 @@ mod tests {
         let mut piece = receipt(0, Outcome::OnTime, None);
         piece.at = NOW.plus_ms(AHEAD_MS_MAX + 1);
         let refused = standing.add(&piece, NOW);
-        assert_eq!(
-            refused,
-            Err(FromTheFuture {
-                ahead_ms: AHEAD_MS_MAX + 1
-            })
-        );
+        assert_eq!(refused, Err(FromTheFuture { ahead_ms: AHEAD_MS_MAX + 1 }));
         assert_eq!(standing, before);
         piece.at = NOW.plus_ms(AHEAD_MS_MAX);
         assert_eq!(standing.add(&piece, NOW), Ok(()));
@@ -242,10 +214,7 @@ mod tests {
     fn memory_is_bounded_over_a_century() {
         let mut standing = Standing::default();
         for day in (0..36_500).step_by(7) {
-            let piece = Evidence {
-                at: Wall(day * DAY_MS),
-                ..receipt(0, Outcome::OnTime, Some(90))
-            };
+            let piece = Evidence { at: Wall(day * DAY_MS), ..receipt(0, Outcome::OnTime, Some(90)) };
             standing.add(&piece, piece.at).expect("not from the future");
         }
         assert_eq!(standing.periods.len(), 17);
@@ -254,10 +223,7 @@ mod tests {
 
     #[test]
     fn a_full_sum_stays_full() {
-        let mut sum = Sum {
-            weight: u64::MAX - 1,
-            marks: u64::MAX - 1,
-        };
+        let mut sum = Sum { weight: u64::MAX - 1, marks: u64::MAX - 1 };
         sum.add(decay::weight(0), Quality::FULL);
         assert_eq!((sum.weight, sum.marks), (u64::MAX, u64::MAX));
     }
@@ -266,30 +232,17 @@ mod tests {
     fn nonsense_from_a_snapshot_stays_in_bounds() {
         let sum = |weight, marks| Sum { weight, marks };
         let [full, odd, odder] = [sum(u64::MAX, u64::MAX), sum(1, 150), sum(1, u64::MAX)];
-        for (quality, success, review) in [
-            (full, full, full),
-            (odd, odd, odd),
-            (odder, odder, odder),
-            (full, odd, odder),
-        ] {
-            let period = |number| Period {
-                number,
-                quality,
-                success,
-                review,
-            };
-            let mut standing = Standing {
-                newest: 5,
-                periods: [3, 1, u32::MAX, 1].map(period).to_vec(),
-            };
+        for (quality, success, review) in
+            [(full, full, full), (odd, odd, odd), (odder, odder, odder), (full, odd, odder)]
+        {
+            let period = |number| Period { number, quality, success, review };
+            let mut standing = Standing { newest: 5, periods: [3, 1, u32::MAX, 1].map(period).to_vec() };
             assert_eq!(decode::<Standing>(&encode(&standing)), Ok(standing.clone()));
             for now in [Wall(0), NOW, Wall(u64::MAX)] {
                 let assessed = standing.assess(now);
                 assert!(assessed.lower <= assessed.score && assessed.score <= Score::FULL);
             }
-            standing
-                .add(&receipt(0, Outcome::OnTime, None), NOW)
-                .expect("not from the future");
+            standing.add(&receipt(0, Outcome::OnTime, None), NOW).expect("not from the future");
         }
     }
 }

@@ -46,13 +46,7 @@ fn with(evidence: &[Evidence], piece: Evidence) -> (Assessment, Assessment) {
 }
 
 fn receipt(ago_ms: u64, outcome: Outcome) -> Evidence {
-    Evidence {
-        at: Wall(NOW.0 - ago_ms),
-        fact: Fact::Receipt {
-            outcome,
-            quality: None,
-        },
-    }
+    Evidence { at: Wall(NOW.0 - ago_ms), fact: Fact::Receipt { outcome, quality: None } }
 }
 
 proptest! {

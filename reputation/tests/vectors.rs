@@ -13,9 +13,7 @@ fn mark(value: &Value) -> Quality {
 fn outcome(name: &str) -> Outcome {
     use Outcome::*;
     let all = [OnTime, Late, Rejected, Lapsed, Failed];
-    all.into_iter()
-        .find(|outcome| outcome.name() == name)
-        .expect("a known outcome")
+    all.into_iter().find(|outcome| outcome.name() == name).expect("a known outcome")
 }
 
 fn evidence(value: &Value) -> Evidence {
@@ -25,17 +23,13 @@ fn evidence(value: &Value) -> Evidence {
             outcome: outcome(name.as_str().expect("a name")),
             quality: value.get("quality").map(mark),
         },
-        None => Fact::Review {
-            rating: mark(&value["rating"]),
-        },
+        None => Fact::Review { rating: mark(&value["rating"]) },
     };
     Evidence { at, fact }
 }
 
 fn layer(value: &Value) -> Option<Score> {
-    value
-        .as_u64()
-        .map(|millionths| Score(u32::try_from(millionths).expect("a score")))
+    value.as_u64().map(|millionths| Score(u32::try_from(millionths).expect("a score")))
 }
 
 #[test]
@@ -46,45 +40,17 @@ fn every_vector_gives_its_exact_score() {
     for vector in vectors {
         let name = &vector["name"];
         let now = Wall(vector["now_ms"].as_u64().expect("now_ms"));
-        let list: Vec<Evidence> = vector["evidence"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(evidence)
-            .collect();
+        let list: Vec<Evidence> =
+            vector["evidence"].as_array().expect("a list").iter().map(evidence).collect();
         let assessed = Standing::recompute(&list, now).assess(now);
         let expected = &vector["expected"];
         assert_eq!(Some(assessed.score), layer(&expected["score"]), "{name}: score");
         assert_eq!(Some(assessed.lower), layer(&expected["lower"]), "{name}: lower");
-        assert_eq!(
-            assessed.layers.quality,
-            layer(&expected["quality"]),
-            "{name}: quality"
-        );
-        assert_eq!(
-            assessed.layers.success,
-            layer(&expected["success"]),
-            "{name}: success"
-        );
-        assert_eq!(
-            assessed.layers.review,
-            layer(&expected["review"]),
-            "{name}: review"
-        );
-        assert_eq!(
-            Some(assessed.receipts_micro),
-            expected["receipts_micro"].as_u64(),
-            "{name}: receipts"
-        );
-        assert_eq!(
-            Some(assessed.level.name()),
-            expected["level"].as_str(),
-            "{name}: level"
-        );
-        assert_eq!(
-            Some(assessed.score.to_string().as_str()),
-            expected["shown"].as_str(),
-            "{name}: shown"
-        );
+        assert_eq!(assessed.layers.quality, layer(&expected["quality"]), "{name}: quality");
+        assert_eq!(assessed.layers.success, layer(&expected["success"]), "{name}: success");
+        assert_eq!(assessed.layers.review, layer(&expected["review"]), "{name}: review");
+        assert_eq!(Some(assessed.receipts_micro), expected["receipts_micro"].as_u64(), "{name}: receipts");
+        assert_eq!(Some(assessed.level.name()), expected["level"].as_str(), "{name}: level");
+        assert_eq!(Some(assessed.score.to_string().as_str()), expected["shown"].as_str(), "{name}: shown");
     }
 }

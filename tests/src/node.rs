@@ -95,6 +95,13 @@ impl Artel {
         command.args(["up", "--json", "--end-with-stdin", "--data"]).arg(data);
         Up { command, http: "127.0.0.1:0".into(), data: data.to_owned() }
     }
+
+    /// Starts a node by another program that becomes it, such as one that gives it a disk of its own.
+    #[track_caller]
+    pub fn up_by(&self, mut command: Command, data: &Path) -> Node {
+        command.env("RUST_BACKTRACE", "0").stdin(Stdio::piped());
+        Running::start(command).ready(data)
+    }
 }
 
 /// A node that is about to be started.
@@ -256,6 +263,18 @@ impl Running {
             String::from_utf8_lossy(&bytes).into_owned()
         });
         Running { _stdin: child.stdin.take(), child, lines, stderr: Some(stderr) }
+    }
+
+    /// A node, once it has said that it is ready.
+    #[track_caller]
+    fn ready(mut self, data: &Path) -> Node {
+        let ready = match self.line() {
+            Some(line) => {
+                serde_json::from_str(&line).unwrap_or_else(|e| panic!("the ready line: {e}: {line}"))
+            }
+            None => panic!("the node did not start: {:?}", self.wait()),
+        };
+        Node { running: self, ready, data: data.to_owned() }
     }
 
     /// The next line of stdout; nothing when there will be none.

@@ -121,6 +121,7 @@ impl<S: Service> App<S> {
         });
         let response = self.finish(response, &context, ends.tls);
         span.record("status", response.status().as_u16());
+        span.in_scope(|| tracing::debug!("answered"));
         response
     }
 

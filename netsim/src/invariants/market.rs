@@ -117,6 +117,19 @@ pub fn invariant_the_let_go_stay_out(seen: &EntrySeen<'_>) -> Held {
     ensure(!gone, || format!("the operator let {agent} go, and it gets a token"))
 }
 
+/// Nothing is offered or granted at or past its deadline, by home's wall clock.
+pub fn invariant_deadlines_are_kept(seen: &EntrySeen<'_>) -> Held {
+    let id = match &seen.entry().fact {
+        Fact::Offered(f) => f.step,
+        Fact::Granted(f) => f.step,
+        _ => return Ok(()),
+    };
+    let (at, deadline) = (seen.entry().at, page(seen, &id)?.task.deadline);
+    ensure(at < deadline, || {
+        format!("step {id} is offered or granted at {at:?}, its deadline is {deadline:?}")
+    })
+}
+
 /// An offer asks what its poster asked, and nothing is offered before what it needs is accepted.
 pub fn invariant_offers_say_what_was_posted(seen: &EntrySeen<'_>) -> Held {
     let Fact::Offered(f) = &seen.entry().fact else { return Ok(()) };

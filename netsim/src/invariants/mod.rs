@@ -108,6 +108,7 @@ const ENTRY: &[(&str, OfEntry)] = named![
     market::invariant_the_barred_stay_out,
     market::invariant_the_let_go_stay_out,
     market::invariant_offers_say_what_was_posted,
+    market::invariant_deadlines_are_kept,
     evidence::invariant_the_log_holds_only_what_was_sent,
     evidence::invariant_a_verdict_names_its_submission,
     settlement::invariant_one_accepted_verdict,

@@ -198,12 +198,12 @@ impl Journal {
         let path = segment::path(self.active.first_index);
         let (file, at) = (&self.active.file, self.active.offset);
         if let Err(cause) = file.write_at(&self.buffer, at) {
-            // Nothing of it may be there when the next commit is, not even whole frames behind it.
-            let zeros = vec![0; self.buffer.len()];
-            let cleaned =
-                files::is_full(&cause) && file.write_at(&zeros, at).and_then(|()| file.sync_data()).is_ok();
+            // Nothing of it may be there when the next commit is, not even whole frames behind it. So the segment ends
+            // here, and the next commit goes into a new one once there is room.
+            let cut = files::is_full(&cause) && file.set_len(at).and_then(|()| file.sync_data()).is_ok();
             let error = Error::io(path, "write")(cause);
-            if cleaned {
+            if cut {
+                self.active.len = at;
                 return Err((Fate::Gone, error));
             }
             self.poisoned = Some(error.to_string());

@@ -214,43 +214,151 @@ fn later_commit(window: &[u8], at: Position) -> Option<(u64, u64)> {
     None
 }
 
-/// Whether a frame whose length reads 0 is whole but for one flipped bit of it. Otherwise its place was being cleaned after a
-/// full disk, and the power failed between the bytes: nothing acknowledged stood there.
-fn has_flipped_length(window: &[u8]) -> bool {
-    (0..FRAME_BYTES_MAX.ilog2()).any(|bit| {
-        let whole = FRAME_HEAD_BYTES + (1 << bit);
-        let Some(bytes) = window.get(..whole) else { return false };
-        let mut restored = bytes.to_vec();
-        restored[..4].copy_from_slice(&(1_u32 << bit).to_le_bytes());
-        Frame::parse(&restored).is_ok()
-    })
-}
-
 /// Whether the frame that should begin here misses a sector, its end, or the file's end.
 fn is_incomplete(window: &[u8], used: usize, offset: u64, file_ends: bool) -> bool {
     let end = match frame::payload_len(window) {
         Some(len) => FRAME_HEAD_BYTES + len,
-        // The length itself is missing or damaged: the head tells, or else everything that stands there.
-        None if window.iter().take(FRAME_HEAD_BYTES).all(|b| *b == 0) => return true,
-        None if window.starts_with(&[0; 4]) => return !has_flipped_length(window),
-        // A whole frame has bytes that are not 0 behind its head: its count.
+        // A whole frame has bytes that are not 0 behind its head.
         None if used <= FRAME_HEAD_BYTES => return true,
+        // The length itself is damaged, or its sector is missing: everything that stands there tells.
         None => used.min(FRAME_HEAD_BYTES + FRAME_BYTES_MAX),
     };
     if end > window.len() {
         return file_ends;
     }
-    if window[end - 1] == 0 {
-        return true;
-    }
-    let mut at = 0;
-    while at < end {
-        let to_boundary = SECTOR - (offset as usize + at) % SECTOR;
-        let piece = &window[at..end.min(at + to_boundary)];
-        if piece.iter().all(|b| *b == 0) {
-            return true;
+    window[end - 1] == 0 || misses_a_sector(&window[..end], offset)
+}
+
+/// Whether a sector, or the part of one that belongs to these bytes at `offset` of the file, is all zeros.
+fn misses_a_sector(bytes: &[u8], offset: u64) -> bool {
+    let to_boundary = SECTOR - offset as usize % SECTOR;
+    let (first, rest) = bytes.split_at(to_boundary.min(bytes.len()));
+    let is_zero = |piece: &[u8]| piece.iter().all(|b| *b == 0);
+    is_zero(first) || rest.chunks(SECTOR).any(is_zero)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Access;
+    use crate::frame::{NewEntry, Place, SealContext};
+    use crate::keys::KeyRing;
+    use crate::memory::MemoryDisk;
+    use artel_protocol::id::FederationId;
+    use artel_protocol::key::{NodeId, SecretKey};
+    use artel_protocol::log::Class;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    /// The bytes of a commit of public frames with bodies of these lengths.
+    fn commit(start: u64, bodies: &[usize]) -> Vec<u8> {
+        let origin = Origin::new(FederationId([2; 32]), NodeId(SecretKey::from_seed(&[1; 32]).public()), 0);
+        let (context, mut entropy) = (SealContext::new(&origin), StdRng::seed_from_u64(start));
+        let ring = KeyRing::generate(&mut entropy);
+        let (mut out, mut leaves) = (Vec::new(), Vec::new());
+        for (index, len) in (start..).zip(bodies) {
+            let place = Place { index, public_seq: index, commit_start: start };
+            let entry = NewEntry { class: Class::Public, body: vec![b'b'; *len] };
+            frame::write(place, &[entry], &context, &ring, &mut entropy, &mut out, &mut leaves);
         }
-        at += piece.len();
+        out
     }
-    false
+
+    /// The judgement over what stands behind the last whole frame.
+    fn judged(bytes: &[u8], from: usize) -> Ending {
+        let disk = MemoryDisk::new();
+        disk.put("f", bytes);
+        let (mut offset, mut index) = (from, 5);
+        while let Ok((frame, len)) = Frame::parse(&bytes[offset.min(bytes.len())..]) {
+            if frame.first_index != index {
+                break;
+            }
+            offset += len;
+            index += 1;
+        }
+        let file = disk.open("f", Access::Read).expect("there");
+        let at = Position { segment: 0, offset: offset as u64, index, public_seq: None };
+        judge(file.as_ref(), at).expect("readable")
+    }
+
+    const BODIES: [&[usize]; 5] = [&[10], &[1, 300, 2], &[700, 5, 600], &[200, 200, 200, 200], &[1400]];
+
+    #[test]
+    fn a_commit_that_lost_sectors_or_its_end_is_never_damage() {
+        for bodies in BODIES {
+            for from in (0..SECTOR).step_by(37).chain(SECTOR - 10..SECTOR) {
+                let commit = commit(5, bodies);
+                let mut whole = vec![0; from];
+                whole.extend_from_slice(&commit);
+                whole.resize(whole.len() + 2 * SECTOR, 0);
+                let sectors = (from + commit.len()).div_ceil(SECTOR);
+                for kept in 0..1_u32 << sectors {
+                    let mut torn = whole.clone();
+                    for (at, sector) in torn.chunks_mut(SECTOR).take(sectors).enumerate() {
+                        if kept >> at & 1 == 0 {
+                            sector.fill(0);
+                        }
+                    }
+                    assert!(
+                        !matches!(judged(&torn, from), Ending::Damaged(_)),
+                        "{bodies:?} at {from}, {kept:b}"
+                    );
+                }
+                for front in 0..commit.len() {
+                    let mut torn = whole.clone();
+                    torn[from + front..].fill(0);
+                    assert!(
+                        !matches!(judged(&torn, from), Ending::Damaged(_)),
+                        "{bodies:?} at {from}, {front}"
+                    );
+                    let cut = judged(&whole[..from + front], from);
+                    assert!(!matches!(cut, Ending::Damaged(_)), "{bodies:?} at {from}, cut after {front}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_of_a_whole_commit_is_nearly_always_damage_and_never_clean() {
+        let (mut places, mut cut) = (0, 0);
+        for bodies in BODIES {
+            for from in [0, 100, 509] {
+                let mut whole = vec![0; from];
+                whole.extend_from_slice(&commit(5, bodies));
+                let end = whole.len();
+                whole.resize(end + 2 * SECTOR, 0);
+                for bit in from * 8..end * 8 {
+                    let mut changed = whole.clone();
+                    changed[bit / 8] ^= 1 << (bit % 8);
+                    let ending = judged(&changed, from);
+                    assert_ne!(ending, Ending::Clean, "bit {bit} of {bodies:?}");
+                    places += 1;
+                    cut += u32::from(ending == Ending::Incomplete);
+                }
+            }
+        }
+        // A length that now reaches into the zeros looks like a commit whose end is missing.
+        assert!(cut * 100 < places, "{cut} of {places} flips would be cut");
+    }
+
+    #[test]
+    fn damage_before_a_later_commit_is_always_damage() {
+        for bodies in BODIES {
+            let first = commit(5, bodies);
+            let mut whole = first.clone();
+            whole.extend_from_slice(&commit(5 + bodies.len() as u64, &[40]));
+            whole.resize(whole.len() + SECTOR, 0);
+            for bit in 0..first.len() * 8 {
+                let mut changed = whole.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert!(matches!(judged(&changed, 0), Ending::Damaged(_)), "bit {bit} of {bodies:?}");
+            }
+            for zeroed in (0..first.len()).step_by(SECTOR) {
+                let mut changed = whole.clone();
+                let end = first.len().min(zeroed + SECTOR);
+                changed[zeroed..end].fill(0);
+                assert!(matches!(judged(&changed, 0), Ending::Damaged(_)), "zeros at {zeroed} of {bodies:?}");
+            }
+        }
+    }
 }

@@ -46,7 +46,9 @@ struct How {
 #[derive(Subcommand, Debug)]
 enum What {
     /// Durable life-cycles a second: post, claim, submit, result seen.
-    #[command(after_help = "Examples:\n  artel bench throughput\n  artel bench throughput --tasks 100000 --in-flight 256 --workers 32 --json")]
+    #[command(
+        after_help = "Examples:\n  artel bench throughput\n  artel bench throughput --tasks 100000 --in-flight 256 --workers 32 --json"
+    )]
     Throughput(Shape),
     /// From post to claim and to visible result on an idle node.
     #[command(after_help = "Examples:\n  artel bench latency --tasks 500")]
@@ -92,7 +94,9 @@ enum What {
         each_ms: u64,
     },
     /// From start to ready after a kill, by the length of the journal.
-    #[command(after_help = "Examples:\n  artel bench start\n  artel bench start --entries 1000000 --starts 5")]
+    #[command(
+        after_help = "Examples:\n  artel bench start\n  artel bench start --entries 1000000 --starts 5"
+    )]
     Start {
         /// How many entries the journal has at least; may be given more than once.
         #[arg(long, default_values_t = [0, 10_000, 1_000_000], value_name = "N")]
@@ -120,7 +124,8 @@ impl Bench {
     /// What could not be measured, and why.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let How { running, dir, reward } = self.how;
-        let report = Report::new(context.show, if reward == 0 { "fsync-first-unpaid" } else { "fsync-first" });
+        let report =
+            Report::new(context.show, if reward == 0 { "fsync-first-unpaid" } else { "fsync-first" });
         let scratch = Scratch::new(dir.as_deref())?;
         match &self.what {
             What::Audit { group, each_ms } => {
@@ -136,7 +141,8 @@ impl Bench {
             }
             _ => {}
         }
-        let node = if running { Node::running(context)? } else { Node::start(&scratch.path().join("node")).await? };
+        let node =
+            if running { Node::running(context)? } else { Node::start(&scratch.path().join("node")).await? };
         let mut queues = Queues { node: &node, report: &report, dir: scratch.path(), reward, queues: 0 };
         through_the_api(&mut queues, self.what).await?;
         node.stop().await

@@ -20,9 +20,10 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 /// How long it may take to end after SIGTERM.
 const END_WITHIN: Duration = Duration::from_secs(30);
 /// What the node is told beside its defaults: no limit on one agent's requests, enrollments and leases may be what is
-/// measured, and no log but warnings.
+/// measured, and no log but errors: a killed node says at its
+/// next start what it repaired.
 const SETTINGS: &[&str] =
-    &["requests_per_second=1000000", "enrollments_per_minute=100000", "leases_max=1000", "log=warn"];
+    &["requests_per_second=1000000", "enrollments_per_minute=100000", "leases_max=1000", "log=error"];
 
 /// A directory that goes away with it.
 pub(super) struct Scratch(PathBuf);

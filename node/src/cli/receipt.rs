@@ -227,6 +227,11 @@ mod tests {
         let [submitted, _] = facts(agent(9));
         let [_, verdict] = facts(agent(8));
         assert!(matches!(check(&receipt([submitted, verdict]).to_string(), &origin()), Err(Error::Pair(_))));
+        let [submitted, verdict] = facts(agent(9));
+        let Fact::Verdict(verdict) = verdict else { panic!("the second fact is the verdict") };
+        let elsewhere = Fact::Verdict(Verdict { submitted: 7, ..verdict });
+        let of_another = receipt([submitted, elsewhere]);
+        assert!(matches!(check(&of_another.to_string(), &origin()), Err(Error::Pair(_))));
         let mut pending = receipt(facts(agent(9)));
         pending["verdict"] = Value::Null;
         assert!(matches!(check(&pending.to_string(), &origin()), Err(Error::NoVerdict)));

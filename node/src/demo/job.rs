@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The report as a page.
@@ -68,28 +68,48 @@ pub struct Watched {
     pub killed: Option<&'static str>,
 }
 
+/// A directory to survey.
+pub struct Tree {
+    root: PathBuf,
+    files: Vec<Found>,
+    left_out: LeftOut,
+}
+
+impl Tree {
+    /// Lists a directory's files.
+    ///
+    /// # Errors
+    /// A sentence when it cannot be read or holds no text.
+    pub async fn read(dir: &Path) -> anyhow::Result<Self> {
+        let root = dir
+            .canonicalize()
+            .map_err(|e| anyhow::anyhow!("cannot read the directory {}: {e}", dir.display()))?;
+        let tree = tokio::task::spawn_blocking(move || {
+            let (files, left_out) = files::find(&root)?;
+            anyhow::Ok(Tree { root, files, left_out })
+        })
+        .await??;
+        if tree.files.is_empty() {
+            anyhow::bail!("there are no text files in {}; name another directory", tree.root.display());
+        }
+        Ok(tree)
+    }
+}
+
 /// Does all of it.
 ///
 /// # Errors
 /// What went wrong, or what was not proven.
 pub async fn perform(
     stage: &mut Stage,
-    dir: &Path,
+    tree: Tree,
     out: &Path,
     (quiet, kill_one): (bool, bool),
 ) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let cast = outcome::cast(stage);
-    let root = dir.canonicalize().with_context(|| format!("cannot read the directory {}", dir.display()))?;
-    let (found, mut left_out) = tokio::task::spawn_blocking({
-        let root = root.clone();
-        move || files::find(&root)
-    })
-    .await??;
-    let chunks = chunk::cut(&found);
-    if chunks.is_empty() {
-        anyhow::bail!("there are no text files in {}; name another directory", root.display());
-    }
+    let Tree { root, files, mut left_out } = tree;
+    let chunks = chunk::cut(&files);
     let digests = store(&stage.client, &root, &chunks, &mut left_out).await?;
     let title = root.file_name().map_or_else(|| "/".into(), |name| name.to_string_lossy().into_owned());
     let body = run_body(&title, &digests, left_out);

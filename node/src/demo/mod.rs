@@ -70,10 +70,11 @@ impl Demo {
             Some(dir) => dir.clone(),
             None => std::env::current_dir().context("there is no current directory")?,
         };
+        let tree = job::Tree::read(&dir).await?;
         let base = make_base()?;
         let mut interrupt = Interrupt::new()?;
         let performed = tokio::select! {
-            performed = self.perform(context, &dir, &base) => performed,
+            performed = self.perform(context, tree, &base) => performed,
             () = interrupt.wait() => Err(anyhow::anyhow!("it was interrupted")),
         };
         let ended = match performed {
@@ -89,10 +90,15 @@ impl Demo {
         Ok(())
     }
 
-    async fn perform(&self, context: &Context, dir: &Path, base: &Path) -> anyhow::Result<(Stage, Outcome)> {
+    async fn perform(
+        &self,
+        context: &Context,
+        tree: job::Tree,
+        base: &Path,
+    ) -> anyhow::Result<(Stage, Outcome)> {
         let mut stage = Stage::start(base, self.agents.into()).await?;
         let out = self.out.clone().unwrap_or_else(|| base.to_owned());
-        let outcome = job::perform(&mut stage, dir, &out, (context.show.json, self.kill_one)).await?;
+        let outcome = job::perform(&mut stage, tree, &out, (context.show.json, self.kill_one)).await?;
         Ok((stage, outcome))
     }
 

@@ -175,3 +175,57 @@ fn an_artifact_is_named_by_its_bytes_and_read_in_parts() {
     let listed: Vec<Value> = all_pages(&mut operator, "/v1/artifacts");
     assert_eq!(listed.len(), 2);
 }
+
+#[test]
+fn too_many_enrollments_and_requests_are_told_when_to_come_back() {
+    let dir = fresh();
+    let node = artel().up(dir.path()).set("enrollments_per_minute", 3).set("requests_per_second", 5).start();
+    let mut agent = Agent::enroll(&node, "first", &["text"]);
+    let ask = json!({"agent_name": "next", "public_key": artel_tests::agent::key_of("next").public().did()});
+    let mut answers = (0..4).map(|_| node.anonymous().post("/v1/enroll", &ask));
+    let refused = answers.find(|answer| answer.status != 201).expect("three in a minute, no more");
+    refused.refused(429, "rate_limited");
+    let after: u64 =
+        refused.header("retry-after").and_then(|text| text.parse().ok()).expect("when to come back");
+    assert!((1..=60).contains(&after), "{after}");
+    let refused = (0..200).map(|_| agent.http.get("/v1/agents/me")).find(|answer| answer.status != 200);
+    let refused = refused.expect("five a second, no more");
+    refused.refused(429, "rate_limited");
+    assert!(refused.header("retry-after").is_some());
+    node.operator().get("/v1/tasks").is(200);
+}
+
+#[test]
+fn logs_are_json_lines_that_name_the_request_and_no_secret() {
+    let dir = fresh();
+    let node = artel().up(dir.path()).set("log", "debug").start();
+    let mut agent = Agent::enroll(&node, "logged", &["text"]);
+    let id = post(
+        &mut node.operator(),
+        &json!({"title": "t", "requirements": {"capabilities": ["text"]}, "input": {"private": "a-payload-that-is-nobodys"}}),
+    );
+    let request = Request::get(&format!("/v1/tasks/{id}")).header("x-correlation-id", "trace-in-the-log");
+    node.operator().send(&request).is(200);
+    agent.does(&id, &json!({"private": "a-result-that-is-nobodys"}));
+    let secrets = [
+        node.operator_token(),
+        agent.token.clone(),
+        "a-payload-that-is-nobodys".into(),
+        "a-result-that-is-nobodys".into(),
+    ];
+    let stopped = node.stop();
+    assert_eq!(stopped.code, Some(0));
+    let lines: Vec<Value> = stopped
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    assert!(lines.iter().any(|line| line.to_string().contains("ready")), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("trace-in-the-log"), "no line names the request: {}", stopped.stderr);
+    for line in &lines {
+        assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
+    }
+    for secret in secrets {
+        assert!(!stopped.stderr.contains(&secret), "a secret or payload is in the log");
+    }
+}

@@ -3,7 +3,7 @@
 use crate::{artel, fresh};
 use artel_tests::agent::{post, task};
 use artel_tests::ledger::{sums, units};
-use artel_tests::{Agent, all_pages, receipt};
+use artel_tests::{Agent, all_pages, receipt, wait};
 use serde_json::json;
 
 #[test]
@@ -48,7 +48,9 @@ fn a_task_goes_from_post_to_a_receipt_that_proves_itself() {
     assert_eq!(units(&earned["total_earnings"]), 10_000_000, "base, quality 100, a novice");
     let after = sums(&mut operator);
     assert_eq!((after.operator, after.agents, after.escrow), (-10_000_000, 10_000_000, 0));
-    let paid = all_pages(&mut agent.http, "/v1/agents/me/contributions");
+    let paid = wait::until("the index, which trails behind", || {
+        Some(all_pages(&mut agent.http, "/v1/agents/me/contributions")).filter(|paid| !paid.is_empty())
+    });
     assert_eq!(paid.len(), 1);
     assert_eq!(paid[0]["task_id"], id);
 }

@@ -1,5 +1,6 @@
 //! Whole-system tests: the built program as real processes, spoken to over HTTP and the command line as strangers would.
 //! What can be tested inside one crate is tested there; here it is whether the parts are one.
+#![allow(clippy::print_stdout, reason = "figures and refusals are part of what these tests say")]
 
 mod audit;
 mod bad_input;
@@ -8,6 +9,7 @@ mod command_line;
 mod contract;
 mod crash;
 mod demo;
+mod disk;
 mod journey;
 mod race;
 mod refusals;

@@ -128,6 +128,8 @@ mod tests {
         let mut reader = tokio::fs::File::open(&pipe).await.expect("the grandchild opens it");
         drop(running);
         let mut rest = Vec::new();
-        reader.read_to_end(&mut rest).await.expect("it ends");
+        let end =
+            tokio::time::timeout(std::time::Duration::from_secs(30), reader.read_to_end(&mut rest)).await;
+        end.expect("the grandchild ends").expect("the fifo is read to its end");
     }
 }
