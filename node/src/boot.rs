@@ -122,7 +122,7 @@ impl Node {
         };
         let mut state = source.open()?;
         let reader = SharedReader::new(state.journal.reader());
-        let mut clock = Clock::new();
+        let mut clock = Clock::start();
         let marks = (env!("CARGO_PKG_VERSION").to_owned(), config.digest());
         let start = start_effects(&mut state.federation, genesis, marks, clock.now());
         let federation_name = state.federation.view().genesis().map(|g| g.name.clone()).unwrap_or_default();

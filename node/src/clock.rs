@@ -14,7 +14,7 @@ pub struct Clock {
 
 impl Clock {
     /// A clock that starts now.
-    pub fn new() -> Self {
+    pub fn start() -> Self {
         Clock { start: Instant::now(), entropy: StdRng::from_rng(&mut rand::rng()) }
     }
 

@@ -71,7 +71,7 @@ fn home(flags: &[(&str, &str)]) -> Home {
     };
     let mut state = source.open().unwrap();
     let reader = SharedReader::new(state.journal.reader());
-    let mut clock = Clock::new();
+    let mut clock = Clock::start();
     let marks = ("test".to_owned(), config.digest());
     let start = start_effects(&mut state.federation, Some(genesis), marks, clock.now());
     let events = Arc::new(Events::new(state.journal.size()));

@@ -114,22 +114,23 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_command_ends_with_all_its_children() {
         let dir = tempfile::tempdir().expect("a directory");
-        let file = dir.path().join("pid");
         let pipe = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
         // The grandchild holds the fifo open for writing: the reader sees its end when it is gone.
-        let command = format!(
-            "(exec 3>{0}; echo $$ >{1}; exec sleep 600) & exec sleep 600",
-            pipe.display(),
-            file.display()
-        );
+        let command = format!("(exec 3>{}; exec sleep 600) & exec sleep 600", pipe.display());
         let step = RawValue::from_string("{}".into()).expect("JSON");
         let running = Running::start(&command, &step, "", "").expect("sh starts");
-        let mut reader = tokio::fs::File::open(&pipe).await.expect("the grandchild opens it");
+        let (tell, told) = std::sync::mpsc::channel();
+        // A thread of its own: where the grandchild lives on, its read is not waited for.
+        std::thread::spawn(move || {
+            let mut opened = std::fs::File::open(&pipe).expect("the grandchild opens it");
+            tell.send("open").expect("somebody waits");
+            let _ = std::io::copy(&mut opened, &mut std::io::sink());
+            let _ = tell.send("end");
+        });
+        let within = std::time::Duration::from_secs(30);
+        assert_eq!(told.recv_timeout(within), Ok("open"));
         drop(running);
-        let mut rest = Vec::new();
-        let end =
-            tokio::time::timeout(std::time::Duration::from_secs(30), reader.read_to_end(&mut rest)).await;
-        end.expect("the grandchild ends").expect("the fifo is read to its end");
+        assert_eq!(told.recv_timeout(within), Ok("end"), "the grandchild lives on");
     }
 }

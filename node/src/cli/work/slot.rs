@@ -374,6 +374,10 @@ fn artifacts_of(output: &RawValue) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[path = "slot_test.rs"]
+mod slot_test;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
