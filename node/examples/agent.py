@@ -80,7 +80,7 @@ def main():
             continue
         result = {"epoch": step["epoch"], "output": work(step)}
         if not once:
-            result["claim_next"] = {"wait_ms": WAIT_MS}  # the next task in the same answer
+            result["claim_next"] = True  # the next task in the same answer, if there is one now
         answer = post(f"{node}/v1/tasks/{step['task_id']}/submit", result, token)
         print(json.dumps({"task_id": step["task_id"], "output": result["output"], "receipt": answer.get("receipt")}), flush=True)
         step = answer.get("next")

@@ -145,22 +145,27 @@ fn a_disk_that_fills_up_is_written_again_once_there_is_room() {
 }
 
 #[test]
-fn after_an_unknown_commit_the_journal_does_nothing_until_it_is_opened_again() {
-    let disk = MemoryDisk::new();
-    let mut opened = open(&disk, 1).expect("a new journal");
-    let mut model = Model::default();
-    model.live(&mut opened.journal, 2).expect("a healthy disk");
-    let from = disk.points();
-    disk.plan(Plan { fault: Fault::Eio, from, count: 1000 });
-    assert!(model.live(&mut opened.journal, 1).is_err());
-    disk.heal();
-    let mut commit = artel_audit::Commit::new();
-    commit.frame(common::inputs(0).remove(0));
-    commit.hold("effect");
-    let failed = opened.journal.commit(commit).expect_err("poisoned");
-    assert!(matches!(failed.error, Error::Poisoned(_)));
-    assert_eq!((failed.fate, failed.withheld), (Fate::Gone, vec!["effect"]));
-    assert!(opened.journal.checkpoint().is_err());
+fn after_a_failing_disk_the_journal_does_nothing_until_it_is_opened_again() {
+    // Offsets, hashes, the segment's write and its sync.
+    for (point, fate) in [Fate::Gone, Fate::Gone, Fate::Unknown, Fate::Unknown].into_iter().enumerate() {
+        let disk = MemoryDisk::new();
+        let mut journal = open(&disk, 1).expect("a new journal").journal;
+        let _ = journal.commit(letters(b"0", 50)).expect("a healthy disk");
+        plan(&disk, Fault::Eio, point as u64);
+        assert_eq!(
+            journal.commit(letters(b"x", 50)).expect_err("a failing disk").fate,
+            fate,
+            "point {point}"
+        );
+        let before = disk.points();
+        let mut commit = letters(b"y", 50);
+        commit.hold(());
+        let failed = journal.commit(commit).expect_err("it must be opened again");
+        assert!(matches!(failed.error, Error::Poisoned(_)), "point {point}: {}", failed.error);
+        assert_eq!((failed.fate, failed.withheld), (Fate::Gone, vec![()]));
+        assert!(journal.checkpoint().is_err() && journal.snapshot().is_err());
+        assert_eq!(disk.points(), before, "nothing was written");
+    }
 }
 
 /// Several lives one after the other, each with its own faults at its own points, and mostly a power loss between them.

@@ -3,7 +3,7 @@
 
 use super::files::{self, FILE_BYTES_MAX, Found, LeftOut};
 use super::outcome::Outcome;
-use super::processes::{Agent, SKILL};
+use super::processes::SKILL;
 use super::progress::Progress;
 use super::report::Report;
 use super::worker::{Input, Merged};
@@ -214,6 +214,8 @@ async fn follow(
     let mut events = Events::new(&client, format!("run_id={}", escape(run)), None);
     let (mut working, mut done) = (BTreeSet::new(), BTreeSet::new());
     let mut watched = Watched::default();
+    // Taken now, so that a killed agent still has its name.
+    let names: BTreeMap<String, &str> = stage.agents.iter().map(|a| (a.id.to_string(), a.name)).collect();
     progress.update(0, 0);
     loop {
         let items = tokio::select! {
@@ -241,10 +243,8 @@ async fn follow(
                 "xyn.task.lapsed" => {
                     working.remove(&step);
                     let agent = event.data["agent_id"].as_str().unwrap_or_default().to_owned();
-                    progress.note(&format!(
-                        "a lease of {} lapsed; another agent takes the task",
-                        named(&stage.agents, &agent)
-                    ));
+                    let name = names.get(&agent).copied().unwrap_or("a stranger");
+                    progress.note(&format!("a lease of {name} lapsed; another agent takes the task"));
                     *watched.lapses.entry(agent).or_default() += 1;
                 }
                 "xyn.task.released" | "xyn.task.rejected" => {
@@ -270,10 +270,6 @@ async fn still_going(stage: &mut Stage, client: &Client, run: &str) -> anyhow::R
         anyhow::bail!("no agent is left to do the rest");
     }
     Ok(())
-}
-
-fn named(agents: &[Agent], did: &str) -> String {
-    agents.iter().find(|a| a.id.to_string() == did).map_or_else(|| show::plain(did), |a| a.name.to_owned())
 }
 
 /// Kills an agent that holds a task: stops it first, so that it cannot hand the task in between the look and the kill.

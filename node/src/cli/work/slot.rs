@@ -259,13 +259,10 @@ impl Slot {
         let answer = loop {
             let client = self.session.client().await;
             let more = more && !self.stop.soft.is_cancelled();
-            let claim_next = more.then_some(ClaimNext { wait_ms: WAIT_MS });
+            // Not to be waited for here: the answer to this result should not hang on there being a next task.
+            let claim_next = more.then_some(ClaimNext { wait_ms: 0 });
             let submission = Submission { epoch: lease.epoch, output, artifacts: &artifacts, claim_next };
-            let answer = tokio::select! {
-                answer = client.post(&path, &submission, WAIT_MS) => answer,
-                // The node may be waiting for the next task; the same submission again gets the same answer at once.
-                () = self.stop.soft.cancelled(), if more => continue,
-            };
+            let answer = client.post(&path, &submission, 0).await;
             match answer {
                 Ok(answer) => break answer.unwrap_or_default(),
                 Err(Error::Refused { status, code, message, .. })
