@@ -79,6 +79,18 @@ pub(super) async fn enroll(address: SocketAddr, skill: &str) -> anyhow::Result<L
     Line::connect(address, Some(&answer.token)).await
 }
 
+/// Enrolls `count` agents for a queue; answers with their connections.
+///
+/// # Errors
+/// What the node or a socket says.
+pub(super) async fn enroll_all(node: &Node, queue: &Queue, count: u64) -> anyhow::Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for _ in 0..count {
+        lines.push(enroll(node.address, &queue.skill).await?);
+    }
+    Ok(lines)
+}
+
 /// Posts `count` lone tasks, `in_flight` at a time; answers when the last one is acknowledged.
 ///
 /// # Errors
@@ -204,22 +216,15 @@ pub(super) struct Claim {
 }
 
 impl Workers {
-    /// Enrolls `count` workers of a queue and sets them to work.
-    ///
-    /// # Errors
-    /// What the node or a socket says.
-    pub async fn start(node: &Node, queue: &Queue, count: u64) -> anyhow::Result<Workers> {
+    /// Sets agents to work, each on its connection.
+    pub fn start(lines: Vec<Line>) -> Workers {
         // Each claim is a few dozen bytes and there are no more than tasks posted.
         let (sender, claims) = mpsc::unbounded_channel();
-        let mut lines = Vec::new();
-        for _ in 0..count {
-            lines.push(enroll(node.address, &queue.skill).await?);
-        }
         let mut tasks = JoinSet::new();
         for line in lines {
             tasks.spawn(work(line, sender.clone()));
         }
-        Ok(Workers { tasks, claims })
+        Workers { tasks, claims }
     }
 
     /// The next claim that was won.

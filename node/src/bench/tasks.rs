@@ -53,7 +53,7 @@ impl Bench<'_> {
     pub async fn throughput(&mut self, shape: Shape) -> anyhow::Result<()> {
         let queue = self.queue();
         let mut results = Results::watch(self.node).await?;
-        let workers = Workers::start(self.node, &queue, shape.workers).await?;
+        let workers = Workers::start(load::enroll_all(self.node, &queue, shape.workers).await?);
         let fsync_us = measure::fsync_p50_us(self.dir)?;
         let (before, own) = (self.node.usage(), measure::usage(std::process::id())?);
         let begun = Instant::now();
@@ -89,7 +89,7 @@ impl Bench<'_> {
     pub async fn latency(&mut self, tasks: u64, workers: u64) -> anyhow::Result<()> {
         let queue = self.queue();
         let mut results = Results::watch(self.node).await?;
-        let mut workers = Workers::start(self.node, &queue, workers).await?;
+        let mut workers = Workers::start(load::enroll_all(self.node, &queue, workers).await?);
         let mut line = self.node.line().await?;
         let fsync_us = measure::fsync_p50_us(self.dir)?;
         let (mut claimed, mut seen) = (Vec::new(), Vec::new());
@@ -115,8 +115,9 @@ impl Bench<'_> {
         let queue = self.queue();
         load::post_in_runs(self.node, &queue, tasks).await?;
         let mut results = Results::watch(self.node).await?;
+        let lines = load::enroll_all(self.node, &queue, racers).await?;
         let begun = Instant::now();
-        let workers = Workers::start(self.node, &queue, racers).await?;
+        let workers = Workers::start(lines);
         results.wait(tasks, DONE_WITHIN).await?;
         let took = begun.elapsed();
         let titles = workers.stop().await?;
@@ -170,8 +171,9 @@ impl Bench<'_> {
         let loaded = begun.elapsed();
         let (usage, drained) = (self.node.usage(), backlog.min(drain));
         let mut results = Results::watch(self.node).await?;
+        let lines = load::enroll_all(self.node, &queue, workers).await?;
         let begun = Instant::now();
-        let workers = Workers::start(self.node, &queue, workers).await?;
+        let workers = Workers::start(lines);
         results.wait(drained, DONE_WITHIN).await?;
         let took = begun.elapsed();
         workers.stop().await?;
@@ -190,7 +192,7 @@ impl Bench<'_> {
     /// What a node costs while its workers wait.
     pub async fn idle(&mut self, workers: u64, for_s: u64) -> anyhow::Result<()> {
         let queue = self.queue();
-        let workers = Workers::start(self.node, &queue, workers).await?;
+        let workers = Workers::start(load::enroll_all(self.node, &queue, workers).await?);
         // What the start left to do is done, and every worker waits.
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         let before = self.node.usage();
