@@ -298,8 +298,7 @@ impl Results {
     /// What the node or the socket says.
     pub async fn watch(node: &Node) -> anyhow::Result<Results> {
         let (mut news, fetch) = (node.line().await?, node.line().await?);
-        let status = news.get("/v1/events?after=now").await?;
-        let after = news.read::<Events>(status, 200)?.next_cursor.unwrap_or_default();
+        let after = last_entry(&mut news).await?;
         let (sender, seen) = mpsc::channel(RESULTS_MAX);
         let mut task = JoinSet::new();
         task.spawn(look(news, fetch, after, sender));
@@ -357,9 +356,17 @@ async fn look(
 /// # Errors
 /// What the node or the socket says.
 pub(super) async fn entries(line: &mut Line) -> anyhow::Result<u64> {
+    Ok(last_entry(line).await?.parse::<u64>().map_or(0, |last| last + 1))
+}
+
+/// The cursor behind everything that has happened. What happens meanwhile may stand on its page and is passed over.
+async fn last_entry(line: &mut Line) -> anyhow::Result<String> {
+    #[derive(Deserialize)]
+    struct Place {
+        next_cursor: Option<String>,
+    }
     let status = line.get("/v1/events?after=now").await?;
-    let cursor = line.read::<Events>(status, 200)?.next_cursor;
-    Ok(cursor.and_then(|last| last.parse::<u64>().ok()).map_or(0, |last| last + 1))
+    Ok(line.read::<Place>(status, 200)?.next_cursor.unwrap_or_default())
 }
 
 async fn all(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {

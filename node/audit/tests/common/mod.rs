@@ -168,6 +168,10 @@ impl Model {
             let folded = state_of(all[..state.size as usize].iter().map(|e| e.body.as_slice()));
             assert_eq!(folded, state.bytes, "the state of a snapshot");
         }
+        if let Some(last) = reader.size().checked_sub(1) {
+            reader.entry(last).expect("read");
+            assert_eq!(opened.journal.take_notices(), [], "opening left nothing for a reader to repair");
+        }
         let released = reader.checkpoint();
         assert_eq!(released.size(), reader.size(), "signed before anything else");
         for earlier in &self.released {
