@@ -171,8 +171,8 @@ impl Federation {
         self.serve_waits(turn, agent);
     }
 
-    /// After a rejection, a lapse or a release: another offer, or the end where attempts, lapses or the deadline are
-    /// spent or the step was cancelled meanwhile.
+    /// After a rejection, a lapse or a release: another offer (which ends a step past its deadline), or the end where
+    /// attempts or lapses are spent or the step was cancelled meanwhile.
     pub(crate) fn try_again(&mut self, turn: &mut Turn, id: StepId) {
         let (run, step) = self.state.step(&id).expect("its lease just ended");
         let end = if run.cancelled || step.cancelled {
@@ -181,8 +181,6 @@ impl Federation {
             Some(End::AttemptsSpent)
         } else if step.lapses >= run.lapses_max || step.releases >= RELEASES_MAX {
             Some(End::LapsesSpent)
-        } else if turn.now.wall >= step.spec.task.deadline {
-            Some(End::DeadlinePassed)
         } else {
             None
         };

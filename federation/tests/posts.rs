@@ -7,35 +7,14 @@ use artel_federation::input::RunPost;
 use artel_federation::options::{
     AGENT_OPEN_STEPS_MAX, DEADLINE_MS_MAX, Options, POST_KEY_MS, RECENT_STEPS, RUN_BYTES_MAX,
 };
-use artel_federation::run::{Run, RunStatus};
+use artel_federation::run::RunStatus;
 use artel_federation::{Code, Kind, Principal, Reply, Request};
 use artel_protocol::amount::{CREDITS_MAX, Credits};
-use artel_protocol::id::{Digest, RUN_STEPS_MAX, StepId};
+use artel_protocol::id::{Digest, RUN_STEPS_MAX};
 use artel_protocol::limits::{
     DESCRIPTION_BYTES_MAX, INPUT_BYTES_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, SKILLS_MAX, TITLE_BYTES_MAX,
 };
 use common::*;
-
-/// A run of steps that pay nothing, written `name` or `name<need,need`.
-fn graph(home: &Home, steps: &[&str]) -> RunPost {
-    let task = TaskSpec { reward: Credits::ZERO, ..home.task() };
-    let post = |text: &&str| {
-        let (name, needs) = text.split_once('<').unwrap_or((text, ""));
-        let needs: Vec<&str> = needs.split(',').filter(|need| !need.is_empty()).collect();
-        step(name, &needs, task.clone())
-    };
-    run(steps.iter().map(post).collect())
-}
-
-fn posted(home: &mut Home, steps: &[&str]) -> Run {
-    let post = graph(home, steps);
-    home.post(Principal::Operator, post).expect("a good post")
-}
-
-fn finish(home: &mut Home, member: &Member, step: StepId, output: &str) {
-    let lease = home.claim(member, step).expect("open");
-    home.submit(member, &lease, output).expect("a live lease");
-}
 
 #[test]
 fn a_post_has_bounds() {

@@ -5,7 +5,7 @@ mod common;
 use artel_federation::fact::{End, Outcome, TaskSpec};
 use artel_federation::input::{ArtifactPut, RunPost};
 use artel_federation::options::{Options, RECENT_BYTES};
-use artel_federation::run::{Run, RunStatus, StepState};
+use artel_federation::run::{RunStatus, StepState};
 use artel_federation::{Code, Fact, Kind, Principal, Request};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, RUN_STEPS_MAX, RunId, StepId};
@@ -21,27 +21,6 @@ fn states(home: &Home, run: RunId) -> Vec<StepState> {
 
 fn status(home: &Home, run: RunId) -> RunStatus {
     home.mind.view().run(&run).expect("a known run").status()
-}
-
-/// A run of steps that pay nothing, written `name` or `name<need,need`.
-fn graph(home: &Home, steps: &[&str]) -> RunPost {
-    let task = TaskSpec { reward: Credits::ZERO, ..home.task() };
-    let post = |text: &&str| {
-        let (name, needs) = text.split_once('<').unwrap_or((text, ""));
-        let needs: Vec<&str> = needs.split(',').filter(|need| !need.is_empty()).collect();
-        step(name, &needs, task.clone())
-    };
-    run(steps.iter().map(post).collect())
-}
-
-fn posted(home: &mut Home, steps: &[&str]) -> Run {
-    let post = graph(home, steps);
-    home.post(Principal::Operator, post).expect("a good post")
-}
-
-fn finish(home: &mut Home, member: &Member, step: StepId, output: &str) {
-    let lease = home.claim(member, step).expect("open");
-    home.submit(member, &lease, output).expect("a live lease");
 }
 
 #[test]

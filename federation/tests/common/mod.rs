@@ -535,3 +535,26 @@ pub fn received(answer: Answer) -> Result<Receipt, Code> {
 pub fn done(answer: Option<Answer>) -> Result<(), Code> {
     answer.expect("answered at once").map(drop).map_err(|refusal| refusal.code)
 }
+
+/// A run of steps that pay nothing, written `name` or `name<need,need`.
+pub fn graph(home: &Home, steps: &[&str]) -> RunPost {
+    let task = TaskSpec { reward: Credits::ZERO, ..home.task() };
+    let post = |text: &&str| {
+        let (name, needs) = text.split_once('<').unwrap_or((text, ""));
+        let needs: Vec<&str> = needs.split(',').filter(|need| !need.is_empty()).collect();
+        step(name, &needs, task.clone())
+    };
+    run(steps.iter().map(post).collect())
+}
+
+/// Posts such a run.
+pub fn posted(home: &mut Home, steps: &[&str]) -> Run {
+    let post = graph(home, steps);
+    home.post(Principal::Operator, post).expect("a good post")
+}
+
+/// Claims a step and hands its output in.
+pub fn finish(home: &mut Home, member: &Member, step: StepId, output: &str) {
+    let lease = home.claim(member, step).expect("open");
+    home.submit(member, &lease, output).expect("a live lease");
+}

@@ -204,8 +204,11 @@ struct Submitted {
 /// Workers that work until they are stopped.
 pub(super) struct Workers {
     tasks: JoinSet<anyhow::Result<()>>,
-    claims: mpsc::UnboundedReceiver<Claim>,
+    claims: mpsc::Receiver<Claim>,
 }
+
+/// How many claims wait to be counted, each a few dozen bytes: as many as a bench may post tasks. One more is not counted.
+const CLAIMS_MAX: usize = 1_000_000;
 
 /// One claim that a worker won.
 pub(super) struct Claim {
@@ -218,8 +221,7 @@ pub(super) struct Claim {
 impl Workers {
     /// Sets agents to work, each on its connection.
     pub fn start(lines: Vec<Line>) -> Workers {
-        // Each claim is a few dozen bytes and there are no more than tasks posted.
-        let (sender, claims) = mpsc::unbounded_channel();
+        let (sender, claims) = mpsc::channel(CLAIMS_MAX);
         let mut tasks = JoinSet::new();
         for line in lines {
             tasks.spawn(work(line, sender.clone()));
@@ -250,7 +252,7 @@ impl Workers {
 }
 
 /// Claims once, then asks for the next task with each result.
-async fn work(mut line: Line, claims: mpsc::UnboundedSender<Claim>) -> anyhow::Result<()> {
+async fn work(mut line: Line, claims: mpsc::Sender<Claim>) -> anyhow::Result<()> {
     let mut lease: Option<Lease> = None;
     loop {
         let Some(Lease { task_id, title, epoch }) = lease.take() else {
@@ -262,7 +264,7 @@ async fn work(mut line: Line, claims: mpsc::UnboundedSender<Claim>) -> anyhow::R
             r#"{{"epoch":{epoch},"output":{{"id":"{title}"}},"claim_next":{{"wait_ms":{WAIT_MS}}}}}"#
         );
         // Whoever counts claims may have counted enough.
-        let _ = claims.send(Claim { title, at: Instant::now() });
+        let _ = claims.try_send(Claim { title, at: Instant::now() });
         let status = line.post(&format!("/v1/tasks/{task_id}/submit"), &body).await?;
         lease = line.read::<Submitted>(status, 200)?.next;
     }
