@@ -82,7 +82,7 @@ impl Home {
             lapsed: 0,
             earned_units: 0,
         };
-        self.mind.state.agents.insert(id, agent);
+        self.mind.state.agents.insert(id, agent.into());
         Principal::Agent { id, serial: 1 }
     }
 

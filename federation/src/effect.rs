@@ -9,6 +9,7 @@ use artel_protocol::amount::Credits;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::time::Wall;
+use std::sync::Arc;
 
 /// One thing to do. Everything behind an `Append` waits until its entries are synced.
 #[derive(Debug, Clone)]
@@ -33,8 +34,8 @@ pub enum Effect {
         /// The output.
         output: Json,
     },
-    /// A run is over and leaves the book; from here on it is read from the index.
-    Closed(Box<Run>),
+    /// A run is over and leaves the book, its large parts let go of; from here on it is read from the index.
+    Closed(Arc<Run>),
 }
 
 /// A good answer.
@@ -52,18 +53,18 @@ pub enum Reply {
     /// Enrolled, or a new token.
     Token {
         /// The agent.
-        agent: Box<Agent>,
+        agent: Arc<Agent>,
         /// The token's serial number.
         serial: u32,
         /// When it expires.
         expires: Wall,
     },
     /// The agent as it is now.
-    Agent(Box<Agent>),
+    Agent(Arc<Agent>),
     /// The run as it is now; `repeated` when the post had been made before.
     Run {
         /// The run.
-        run: Box<Run>,
+        run: Arc<Run>,
         /// Whether the same post had been made before.
         repeated: bool,
     },

@@ -7,6 +7,7 @@ use crate::market::{HeldLease, Waiters, Windows};
 use crate::member::{Challenges, Identity};
 use crate::options::{Options, REFUSALS_MAX, TICK_ENTRIES_MAX};
 use crate::run::{Run, Step, StepState};
+use crate::snapshot::Snapshot;
 use crate::state::{FoldError, State};
 use crate::timer::{Timer, Timers};
 use crate::turn::Turn;
@@ -14,6 +15,7 @@ use crate::view::View;
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::time::{Mono, Wall};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One home's rules at work. Feed it one input, do all its effects in order, then the next.
 pub struct Federation {
@@ -68,16 +70,16 @@ impl Federation {
         Ok(Federation { options, identity, state: State::decode(bytes)?, live: Live::default() })
     }
 
-    /// The durable state as bytes, for a snapshot at the present size.
-    pub fn snapshot(&self) -> Vec<u8> {
-        self.state.encode()
+    /// The durable state at the present size, to be written down.
+    pub fn snapshot(&self) -> Snapshot {
+        self.state.snapshot()
     }
 
     /// Folds one frame of the journal at start; runs that ended by it go to `closed`.
     ///
     /// # Errors
     /// [`FoldError`] when an entry cannot follow what stands before it.
-    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Run>) -> Result<(), FoldError> {
+    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Arc<Run>>) -> Result<(), FoldError> {
         self.state.fold(entries, closed)
     }
 
@@ -143,7 +145,7 @@ impl Federation {
             StepState::Submitted { .. } => Some((id, Wake::Check(check(id, step)))),
             StepState::Accepted { .. } | StepState::Ended(_) => None,
         };
-        let steps = |run: &Run| -> Vec<_> {
+        let steps = |run: &Arc<Run>| -> Vec<_> {
             run.steps.iter().enumerate().filter_map(|(i, step)| wake(run.step_id(i), step)).collect()
         };
         self.state.runs.values().flat_map(steps).collect()

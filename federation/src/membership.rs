@@ -158,7 +158,7 @@ impl Federation {
         );
         self.live.waiters.reskill(&self.state.agents[&agent]);
         self.serve_waits(turn, agent);
-        Ok(Some(Reply::Agent(Box::new(self.state.agents[&agent].clone()))))
+        Ok(Some(Reply::Agent(self.state.agents[&agent].clone())))
     }
 
     /// Ends an agent's token and delegation; its live leases lapse at once, for it can no longer hand anything in.
@@ -175,7 +175,7 @@ impl Federation {
             let epoch = self.state.step(&step).expect("a lease has its step").1.epoch;
             self.lapse(turn, step, epoch, agent);
         }
-        Ok(Some(Reply::Agent(Box::new(self.state.agents[&agent].clone()))))
+        Ok(Some(Reply::Agent(self.state.agents[&agent].clone())))
     }
 
     fn capacity(&self, wanted: Option<u32>) -> u32 {
@@ -184,6 +184,6 @@ impl Federation {
 
     fn token(&self, id: AgentId) -> Option<Reply> {
         let agent = self.state.agents[&id].clone();
-        Some(Reply::Token { serial: agent.serial, expires: agent.expires, agent: Box::new(agent) })
+        Some(Reply::Token { serial: agent.serial, expires: agent.expires, agent })
     }
 }

@@ -68,8 +68,9 @@ pub const WAIT_MS_MAX: u32 = 30_000;
 pub const POST_KEY_MS: u64 = 24 * 3_600_000;
 /// The most post keys remembered; at the limit a post with a key gets `book_full`. Each costs about 150 bytes.
 pub const POST_KEYS_MAX: usize = 200_000;
-/// How many finished runs stay in memory, so that a repeated submission gets the same answer at once.
-pub const RECENT_RUNS: usize = 4_096;
+/// How many finished runs stay in memory, so that a repeated submission gets the same answer at once. They stand in every
+/// snapshot; more would make each start longer.
+pub const RECENT_RUNS: usize = 1_024;
 /// How many steps those runs have in all; each holds at most four texts of [`RECENT_BYTES`].
 pub const RECENT_STEPS: usize = 8_192;
 /// The most open steps that one agent has posted; at the limit its posts get `book_full`. The operator has no such limit.

@@ -87,9 +87,8 @@ impl Federation {
         }
         self.arm_waiting(id, &turn.now);
         self.offer_ready(turn, id);
-        let mut run = self.state.run(&id).expect("just posted").clone();
-        run.settle_end();
-        Ok(Reply::Run { run: Box::new(run), repeated: false })
+        let run = self.state.shown(&id).expect("just posted");
+        Ok(Reply::Run { run, repeated: false })
     }
 
     fn posted_before(&self, poster: Poster, key: PostKey, now: &Now) -> Option<Result<Reply, Refusal>> {
@@ -101,8 +100,8 @@ impl Federation {
             let message = "this Idempotency-Key came with another body before; use a new key for a new post";
             return Some(Err(Refusal::new(Code::IdempotencyConflict, message)));
         }
-        match self.state.run(id) {
-            Some(run) => Some(Ok(Reply::Run { run: Box::new(run.clone()), repeated: true })),
+        match self.state.shown(id) {
+            Some(run) => Some(Ok(Reply::Run { run, repeated: true })),
             None => Some(Ok(Reply::Repeated(*id))),
         }
     }

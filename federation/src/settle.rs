@@ -247,7 +247,8 @@ impl Federation {
             Some(s) => run.steps[s.index()].cancelled,
         };
         if again {
-            return Ok(Reply::Run { run: Box::new(run.clone()), repeated: true });
+            let run = self.state.shown(&id).expect("just seen");
+            return Ok(Reply::Run { run, repeated: true });
         }
         if finished {
             return Err(Refusal::new(Code::Finished, "this is over and cannot be cancelled any more"));
@@ -263,9 +264,8 @@ impl Federation {
                 self.end_step(turn, target, End::Cancelled);
             }
         }
-        let mut run = self.state.run(&id).expect("still in the book until the turn ends").clone();
-        run.settle_end();
-        Ok(Reply::Run { run: Box::new(run), repeated: false })
+        let run = self.state.shown(&id).expect("still in the book until the turn ends");
+        Ok(Reply::Run { run, repeated: false })
     }
 
     /// The receipt of a submission, as far as it has come.

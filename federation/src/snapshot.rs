@@ -1,26 +1,56 @@
 //! The durable state as bytes and back: a shortcut for the fold, never the truth. Sections of `count u64`, then values
 //! of `len u32 ‖ encoding`; what is derived is derived again.
 
-use crate::fact::Error;
-use crate::state::State;
+use crate::fact::{Account, Error, Genesis};
+use crate::member::Agent;
+use crate::run::Run;
+use crate::state::{State, Totals};
 use artel_protocol::codec::{self, Decode, Encode};
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
 const FORM: u32 = 1;
 
-impl State {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+/// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
+/// state, so taking it costs a pointer each.
+pub struct Snapshot {
+    head: (u64, u64, u64, Totals),
+    genesis: Option<Genesis>,
+    agents: Vec<Arc<Agent>>,
+    runs: Vec<Arc<Run>>,
+    recent: Vec<Arc<Run>>,
+    ledger: Vec<(Account, i64)>,
+    posts: Vec<PostRow>,
+}
+
+impl Snapshot {
+    /// Its bytes; the same state always has the same.
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer(Vec::with_capacity(1 << 16));
         out.value(&FORM);
-        out.value(&(self.size, self.boots, self.artifact_bytes, self.totals));
+        out.value(&self.head);
         out.value(&self.genesis);
-        out.section(self.agents.values());
-        out.section(self.runs.values());
-        out.section(self.recent_order.iter().map(|id| &self.recent[id]));
-        out.section(self.ledger_rows().iter());
-        out.section(self.post_rows().iter());
+        out.section(self.agents.iter().map(AsRef::as_ref));
+        out.section(self.runs.iter().map(AsRef::as_ref));
+        out.section(self.recent.iter().map(AsRef::as_ref));
+        out.section(self.ledger.iter());
+        out.section(self.posts.iter());
         out.0
+    }
+}
+
+impl State {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            head: (self.size, self.boots, self.artifact_bytes, self.totals),
+            genesis: self.genesis.clone(),
+            agents: self.agents.values().cloned().collect(),
+            runs: self.runs.values().cloned().collect(),
+            recent: self.recent_order.iter().map(|id| self.recent[id].clone()).collect(),
+            ledger: self.ledger.accounts().collect(),
+            posts: self.post_rows(),
+        }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<State, Error> {
@@ -32,15 +62,15 @@ impl State {
         let mut state = State::default();
         (state.size, state.boots, state.artifact_bytes, state.totals) = from.value()?;
         state.genesis = from.value()?;
-        from.section(|agent: crate::member::Agent| {
-            state.agents.insert(agent.id, agent);
+        from.section(|agent: Agent| {
+            state.agents.insert(agent.id, Arc::new(agent));
         })?;
-        from.section(|run: crate::run::Run| {
-            state.runs.insert(run.id, run);
+        from.section(|run: Run| {
+            state.runs.insert(run.id, Arc::new(run));
         })?;
-        from.section(|run: crate::run::Run| {
+        from.section(|run: Run| {
             state.recent_order.push_back(run.id);
-            state.recent.insert(run.id, run);
+            state.recent.insert(run.id, Arc::new(run));
         })?;
         let mut rows = Vec::new();
         from.section(|row| rows.push(row))?;
@@ -52,10 +82,6 @@ impl State {
         from.end()?;
         state.derive();
         Ok(state)
-    }
-
-    fn ledger_rows(&self) -> Vec<(crate::fact::Account, i64)> {
-        self.ledger.accounts().collect()
     }
 
     fn post_rows(&self) -> Vec<PostRow> {

@@ -67,7 +67,7 @@ impl Home {
 
     fn derives(&self) {
         let state = &self.mind.state;
-        let read = crate::state::State::decode(&state.encode()).expect("our own snapshot");
+        let read = crate::state::State::decode(&state.snapshot().encode()).expect("our own snapshot");
         assert_eq!(format!("{read:?}"), format!("{state:?}"));
     }
 

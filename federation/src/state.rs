@@ -14,6 +14,7 @@ use artel_protocol::time::Wall;
 use artel_reputation::{self as reputation, Evidence, Quality, Standing};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// Why an entry does not fold: the journal tells of something that cannot have happened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,15 +31,16 @@ pub struct FoldError {
 /// A post that may be repeated: the run it made, the digest of its body, and when.
 pub(crate) type PostMemory = (RunId, Digest, Wall);
 
-/// The fold.
+/// The fold. Runs and agents are shared with whoever was shown them (answers, snapshots under way): a change copies one
+/// that somebody still looks at.
 #[derive(Debug, Default)]
 pub struct State {
     pub(crate) genesis: Option<Genesis>,
     pub(crate) size: u64,
     pub(crate) boots: u64,
-    pub(crate) agents: BTreeMap<AgentId, Agent>,
-    pub(crate) runs: BTreeMap<RunId, Run>,
-    pub(crate) recent: BTreeMap<RunId, Run>,
+    pub(crate) agents: BTreeMap<AgentId, Arc<Agent>>,
+    pub(crate) runs: BTreeMap<RunId, Arc<Run>>,
+    pub(crate) recent: BTreeMap<RunId, Arc<Run>>,
     pub(crate) recent_order: VecDeque<RunId>,
     pub(crate) ledger: Ledger,
     pub(crate) post_keys: BTreeMap<(Poster, Digest), PostMemory>,
@@ -77,7 +79,7 @@ impl State {
     ///
     /// # Errors
     /// [`FoldError`] when an entry cannot follow what stands before it.
-    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Run>) -> Result<(), FoldError> {
+    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Arc<Run>>) -> Result<(), FoldError> {
         for entry in entries {
             self.apply(entry)?;
         }
@@ -131,22 +133,24 @@ impl State {
     }
 
     /// The runs of none or several steps that this input has brought to their end.
-    pub(crate) fn ended_now(&self) -> Vec<Run> {
+    pub(crate) fn ended_now(&self) -> Vec<Arc<Run>> {
         let ended = |id: &RunId| self.runs.get(id).filter(|run| run.steps.len() != 1 && run.is_over());
-        self.touched.iter().filter_map(ended).cloned().collect()
+        self.touched.iter().filter_map(ended).map(settled).collect()
     }
 
     /// Moves the runs that are over out of the book.
-    pub(crate) fn close_finished(&mut self, closed: &mut Vec<Run>) {
+    pub(crate) fn close_finished(&mut self, closed: &mut Vec<Arc<Run>>) {
         for id in std::mem::take(&mut self.touched) {
-            if !self.runs.get(&id).is_some_and(Run::is_over) {
+            if !self.runs.get(&id).is_some_and(|run| run.is_over()) {
                 continue;
             }
             let mut run = self.runs.remove(&id).expect("just seen");
-            run.settle_end();
             self.open_steps -= run.steps.len();
             self.count_open(run.poster, |n| n - run.steps.len());
             self.open_bytes -= run.inputs.len() as u64 + run.steps.iter().map(Step::bytes).sum::<u64>();
+            let ended = Arc::make_mut(&mut run);
+            ended.settle_end();
+            ended.trim();
             self.remember(run.clone());
             closed.push(run);
         }
@@ -161,8 +165,7 @@ impl State {
         }
     }
 
-    fn remember(&mut self, mut run: Run) {
-        run.trim();
+    fn remember(&mut self, run: Arc<Run>) {
         self.recent_order.push_back(run.id);
         self.recent_steps += run.steps.len();
         self.recent.insert(run.id, run);
@@ -186,6 +189,15 @@ impl State {
 
     /// A run, open or lately finished.
     pub fn run(&self, id: &RunId) -> Option<&Run> {
+        self.shared(id).map(Arc::as_ref)
+    }
+
+    /// A run, open or lately finished, as it stands when this input is through.
+    pub(crate) fn shown(&self, id: &RunId) -> Option<Arc<Run>> {
+        self.shared(id).map(settled)
+    }
+
+    fn shared(&self, id: &RunId) -> Option<&Arc<Run>> {
         self.runs.get(id).or_else(|| self.recent.get(id))
     }
 
@@ -203,24 +215,27 @@ impl State {
     }
 
     fn enrolled(&mut self, f: &Enrolled, at: Wall) {
-        let agent = self.agents.entry(f.agent).or_insert_with(|| Agent {
-            id: f.agent,
-            name: String::new(),
-            skills: Vec::new(),
-            metadata: f.metadata.clone(),
-            capacity: 0,
-            delegation: None,
-            serial: 0,
-            expires: at,
-            revoked: None,
-            enrolled: at,
-            updated: at,
-            standing: Standing::default(),
-            accepted: 0,
-            rejected: 0,
-            lapsed: 0,
-            earned_units: 0,
+        let agent = self.agents.entry(f.agent).or_insert_with(|| {
+            Arc::new(Agent {
+                id: f.agent,
+                name: String::new(),
+                skills: Vec::new(),
+                metadata: f.metadata.clone(),
+                capacity: 0,
+                delegation: None,
+                serial: 0,
+                expires: at,
+                revoked: None,
+                enrolled: at,
+                updated: at,
+                standing: Standing::default(),
+                accepted: 0,
+                rejected: 0,
+                lapsed: 0,
+                earned_units: 0,
+            })
         });
+        let agent = Arc::make_mut(agent);
         agent.name.clone_from(&f.name);
         agent.skills.clone_from(&f.skills);
         agent.metadata = f.metadata.clone();
@@ -244,7 +259,7 @@ impl State {
 
     fn with_agent(&mut self, id: &AgentId, change: impl FnOnce(&mut Agent)) -> Result<(), String> {
         let agent = self.agents.get_mut(id).ok_or_else(|| format!("{id} is not enrolled"))?;
-        change(agent);
+        change(Arc::make_mut(agent));
         Ok(())
     }
 
@@ -277,7 +292,7 @@ impl State {
             self.remember_post((f.poster, key), f.run, entry.at);
         }
         self.touched.insert(run.id);
-        self.runs.insert(run.id, run);
+        self.runs.insert(run.id, Arc::new(run));
         Ok(())
     }
 
@@ -298,6 +313,7 @@ impl State {
 
     fn cancel_asked(&mut self, f: &CancelAsked) -> Result<(), String> {
         let run = self.runs.get_mut(&f.run).ok_or_else(|| format!("run {} is not open", f.run))?;
+        let run = Arc::make_mut(run);
         match f.step {
             None => run.cancelled = true,
             Some(step) => match run.steps.get_mut(step.index()) {
@@ -323,7 +339,10 @@ impl State {
     fn open_step(&mut self, id: &StepId) -> Result<&mut Step, String> {
         let run = self.runs.get_mut(&id.run()).ok_or_else(|| format!("run {} is not open", id.run()))?;
         self.touched.insert(run.id);
-        run.steps.get_mut(id.index()).ok_or_else(|| format!("run {} has no such step", id.run()))
+        Arc::make_mut(run)
+            .steps
+            .get_mut(id.index())
+            .ok_or_else(|| format!("run {} has no such step", id.run()))
     }
 
     fn withdraw_offer(&mut self, id: &StepId) -> Result<(), String> {
@@ -524,7 +543,16 @@ impl State {
     }
 }
 
-fn open<'a>(runs: &'a BTreeMap<RunId, Run>, id: &StepId) -> Result<(&'a Run, &'a Step), String> {
+/// A run with its end filled in where it is over.
+fn settled(run: &Arc<Run>) -> Arc<Run> {
+    let mut run = run.clone();
+    if run.ended.is_none() && run.is_over() {
+        Arc::make_mut(&mut run).settle_end();
+    }
+    run
+}
+
+fn open<'a>(runs: &'a BTreeMap<RunId, Arc<Run>>, id: &StepId) -> Result<(&'a Run, &'a Step), String> {
     let run = runs.get(&id.run()).ok_or_else(|| format!("run {} is not open", id.run()))?;
     let step = run.steps.get(id.index()).ok_or_else(|| format!("run {} has no such step", id.run()))?;
     Ok((run, step))

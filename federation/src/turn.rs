@@ -6,6 +6,7 @@ use crate::input::{Now, ReplyTo};
 use crate::run::Run;
 use crate::state::State;
 use artel_protocol::text::Correlation;
+use std::sync::Arc;
 
 /// What one input has caused so far.
 pub(crate) struct Turn {
@@ -13,7 +14,7 @@ pub(crate) struct Turn {
     correlation: Option<Correlation>,
     entries: Vec<Entry>,
     after: Vec<Effect>,
-    closed: Vec<Run>,
+    closed: Vec<Arc<Run>>,
 }
 
 impl Turn {
@@ -50,15 +51,14 @@ impl Turn {
 
     /// Closes what is over and hands out the effects: the frame first, then whatever waits for it.
     pub fn finish(mut self, state: &mut State, effects: &mut Vec<Effect>) {
-        for mut run in state.ended_now() {
-            run.settle_end();
+        for run in state.ended_now() {
             self.record(state, Fact::RunEnded(RunEnded { run: run.id, status: run.status() }));
         }
         state.close_finished(&mut self.closed);
         if !self.entries.is_empty() {
             effects.push(Effect::Append(self.entries));
         }
-        effects.extend(self.closed.into_iter().map(|run| Effect::Closed(Box::new(run))));
+        effects.extend(self.closed.into_iter().map(Effect::Closed));
         effects.append(&mut self.after);
     }
 }

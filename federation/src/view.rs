@@ -78,18 +78,18 @@ impl<'a> View<'a> {
     /// Open runs after a position, oldest first.
     pub fn runs(&self, after: Option<RunId>) -> impl Iterator<Item = &'a Run> + use<'a> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.0.state.runs.range((start, Bound::Unbounded)).map(|(_, run)| run)
+        self.0.state.runs.range((start, Bound::Unbounded)).map(|(_, run)| run.as_ref())
     }
 
     /// An agent.
     pub fn agent(&self, id: &AgentId) -> Option<&'a Agent> {
-        self.0.state.agents.get(id)
+        self.0.state.agents.get(id).map(AsRef::as_ref)
     }
 
     /// Agents after a position, by key.
     pub fn agents(&self, after: Option<AgentId>) -> impl Iterator<Item = &'a Agent> + use<'a> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.0.state.agents.range((start, Bound::Unbounded)).map(|(_, agent)| agent)
+        self.0.state.agents.range((start, Bound::Unbounded)).map(|(_, agent)| agent.as_ref())
     }
 
     /// What an agent's record says at a moment.

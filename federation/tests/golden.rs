@@ -241,7 +241,7 @@ fn journal() -> Vec<(&'static str, Entry)> {
 fn folded(entries: &[Entry]) -> Digest {
     let mut mind = Federation::new(identity(), Options::default());
     mind.fold(entries, &mut Vec::new()).expect("the golden journal folds");
-    Digest::of(&mind.snapshot())
+    Digest::of(&mind.snapshot().encode())
 }
 
 fn hex(bytes: &[u8]) -> String {

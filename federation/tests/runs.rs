@@ -176,10 +176,8 @@ fn a_finished_run_lets_go_of_what_is_large_and_keeps_its_answers() {
     home.checked(&lease, accepted(100));
     finish(&mut home, &ada, posted.step_id(1), "[1]");
 
-    let told = home.closed.last().expect("over");
-    assert!(!told.trimmed, "whoever keeps closed runs gets all of it");
-    assert_eq!(told.steps[0].output.as_ref().map(|output| output.len()), Some(RECENT_BYTES + 1));
     let kept = home.mind.view().run(&posted.id).expect("lately finished").clone();
+    assert_eq!(home.closed.last().map(AsRef::as_ref), Some(&kept), "whoever keeps closed runs gets the same");
     let (first, second) = (&kept.steps[0], &kept.steps[1]);
     assert!(kept.trimmed && kept.inputs.is_empty() && first.output.is_none());
     assert!(first.spec.task.input.is_empty() && first.spec.task.description.is_empty());

@@ -392,7 +392,7 @@ impl Home {
         let group = std::mem::take(&mut live.group);
         let wrote = !group.is_empty();
         if wrote && self.sabotage == Some(Sabotage::StaleSnapshot) {
-            self.stale_state = Some(self.fold.snapshot());
+            self.stale_state = Some(self.fold.snapshot().encode());
         }
         match live.journal.commit(group) {
             Ok(released) => {

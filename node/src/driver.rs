@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::events::Events;
 use crate::handle::{Answer, Handle, Message, QUEUE_MAX, Unavailable};
 use crate::index::Feed;
+use crate::news::News;
 use crate::source::{SharedReader, Source, State};
 use artel_audit::{COMMIT_BYTES_MAX, Commit, FRAME_BYTES_MAX, NewEntry};
 use artel_federation::effect::{Effect, Refusal};
@@ -33,9 +34,12 @@ const _: () = assert!(BATCH_BYTES_MAX + FRAME_BYTES_MAX + (1 << 20) <= COMMIT_BY
 /// How long the driver waits before it tries a journal again that could not be written, in milliseconds.
 const RETRY_MS: u64 = 1_000;
 
-/// After how many entries a snapshot is taken, at least; with more open work, after as many as there are open steps, so
-/// that snapshots cost a constant share. Folding this many at start takes about a tenth of a second.
-const SNAPSHOT_ENTRIES: u64 = 65_536;
+/// After how many entries a snapshot is taken, at least. Folding this many at a start takes about 15 milliseconds.
+const SNAPSHOT_ENTRIES: u64 = 8_192;
+
+/// With much open work a snapshot is taken after so many entries for each open step, so that snapshots cost a small and
+/// constant share of the work.
+const SNAPSHOT_ENTRIES_PER_STEP: u64 = 4;
 
 /// How many checks the checker thread has before it; the others wait with the driver, at most one for each open step.
 const CHECKS_MAX: usize = 64;
@@ -44,7 +48,7 @@ const CHECKS_MAX: usize = 64;
 enum Held {
     Answer { to: ReplyTo, answer: Result<Reply, Refusal> },
     Check(ToCheck),
-    News { frame: usize, entries: Vec<Entry>, closed: Vec<Run> },
+    News { frame: usize, entries: Vec<Entry>, closed: Vec<Arc<Run>> },
 }
 
 /// A submission to be checked.
@@ -224,7 +228,7 @@ impl Driver {
                     news = Some(Held::News { frame, entries, closed: Vec::new() });
                 }
                 Effect::Closed(run) => match &mut news {
-                    Some(Held::News { closed, .. }) => closed.push(*run),
+                    Some(Held::News { closed, .. }) => closed.push(run),
                     _ => unreachable!("a run closes by its entries"),
                 },
                 Effect::Reply { to, answer } => after.push(Held::Answer { to, answer }),
@@ -243,15 +247,20 @@ impl Driver {
         };
         match state.journal.commit(commit) {
             Ok(released) => {
+                let (mut news, mut answers) = (Vec::new(), Vec::new());
                 for held in released.effects {
-                    let first_index = match &held {
-                        Held::News { frame, .. } => released.appended[*frame].first_index,
-                        _ => 0,
-                    };
-                    self.release(held, first_index);
+                    match held {
+                        Held::Answer { to, answer } => answers.push((to, answer)),
+                        Held::Check(check) => self.unchecked.push_back(check),
+                        Held::News { frame, entries, closed } => {
+                            let first_index = released.appended[frame].first_index;
+                            news.push(News { first_index, entries: Arc::new(entries), closed });
+                        }
+                    }
                 }
-                let size = self.state.as_ref().map_or(0, |s| s.journal.size());
-                self.events.synced(size);
+                // Whoever has an answer finds its events.
+                self.tell(news);
+                answers.into_iter().for_each(|(to, answer)| self.answer(to, answer));
             }
             Err(failed) => {
                 tracing::error!(error = %failed.error, fate = ?failed.fate, "the journal cannot be written");
@@ -260,23 +269,19 @@ impl Driver {
         }
     }
 
-    fn release(&mut self, held: Held, first_index: u64) {
-        match held {
-            Held::Answer { to, answer } => {
-                if let Some(sender) = self.answers.remove(&to) {
-                    // Whoever asked may be gone; what was done stays done.
-                    let _ = sender.send(Ok(answer));
-                }
-            }
-            Held::Check(check) => self.unchecked.push_back(check),
-            Held::News { entries, closed, .. } => {
-                let entries = Arc::new(entries);
-                if let Some(state) = &self.state {
-                    self.events.publish(first_index, &entries, state.federation.view());
-                }
-                self.feed.push(first_index, entries, closed);
-            }
+    fn answer(&mut self, to: ReplyTo, answer: Result<Reply, Refusal>) {
+        if let Some(sender) = self.answers.remove(&to) {
+            // Whoever asked may be gone; what was done stays done.
+            let _ = sender.send(Ok(answer));
         }
+    }
+
+    /// Tells those who follow the journal what one commit has brought.
+    fn tell(&self, news: Vec<News>) {
+        let Some(state) = self.state.as_ref().filter(|_| !news.is_empty()) else { return };
+        self.events.publish(&news, state.federation.view());
+        self.events.synced(state.journal.size());
+        self.feed.push(news);
     }
 
     /// Throws the speculative state away and answers everybody who waits for something of it.
@@ -366,7 +371,7 @@ impl Driver {
         let Some(state) = &mut self.state else { return };
         let open = state.federation.view().counts().steps_open as u64;
         let size = state.journal.size();
-        if size - self.snapshot_size < SNAPSHOT_ENTRIES.max(open) {
+        if size - self.snapshot_size < SNAPSHOT_ENTRIES.max(SNAPSHOT_ENTRIES_PER_STEP * open) {
             return;
         }
         self.snapshot_size = size;
@@ -374,8 +379,8 @@ impl Driver {
             Ok(job) => job,
             Err(error) => return tracing::warn!(%error, "a snapshot cannot be begun"),
         };
-        let bytes = state.federation.snapshot();
-        self.in_background(Box::new(move || match job.run(&bytes) {
+        let snapshot = state.federation.snapshot();
+        self.in_background(Box::new(move || match job.run(&snapshot.encode()) {
             Ok(()) => tracing::debug!(size, "snapshot written"),
             Err(error) => {
                 tracing::warn!(%error, "a snapshot cannot be written; the journal is folded instead")
@@ -396,7 +401,7 @@ impl Driver {
             let _ = sender.send(Err(Unavailable::Stopping));
         }
         let Some(mut state) = self.state.take() else { return };
-        let written = state.journal.snapshot().and_then(|job| job.run(&state.federation.snapshot()));
+        let written = state.journal.snapshot().and_then(|job| job.run(&state.federation.snapshot().encode()));
         if let Err(error) = written {
             tracing::warn!(%error, "the last snapshot cannot be written");
         }

@@ -1,6 +1,7 @@
 //! What happened here, as events: the newest stay in memory in the journal's order, and whoever waits is woken once
 //! they are synced. An event is read from its entry; older ones are read from the journal.
 
+use crate::news::News;
 use artel_federation::fact::{End, Entry, Judgement, Poster, Revoker};
 use artel_federation::run::{Run, RunStatus};
 use artel_federation::view::View;
@@ -69,6 +70,36 @@ struct Ring {
     bytes: usize,
 }
 
+impl Ring {
+    fn keep(&mut self, frame: &News, view: View<'_>) {
+        let mut last: Option<&Run> = None;
+        for (at, entry) in frame.entries.iter().enumerate() {
+            let run = match (about(&entry.fact).0, last) {
+                (Some(id), Some(run)) if run.id == id => Some(run),
+                (Some(id), _) => view.run(&id),
+                (None, _) => None,
+            };
+            last = run.or(last);
+            let kept = Kept {
+                index: frame.first_index + at as u64,
+                entries: frame.entries.clone(),
+                at,
+                poster: run.map(|run| run.poster),
+                output: run.and_then(|run| accepted_output(&entry.fact, run)),
+            };
+            self.bytes += kept.bytes();
+            self.entries.push_back(kept);
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.entries.len() > KEPT_ENTRIES || self.bytes > KEPT_BYTES && self.entries.len() > 1 {
+            let old = self.entries.pop_front().expect("not empty");
+            self.bytes -= old.bytes();
+        }
+    }
+}
+
 /// A page of kept entries.
 pub enum Recent {
     /// These, and the index after the last one looked at.
@@ -83,31 +114,13 @@ impl Events {
         Events { kept: RwLock::default(), synced: watch::Sender::new(synced) }
     }
 
-    /// Keeps a synced frame's entries.
-    pub fn publish(&self, first_index: u64, entries: &Arc<Vec<Entry>>, view: View<'_>) {
+    /// Keeps the entries of synced frames.
+    pub fn publish(&self, news: &[News], view: View<'_>) {
         let mut ring = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        let mut last: Option<&Run> = None;
-        for (at, entry) in entries.iter().enumerate() {
-            let run = match (about(&entry.fact).0, last) {
-                (Some(id), Some(run)) if run.id == id => Some(run),
-                (Some(id), _) => view.run(&id),
-                (None, _) => None,
-            };
-            last = run.or(last);
-            let kept = Kept {
-                index: first_index + at as u64,
-                entries: entries.clone(),
-                at,
-                poster: run.map(|run| run.poster),
-                output: run.and_then(|run| accepted_output(&entry.fact, run)),
-            };
-            ring.bytes += kept.bytes();
-            ring.entries.push_back(kept);
+        for frame in news {
+            ring.keep(frame, view);
         }
-        while ring.entries.len() > KEPT_ENTRIES || ring.bytes > KEPT_BYTES && ring.entries.len() > 1 {
-            let old = ring.entries.pop_front().expect("not empty");
-            ring.bytes -= old.bytes();
-        }
+        ring.forget_oldest();
     }
 
     /// Wakes those who wait: everything before `size` is synced.

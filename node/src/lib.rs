@@ -14,6 +14,7 @@ pub mod driver;
 pub mod events;
 pub mod handle;
 pub mod index;
+pub mod news;
 pub mod service;
 pub mod source;
 pub mod store;

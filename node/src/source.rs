@@ -105,7 +105,7 @@ impl Source {
 pub fn fold(
     reader: &Reader,
     federation: &mut Federation,
-    mut visit: impl FnMut(u64, Vec<Entry>, Vec<Run>),
+    mut visit: impl FnMut(u64, Vec<Entry>, Vec<Arc<Run>>),
 ) -> anyhow::Result<()> {
     reader.replay(federation.size(), |frame| -> Result<(), anyhow::Error> {
         let first_index = frame.first().map_or(0, |entry| entry.index);

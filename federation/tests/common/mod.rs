@@ -22,6 +22,7 @@ use artel_protocol::text::Correlation;
 use artel_protocol::time::{Mono, Wall};
 use artel_reputation::Complexity;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// 2026-01-01T00:00:00Z, where every test's wall clock begins.
 pub const BEGIN: Wall = Wall(1_767_225_600_000);
@@ -132,7 +133,7 @@ pub struct Home {
     pub answers: BTreeMap<ReplyTo, Answer>,
     /// Submissions that wait for their check.
     pub checks: Vec<(StepId, Epoch)>,
-    pub closed: Vec<Run>,
+    pub closed: Vec<Arc<Run>>,
     folded: Federation,
     asked: u64,
     inputs: u64,
@@ -173,10 +174,10 @@ impl Home {
 
     /// As [`Home::restart`], from a snapshot of the present size.
     pub fn restart_from_snapshot(&mut self) {
-        let bytes = self.mind.snapshot();
+        let bytes = self.mind.snapshot().encode();
         self.mind =
             Federation::from_snapshot(identity(), self.options.clone(), &bytes).expect("our own snapshot");
-        assert!(self.mind.snapshot() == bytes, "a snapshot reads back as it was");
+        assert!(self.mind.snapshot().encode() == bytes, "a snapshot reads back as it was");
         self.begin();
     }
 
@@ -273,11 +274,11 @@ impl Home {
                 Effect::Closed(run) => {
                     assert_eq!(
                         Some(run.id),
-                        closed.first().map(|r: &Run| r.id),
+                        closed.first().map(|run| run.id),
                         "the fold closes the same runs"
                     );
-                    assert_eq!(*run, closed.remove(0));
-                    self.closed.push(*run);
+                    assert_eq!(run, closed.remove(0));
+                    self.closed.push(run);
                 }
             }
         }
@@ -291,16 +292,19 @@ impl Home {
         if entries > COMPARES && !frames.is_multiple_of(10) {
             return;
         }
-        let live = self.mind.snapshot();
-        assert!(live == self.folded.snapshot(), "the folded state is the live one");
+        let live = self.mind.snapshot().encode();
+        assert!(live == self.folded.snapshot().encode(), "the folded state is the live one");
         if entries <= REFOLDS || frames.is_multiple_of(50) {
-            assert!(live == self.refold().snapshot(), "the journal folded from its start is the live state");
+            assert!(
+                live == self.refold().snapshot().encode(),
+                "the journal folded from its start is the live state"
+            );
         }
         let total: i128 = self.mind.view().accounts().map(|(_, units)| i128::from(units)).sum();
         assert_eq!(total, 0, "all balances sum to zero");
     }
 
-    fn append(&mut self, entries: Vec<Entry>, closed: &mut Vec<Run>) {
+    fn append(&mut self, entries: Vec<Entry>, closed: &mut Vec<Arc<Run>>) {
         let from = self.last.len();
         for entry in &entries {
             let read = Entry::decode(&entry.encode()).expect("what is written can be read");
@@ -420,7 +424,7 @@ impl Home {
 
     pub fn post(&mut self, principal: Principal, post: RunPost) -> Result<Run, Code> {
         match self.ask(principal, Request::Post(post)).expect("a post is answered at once") {
-            Ok(Reply::Run { run, .. }) => Ok(*run),
+            Ok(Reply::Run { run, .. }) => Ok(Arc::unwrap_or_clone(run)),
             Ok(other) => panic!("a post was answered with {other:?}"),
             Err(refusal) => Err(refusal.code),
         }
@@ -479,7 +483,7 @@ impl Home {
 
     pub fn cancel(&mut self, principal: Principal, run: RunId, step: Option<StepId>) -> Result<Run, Code> {
         match self.ask(principal, Request::Cancel { run, step }).expect("a cancel is answered at once") {
-            Ok(Reply::Run { run, .. }) => Ok(*run),
+            Ok(Reply::Run { run, .. }) => Ok(Arc::unwrap_or_clone(run)),
             Ok(other) => panic!("a cancel was answered with {other:?}"),
             Err(refusal) => Err(refusal.code),
         }

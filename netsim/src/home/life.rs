@@ -191,7 +191,7 @@ impl Home {
         let Ok(job) = live.journal.snapshot() else {
             return if self.disk.crashed() { self.fall(true) } else { Ok(()) };
         };
-        let state = self.stale_state.clone().unwrap_or_else(|| live.federation.snapshot());
+        let state = self.stale_state.clone().unwrap_or_else(|| live.federation.snapshot().encode());
         live.snapshot = Some((job, state));
         if let Some(spare) = live.journal.spare_job()
             && self.rng.chance(500)

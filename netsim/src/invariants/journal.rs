@@ -95,13 +95,14 @@ pub fn invariant_state_is_the_fold(
     live: &Federation,
     fold: &Federation,
 ) -> Result<(), Violation> {
-    let holds = ensure(live.size() == fold.size() && live.snapshot() == fold.snapshot(), || {
-        format!(
-            "the live state of {} entries is not the fold over the {} in the journal",
-            live.size(),
-            fold.size()
-        )
-    });
+    let holds =
+        ensure(live.size() == fold.size() && live.snapshot().encode() == fold.snapshot().encode(), || {
+            format!(
+                "the live state of {} entries is not the fold over the {} in the journal",
+                live.size(),
+                fold.size()
+            )
+        });
     held("invariant_state_is_the_fold", home, holds)
 }
 
@@ -115,12 +116,15 @@ pub fn invariant_snapshot_is_the_fold(
     fold: &Federation,
     from: u64,
 ) -> Result<(), Violation> {
-    let holds = ensure(restored.size() == fold.size() && restored.snapshot() == fold.snapshot(), || {
-        let (one, other) = (restored.size(), fold.size());
-        format!(
-            "restored from the snapshot at {from} the state has {one} entries and differs from the fold over {other}"
-        )
-    });
+    let holds = ensure(
+        restored.size() == fold.size() && restored.snapshot().encode() == fold.snapshot().encode(),
+        || {
+            let (one, other) = (restored.size(), fold.size());
+            format!(
+                "restored from the snapshot at {from} the state has {one} entries and differs from the fold over {other}"
+            )
+        },
+    );
     held("invariant_snapshot_is_the_fold", home, holds)
 }
 

@@ -35,14 +35,14 @@ pub(super) async fn post(service: &NodeService, call: &Call, post: WebRunPost) -
         key: call.idempotency.as_ref().map(|idempotency| (idempotency.key.clone(), idempotency.body)),
     };
     let run = match service.ask(call, Request::Post(post)).await? {
-        Reply::Run { run, .. } => *run,
+        Reply::Run { run, .. } => run,
         Reply::Repeated(id) => {
             let run = service.indexed(move |index| index.run(&id)).await?;
             run.ok_or_else(|| bug("a repeated post's run is nowhere"))?
         }
         _ => return Err(bug("a post got another reply")),
     };
-    whole(service, run).await
+    whole(service, &run).await
 }
 
 async fn check_post(service: &NodeService, post: &WebRunPost) -> Result<(), Problem> {
@@ -68,18 +68,18 @@ async fn check_post(service: &NodeService, post: &WebRunPost) -> Result<(), Prob
 pub(super) async fn get(service: &NodeService, call: &Call, id: RunId) -> Result<WebRun, Problem> {
     let find = |run: &Run, viewer: &Viewer| viewer.is(run.poster).then(|| run.clone());
     let run = service.in_run(call, id, find).await?;
-    whole(service, run).await
+    whole(service, &run).await
 }
 
 /// A run with what of it has to be read from the journal.
-async fn whole(service: &NodeService, run: Run) -> Result<WebRun, Problem> {
-    let mut shown = shown::run(&run, Detail::Full);
+async fn whole(service: &NodeService, run: &Run) -> Result<WebRun, Problem> {
+    let mut shown = shown::run(run, Detail::Full);
     if run.trimmed
         && let Some(posted) = service.posted(Some(run.posted_at)).await?
     {
         shown.inputs = convert::json(&posted.inputs);
     }
-    shown.outputs = outputs(service, &run).await?;
+    shown.outputs = outputs(service, run).await?;
     Ok(shown)
 }
 
@@ -103,7 +103,7 @@ async fn outputs(service: &NodeService, run: &Run) -> Result<Option<Json>, Probl
 /// `POST /v1/runs/{id}/cancel`.
 pub(super) async fn cancel(service: &NodeService, call: &Call, id: RunId) -> Result<WebRun, Problem> {
     match service.ask(call, Request::Cancel { run: id, step: None }).await {
-        Ok(Reply::Run { run, .. }) => whole(service, *run).await,
+        Ok(Reply::Run { run, .. }) => whole(service, &run).await,
         Ok(_) => Err(bug("a cancellation got another reply")),
         Err(problem) if problem.code == Code::NotFound => {
             let cancelled = |run: &Run, viewer: &Viewer| viewer.is(run.poster).then_some(run.cancelled);

@@ -35,7 +35,7 @@ pub(super) async fn post(service: &NodeService, call: &Call, post: TaskPost) -> 
         Reply::Run { run, .. } => lone(service, &run).await,
         Reply::Repeated(id) => {
             let run = service.indexed(move |index| index.run(&id)).await?;
-            lone(service, &run.ok_or_else(|| bug("a repeated post's run is nowhere"))?).await
+            lone(service, &*run.ok_or_else(|| bug("a repeated post's run is nowhere"))?).await
         }
         _ => Err(bug("a post got another reply")),
     }

@@ -1,0 +1,168 @@
+//! The driver's end of the index, and what has come through it but is not in the store yet.
+
+use super::Shared;
+use crate::news::News;
+use artel_federation::fact::{ArtifactStored, Fact};
+use artel_federation::run::Run;
+use artel_protocol::id::{ArtifactId, Digest, RunId};
+use artel_protocol::time::Wall;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+/// An artifact's entry: its journal index, when it was made, what it says.
+pub type ArtifactRow = (u64, Wall, ArtifactStored);
+
+/// Takes what happened, never waits.
+pub struct Feed {
+    queue: SyncSender<Vec<News>>,
+    shared: Arc<Shared>,
+}
+
+impl Feed {
+    pub(super) fn new(queue: SyncSender<Vec<News>>, shared: Arc<Shared>) -> Self {
+        Feed { queue, shared }
+    }
+
+    /// Takes a commit's frames. When too many commits wait it is dropped, and the index has no answers until it has read
+    /// it from the journal.
+    pub fn push(&self, news: Vec<News>) {
+        // Held until the frames are on their way, so that what is written meanwhile is not kept for ever.
+        let mut fresh = self.shared.fresh_mut();
+        fresh.keep(&news);
+        if let Err(TrySendError::Full(news) | TrySendError::Disconnected(news)) = self.queue.try_send(news) {
+            self.shared.dropped.store(true, Ordering::Release);
+            fresh.forget(&news);
+        }
+    }
+}
+
+/// What is on its way to the store.
+#[derive(Default)]
+pub(super) struct Fresh {
+    artifacts: BTreeMap<ArtifactId, ArtifactRow>,
+    /// Closed runs, with the journal index of the frame that ended them.
+    runs: BTreeMap<RunId, (u64, Arc<Run>)>,
+}
+
+impl Fresh {
+    fn keep(&mut self, news: &[News]) {
+        for frame in news {
+            for (index, entry) in (frame.first_index..).zip(frame.entries.iter()) {
+                if let Fact::ArtifactStored(stored) = &entry.fact {
+                    self.artifacts.insert(stored.artifact, (index, entry.at, stored.clone()));
+                }
+            }
+            self.runs.extend(frame.closed.iter().map(|run| (run.id, (frame.first_index, run.clone()))));
+        }
+    }
+
+    fn forget(&mut self, news: &[News]) {
+        if let Some(first) = news.first() {
+            self.artifacts.retain(|_, (index, ..)| *index < first.first_index);
+            self.runs.retain(|_, (index, _)| *index < first.first_index);
+        }
+    }
+
+    /// Everything before a journal index is written.
+    pub(super) fn forget_before(&mut self, position: u64) {
+        self.artifacts.retain(|_, (index, ..)| *index >= position);
+        self.runs.retain(|_, (index, _)| *index >= position);
+    }
+
+    pub(super) fn run(&self, id: &RunId) -> Option<Arc<Run>> {
+        self.runs.get(id).map(|(_, run)| run.clone())
+    }
+
+    pub(super) fn runs_before(&self, before: Option<RunId>, limit: usize) -> BTreeMap<RunId, Arc<Run>> {
+        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let newest = self.runs.range((Bound::Unbounded, end)).rev().take(limit);
+        newest.map(|(id, (_, run))| (*id, run.clone())).collect()
+    }
+
+    pub(super) fn artifact(&self, id: &ArtifactId) -> Option<ArtifactRow> {
+        self.artifacts.get(id).cloned()
+    }
+
+    pub(super) fn artifact_of(&self, digest: &Digest) -> Option<ArtifactRow> {
+        self.artifacts.values().rev().find(|(_, _, stored)| stored.digest == *digest).cloned()
+    }
+
+    pub(super) fn artifacts_before(
+        &self,
+        before: Option<ArtifactId>,
+        limit: usize,
+    ) -> BTreeMap<ArtifactId, ArtifactRow> {
+        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let newest = self.artifacts.range((Bound::Unbounded, end)).rev().take(limit);
+        newest.map(|(id, row)| (*id, row.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_federation::fact::{Emitted, Poster};
+    use artel_federation::run::Run;
+    use artel_federation::{Entry, Json};
+    use std::sync::mpsc::sync_channel;
+
+    fn run(n: u8) -> Arc<Run> {
+        Arc::new(Run {
+            id: RunId::new(Wall(u64::from(n)), [n; 9]),
+            poster: Poster::Operator,
+            name: String::new(),
+            inputs: Json::new(*b"{}"),
+            priority: 0,
+            correlation: None,
+            created: Wall(0),
+            posted_at: 0,
+            post_key: None,
+            steps: Vec::new(),
+            attempts_max: 1,
+            lapses_max: 1,
+            cancelled: false,
+            ended: Some(Wall(0)),
+            trimmed: false,
+        })
+    }
+
+    fn news(first_index: u64, closed: &Arc<Run>) -> Vec<News> {
+        let fact = Fact::Emitted(Emitted {
+            name: "over".into(),
+            by: Poster::Operator,
+            data: Json::new(*b"{}"),
+            run: None,
+        });
+        let entries = Arc::new(vec![Entry { at: Wall(0), correlation: None, fact }]);
+        vec![News { first_index, entries, closed: vec![closed.clone()] }]
+    }
+
+    #[test]
+    fn a_closed_run_is_found_until_it_is_written_and_a_dropped_one_is_not_kept() {
+        let (queue, written) = sync_channel(1);
+        let shared = Arc::new(Shared::default());
+        let feed = Feed::new(queue, shared.clone());
+        let (first, second) = (run(1), run(2));
+        feed.push(news(7, &first));
+        assert_eq!(shared.fresh().run(&first.id), Some(first.clone()));
+        assert!(!shared.dropped.load(Ordering::Acquire));
+
+        feed.push(news(8, &second));
+        assert!(shared.dropped.load(Ordering::Acquire), "the queue is full, and readers are told");
+        assert_eq!(shared.fresh().run(&second.id), None);
+        assert_eq!(shared.fresh().runs_before(None, 9).into_keys().collect::<Vec<_>>(), [first.id]);
+
+        assert_eq!(written.try_iter().count(), 1);
+        shared.fresh_mut().forget_before(7);
+        assert!(shared.fresh().run(&first.id).is_some(), "what begins at the position is not written yet");
+        shared.fresh_mut().forget_before(8);
+        assert!(shared.fresh().run(&first.id).is_none());
+
+        drop(written);
+        feed.push(news(9, &second));
+        assert_eq!(shared.fresh().run(&second.id), None, "nobody would ever write it");
+    }
+}

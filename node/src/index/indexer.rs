@@ -1,0 +1,201 @@
+//! The thread that writes the index: rows for what the driver tells, in large batches, and for what the journal holds
+//! wherever it is behind.
+
+use super::long::put_long;
+use super::terms::{hash_of, terms_of};
+use super::{ARTIFACTS, BLOCK_ENTRIES, DIGESTS, RUNS, Rows, Shared, TERMS, Term, WORK, work_key};
+use crate::events::{about, agent_of};
+use crate::news::News;
+use crate::source::{SharedReader, Source, fold};
+use artel_audit::index::{Batch, KvStore};
+use artel_federation::run::Run;
+use artel_federation::{Entry, Fact};
+use artel_protocol::codec;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// How many rows one batch holds. Larger batches make a slow disk's pauses longer, smaller ones cost more.
+const BATCH_ROWS_MAX: usize = 4_096;
+
+/// After how many entries the index is made durable while it is busy; while it is idle, after a second. A crash makes it
+/// read that much again.
+const SYNC_ENTRIES: u64 = 65_536;
+
+/// For how long rows are gathered into one batch. Each batch wakes sled's threads, which cost more than its rows; longer,
+/// and the queue fills. What is not written yet is found in memory.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How long the index is idle before it is made durable.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The bytes of an ordinary run, with which a buffer for one begins.
+const RUN_BYTES: usize = 1_024;
+
+/// The thread's own.
+pub(super) struct Indexer {
+    source: Source,
+    reader: SharedReader,
+    shared: Arc<Shared>,
+    /// The next entry that the index has not seen.
+    position: u64,
+    /// The position that is durable.
+    synced: u64,
+    /// Terms of the block that is not full yet.
+    terms: BTreeSet<[u8; 4]>,
+}
+
+impl Indexer {
+    pub(super) fn new(source: Source, reader: SharedReader, shared: Arc<Shared>) -> Self {
+        Indexer { source, reader, shared, position: 0, synced: 0, terms: BTreeSet::new() }
+    }
+
+    /// Follows the journal until the driver is gone.
+    pub(super) fn run(mut self, store: Box<dyn KvStore>, queue: Receiver<Vec<News>>) {
+        let shared = self.shared.clone();
+        let store = shared.store.get_or_init(|| store).as_ref();
+        if let Err(error) = self.follow(store, &queue) {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the index stops; queries over it wait for a restart"
+            );
+        }
+        shared.ready.store(false, Ordering::Release);
+    }
+
+    fn follow(&mut self, store: &dyn KvStore, queue: &Receiver<Vec<News>>) -> anyhow::Result<()> {
+        self.position = store.position()?;
+        self.synced = self.position;
+        let begun = store.get(TERMS, &(self.position / BLOCK_ENTRIES).to_be_bytes())?;
+        self.terms =
+            begun.iter().flat_map(|row| row.chunks_exact(4)).filter_map(|t| t.try_into().ok()).collect();
+        self.catch_up(store)?;
+        loop {
+            match queue.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let rows = self.gather(first, queue);
+                    self.write(store, rows)?;
+                }
+                Err(RecvTimeoutError::Timeout) => self.sync(store)?,
+                Err(RecvTimeoutError::Disconnected) => return self.sync(store),
+            }
+            if self.shared.dropped.load(Ordering::Acquire) {
+                self.catch_up(store)?;
+            }
+        }
+    }
+
+    /// Rows for what comes within [`GATHER`]: what is there, and after a rest what has come since.
+    fn gather(&mut self, first: Vec<News>, queue: &Receiver<Vec<News>>) -> Rows {
+        let mut rows = Rows::new();
+        self.take(&mut rows, first);
+        std::thread::sleep(GATHER);
+        while rows.len() < BATCH_ROWS_MAX
+            && let Ok(news) = queue.try_recv()
+        {
+            self.take(&mut rows, news);
+        }
+        rows
+    }
+
+    /// Takes a commit's frames in. One that does not follow the last shows that others were dropped.
+    fn take(&mut self, rows: &mut Rows, commit: Vec<News>) {
+        for news in commit {
+            if news.first_index > self.position {
+                self.shared.dropped.store(true, Ordering::Release);
+            } else if news.first_index == self.position {
+                self.rows(rows, news.first_index, &news.entries, &news.closed);
+            }
+        }
+    }
+
+    /// Reads from the journal what the index has not seen, by a fold of its own.
+    fn catch_up(&mut self, store: &dyn KvStore) -> anyhow::Result<()> {
+        self.shared.ready.store(false, Ordering::Release);
+        self.shared.dropped.store(false, Ordering::Release);
+        let reader = self.reader.get();
+        if self.position < reader.size() {
+            tracing::info!(from = self.position, to = reader.size(), "the index catches up");
+            let mut federation = self.source.state_before(self.position);
+            let (mut rows, mut written) = (Rows::new(), Ok(()));
+            fold(&reader, &mut federation, |first_index, entries, closed| {
+                if first_index < self.position || written.is_err() {
+                    return;
+                }
+                self.rows(&mut rows, first_index, &entries, &closed);
+                if rows.len() >= BATCH_ROWS_MAX {
+                    written = self.write(store, std::mem::take(&mut rows));
+                }
+            })?;
+            written?;
+            self.write(store, rows)?;
+        }
+        self.shared.ready.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn write(&mut self, store: &dyn KvStore, mut rows: Rows) -> anyhow::Result<()> {
+        if !self.terms.is_empty() {
+            self.put_terms(&mut rows, self.position / BLOCK_ENTRIES);
+        }
+        let mut batch = Batch::new(self.position);
+        for (tree, key, value) in rows {
+            batch.put(tree, &key, &value)?;
+        }
+        store.apply(batch)?;
+        self.shared.fresh_mut().forget_before(self.position);
+        if self.position - self.synced >= SYNC_ENTRIES { self.sync(store) } else { Ok(()) }
+    }
+
+    fn sync(&mut self, store: &dyn KvStore) -> anyhow::Result<()> {
+        if self.synced < self.position {
+            store.sync()?;
+            self.synced = self.position;
+        }
+        Ok(())
+    }
+
+    /// The rows of one frame.
+    fn rows(&mut self, rows: &mut Rows, first_index: u64, entries: &[Entry], closed: &[Arc<Run>]) {
+        // All entries of a frame were caused by one request.
+        let correlation = entries.first().and_then(|entry| entry.correlation.as_ref());
+        let correlation = correlation.map(|correlation| hash_of(&Term::Correlation(correlation)));
+        for (i, entry) in entries.iter().enumerate() {
+            let index = first_index + i as u64;
+            self.terms.extend(terms_of(entry).chain(correlation));
+            if (index + 1).is_multiple_of(BLOCK_ENTRIES) {
+                self.put_terms(rows, index / BLOCK_ENTRIES);
+                self.terms.clear();
+            }
+            match &entry.fact {
+                Fact::ArtifactStored(stored) => {
+                    put_long(
+                        rows,
+                        ARTIFACTS,
+                        stored.artifact.bytes(),
+                        codec::encode(&(index, entry.at, stored)),
+                    );
+                    rows.push((DIGESTS, stored.digest.0.to_vec(), stored.artifact.bytes().to_vec()));
+                }
+                Fact::Verdict(_) | Fact::Lapsed(_) | Fact::Released(_) => {
+                    let (agent, step) = (agent_of(&entry.fact), about(&entry.fact).1);
+                    let (agent, step) = (agent.expect("an agent's work"), step.expect("on a step"));
+                    rows.push((WORK, work_key(&agent, index), step.bytes().to_vec()));
+                }
+                _ => {}
+            }
+        }
+        for run in closed {
+            let mut bytes = Vec::with_capacity(RUN_BYTES);
+            codec::encode_large_into(run.as_ref(), &mut bytes);
+            put_long(rows, RUNS, run.id.bytes(), bytes);
+        }
+        self.position = first_index + entries.len() as u64;
+    }
+
+    fn put_terms(&self, rows: &mut Rows, block: u64) {
+        rows.push((TERMS, block.to_be_bytes().to_vec(), self.terms.iter().flatten().copied().collect()));
+    }
+}

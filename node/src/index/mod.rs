@@ -1,0 +1,280 @@
+//! The index: what is read by key and is not in the rules' memory any more (closed runs, agents' work, artifacts, terms
+//! of the audit log). It trails behind the journal on a thread of its own, is never on the way of an acknowledgement,
+//! and is rebuilt from the journal wherever it is behind, broken or missing. What it has not written yet is found in
+//! memory, so that whoever has an answer finds what it is about.
+
+mod fresh;
+mod indexer;
+mod long;
+mod terms;
+
+pub use fresh::{ArtifactRow, Feed};
+pub use terms::Term;
+
+use crate::source::{SharedReader, Source};
+use artel_audit::index::{Found, IndexError, KvStore, MemoryStore, Order, SledStore, Tree};
+use artel_federation::run::Run;
+use artel_protocol::codec;
+use artel_protocol::id::{ArtifactId, Digest, RunId, StepId};
+use artel_protocol::key::AgentId;
+use fresh::Fresh;
+use indexer::Indexer;
+use long::get_long;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use terms::hash_of;
+
+/// How many commits may wait for the index. Beyond it they are dropped, and the index reads them from the journal.
+const QUEUE_MAX: usize = 2_048;
+
+/// How many rows of terms a search reads at once.
+const BLOCKS_AT_ONCE: usize = 64;
+
+/// How many journal entries one row of terms covers. More would make a search read more entries that do not match.
+const BLOCK_ENTRIES: u64 = 256;
+
+/// Closed runs by id.
+const RUNS: Tree = Tree(1);
+/// What does not fit into one value, by key and number of the piece.
+const MORE: Tree = Tree(2);
+/// Steps by agent and journal index.
+const WORK: Tree = Tree(3);
+/// Artifacts by id.
+const ARTIFACTS: Tree = Tree(4);
+/// The newest artifact of each digest.
+const DIGESTS: Tree = Tree(5);
+/// Terms by block of entries.
+const TERMS: Tree = Tree(6);
+
+/// Rows to be written: a tree, a key, a value.
+type Rows = Vec<(Tree, Vec<u8>, Vec<u8>)>;
+
+/// The index cannot answer yet: it is opening, or catching up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the index is still opening; try again in a moment")]
+pub struct NotReady;
+
+#[derive(Default)]
+struct Shared {
+    store: OnceLock<Box<dyn KvStore>>,
+    /// Everything of the journal is in the store or on its way there.
+    ready: AtomicBool,
+    /// Commits were dropped since the index last read the journal.
+    dropped: AtomicBool,
+    fresh: RwLock<Fresh>,
+}
+
+impl Shared {
+    fn fresh(&self) -> RwLockReadGuard<'_, Fresh> {
+        self.fresh.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh_mut(&self) -> RwLockWriteGuard<'_, Fresh> {
+        self.fresh.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The readers' end.
+#[derive(Clone)]
+pub struct Index {
+    shared: Arc<Shared>,
+}
+
+/// Starts the index of a data directory on its own thread.
+///
+/// # Errors
+/// What the operating system says when no thread can be had.
+pub fn start(dir: PathBuf, source: Source, reader: SharedReader) -> std::io::Result<(Feed, Index)> {
+    let (queue, news) = sync_channel(QUEUE_MAX);
+    let shared = Arc::new(Shared::default());
+    let index = Index { shared: shared.clone() };
+    let thread_shared = shared.clone();
+    std::thread::Builder::new().name("index".into()).spawn(move || {
+        let store = open_store(&dir);
+        Indexer::new(source, reader, thread_shared).run(store, news);
+    })?;
+    Ok((Feed::new(queue, shared), index))
+}
+
+/// Opens what is on disk and checks it; an index that cannot be used is moved aside and built anew, and where the disk
+/// has no room for one it is kept in memory until the next start.
+fn open_store(dir: &Path) -> Box<dyn KvStore> {
+    match open_sound(dir) {
+        Ok(store) => Box::new(store),
+        Err(error) => {
+            tracing::error!(%error, "the index cannot be kept on disk");
+            Box::new(MemoryStore::new())
+        }
+    }
+}
+
+fn open_sound(dir: &Path) -> Result<SledStore, IndexError> {
+    let (store, found) = SledStore::open(dir)?;
+    let why = match found {
+        Found::Nothing => return Ok(store),
+        Found::Damaged { why, .. } => {
+            tracing::warn!(why, "the index was damaged and is built anew");
+            return Ok(store);
+        }
+        Found::Kept => match store.check() {
+            Ok(()) => return Ok(store),
+            Err(why) => why,
+        },
+    };
+    tracing::warn!(%why, "the index was damaged and is built anew");
+    drop(store);
+    SledStore::move_aside(dir)?;
+    SledStore::open(dir).map(|(store, _)| store)
+}
+
+impl Index {
+    fn store(&self) -> Result<&dyn KvStore, NotReady> {
+        let shared = &self.shared;
+        let whole = shared.ready.load(Ordering::Acquire) && !shared.dropped.load(Ordering::Acquire);
+        shared.store.get().filter(|_| whole).map(AsRef::as_ref).ok_or(NotReady)
+    }
+
+    /// Whether the index answers.
+    pub fn is_ready(&self) -> bool {
+        self.store().is_ok()
+    }
+
+    /// A closed run.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub fn run(&self, id: &RunId) -> Result<Option<Arc<Run>>, NotReady> {
+        if let Some(run) = self.shared.fresh().run(id) {
+            return Ok(Some(run));
+        }
+        stored_run(self.store()?, id.bytes())
+    }
+
+    /// Closed runs before one, newest first.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub fn runs_before(&self, before: Option<RunId>, limit: usize) -> Result<Vec<Arc<Run>>, NotReady> {
+        let store = self.store()?;
+        // First what is fresh: what is written meanwhile is found in both places, and never in neither.
+        let mut all: BTreeMap<RunId, Arc<Run>> = self.shared.fresh().runs_before(before, limit);
+        let after = before.map(|id| *id.bytes());
+        let rows = store.scan(RUNS, &[], after.as_ref().map(|key| key.as_slice()), Order::Descending, limit);
+        for (key, _) in rows.map_err(unreadable)? {
+            all.extend(stored_run(store, &key)?.map(|run| (run.id, run)));
+        }
+        Ok(all.into_values().rev().take(limit).collect())
+    }
+
+    /// The journal entries by which an agent's leases ended, and on which steps, newest first.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub fn work(
+        &self,
+        agent: &AgentId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, StepId)>, NotReady> {
+        let after = before.map(|index| work_key(agent, index));
+        let rows = self.store()?.scan(WORK, agent.key().bytes(), after.as_deref(), Order::Descending, limit);
+        let row = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let index = u64::from_be_bytes(key.get(32..40)?.try_into().ok()?);
+            Some((index, codec::decode_own::<StepId>(&value).ok()?))
+        };
+        Ok(rows.map_err(unreadable)?.into_iter().filter_map(row).collect())
+    }
+
+    /// An artifact by its id.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub fn artifact(&self, id: &ArtifactId) -> Result<Option<ArtifactRow>, NotReady> {
+        if let Some(row) = self.shared.fresh().artifact(id) {
+            return Ok(Some(row));
+        }
+        let row = get_long(self.store()?, ARTIFACTS, id.bytes())?;
+        Ok(row.and_then(|row| codec::decode_own(&row).ok()))
+    }
+
+    /// The newest artifact with a digest.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub fn artifact_of(&self, digest: &Digest) -> Result<Option<ArtifactRow>, NotReady> {
+        if let Some(row) = self.shared.fresh().artifact_of(digest) {
+            return Ok(Some(row));
+        }
+        let id = self.store()?.get(DIGESTS, &digest.0).map_err(unreadable)?;
+        let id = id.and_then(|id| codec::decode_own::<ArtifactId>(&id).ok());
+        id.map_or(Ok(None), |id| self.artifact(&id))
+    }
+
+    /// Artifacts before one, newest first.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub fn artifacts_before(
+        &self,
+        before: Option<ArtifactId>,
+        limit: usize,
+    ) -> Result<Vec<ArtifactRow>, NotReady> {
+        let store = self.store()?;
+        let mut all: BTreeMap<ArtifactId, ArtifactRow> = self.shared.fresh().artifacts_before(before, limit);
+        let after = before.map(|id| *id.bytes());
+        let after = after.as_ref().map(|key| key.as_slice());
+        for (key, _) in store.scan(ARTIFACTS, &[], after, Order::Descending, limit).map_err(unreadable)? {
+            let row = get_long(store, ARTIFACTS, &key)?;
+            let row = row.and_then(|row| codec::decode_own::<ArtifactRow>(&row).ok());
+            all.extend(row.map(|row| (row.2.artifact, row)));
+        }
+        Ok(all.into_values().rev().take(limit).collect())
+    }
+
+    /// Journal indices from `from` on, ascending, of entries that may match all the terms: all that do are among them,
+    /// and some that do not. At least `limit` of them, if there are so many.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub fn search(&self, terms: &[Term<'_>], from: u64, limit: usize) -> Result<Vec<u64>, NotReady> {
+        let store = self.store()?;
+        let wanted: Vec<[u8; 4]> = terms.iter().map(hash_of).collect();
+        let (mut found, mut block) = (Vec::new(), from / BLOCK_ENTRIES);
+        while found.len() < limit {
+            let after = block.checked_sub(1).map(u64::to_be_bytes);
+            let after = after.as_ref().map(|key| key.as_slice());
+            let rows = store.scan(TERMS, &[], after, Order::Ascending, BLOCKS_AT_ONCE).map_err(unreadable)?;
+            let Some((last, _)) = rows.last() else { break };
+            for (key, row) in &rows {
+                let held: BTreeSet<&[u8]> = row.chunks_exact(4).collect();
+                if wanted.iter().all(|term| held.contains(term.as_slice())) {
+                    let first = block_of(key) * BLOCK_ENTRIES;
+                    found.extend((first..first + BLOCK_ENTRIES).filter(|index| *index >= from));
+                }
+            }
+            block = block_of(last) + 1;
+        }
+        Ok(found)
+    }
+}
+
+fn stored_run(store: &dyn KvStore, key: &[u8]) -> Result<Option<Arc<Run>>, NotReady> {
+    let row = get_long(store, RUNS, key)?;
+    Ok(row.and_then(|row| codec::decode_large(&row).ok()).map(Arc::new))
+}
+
+fn block_of(key: &[u8]) -> u64 {
+    key.try_into().map_or(u64::MAX - 1, u64::from_be_bytes)
+}
+
+fn work_key(agent: &AgentId, index: u64) -> Vec<u8> {
+    [agent.key().bytes().as_slice(), &index.to_be_bytes()].concat()
+}
+
+fn unreadable(error: IndexError) -> NotReady {
+    tracing::error!(%error, "the index cannot be read");
+    NotReady
+}
