@@ -1,5 +1,6 @@
 //! What a federation's mind wants done, in order: entries first, then whatever may only happen once they are on disk.
 
+use crate::commitment::Opening;
 use crate::fact::{Authority, Entry, Outcome, Poster};
 use crate::input::ReplyTo;
 use crate::json::Json;
@@ -145,8 +146,10 @@ pub struct Receipt {
     pub epoch: Epoch,
     /// Who submitted.
     pub agent: AgentId,
-    /// Digest of the output.
-    pub output: Digest,
+    /// The commitment to what was handed in, as the public entry names it.
+    pub result: Digest,
+    /// What opens it.
+    pub opening: Opening,
     /// On whose authority.
     pub authority: Authority,
     /// The journal index of the `Submitted` entry.

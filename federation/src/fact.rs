@@ -3,6 +3,7 @@
 //!
 //! One entry's body is `kind u16 ‖ version u16 ‖ len u32 ‖ (at, correlation, payload)` in the one encoding.
 
+use crate::commitment::Salt;
 use crate::json::Json;
 use artel_protocol::amount::Credits;
 use artel_protocol::codec::{self, Decode, Encode, Frame};
@@ -206,6 +207,8 @@ pub struct RunPosted {
     pub attempts_max: u8,
     /// How many lapses fail a step.
     pub lapses_max: u8,
+    /// What the salts of its steps' terms are made of (`commitment.rs`).
+    pub salt: Salt,
 }
 
 /// A step is open to claims. Public: it is what home can be held to.
@@ -225,7 +228,7 @@ pub struct Offered {
     pub reward: Credits,
     /// When it should be done.
     pub deadline: Wall,
-    /// Digest of the whole task as posted, private parts too.
+    /// The salted commitment to the whole task as posted, private parts too (`commitment::terms`).
     pub terms: Digest,
     /// For how long only the best candidates may claim, in milliseconds.
     pub window_ms: u32,
@@ -285,27 +288,28 @@ pub struct Submitted {
     pub epoch: Epoch,
     /// Who submitted.
     pub agent: AgentId,
-    /// Digest of the output.
-    pub output: Digest,
-    /// Bytes in the output.
-    pub output_bytes: u32,
-    /// Digests of its artifacts.
-    pub artifacts: Vec<Digest>,
+    /// The salted commitment to the output and its artifacts (`commitment::Opening::result`): whoever records this
+    /// submission, home or the worker's node, names the same.
+    pub result: Digest,
     /// On whose authority.
     pub authority: Authority,
     /// Whether the deadline had passed by home's wall clock.
     pub late: bool,
 }
 
-/// The private part of a submission.
+/// The private part of a submission, right before the public one, whose commitment it opens.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Output {
     /// The step.
     pub step: StepId,
     /// The lease.
     pub epoch: Epoch,
+    /// The commitment's salt, of this submission alone.
+    pub salt: Salt,
     /// The output.
     pub output: Json,
+    /// Digests of its artifacts.
+    pub artifacts: Vec<Digest>,
 }
 
 /// What the checks of a submission found, in full. What strangers see of it is the [`Judgement`].
@@ -337,16 +341,15 @@ pub enum Judgement {
         /// Whether a checker gave it.
         checked: bool,
     },
-    /// Not taken.
+    /// Not taken. What the check found is private, for it quotes the output: it is the [`Findings`] right before this
+    /// verdict, and that entry's leaf is the commitment to it.
     Rejected {
         /// The check that failed.
         check: String,
-        /// Digest of what it found; findings quote the output, so they are private.
-        findings: Digest,
     },
 }
 
-/// What a failed check found: the private part of a rejection.
+/// What a failed check found: the private part of a rejection, right before its verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Findings {
     /// The step.
@@ -381,6 +384,8 @@ pub enum Account {
     Agent(AgentId),
     /// What is set aside for a step.
     Escrow(StepId),
+    /// Whoever posted the step; its private post says who. An alias for public entries: no balance stands under it.
+    Poster(StepId),
 }
 
 /// Why money moved.
@@ -427,6 +432,8 @@ pub enum End {
     NeedFailed,
     /// It was cancelled.
     Cancelled,
+    /// Too many leases were given back.
+    ReleasesSpent,
 }
 
 /// A step ended without an accepted result.

@@ -1,5 +1,6 @@
 //! What can happen to a federation's mind: requests of known principals and strangers, finished checks, time.
 
+use crate::commitment::Salt;
 use crate::fact::{Outcome, Poster, TaskSpec};
 use crate::json::Json;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
@@ -17,6 +18,13 @@ pub struct Now {
     pub wall: Wall,
     /// Fresh random bytes, new for each input.
     pub entropy: [u8; 32],
+}
+
+impl Now {
+    /// The salt of this input's commitment: the last bytes, since ids, which everybody sees, are made of the first nine.
+    pub(crate) fn salt(&self) -> Salt {
+        Salt(self.entropy[16..].try_into().expect("16 of 32 bytes"))
+    }
 }
 
 /// Whom an answer goes to; chosen by the caller, never reused while the process lives.
@@ -254,5 +262,22 @@ impl Request {
     /// The artifact id that a `Store` of this moment would get.
     pub(crate) fn artifact_id(now: &Now) -> ArtifactId {
         ArtifactId::new(now.wall, now.entropy[..9].try_into().expect("nine of 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_salt_has_nothing_in_common_with_ids() {
+        let now = |ids: u8, rest: u8| {
+            let mut entropy = [rest; 32];
+            entropy[..9].fill(ids);
+            Now { mono: Mono(1), wall: Wall(1), entropy }
+        };
+        assert_eq!(now(1, 3).salt(), now(2, 3).salt(), "what an id shows says nothing of the salt");
+        assert_ne!(now(1, 3).salt(), now(1, 4).salt());
+        assert_eq!(Request::artifact_id(&now(1, 3)), Request::artifact_id(&now(1, 4)));
     }
 }

@@ -23,6 +23,9 @@ pub enum Error {
     /// A balance would leave 64 bits, or an escrow or an agent would owe.
     #[error("account {0:?} would be out of range")]
     OutOfRange(Account),
+    /// The poster of another step is not known here.
+    #[error("the poster of step {0} has no part in it")]
+    Alias(StepId),
 }
 
 impl Ledger {
@@ -58,20 +61,25 @@ impl Ledger {
         i128::from(self.balance(account)) + line >= i128::from(amount.0)
     }
 
-    /// Enters a transfer, whole or not at all.
+    /// Enters a transfer, whole or not at all; `poster` is the account that the alias of its step stands for.
     ///
     /// # Errors
-    /// [`Error`] when it does not sum to zero or an account would be out of range.
-    pub fn enter(&mut self, transfer: &Transfer) -> Result<(), Error> {
+    /// [`Error`] when it does not sum to zero, an account would be out of range, or an alias is another step's.
+    pub fn enter(&mut self, transfer: &Transfer, poster: Account) -> Result<(), Error> {
         let sum: i128 = transfer.legs.iter().map(|leg| i128::from(leg.units)).sum();
         if sum != 0 {
             return Err(Error::Unbalanced(sum));
         }
         let mut changed: BTreeMap<Account, i64> = BTreeMap::new();
         for leg in &transfer.legs {
-            let before = changed.get(&leg.account).copied().unwrap_or_else(|| self.balance(leg.account));
-            let after = before.checked_add(leg.units).ok_or(Error::OutOfRange(leg.account))?;
-            changed.insert(leg.account, after);
+            let account = match leg.account {
+                Account::Poster(step) if step == transfer.step => poster,
+                Account::Poster(step) => return Err(Error::Alias(step)),
+                own => own,
+            };
+            let before = changed.get(&account).copied().unwrap_or_else(|| self.balance(account));
+            let after = before.checked_add(leg.units).ok_or(Error::OutOfRange(account))?;
+            changed.insert(account, after);
         }
         if let Some((account, _)) = changed.iter().find(|(a, units)| **units < 0 && **a != Account::Operator)
         {
@@ -111,17 +119,12 @@ pub fn escrow(step: StepId, poster: Poster, amount: Credits) -> Option<Transfer>
 }
 
 /// Pays `paid` of a step's escrow to an agent and the remainder back to the poster. The second leg is always the
-/// agent's, also where it is nothing, so that a poster who did its own step is not mistaken.
+/// agent's, also where it is nothing, so that a poster who did its own step is not mistaken. A payment is public, and
+/// who asked for what is not: the poster stands under its alias.
 ///
 /// # Panics
 /// When more is paid than was set aside.
-pub fn payment(
-    step: StepId,
-    poster: Poster,
-    escrow: Credits,
-    agent: AgentId,
-    paid: Credits,
-) -> Option<Transfer> {
+pub fn payment(step: StepId, escrow: Credits, agent: AgentId, paid: Credits) -> Option<Transfer> {
     let rest = escrow.checked_sub(paid).expect("the escrow covers the highest multiplier");
     if escrow == Credits::ZERO {
         return None;
@@ -129,7 +132,7 @@ pub fn payment(
     let worker = leg(Account::Agent(agent), i128::from(paid.0));
     let mut legs = vec![leg(Account::Escrow(step), -i128::from(escrow.0)), worker];
     if rest > Credits::ZERO {
-        legs.push(leg(poster_account(poster), i128::from(rest.0)));
+        legs.push(leg(Account::Poster(step), i128::from(rest.0)));
     }
     Some(Transfer { cause: Cause::Payment, step, legs })
 }
@@ -164,11 +167,12 @@ mod tests {
         let mut ledger = Ledger::default();
         for transfer in [
             escrow(step(), Poster::Operator, Credits(200)),
-            payment(step(), Poster::Operator, Credits(200), agent(), Credits(120)),
+            payment(step(), Credits(200), agent(), Credits(120)),
             escrow(step(), Poster::Agent(agent()), Credits(50)),
             refund(step(), Poster::Agent(agent()), Credits(50)),
         ] {
-            ledger.enter(&transfer.expect("an amount above zero")).expect("a balanced entry");
+            let transfer = transfer.expect("an amount above zero");
+            ledger.enter(&transfer, Account::Operator).expect("a balanced entry");
             assert_eq!(ledger.total(), 0);
         }
         assert_eq!(ledger.balance(Account::Agent(agent())), 120);
@@ -181,10 +185,31 @@ mod tests {
         let mut ledger = Ledger::default();
         let mut transfer = escrow(step(), Poster::Operator, Credits(5)).expect("an amount above zero");
         transfer.legs.pop();
-        assert_eq!(ledger.enter(&transfer), Err(Error::Unbalanced(-5)));
+        assert_eq!(ledger.enter(&transfer, Account::Operator), Err(Error::Unbalanced(-5)));
         let overdrawn = escrow(step(), Poster::Agent(agent()), Credits(5)).expect("an amount above zero");
-        assert_eq!(ledger.enter(&overdrawn), Err(Error::OutOfRange(Account::Agent(agent()))));
+        let refused = ledger.enter(&overdrawn, Account::Agent(agent()));
+        assert_eq!(refused, Err(Error::OutOfRange(Account::Agent(agent()))));
         assert_eq!(ledger, Ledger::default());
+    }
+
+    #[test]
+    fn a_posters_alias_is_the_account_of_the_steps_poster() {
+        let poster = Account::Agent(AgentId(SecretKey::from_seed(&[4; 32]).public()));
+        let mut ledger = Ledger::from_rows([(Account::Operator, -10), (Account::Escrow(step()), 10)]);
+        let paid = payment(step(), Credits(10), agent(), Credits(7)).expect("an amount above zero");
+        assert_eq!(paid.legs[2].account, Account::Poster(step()), "a payment does not say who posted");
+        ledger.enter(&paid, poster).expect("a balanced entry");
+        assert_eq!((ledger.balance(poster), ledger.balance(Account::Agent(agent()))), (3, 7));
+        assert!(ledger.accounts().all(|(account, _)| !matches!(account, Account::Poster(_))));
+
+        let mut own = Ledger::from_rows([(Account::Operator, -10), (Account::Escrow(step()), 10)]);
+        own.enter(&paid, Account::Agent(agent())).expect("a poster may do its own step");
+        assert_eq!(own.balance(Account::Agent(agent())), 10);
+
+        let other = step().run().step(1);
+        let mut elsewhere = paid.clone();
+        elsewhere.legs[2].account = Account::Poster(other);
+        assert_eq!(own.enter(&elsewhere, poster), Err(Error::Alias(other)));
     }
 
     #[test]

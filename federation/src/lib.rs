@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod bounds_test;
+pub mod commitment;
 pub mod effect;
 pub mod fact;
 mod federation;

@@ -4,6 +4,7 @@
 //! step in state `Offered`, and the fact moves the step to `Leased` under the next epoch before anything else is looked
 //! at. Claims that lose cost an answer and no disk. Whoever qualifies and waits gets a new offer in the same frame.
 
+use crate::commitment;
 use crate::effect::{Code, Lease, Refusal, Reply};
 use crate::fact::{Authority, End, Fact, Granted, LeaseEnded, Offered};
 use crate::federation::Federation;
@@ -11,7 +12,7 @@ use crate::input::{ClaimNext, Now, ReplyTo};
 use crate::matching::{self, Candidate};
 use crate::member::Agent;
 use crate::options::{CLOCK_SKEW_MS, WAIT_MS_MAX, WAITERS_LOOKED_AT_MAX, WAITERS_MAX};
-use crate::run::{self, Step, StepState};
+use crate::run::{Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::id::{Epoch, StepId};
@@ -304,7 +305,7 @@ impl Federation {
     /// Opens a ready step to claims, and grants it at once where somebody qualified waits. Past its deadline (which the
     /// wall clock decides, whatever the timers say) it ends instead.
     pub(crate) fn offer(&mut self, turn: &mut Turn, id: StepId) {
-        let (_, step) = self.state.step(&id).expect("only known steps are offered");
+        let (run, step) = self.state.step(&id).expect("only known steps are offered");
         if turn.now.wall >= step.spec.task.deadline {
             return self.end_step(turn, id, End::DeadlinePassed);
         }
@@ -317,7 +318,7 @@ impl Federation {
             level_min: task.level_min,
             reward: task.reward,
             deadline: task.deadline,
-            terms: run::terms(task),
+            terms: commitment::terms(commitment::terms_salt(run.salt, &id), &id, task),
             window_ms: self.options.window_ms,
             top: self.options.top,
             verdict_within_ms: self.options.verdict_within_ms,
@@ -435,7 +436,8 @@ impl Federation {
         let output = |need: &Step| need.output.clone().map(|output| (need.spec.name.clone(), output));
         let artifacts = |need: &Step| {
             let handed = need.handed.last()?;
-            (!handed.artifacts.is_empty()).then(|| (need.spec.name.clone(), handed.artifacts.clone()))
+            let named = &handed.opening.artifacts;
+            (!named.is_empty()).then(|| (need.spec.name.clone(), named.clone()))
         };
         Lease {
             step: id,

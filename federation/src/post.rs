@@ -78,6 +78,7 @@ impl Federation {
             post_key: key,
             attempts_max: self.options.attempts_max,
             lapses_max: self.options.lapses_max,
+            salt: turn.now.salt(),
         };
         turn.record(&mut self.state, Fact::RunPosted(posted));
         for (i, amount) in escrows.into_iter().enumerate() {

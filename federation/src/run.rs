@@ -1,7 +1,8 @@
 //! Runs as graphs of steps: what a run and a step are, which steps are ready, when a run is over.
 
+use crate::commitment::{Opening, Salt};
 use crate::effect::{Code, Refusal};
-use crate::fact::{Authority, End, Outcome, PostKey, Poster, StepSpec, TaskSpec};
+use crate::fact::{Authority, End, Outcome, PostKey, Poster, StepSpec};
 use crate::input::StepPost;
 use crate::json::Json;
 use crate::options::RECENT_BYTES;
@@ -63,10 +64,10 @@ pub struct Handed {
     pub epoch: Epoch,
     /// Who.
     pub agent: AgentId,
-    /// Digest of the output.
-    pub output: Digest,
-    /// Digests of the artifacts.
-    pub artifacts: Vec<Digest>,
+    /// The commitment to what was handed in, as the public entry names it.
+    pub result: Digest,
+    /// What opens it.
+    pub opening: Opening,
     /// On whose authority.
     pub authority: Authority,
     /// The journal index of the `Submitted` entry.
@@ -75,8 +76,8 @@ pub struct Handed {
     pub at: Wall,
     /// Whether the deadline had passed.
     pub late: bool,
-    /// What a failed check found.
-    pub findings: Option<String>,
+    /// What a failed check found, and the journal index of the entry that says so; until the verdict behind it.
+    pub findings: Option<(u64, String)>,
     /// The verdict's journal index and judgement, once there is one.
     pub verdict: Option<(u64, Outcome)>,
 }
@@ -104,6 +105,8 @@ pub struct Step {
     pub escrow: Credits,
     /// What was paid.
     pub paid: Credits,
+    /// The private half of a submission, until the public one behind it.
+    pub handing: Option<(Epoch, Opening)>,
     /// All submissions.
     pub handed: Vec<Handed>,
     /// The accepted output, or the one being checked; large ones leave memory when the run is over.
@@ -160,6 +163,8 @@ pub struct Run {
     pub attempts_max: u8,
     /// How many lapses fail a step.
     pub lapses_max: u8,
+    /// What the salts of its steps' terms are made of.
+    pub salt: Salt,
     /// Whether all of it was asked to stop.
     pub cancelled: bool,
     /// When it was over.
@@ -181,6 +186,7 @@ impl Step {
             cancelled: false,
             escrow: Credits::ZERO,
             paid: Credits::ZERO,
+            handing: None,
             handed: Vec::new(),
             output: None,
             output_at: None,
@@ -197,7 +203,7 @@ impl Step {
         let output = self.output.as_ref().map_or(0, Json::len);
         let findings = |h: &Handed| match &h.verdict {
             Some((_, Outcome::Rejected { findings, .. })) => findings.len(),
-            _ => h.findings.as_ref().map_or(0, String::len),
+            _ => h.findings.as_ref().map_or(0, |(_, findings)| findings.len()),
         };
         let output = output + self.handed.iter().map(findings).sum::<usize>();
         (task.title.len() + task.description.len() + task.input.len() + schema + output) as u64
@@ -359,14 +365,10 @@ fn in_a_circle(steps: &[StepSpec]) -> Option<&str> {
     })
 }
 
-/// Digest of the whole task as posted, which an offer's terms name.
-pub fn terms(task: &TaskSpec) -> Digest {
-    Digest::of(&artel_protocol::codec::encode(task))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fact::TaskSpec;
     use artel_reputation::Complexity;
 
     fn post(name: &str, needs: &[&str]) -> StepPost {

@@ -14,7 +14,7 @@ use crate::run::{Handed, Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::amount::Credits;
-use artel_protocol::id::{Digest, Epoch, RunId, StepId};
+use artel_protocol::id::{Epoch, RunId, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::limits::{NAME_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
 use artel_reputation::{Level, Quality, reward};
@@ -32,8 +32,7 @@ impl Federation {
         submission: Submission,
     ) -> Result<Option<Reply>, Refusal> {
         let (id, epoch) = (submission.step, submission.epoch);
-        let digest = submission.output.digest();
-        if let Some(receipt) = self.same_again(agent, (id, epoch), (digest, &submission.artifacts))? {
+        if let Some(receipt) = self.same_again(agent, &submission)? {
             return self.answer_submission(turn, to, agent, &submission, receipt);
         }
         self.held_lease(agent, id, epoch)?;
@@ -54,7 +53,7 @@ impl Federation {
                 "this node's memory of open work is full; submit again in a moment. You still hold the lease";
             return Err(Refusal::new(Code::BookFull, message));
         }
-        self.take_in(turn, agent, &submission, digest);
+        self.take_in(turn, agent, &submission);
         let (_, step) = self.state.step(&id).expect("just taken in");
         if step.spec.task.output_schema.is_some() {
             turn.effect(check(id, step));
@@ -66,25 +65,22 @@ impl Federation {
     }
 
     /// The receipt of the same submission made before.
-    fn same_again(
-        &self,
-        agent: AgentId,
-        (id, epoch): (StepId, Epoch),
-        (output, artifacts): (Digest, &[Digest]),
-    ) -> Result<Option<Receipt>, Refusal> {
+    fn same_again(&self, agent: AgentId, submission: &Submission) -> Result<Option<Receipt>, Refusal> {
+        let (id, epoch) = (submission.step, submission.epoch);
         let Some((_, step)) = self.state.step(&id) else {
             return Ok(None);
         };
-        match step.handed.iter().find(|h| h.epoch == epoch && h.agent == agent) {
-            None => Ok(None),
-            Some(handed) if handed.output == output && handed.artifacts == artifacts => {
-                Ok(self.receipt(id, epoch))
-            }
-            Some(_) => Err(Refusal::new(
-                Code::AlreadySubmitted,
-                "another result was submitted under this lease before; the first one stands",
-            )),
+        let Some(handed) = step.handed.iter().find(|h| h.epoch == epoch && h.agent == agent) else {
+            return Ok(None);
+        };
+        let before = &handed.opening;
+        if before.artifacts == submission.artifacts && before.output == submission.output.digest() {
+            return Ok(self.receipt(id, epoch));
         }
+        Err(Refusal::new(
+            Code::AlreadySubmitted,
+            "another result was submitted under this lease before; the first one stands",
+        ))
     }
 
     fn answer_submission(
@@ -111,20 +107,18 @@ impl Federation {
         Ok(Some(Reply::Submitted(Box::new(receipt))))
     }
 
-    fn take_in(&mut self, turn: &mut Turn, agent: AgentId, submission: &Submission, digest: Digest) {
+    fn take_in(&mut self, turn: &mut Turn, agent: AgentId, submission: &Submission) {
         let (id, epoch) = (submission.step, submission.epoch);
         let (_, step) = self.state.step(&id).expect("the lease was seen");
         let late = turn.now.wall > step.spec.task.deadline;
         let authority = authority(&self.state.agents[&agent], turn.now.wall);
         self.disarm_lease(id);
-        turn.record(
-            &mut self.state,
-            Fact::Output(Output { step: id, epoch, output: submission.output.clone() }),
-        );
-        let output_bytes = submission.output.len() as u32;
-        let artifacts = submission.artifacts.clone();
-        let submitted =
-            Submitted { step: id, epoch, agent, output: digest, output_bytes, artifacts, authority, late };
+        let (output, artifacts) = (submission.output.clone(), submission.artifacts.clone());
+        let private = Output { step: id, epoch, salt: turn.now.salt(), output, artifacts };
+        turn.record(&mut self.state, Fact::Output(private));
+        let (_, step) = self.state.step(&id).expect("the lease was seen");
+        let (_, opening) = step.handing.as_ref().expect("the private half was just written");
+        let submitted = Submitted { step: id, epoch, agent, result: opening.result(), authority, late };
         turn.record(&mut self.state, Fact::Submitted(submitted));
     }
 
@@ -141,24 +135,23 @@ impl Federation {
     /// Gives the verdict on a step's open submission and does what follows from it: payment, steps that are ready now,
     /// another offer, the end.
     fn judge(&mut self, turn: &mut Turn, id: StepId, outcome: Outcome) {
-        let (run, step) = self.state.step(&id).expect("a submission has its step");
+        let (_, step) = self.state.step(&id).expect("a submission has its step");
         let StepState::Submitted { agent, level } = step.state else { panic!("only a submission is judged") };
         let handed = step.handed.last().expect("a submitted step has a submission");
         let (epoch, submitted) = (handed.epoch, handed.index);
-        let (poster, escrow, base) = (run.poster, step.escrow, step.spec.task.reward);
+        let (escrow, base) = (step.escrow, step.spec.task.reward);
         let outcome = bounded(outcome);
         if let Outcome::Accepted { quality, .. } = outcome {
             let paid = reward(base, Quality::new(quality).unwrap_or(Quality::FULL), level);
-            if let Some(transfer) = ledger::payment(id, poster, escrow, agent, paid) {
+            if let Some(transfer) = ledger::payment(id, escrow, agent, paid) {
                 turn.record(&mut self.state, Fact::Transfer(transfer));
             }
         }
         let judgement = match outcome {
             Outcome::Accepted { quality, checked } => Judgement::Accepted { quality, checked },
             Outcome::Rejected { check, findings } => {
-                let digest = Digest::of(findings.as_bytes());
                 turn.record(&mut self.state, Fact::Findings(Findings { step: id, epoch, findings }));
-                Judgement::Rejected { check, findings: digest }
+                Judgement::Rejected { check }
             }
         };
         let accepted = matches!(judgement, Judgement::Accepted { .. });
@@ -172,15 +165,17 @@ impl Federation {
     }
 
     /// After a rejection, a lapse or a release: another offer (which ends a step past its deadline), or the end where
-    /// attempts or lapses are spent or the step was cancelled meanwhile.
+    /// attempts, lapses or releases are spent or the step was cancelled meanwhile.
     pub(crate) fn try_again(&mut self, turn: &mut Turn, id: StepId) {
         let (run, step) = self.state.step(&id).expect("its lease just ended");
         let end = if run.cancelled || step.cancelled {
             Some(End::Cancelled)
         } else if step.attempts >= run.attempts_max {
             Some(End::AttemptsSpent)
-        } else if step.lapses >= run.lapses_max || step.releases >= RELEASES_MAX {
+        } else if step.lapses >= run.lapses_max {
             Some(End::LapsesSpent)
+        } else if step.releases >= RELEASES_MAX {
+            Some(End::ReleasesSpent)
         } else {
             None
         };
@@ -286,7 +281,8 @@ pub fn receipt_of(id: StepId, step: &Step, epoch: Epoch) -> Option<Receipt> {
         step: id,
         epoch,
         agent: handed.agent,
-        output: handed.output,
+        result: handed.result,
+        opening: handed.opening.clone(),
         authority: handed.authority,
         submitted: handed.index,
         submitted_at: handed.at,

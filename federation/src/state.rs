@@ -1,8 +1,9 @@
 //! The durable state: the fold over the journal's entries, and nothing else. Everything here is rebuilt by `fold`; a
 //! snapshot is only a shortcut to it.
 
+use crate::commitment::Opening;
 use crate::fact::*;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, poster_account};
 use crate::member::Agent;
 use crate::offers::Offers;
 use crate::options::{POST_KEY_MS, RECENT_RUNS, RECENT_STEPS};
@@ -118,7 +119,7 @@ impl State {
             Fact::Lapsed(f) => self.lapsed(f, entry.at),
             Fact::Submitted(f) => self.submitted(f, entry.at, index),
             Fact::Output(f) => self.output(f, index),
-            Fact::Findings(f) => self.findings(f),
+            Fact::Findings(f) => self.findings(f, index),
             Fact::Verdict(f) => self.verdict(f, entry.at, index),
             Fact::StepEnded(f) => self.step_ended(f, entry.at),
             Fact::Transfer(f) => self.transfer(f),
@@ -280,6 +281,7 @@ impl State {
             steps: f.steps.iter().cloned().map(Step::new).collect(),
             attempts_max: f.attempts_max,
             lapses_max: f.lapses_max,
+            salt: f.salt,
             cancelled: false,
             ended: None,
             trimmed: false,
@@ -424,12 +426,22 @@ impl State {
                 return Err(format!("{} holds no lease of epoch {} on step {}", f.agent, f.epoch, f.step));
             }
         };
+        let before = step.output_at.is_some_and(|at| at + 1 == index);
+        let opening = match step.handing.take() {
+            Some((epoch, opening)) if before && epoch == f.epoch && opening.result() == f.result => opening,
+            _ => {
+                return Err(format!(
+                    "what stands right before it does not open the result of step {}",
+                    f.step
+                ));
+            }
+        };
         step.state = StepState::Submitted { agent: f.agent, level };
         step.handed.push(Handed {
             epoch: f.epoch,
             agent: f.agent,
-            output: f.output,
-            artifacts: f.artifacts.clone(),
+            result: f.result,
+            opening,
             authority: f.authority,
             index,
             at,
@@ -445,16 +457,18 @@ impl State {
         let old = step.output.as_ref().map_or(0, |o| o.len() as u64);
         step.output = Some(f.output.clone());
         step.output_at = Some(index);
+        let opening = Opening { salt: f.salt, output: f.output.digest(), artifacts: f.artifacts.clone() };
+        step.handing = Some((f.epoch, opening));
         self.open_bytes = self.open_bytes + f.output.len() as u64 - old;
         Ok(())
     }
 
-    fn findings(&mut self, f: &Findings) -> Result<(), String> {
+    fn findings(&mut self, f: &Findings, index: u64) -> Result<(), String> {
         let step = self.open_step(&f.step)?;
         let handed = step.handed.last_mut().filter(|h| h.epoch == f.epoch);
         let handed =
             handed.ok_or_else(|| format!("step {} has no submission of epoch {}", f.step, f.epoch))?;
-        let old = handed.findings.replace(f.findings.clone()).map_or(0, |old| old.len());
+        let old = handed.findings.replace((index, f.findings.clone())).map_or(0, |(_, old)| old.len());
         self.open_bytes = self.open_bytes + f.findings.len() as u64 - old as u64;
         Ok(())
     }
@@ -476,11 +490,14 @@ impl State {
                 let kept = Outcome::Accepted { quality: *quality, checked: *checked };
                 (outcome, kept, Quality::new(*quality).filter(|_| *checked))
             }
-            Judgement::Rejected { check, .. } => {
+            Judgement::Rejected { check } => {
+                let findings = match handed.findings.take() {
+                    Some((at, findings)) if at + 1 == index => findings,
+                    _ => return Err(format!("the findings on step {} do not stand right before it", f.step)),
+                };
                 step.attempts = step.attempts.saturating_add(1);
                 step.barred.push(f.agent);
                 step.state = StepState::Waiting;
-                let findings = handed.findings.take().unwrap_or_default();
                 (reputation::Outcome::Rejected, Outcome::Rejected { check: check.clone(), findings }, None)
             }
         };
@@ -523,7 +540,8 @@ impl State {
     }
 
     fn transfer(&mut self, f: &Transfer) -> Result<(), String> {
-        self.ledger.enter(f).map_err(|e| e.to_string())?;
+        let poster = poster_account(open(&self.runs, &f.step)?.0.poster);
+        self.ledger.enter(f, poster).map_err(|e| e.to_string())?;
         let escrow = self.ledger.balance(Account::Escrow(f.step));
         let step = self.open_step(&f.step)?;
         step.escrow = Credits(u64::try_from(escrow).map_err(|_| "an escrow below zero")?);
@@ -534,6 +552,10 @@ impl State {
             };
             let leg = f.legs.get(1).filter(|leg| leg.account == Account::Agent(worker));
             let leg = leg.ok_or_else(|| format!("the second leg is not {worker}'s"))?;
+            let named = |leg: &Leg| matches!(leg.account, Account::Escrow(_) | Account::Poster(_));
+            if f.legs.iter().enumerate().any(|(i, leg)| i != 1 && !named(leg)) {
+                return Err(format!("the payment of step {} names more than its worker", f.step));
+            }
             let earned = u64::try_from(leg.units).map_err(|_| "a payment below zero")?;
             step.paid = Credits(earned);
             self.totals.paid_units += earned;

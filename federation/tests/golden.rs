@@ -6,6 +6,7 @@
 
 mod common;
 
+use artel_federation::commitment::{Opening, Salt, terms, terms_salt};
 use artel_federation::fact::*;
 use artel_federation::run::RunStatus;
 use artel_federation::{Entry, Fact, Federation, Kind, Options};
@@ -20,6 +21,9 @@ use common::{BEGIN, genesis, identity, json, member, skills};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/entries.txt");
 const VECTORS: &str = include_str!("../vectors/entries.txt");
+
+/// The run's salt, which in a journal is random.
+const RUN_SALT: Salt = Salt([0xa5; 16]);
 
 fn run_id() -> RunId {
     RunId::new(BEGIN, [7; 9])
@@ -72,7 +76,7 @@ fn journal() -> Vec<(&'static str, Entry)> {
             level_min: Some(Level::Novice),
             reward: Credits(5_000_000),
             deadline: BEGIN.plus_ms(3_600_000),
-            terms: Digest::of(&artel_protocol::codec::encode(&task())),
+            terms: terms(terms_salt(RUN_SALT, &step), &step, &task()),
             window_ms: 0,
             top: 8,
             verdict_within_ms: 600_000,
@@ -82,17 +86,18 @@ fn journal() -> Vec<(&'static str, Entry)> {
         let (level, bound, lease_ms) = (Level::Novice, 0, 60_000);
         Fact::Granted(Granted { step, epoch: Epoch(epoch), agent, level, bound, lease_ms, authority })
     };
+    let artifacts = vec![Digest::of(b"artifact")];
+    // A submission's salt is its own; here the epoch, sixteen times.
+    let salt = |epoch: u32| Salt([epoch as u8; 16]);
+    let handed = |epoch: u32| {
+        let (output, artifacts) = (output.clone(), artifacts.clone());
+        Fact::Output(Output { step, epoch: Epoch(epoch), salt: salt(epoch), output, artifacts })
+    };
     let submitted = |epoch: u32, late: bool| {
-        Fact::Submitted(Submitted {
-            step,
-            epoch: Epoch(epoch),
-            agent,
-            output: output.digest(),
-            output_bytes: output.len() as u32,
-            artifacts: vec![Digest::of(b"artifact")],
-            authority: Authority::Delegated,
-            late,
-        })
+        let (output, artifacts) = (output.digest(), artifacts.clone());
+        let result = Opening { salt: salt(epoch), output, artifacts }.result();
+        let authority = Authority::Delegated;
+        Fact::Submitted(Submitted { step, epoch: Epoch(epoch), agent, result, authority, late })
     };
     let verdict = |epoch: u32, submitted: u64, judgement: Judgement| {
         Fact::Verdict(Verdict { step, epoch: Epoch(epoch), agent, submitted, judgement })
@@ -158,6 +163,7 @@ fn journal() -> Vec<(&'static str, Entry)> {
                 post_key: Some(PostKey { key: Digest::of(b"key"), body: Digest::of(b"body") }),
                 attempts_max: 3,
                 lapses_max: 3,
+                salt: RUN_SALT,
             }),
         ),
         ("escrow", transfer(Cause::Escrow, &[(Account::Operator, -10_000_000), (escrow, 10_000_000)])),
@@ -169,22 +175,23 @@ fn journal() -> Vec<(&'static str, Entry)> {
         ("lapsed", Fact::Lapsed(ended(2))),
         ("offered a third time", offered(3)),
         ("granted by its own signature", granted(3, Authority::Own)),
-        ("output", Fact::Output(Output { step, epoch: Epoch(3), output: output.clone() })),
+        ("output", handed(3)),
         ("submitted", submitted(3, false)),
         ("findings", Fact::Findings(Findings { step, epoch: Epoch(3), findings: "no total".into() })),
-        (
-            "verdict, rejected",
-            verdict(3, 16, Judgement::Rejected { check: "schema".into(), findings: Digest::of(b"no total") }),
-        ),
+        ("verdict, rejected", verdict(3, 16, Judgement::Rejected { check: "schema".into() })),
         ("offered a fourth time", offered(4)),
         ("granted a fourth time", granted(4, Authority::Delegated)),
-        ("output again", Fact::Output(Output { step, epoch: Epoch(4), output: output.clone() })),
+        ("output again", handed(4)),
         ("submitted late", submitted(4, true)),
         (
             "payment",
             transfer(
                 Cause::Payment,
-                &[(escrow, -10_000_000), (Account::Agent(agent), 4_000_000), (Account::Operator, 6_000_000)],
+                &[
+                    (escrow, -10_000_000),
+                    (Account::Agent(agent), 4_000_000),
+                    (Account::Poster(step), 6_000_000),
+                ],
             ),
         ),
         ("verdict, accepted", verdict(4, 22, Judgement::Accepted { quality: 80, checked: true })),
@@ -262,7 +269,7 @@ fn vectors() -> String {
     let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
     text += &format!("federation\t{}\n", genesis().id());
     text += &format!("step\t{}\nagent\t{}\nnode\t{}\n", step_id(), agent(), identity().node);
-    text += &format!("terms\t{}\n", artel_federation::run::terms(&task()));
+    text += &format!("terms\t{}\n", terms(terms_salt(RUN_SALT, &step_id()), &step_id(), &task()));
     text += &format!("snapshot\t{}\n", folded(&entries));
     text
 }
@@ -341,4 +348,26 @@ fn the_head_of_an_entry_is_as_written_down() {
     wanted.extend_from_slice(step_id().bytes());
     wanted.extend_from_slice(&[3, 0, 0, 0]);
     assert_eq!(entry.encode(), wanted);
+}
+
+/// Numbers of an enum that stand in entries are given once, in this order, and new ones behind them.
+#[test]
+fn ends_and_accounts_keep_their_numbers() {
+    use artel_protocol::codec::encode;
+    let ends = [
+        End::AttemptsSpent,
+        End::LapsesSpent,
+        End::DeadlinePassed,
+        End::NeedFailed,
+        End::Cancelled,
+        End::ReleasesSpent,
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        assert_eq!(encode(&end), (number as u32).to_le_bytes(), "{end:?}");
+    }
+    let (agent, step) = (agent(), step_id());
+    let accounts = [Account::Operator, Account::Agent(agent), Account::Escrow(step), Account::Poster(step)];
+    for (number, account) in accounts.into_iter().enumerate() {
+        assert_eq!(encode(&account)[..4], (number as u32).to_le_bytes(), "{account:?}");
+    }
 }

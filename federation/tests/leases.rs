@@ -139,7 +139,7 @@ fn taking_and_giving_back_ends_at_a_limit() {
             );
         }
     }
-    assert_eq!(state(&home, id), StepState::Ended(End::LapsesSpent));
+    assert_eq!(state(&home, id), StepState::Ended(End::ReleasesSpent), "under its own name");
     assert_eq!(home.mind.view().accounts().count(), 0, "everything went back");
 }
 

@@ -58,7 +58,7 @@ def tagged(size):
     return read
 
 
-digest, uuid, key, signature = fixed(32), fixed(16), tagged(32), tagged(64)
+digest, uuid, salt, key, signature = fixed(32), fixed(16), fixed(16), tagged(32), tagged(64)
 
 
 def option(inner):
@@ -97,14 +97,14 @@ def skills(r):
 plain = lambda count: enum(*[None] * count)
 poster = enum(None, key)
 level, complexity, authority, revoker = plain(4), plain(4), plain(3), plain(2)
-account = enum(None, key, uuid)
+account = enum(None, key, uuid, uuid)
 task = struct(
     ("title", text), ("description", text), ("skills", skills), ("level_min", option(level)),
     ("complexity", complexity), ("reward", u64), ("deadline", u64), ("input", blob),
     ("output_schema", option(blob)), ("poster_may_claim", boolean),
 )
 step_spec = struct(("name", text), ("needs", blob), ("task", task))
-judgement = enum(struct(("quality", u8), ("checked", boolean)), struct(("check", text), ("findings", digest)))
+judgement = enum(struct(("quality", u8), ("checked", boolean)), struct(("check", text)))
 lease_ended = struct(("step", uuid), ("epoch", u32), ("agent", key))
 
 KINDS = {
@@ -122,7 +122,7 @@ KINDS = {
     32: ("RunPosted", "private", struct(("run", uuid), ("poster", poster), ("name", text), ("inputs", blob),
                                         ("priority", i32), ("steps", many(step_spec)),
                                         ("post_key", option(struct(("key", digest), ("body", digest)))),
-                                        ("attempts_max", u8), ("lapses_max", u8))),
+                                        ("attempts_max", u8), ("lapses_max", u8), ("salt", salt))),
     33: ("CancelAsked", "private", struct(("run", uuid), ("step", option(uuid)), ("by", poster))),
     34: ("RunEnded", "private", struct(("run", uuid), ("status", plain(5)))),
     48: ("Offered", "public", struct(("step", uuid), ("epoch", u32), ("skills", skills),
@@ -133,13 +133,13 @@ KINDS = {
                                      ("bound", u32), ("lease_ms", u32), ("authority", authority))),
     50: ("Released", "public", lease_ended),
     51: ("Lapsed", "public", lease_ended),
-    52: ("Submitted", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("output", digest),
-                                       ("output_bytes", u32), ("artifacts", many(digest)),
+    52: ("Submitted", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("result", digest),
                                        ("authority", authority), ("late", boolean))),
-    53: ("Output", "private", struct(("step", uuid), ("epoch", u32), ("output", blob))),
+    53: ("Output", "private", struct(("step", uuid), ("epoch", u32), ("salt", salt), ("output", blob),
+                                     ("artifacts", many(digest)))),
     54: ("Verdict", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("submitted", u64),
                                      ("judgement", judgement))),
-    55: ("StepEnded", "public", struct(("step", uuid), ("end", plain(5)))),
+    55: ("StepEnded", "public", struct(("step", uuid), ("end", plain(6)))),
     56: ("Findings", "private", struct(("step", uuid), ("epoch", u32), ("findings", text))),
     64: ("Transfer", None, struct(("cause", plain(3)), ("step", uuid),
                                   ("legs", many(struct(("account", account), ("units", i64)))))),
@@ -183,6 +183,20 @@ def uuid_text(raw):
     return "-".join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
 
 
+def result(opening):
+    """The commitment of a submission, from its private half."""
+    artifacts = opening["artifacts"]
+    listed = len(artifacts).to_bytes(8, "little") + b"".join(artifacts)
+    output = hashlib.sha256(opening["output"]).digest()
+    return hashlib.sha256(b"artel/1/result\0" + opening["salt"] + output + listed).digest()
+
+
+def terms(run_salt, step, task_bytes):
+    """The commitment to one step's task, from its run's salt."""
+    step_salt = hashlib.sha256(b"artel/1/terms-salt\0" + run_salt + step).digest()[:16]
+    return hashlib.sha256(b"artel/1/terms\0" + step_salt + step + task_bytes).digest()
+
+
 def encoded_task(fields_bytes):
     """The bytes of the first step's task, cut out of RunPosted by reading up to it."""
     r = Reader(fields_bytes)
@@ -209,22 +223,26 @@ def main():
         assert (str(kind), label, class_of) == (n, name, shown), f"{what}: {kind} {label} {class_of}"
         entries.append((kind, fields, raw))
 
-    outputs, findings = [], []
+    lease = lambda fields: (fields["step"], fields["epoch"])
     for index, (kind, fields, _) in enumerate(entries):
-        if kind == 53:
-            outputs.append(sha256(fields["output"]))
-        if kind == 56:
-            findings.append(sha256(fields["findings"].encode()))
+        before, private, _ = entries[index - 1]
         if kind == SUBMITTED:
-            assert fields["output"].hex() == outputs[-1], "a submission names its output"
+            assert before == 53 and lease(private) == lease(fields), "a submission's private half is before it"
+            assert fields["result"] == result(private), "the private half opens the public one"
         if kind == VERDICT:
             assert entries[fields["submitted"]][0] == SUBMITTED, "a verdict names its submission"
-            variant, of = fields["judgement"]
-            assert variant == 0 or of["findings"].hex() == findings[-1], "a rejection names its findings"
+            rejected = fields["judgement"][0] == 1
+            stands = before == 56 and lease(private) == lease(fields)
+            assert stands == rejected, "a rejection's findings are right before it"
+        if kind == TRANSFER and fields["cause"][0] == 1:
+            accounts = [leg["account"] for leg in fields["legs"]]
+            step = fields["step"]
+            assert (accounts[0], accounts[1][0], accounts[2:]) == ((2, step), 1, [(3, step)]), "a payment's legs"
 
     genesis = next(raw for kind, _, raw in entries if kind == 1)
-    posted = next(raw for kind, _, raw in entries if kind == 32)
-    offered = next(fields for kind, fields, _ in entries if kind == 48)
+    posted, run_salt = next((raw, fields["salt"]) for kind, fields, raw in entries if kind == 32)
+    offers = [fields for kind, fields, _ in entries if kind == 48]
+    offered = offers[0]
     granted = next(fields for kind, fields, _ in entries if kind == 49)
     founder = next(fields for kind, fields, _ in entries if kind == 1)["founders"][0]
     found = {
@@ -232,9 +250,10 @@ def main():
         "step": uuid_text(offered["step"]),
         "agent": did(granted["agent"]),
         "node": did(founder),
-        "terms": "sha256:" + sha256(encoded_task(posted)),
+        "terms": "sha256:" + terms(run_salt, offered["step"], encoded_task(posted)).hex(),
     }
-    assert "sha256:" + offered["terms"].hex() == found["terms"], "an offer names its terms"
+    for offer in offers:
+        assert "sha256:" + offer["terms"].hex() == found["terms"], "an offer names its terms"
     for name, value in found.items():
         assert wanted[name] == value, f"{name}: {value}, the file says {wanted[name]}"
     missing = set(KINDS) - {kind for kind, _, _ in entries}

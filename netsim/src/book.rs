@@ -3,8 +3,8 @@
 
 use artel_federation::Entry;
 use artel_federation::fact::{
-    Account, Cause, End, Enrolled, Fact, Granted, Judgement, Poster, Revoker, RunPosted, Submitted, TaskSpec,
-    Transfer,
+    Account, Cause, End, Enrolled, Fact, Granted, Judgement, Output, Poster, Revoker, RunPosted, Submitted,
+    TaskSpec, Transfer,
 };
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::AgentId;
@@ -51,6 +51,21 @@ pub struct GrantLine {
     pub index: u64,
 }
 
+/// The private half of a submission.
+#[derive(Debug, Clone)]
+pub struct HalfLine {
+    /// The entry's index.
+    pub index: u64,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The digest of the output.
+    pub output: Digest,
+    /// What it commits to, by the text of PROTOCOL.md.
+    pub result: Digest,
+    /// The digests that strangers must not see: of the output and of its artifacts.
+    pub digests: Vec<Digest>,
+}
+
 /// One submission and what became of it.
 #[derive(Debug, Clone)]
 pub struct HandedLine {
@@ -58,8 +73,10 @@ pub struct HandedLine {
     pub epoch: Epoch,
     /// By whom.
     pub agent: AgentId,
-    /// The output's digest.
-    pub output: Digest,
+    /// The commitment in it.
+    pub result: Digest,
+    /// The private half that stood before it.
+    pub half: Option<HalfLine>,
     /// The entry's index.
     pub index: u64,
     /// Whether it came after the deadline.
@@ -81,6 +98,10 @@ pub struct StepPage {
     pub epoch: Epoch,
     /// All grants.
     pub grants: Vec<GrantLine>,
+    /// The last private half of a submission.
+    pub half: Option<HalfLine>,
+    /// The last findings: the entry's index and the epoch.
+    pub findings: Option<(u64, Epoch)>,
     /// All submissions.
     pub handed: Vec<HandedLine>,
     /// Who lapsed, gave it back or was rejected on it.
@@ -108,6 +129,8 @@ pub struct RunPage {
     pub lapses_max: u8,
     /// Whether all of it was asked to stop.
     pub cancelled: bool,
+    /// What the salts of its steps' terms are made of.
+    pub salt: [u8; 16],
 }
 
 /// One agent.
@@ -156,6 +179,8 @@ pub struct Book {
     pub others: BTreeMap<u64, Fact>,
     /// The steps that are not over.
     pub open: BTreeSet<StepId>,
+    /// Every salt so far.
+    pub salts: BTreeSet<[u8; 16]>,
     /// How many starts.
     pub boots: u64,
 }
@@ -185,6 +210,39 @@ impl Book {
             Level::Master => 20,
         };
         i128::from(task.reward.0) * i128::from(quality) * tenths / 1_000
+    }
+
+    /// What a submission commits to: SHA-256 of tag, salt, the output's digest, and the artifacts' with their number.
+    fn result(f: &Output) -> Digest {
+        let mut bytes = b"artel/1/result\0".to_vec();
+        bytes.extend(f.salt.0);
+        bytes.extend(Digest::of(f.output.bytes()).0);
+        bytes.extend((f.artifacts.len() as u64).to_le_bytes());
+        f.artifacts.iter().for_each(|digest| bytes.extend(digest.0));
+        Digest::of(&bytes)
+    }
+
+    /// What an offer commits to: SHA-256 of tag, the step's own salt, the step's id and the task.
+    pub fn terms(&self, id: &StepId, task: &TaskSpec) -> Option<Digest> {
+        let mut bytes = b"artel/1/terms-salt\0".to_vec();
+        bytes.extend(self.runs.get(&id.run())?.salt);
+        bytes.extend(id.bytes());
+        let salt = Digest::of(&bytes);
+        let mut bytes = b"artel/1/terms\0".to_vec();
+        bytes.extend(&salt.0[..16]);
+        bytes.extend(id.bytes());
+        bytes.extend(artel_protocol::codec::encode(task));
+        Some(Digest::of(&bytes))
+    }
+
+    /// The account that stands behind a leg: a poster's alias is that of its step's poster.
+    pub fn account_of(&self, account: Account) -> Account {
+        let Account::Poster(step) = account else { return account };
+        match self.runs.get(&step.run()).map(|run| run.poster) {
+            Some(Poster::Operator) => Account::Operator,
+            Some(Poster::Agent(agent)) => Account::Agent(agent),
+            None => account,
+        }
     }
 
     /// Begins a frame.
@@ -236,7 +294,9 @@ impl Book {
                 self.learn((f.step, f.agent), entry.at, reputation::Outcome::Lapsed, None);
             }
             Fact::Submitted(f) => self.submitted(f, index),
-            Fact::Output(_) | Fact::Findings(_) | Fact::RunEnded(_) => {}
+            Fact::Output(f) => self.half(f, index),
+            Fact::Findings(f) => self.step(f.step, |step| step.findings = Some((index, f.epoch))),
+            Fact::RunEnded(_) => {}
             Fact::Verdict(f) => self.verdict(f.step, f.agent, &f.judgement, (index, entry.at)),
             Fact::StepEnded(f) => {
                 if let Some(Life::Leased(holder)) = self.steps.get(&f.step).map(|step| step.life) {
@@ -301,7 +361,9 @@ impl Book {
             attempts_max: f.attempts_max,
             lapses_max: f.lapses_max,
             cancelled: false,
+            salt: f.salt.0,
         };
+        self.salts.insert(f.salt.0);
         self.runs.insert(f.run, run);
         for (i, spec) in f.steps.iter().enumerate() {
             let page = StepPage {
@@ -310,6 +372,8 @@ impl Book {
                 life: Life::Waiting,
                 epoch: Epoch(0),
                 grants: Vec::new(),
+                half: None,
+                findings: None,
                 handed: Vec::new(),
                 barred: BTreeSet::new(),
                 payments: Vec::new(),
@@ -343,6 +407,14 @@ impl Book {
         });
     }
 
+    fn half(&mut self, f: &Output, index: u64) {
+        self.salts.insert(f.salt.0);
+        let output = Digest::of(f.output.bytes());
+        let digests = f.artifacts.iter().copied().chain([output]).collect();
+        let half = HalfLine { index, epoch: f.epoch, output, result: Book::result(f), digests };
+        self.step(f.step, |step| step.half = Some(half));
+    }
+
     fn submitted(&mut self, f: &Submitted, index: u64) {
         self.lease_over(f.agent, f.step);
         self.step(f.step, |step| {
@@ -350,7 +422,8 @@ impl Book {
             step.handed.push(HandedLine {
                 epoch: f.epoch,
                 agent: f.agent,
-                output: f.output,
+                result: f.result,
+                half: step.half.clone(),
                 index,
                 late: f.late,
                 verdict: None,
@@ -407,16 +480,17 @@ impl Book {
 
     fn moved(&mut self, f: &Transfer) {
         for leg in &f.legs {
-            let balance = self.accounts.entry(leg.account).or_default();
+            let account = self.account_of(leg.account);
+            let balance = self.accounts.entry(account).or_default();
             *balance += i128::from(leg.units);
             if *balance == 0 {
-                self.accounts.remove(&leg.account);
+                self.accounts.remove(&account);
             }
         }
         if f.cause == Cause::Payment {
             let mut sums: BTreeMap<Account, i128> = BTreeMap::new();
             for leg in &f.legs {
-                *sums.entry(leg.account).or_default() += i128::from(leg.units);
+                *sums.entry(self.account_of(leg.account)).or_default() += i128::from(leg.units);
             }
             self.step(f.step, |step| step.payments.push(sums));
         }

@@ -253,7 +253,9 @@ impl Home {
 
     fn now(&mut self, at: u64) -> Now {
         let ran_ms = if self.sabotage == Some(Sabotage::StoppedClock) { 0 } else { at - self.booted_at };
-        Now { mono: Mono(ran_ms), wall: self.wall(at), entropy: self.rng.entropy() }
+        let mut entropy = self.rng.entropy();
+        sabotage::bend_entropy(self.sabotage, &mut entropy);
+        Now { mono: Mono(ran_ms), wall: self.wall(at), entropy }
     }
 
     /// A letter arrives.

@@ -4,9 +4,10 @@
 use crate::book::{Book, Life};
 use artel_audit::files::{Access, File, Files, Lock};
 use artel_audit::memory::MemoryDisk;
-use artel_federation::fact::Cause;
+use artel_federation::fact::{Account, Cause};
 use artel_federation::input::Submission;
 use artel_federation::{Entry, Fact, Input, Principal, Request};
+use artel_protocol::id::Digest;
 use std::io;
 use std::sync::Arc;
 
@@ -77,6 +78,14 @@ sabotages! {
     FrameReplayedTwice "frame-replayed-twice"
         ["invariant_a_sound_disk_opens", "invariant_snapshot_is_the_fold", "invariant_state_is_the_fold"],
         "At start, the last frame is folded twice.";
+    BareDigest "bare-digest" ["invariant_public_entries_cannot_be_guessed"],
+        "A submission is journalled with the plain digest of its output in place of the commitment.";
+    SaltRepeated "salt-repeated" ["invariant_salts_are_fresh"],
+        "The bytes that salts are made of are the same for every input.";
+    FindingsLost "findings-lost" ["invariant_commitments_open"],
+        "A rejection is journalled without what was found.";
+    PosterNamed "poster-named" ["invariant_payments_name_their_worker_alone"],
+        "A payment is journalled with its poster's account in place of the alias.";
     CheckLost "check-lost" ["invariant_checks_are_asked_for", "invariant_runs_end"],
         "Submissions that waited for a check when the node stopped are not checked again.";
 }
@@ -122,6 +131,13 @@ fn take_over(principal: &mut Principal, submission: &mut Submission, book: &Book
     }
 }
 
+/// Bends the randomness that a home is given.
+pub fn bend_entropy(sabotage: Option<Sabotage>, entropy: &mut [u8; 32]) {
+    if sabotage == Some(Sabotage::SaltRepeated) {
+        entropy[16..].fill(0);
+    }
+}
+
 /// Bends one frame before it is journalled, in what it says.
 pub fn bend_entries(sabotage: Option<Sabotage>, entries: &mut Vec<Entry>) {
     match sabotage {
@@ -143,6 +159,26 @@ pub fn bend_entries(sabotage: Option<Sabotage>, entries: &mut Vec<Entry>) {
         }
         Some(Sabotage::RefundLost) => {
             entries.retain(|entry| !matches!(&entry.fact, Fact::Transfer(t) if t.cause == Cause::Refund));
+        }
+        Some(Sabotage::BareDigest) => {
+            let mut bare = Digest::default();
+            for entry in entries {
+                match &mut entry.fact {
+                    Fact::Output(output) => bare = output.output.digest(),
+                    Fact::Submitted(submitted) => submitted.result = bare,
+                    _ => {}
+                }
+            }
+        }
+        Some(Sabotage::FindingsLost) => entries.retain(|entry| !matches!(entry.fact, Fact::Findings(_))),
+        Some(Sabotage::PosterNamed) => {
+            for entry in entries {
+                if let Fact::Transfer(transfer) = &mut entry.fact
+                    && let Some(leg) = transfer.legs.get_mut(2)
+                {
+                    leg.account = Account::Operator;
+                }
+            }
         }
         Some(Sabotage::LapseNotJournalled) => entries.retain(|entry| !matches!(entry.fact, Fact::Lapsed(_))),
         Some(Sabotage::BarForgotten) => {

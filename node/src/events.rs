@@ -284,9 +284,7 @@ pub fn data(fact: &Fact) -> Value {
             "task_id": f.step.to_string(),
             "agent_id": f.agent.to_string(),
             "epoch": f.epoch.0,
-            "output_digest": f.output.to_string(),
-            "output_bytes": f.output_bytes,
-            "artifacts": f.artifacts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "result": f.result.to_string(),
             "late": f.late,
         }),
         Fact::Verdict(f) => {
@@ -294,10 +292,7 @@ pub fn data(fact: &Fact) -> Value {
                 json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0});
             match &f.judgement {
                 Judgement::Accepted { quality, .. } => data["quality_score"] = json!(quality),
-                Judgement::Rejected { check, findings } => {
-                    data["check"] = json!(check);
-                    data["findings_digest"] = json!(findings.to_string());
-                }
+                Judgement::Rejected { check } => data["check"] = json!(check),
             }
             data
         }
@@ -355,6 +350,7 @@ pub fn end_code(end: End) -> &'static str {
         End::DeadlinePassed => "deadline_passed",
         End::NeedFailed => "need_failed",
         End::Cancelled => "cancelled",
+        End::ReleasesSpent => "releases_spent",
     }
 }
 
@@ -376,6 +372,7 @@ pub fn account(account: &artel_federation::fact::Account) -> String {
         Account::Operator => "operator".into(),
         Account::Agent(agent) => agent.to_string(),
         Account::Escrow(step) => format!("escrow:{step}"),
+        Account::Poster(step) => format!("poster:{step}"),
     }
 }
 

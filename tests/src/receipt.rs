@@ -1,7 +1,9 @@
 //! Receipts, checked with nothing but the protocol: each record opens its leaf, the leaf stands in the log that the node
 //! signed, and the record says what the node said.
 
+use artel_federation::commitment::{Opening, Salt};
 use artel_federation::fact::{Entry, Fact, Judgement};
+use artel_protocol::id::Digest;
 use artel_protocol::log::leaf::{Class, Leaf};
 use artel_protocol::log::proof::Proof;
 use base64::Engine as _;
@@ -17,6 +19,8 @@ pub struct Proven {
     pub epoch: u64,
     /// Who worked.
     pub agent: String,
+    /// The digest of the output.
+    pub output: Digest,
     /// The quality, when it was accepted.
     pub quality: Option<u8>,
     /// The journal index of the submission.
@@ -42,6 +46,13 @@ pub fn check(receipt: &Value, peer_id: &str) -> Proven {
     );
     assert_eq!(receipt["task_id"], submission.step.to_string());
     assert_eq!(receipt["epoch"], submission.epoch.0);
+    let opening = &receipt["opening"];
+    let digest = |text: &Value| Digest::parse(text.as_str().expect("a digest")).expect("a digest");
+    let salt = STANDARD.decode(opening["salt"].as_str().expect("a salt")).expect("base64");
+    let artifacts = opening["artifacts"].as_array().expect("a list").iter().map(digest).collect();
+    let (salt, output) = (Salt(salt.try_into().expect("16 bytes")), digest(&opening["output_digest"]));
+    let opened = Opening { salt, output, artifacts };
+    assert_eq!(opened.result(), submission.result, "the opening is of what the record commits to");
     let quality = match verdict.judgement {
         Judgement::Accepted { quality, .. } => Some(quality),
         Judgement::Rejected { .. } => None,
@@ -50,6 +61,7 @@ pub fn check(receipt: &Value, peer_id: &str) -> Proven {
         task: submission.step.to_string(),
         epoch: submission.epoch.0.into(),
         agent: submission.agent.to_string(),
+        output,
         quality,
         submitted: at,
         verdict: judged_at,

@@ -151,18 +151,59 @@ def check_token(node, did, token):
     assert raw_public(key) != raw_public(node_key), "tokens are not signed by node.key"
 
 
+def raw_digest(text):
+    return bytes.fromhex(text.removeprefix("sha256:"))
+
+
+def result(opening):
+    """What a submission commits to."""
+    salt, output = b64(opening["salt"]), raw_digest(opening["output_digest"])
+    artifacts = [raw_digest(artifact) for artifact in opening["artifacts"]]
+    assert len(salt) == 16
+    listed = len(artifacts).to_bytes(8, "little") + b"".join(artifacts)
+    return hashlib.sha256(b"artel/1/result\0" + salt + output + listed).digest()
+
+
+def check_terms(task, given):
+    """The holder opens what the task's offers commit home to, from its answer and its own copy of the input."""
+    text = lambda value: len(value.encode()).to_bytes(8, "little") + value.encode()
+    number = lambda value, size: value.to_bytes(size, "little")
+    asked = task["requirements"]
+    assert (asked["capabilities"], asked["level"], task["complexity"]) == (["text"], None, "simple"), task
+    deadline = datetime.datetime.fromisoformat(task["deadline"].replace("Z", "+00:00")).timestamp()
+
+    def commitment(reward):
+        encoded = b"".join([
+            text(task["title"]), text(task["description"]),
+            number(1, 8), text("text"), number(0, 4), b"\0", number(0, 4),
+            number(round(reward * 1_000_000), 8), number(round(deadline * 1000), 8),
+            text(given), b"\0", bytes([task["poster_may_claim"]]),
+        ])
+        salt = b64(task["terms"]["salt"])
+        assert len(salt) == 16
+        step = uuid.UUID(task["task_id"]).bytes
+        return hashlib.sha256(b"artel/1/terms\0" + salt + step + encoded).digest()
+
+    assert commitment(task["reward"]) == raw_digest(task["terms"]["digest"]), "other terms than were offered"
+    assert commitment(task["reward"] + 1) != raw_digest(task["terms"]["digest"])
+
+
 def check_acknowledgement(node, said):
-    """The node's own signature over what it took in, from the fields of the answer alone."""
+    """The node's own signature over what it took in, from the fields of the answer alone: the commitment opens with the
+    agent's own result, and the signature is over the commitment."""
+    assert said["output_digest"] == "sha256:" + hashlib.sha256(OUTPUT.encode()).hexdigest()
+    assert raw_digest(said["result"]) == result(said), "it acknowledges another result"
+    assert raw_digest(said["result"]) != result({**said, "salt": base64.b64encode(bytes(16)).decode()})
     moment = datetime.datetime.fromisoformat(said["submitted_at"].replace("Z", "+00:00"))
     payload = b"".join([
         uuid.UUID(said["task_id"]).bytes,
         said["epoch"].to_bytes(4, "little"),
         b"\1" + from_base58(said["agent_id"].removeprefix("did:key:z"))[2:],
-        bytes.fromhex(said["output_digest"].removeprefix("sha256:")),
+        raw_digest(said["result"]),
         said["entry"].to_bytes(8, "little"),
         (round(moment.timestamp() * 1000)).to_bytes(8, "little"),
     ])
-    assert len(payload) == 101 and said["output_digest"][7:] == hashlib.sha256(OUTPUT.encode()).hexdigest()
+    assert len(payload) == 101
     signed = b"artel/1/acknowledgement\0" + bytes.fromhex(node.ready["federation_id"]) + payload
     signature = base64.urlsafe_b64decode(said["signature"] + "==")
     key = key_of_peer(node.ready["peer_id"])
@@ -178,6 +219,8 @@ def do_work(node, token, count):
             "title": f"strange {number}", "requirements": {"capabilities": ["text"]}, "reward": 1,
             "input": {"text": "one two three"}}, node.operator)
         lease = node.json(f"/v1/tasks/{posted['task_id']}/claim", {}, token)
+        if number == 0:
+            check_terms(node.json(f"/v1/tasks/{posted['task_id']}", token=token), '{"text": "one two three"}')
         answer = node.json(f"/v1/tasks/{posted['task_id']}/submit", {
             "epoch": lease["epoch"], "output": json.loads(OUTPUT)}, token)
         assert answer["receipt"]["accepted"] is True, answer
@@ -280,6 +323,10 @@ def check_receipt(node, leaves, task, entry):
     """A receipt is two records whose bodies open their leaves and whose leaves stand in the log."""
     receipt = node.json(f"/v1/tasks/{task}/receipt", token=node.operator)
     assert receipt["submitted"]["entry"] == entry
+    opening, public = receipt["opening"], b64(receipt["submitted"]["body"])
+    assert opening["output_digest"] == "sha256:" + hashlib.sha256(OUTPUT.encode()).hexdigest()
+    assert result(opening) in public, "the record commits to another result"
+    assert raw_digest(opening["output_digest"]) not in public, "a stranger could try out guesses of the output"
     for record in (receipt["submitted"], receipt["verdict"]):
         leaf, body, salt = b64(record["leaf"]), b64(record["body"]), b64(record["salt"])
         assert leaf[1] == 1 and leaf[10:] == hashlib.sha256(salt + body).digest()

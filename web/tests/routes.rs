@@ -267,7 +267,11 @@ async fn a_submission_may_ask_for_the_next_task() {
         let body = format!(r#"{{"epoch":1,"output":{{"a": 1}}{next}}}"#);
         let reply = client.ask("POST", &path, &json(AGENT), body.as_bytes()).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
-        assert_eq!(reply.json()["acknowledgement"]["output_digest"], Digest::of(b"{\"a\": 1}").to_string());
+        let acknowledged = &reply.json()["acknowledgement"];
+        assert_eq!(acknowledged["output_digest"], Digest::of(b"{\"a\": 1}").to_string());
+        assert_eq!(acknowledged["result"], Digest::of(b"commitment").to_string());
+        assert_eq!(acknowledged["salt"], "BQUFBQUFBQUFBQUFBQUFBQ==");
+        assert_eq!(acknowledged["artifacts"], serde_json::json!([]));
         assert_eq!(reply.json()["receipt"]["accepted"], true);
         assert_eq!(server.service.asked(), [asked]);
     }

@@ -90,9 +90,7 @@ pub fn public(outcome: &Outcome) -> Judgement {
         Outcome::Accepted { quality, checked } => {
             Judgement::Accepted { quality: *quality, checked: *checked }
         }
-        Outcome::Rejected { check, findings } => {
-            Judgement::Rejected { check: check.clone(), findings: Digest::of(findings.as_bytes()) }
-        }
+        Outcome::Rejected { check, .. } => Judgement::Rejected { check: check.clone() },
     }
 }
 
@@ -326,9 +324,10 @@ impl Home {
                     panic!("no submission stands there")
                 };
                 assert_eq!(
-                    (f.step, f.epoch, f.agent, f.output),
-                    (receipt.step, receipt.epoch, receipt.agent, receipt.output)
+                    (f.step, f.epoch, f.agent, f.result),
+                    (receipt.step, receipt.epoch, receipt.agent, receipt.result)
                 );
+                assert_eq!(receipt.opening.result(), f.result, "the answer opens the record");
                 if let Some(judged) = &receipt.verdict {
                     let Fact::Verdict(f) = fact(judged.index) else { panic!("no verdict stands there") };
                     assert_eq!(

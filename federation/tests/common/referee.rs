@@ -195,10 +195,20 @@ impl Referee {
     }
 
     fn transfer(&mut self, f: &artel_federation::fact::Transfer) -> Result<(), &'static str> {
-        for leg in &f.legs {
-            let balance = self.balances.entry(leg.account).or_default();
+        let poster = match self.step(f.step)?.poster {
+            Poster::Operator => Account::Operator,
+            Poster::Agent(agent) => Account::Agent(agent),
+        };
+        for (i, leg) in f.legs.iter().enumerate() {
+            let alias = leg.account == Account::Poster(f.step);
+            let public = f.cause == Cause::Payment;
+            let nameless = leg.account == [Account::Escrow(f.step), Account::Poster(f.step)][i / 2];
+            rule(!public || i == 1 || nameless, "a payment names its worker and nobody else")?;
+            rule(public || !alias, "what is private names the account itself")?;
+            let account = if alias { poster } else { leg.account };
+            let balance = self.balances.entry(account).or_default();
             *balance += leg.units;
-            rule(*balance >= 0 || leg.account == Account::Operator, "only the operator owes")?;
+            rule(*balance >= 0 || account == Account::Operator, "only the operator owes")?;
         }
         let escrow = self.balances.get(&Account::Escrow(f.step)).copied().unwrap_or(0);
         let step = self.step(f.step)?;

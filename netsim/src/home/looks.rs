@@ -206,6 +206,7 @@ fn end_name(end: End) -> &'static str {
     match end {
         End::AttemptsSpent => "ended: attempts spent",
         End::LapsesSpent => "ended: lapses spent",
+        End::ReleasesSpent => "ended: releases spent",
         End::DeadlinePassed => "ended: deadline passed",
         End::NeedFailed => "ended: need failed",
         End::Cancelled => "ended: cancelled",

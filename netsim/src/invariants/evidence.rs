@@ -2,12 +2,12 @@
 //! pair.
 
 use super::{EntrySeen, Held, Told, ensure};
-use crate::book::{Book, HandedLine, StepPage};
+use crate::book::{Book, HalfLine, HandedLine, StepPage};
 use artel_federation::effect::{Lease, Receipt};
 use artel_federation::fact::{Judgement, Outcome, Revoker};
 use artel_federation::member::{Agent, OwnAct, statement_text};
 use artel_federation::{Fact, Identity, Principal, Reply, Request};
-use artel_protocol::id::{Digest, StepId};
+use artel_protocol::id::StepId;
 use artel_protocol::key::AgentId;
 use std::collections::BTreeMap;
 
@@ -17,7 +17,9 @@ pub fn invariant_the_log_holds_only_what_was_sent(seen: &EntrySeen<'_>) -> Held 
     let witness = seen.witness;
     match &seen.entry().fact {
         Fact::Submitted(f) => {
-            ensure(witness.submitted.contains(&(f.step, f.epoch, f.agent, f.output)), || {
+            let half = seen.book.steps.get(&f.step).and_then(|page| page.half.as_ref());
+            let sent = |half: &HalfLine| witness.submitted.contains(&(f.step, f.epoch, f.agent, half.output));
+            ensure(half.is_some_and(sent), || {
                 format!("{} never sent this submission of step {} under epoch {}", f.agent, f.step, f.epoch)
             })
         }
@@ -94,6 +96,57 @@ pub fn invariant_a_verdict_names_its_submission(seen: &EntrySeen<'_>) -> Held {
     })
 }
 
+/// What a public entry commits to stands in the private entry right before it, or in its run's post; what was found wrong
+/// with a rejected result too.
+pub fn invariant_commitments_open(seen: &EntrySeen<'_>) -> Held {
+    let right_before = |index: u64| index + 1 == seen.index();
+    match &seen.entry().fact {
+        Fact::Submitted(f) => {
+            let half = seen.book.steps.get(&f.step).and_then(|page| page.half.as_ref());
+            let opens = half.is_some_and(|half| {
+                right_before(half.index) && half.epoch == f.epoch && half.result == f.result
+            });
+            ensure(opens, || {
+                format!("the submission of step {} commits to something else than {half:?}", f.step)
+            })
+        }
+        Fact::Offered(f) => {
+            let task = seen.book.steps.get(&f.step).map(|page| &page.task);
+            let terms = task.and_then(|task| seen.book.terms(&f.step, task));
+            ensure(terms == Some(f.terms), || {
+                format!("the offer of step {} commits to another task than was posted", f.step)
+            })
+        }
+        Fact::Verdict(f) => {
+            let findings = seen.book.steps.get(&f.step).and_then(|page| page.findings);
+            let stands = findings.is_some_and(|(index, epoch)| right_before(index) && epoch == f.epoch);
+            ensure(stands == matches!(f.judgement, Judgement::Rejected { .. }), || {
+                format!("a verdict on step {} has findings right before it: {stands}", f.step)
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// No salt is used twice, or two commitments to one thing would look alike.
+pub fn invariant_salts_are_fresh(seen: &EntrySeen<'_>) -> Held {
+    let salt = match &seen.entry().fact {
+        Fact::Output(f) => f.salt.0,
+        Fact::RunPosted(f) => f.salt.0,
+        _ => return Ok(()),
+    };
+    ensure(!seen.book.salts.contains(&salt), || format!("salt {salt:02x?} is used a second time"))
+}
+
+/// The bytes that strangers read hold no digest of a result that they could try out guesses of.
+pub fn invariant_public_entries_cannot_be_guessed(seen: &EntrySeen<'_>) -> Held {
+    let Fact::Submitted(f) = &seen.entry().fact else { return Ok(()) };
+    let Some(half) = seen.book.steps.get(&f.step).and_then(|page| page.half.as_ref()) else { return Ok(()) };
+    let body = seen.entry().encode();
+    let bare = half.digests.iter().find(|digest| body.windows(32).any(|window| window == digest.0));
+    ensure(bare.is_none(), || format!("the submission of step {} holds {bare:?} bare", f.step))
+}
+
 /// Every index, epoch, verdict and amount in a good answer stands in the synced log.
 pub fn invariant_what_is_told_stands_in_the_log(told: &Told<'_>) -> Held {
     let Ok(reply) = &told.answer.said else { return Ok(()) };
@@ -157,7 +210,9 @@ fn receipt_stands(told: &Told<'_>, receipt: &Receipt) -> Held {
     let page = page(told, &receipt.step)?;
     let handed: Option<&HandedLine> = page.handed.iter().find(|handed| handed.index == receipt.submitted);
     let fits = handed.is_some_and(|handed| {
-        (handed.epoch, handed.agent, handed.output) == (receipt.epoch, receipt.agent, receipt.output)
+        let output = handed.half.as_ref().map(|half| half.output);
+        (handed.epoch, handed.agent, handed.result) == (receipt.epoch, receipt.agent, receipt.result)
+            && output == Some(receipt.opening.output)
     });
     ensure(fits, || {
         format!("a receipt of step {} names entry {}, which is {handed:?}", receipt.step, receipt.submitted)
@@ -212,9 +267,7 @@ fn shown(outcome: &Outcome) -> Judgement {
         Outcome::Accepted { quality, checked } => {
             Judgement::Accepted { quality: *quality, checked: *checked }
         }
-        Outcome::Rejected { check, findings } => {
-            Judgement::Rejected { check: check.clone(), findings: Digest::of(findings.as_bytes()) }
-        }
+        Outcome::Rejected { check, .. } => Judgement::Rejected { check: check.clone() },
     }
 }
 
@@ -236,7 +289,9 @@ pub fn invariant_an_acknowledgement_names_what_was_sent(told: &Told<'_>) -> Held
     else {
         return Ok(());
     };
-    let fits = (receipt.step, receipt.epoch, receipt.output) == (sent.step, sent.epoch, sent.output.digest());
+    let opening = &receipt.opening;
+    let lease = (receipt.step, receipt.epoch) == (sent.step, sent.epoch);
+    let fits = lease && opening.output == sent.output.digest() && opening.artifacts == sent.artifacts;
     ensure(fits && Some(receipt.agent) == asking(told), || {
         let (step, epoch) = (sent.step, sent.epoch);
         format!(

@@ -4,7 +4,6 @@ use super::{EntrySeen, Held, ensure};
 use crate::book::{Life, StepPage};
 use artel_federation::Fact;
 use artel_federation::fact::{Granted, Poster, Revoker};
-use artel_federation::run::terms;
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::AgentId;
 
@@ -140,6 +139,6 @@ pub fn invariant_offers_say_what_was_posted(seen: &EntrySeen<'_>) -> Held {
         seen.book.steps.get(&need).is_some_and(|page| matches!(page.life, Life::Accepted(_)))
     };
     ensure(page.needs.iter().all(accepted), || format!("step {} is offered before its needs", f.step))?;
-    let same = f.terms == terms(&page.task) && f.reward == page.task.reward && f.skills == page.task.skills;
+    let same = f.reward == page.task.reward && f.skills == page.task.skills;
     ensure(same, || format!("step {} is offered on other terms than it was posted", f.step))
 }

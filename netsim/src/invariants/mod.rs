@@ -111,12 +111,16 @@ const ENTRY: &[(&str, OfEntry)] = named![
     market::invariant_deadlines_are_kept,
     evidence::invariant_the_log_holds_only_what_was_sent,
     evidence::invariant_a_verdict_names_its_submission,
+    evidence::invariant_public_entries_cannot_be_guessed,
+    evidence::invariant_commitments_open,
+    evidence::invariant_salts_are_fresh,
     settlement::invariant_one_accepted_verdict,
     settlement::invariant_the_end_absorbs,
     settlement::invariant_one_run_per_key,
     settlement::invariant_limits_end_steps,
     money::invariant_legs_sum_to_zero,
     money::invariant_paid_once_by_the_formula,
+    money::invariant_payments_name_their_worker_alone,
 ];
 
 const FRAME: &[(&str, OfFrame)] = named![

@@ -33,6 +33,22 @@ fn payment(seen: &EntrySeen<'_>, f: &Transfer) -> Held {
     })
 }
 
+/// A payment is public: it names the step and its worker. The poster stands there by its alias.
+pub fn invariant_payments_name_their_worker_alone(seen: &EntrySeen<'_>) -> Held {
+    let Fact::Transfer(f) = &seen.entry().fact else { return Ok(()) };
+    if f.cause != Cause::Payment {
+        return Ok(());
+    }
+    let (escrow, poster) = (Account::Escrow(f.step), Account::Poster(f.step));
+    let accounts: Vec<Account> = f.legs.iter().map(|leg| leg.account).collect();
+    let named = match accounts[..] {
+        [first, Account::Agent(_)] => first == escrow,
+        [first, Account::Agent(_), last] => (first, last) == (escrow, poster),
+        _ => false,
+    };
+    ensure(named, || format!("the payment of step {} names {accounts:?}", f.step))
+}
+
 fn verdict(seen: &EntrySeen<'_>, f: &Verdict) -> Held {
     let Judgement::Accepted { quality, .. } = f.judgement else { return Ok(()) };
     let (Some(page), Some(run)) = (seen.book.steps.get(&f.step), seen.book.runs.get(&f.step.run())) else {
@@ -85,7 +101,7 @@ pub fn invariant_escrow_is_what_open_steps_cost(seen: &FrameSeen<'_>) -> Held {
 /// No escrow and no agent owes, and the operator owes no more than its credit line.
 pub fn invariant_nobody_overdraws(seen: &FrameSeen<'_>) -> Held {
     for account in seen.frame.iter().flat_map(|entry| match &entry.fact {
-        Fact::Transfer(f) => f.legs.iter().map(|leg| leg.account).collect(),
+        Fact::Transfer(f) => f.legs.iter().map(|leg| seen.book.account_of(leg.account)).collect(),
         _ => Vec::new(),
     }) {
         let line = if account == Account::Operator { i128::from(seen.options.credit_line_units) } else { 0 };

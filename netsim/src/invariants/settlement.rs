@@ -63,9 +63,8 @@ pub fn invariant_limits_end_steps(seen: &EntrySeen<'_>) -> Held {
         return Err(format!("unknown step {} ends", f.step));
     };
     let fits = match f.end {
-        End::LapsesSpent => {
-            page.lapses >= u32::from(run.lapses_max) || page.releases >= u32::from(RELEASES_MAX)
-        }
+        End::LapsesSpent => page.lapses >= u32::from(run.lapses_max),
+        End::ReleasesSpent => page.releases >= u32::from(RELEASES_MAX),
         End::AttemptsSpent => page.rejections >= u32::from(run.attempts_max),
         End::DeadlinePassed => seen.entry().at >= page.task.deadline,
         End::Cancelled => seen.witness.cancelled.iter().any(|(run, _)| *run == f.step.run()),

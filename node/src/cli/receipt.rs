@@ -2,6 +2,7 @@
 //! the same agent's submission for the same lease was judged.
 
 use artel_federation::Fact;
+use artel_federation::commitment::{Opening, Salt};
 use artel_federation::fact::{Entry, Judgement};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::AgentId;
@@ -28,6 +29,9 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// What was handed in is not what the submission commits to.
+    #[error("what it says was handed in is not what the submission commits to")]
+    Opening,
     /// The two records do not belong together.
     #[error("the two records do not belong together: {0}")]
     Pair(&'static str),
@@ -55,6 +59,14 @@ struct Receipt {
     task_id: String,
     submitted: Record,
     verdict: Option<Record>,
+    opening: OpeningText,
+}
+
+#[derive(Deserialize)]
+struct OpeningText {
+    salt: String,
+    output_digest: String,
+    artifacts: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +101,10 @@ pub fn check(answer: &str, origin: &Origin) -> Result<Checked, Error> {
     if verdict.submitted != receipt.submitted.entry {
         return Err(Error::Pair("the verdict judges another submission"));
     }
+    let opening = receipt.opening.read()?;
+    if opening.result() != submitted.result {
+        return Err(Error::Opening);
+    }
     let accepted = match verdict.judgement {
         Judgement::Accepted { quality, .. } => Some(quality),
         Judgement::Rejected { .. } => None,
@@ -97,10 +113,25 @@ pub fn check(answer: &str, origin: &Origin) -> Result<Checked, Error> {
         step: task,
         epoch: submitted.epoch,
         agent: submitted.agent,
-        output: submitted.output,
+        output: opening.output,
         accepted,
         entry: verdict_record.entry,
     })
+}
+
+impl OpeningText {
+    fn read(&self) -> Result<Opening, Error> {
+        let form = |what: &str, e: &dyn std::fmt::Display| Error::Form(format!("{what}: {e}"));
+        let digest = |text: &String| Digest::parse(text).map_err(|e| form("a digest", &e));
+        let salt = STANDARD.decode(&self.salt).map_err(|e| form("the salt", &e))?;
+        let salt =
+            salt.try_into().map_err(|_| Error::Form(format!("the salt has not {SALT_BYTES} bytes")))?;
+        Ok(Opening {
+            salt: Salt(salt),
+            output: digest(&self.output_digest)?,
+            artifacts: self.artifacts.iter().map(digest).collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 /// The fact of a record, once it is shown to be a public entry of the journal.
@@ -149,14 +180,16 @@ mod tests {
         RunId::new(Wall(1_000), [5; 9]).step(0)
     }
 
+    fn opening() -> Opening {
+        Opening { salt: Salt([6; 16]), output: Digest::of(b"{}"), artifacts: vec![Digest::of(b"file")] }
+    }
+
     fn facts(agent: AgentId) -> [Fact; 2] {
         let submitted = Submitted {
             step: step(),
             epoch: Epoch(1),
             agent,
-            output: Digest::of(b"{}"),
-            output_bytes: 2,
-            artifacts: Vec::new(),
+            result: opening().result(),
             authority: Authority::Session,
             late: false,
         };
@@ -188,7 +221,13 @@ mod tests {
                 "proof": proof.to_string(),
             })
         };
-        json!({"task_id": step().to_string(), "epoch": 1, "submitted": record(0), "verdict": record(1)})
+        let opening = json!({
+            "salt": STANDARD.encode(opening().salt.0),
+            "output_digest": opening().output.to_string(),
+            "artifacts": [opening().artifacts[0].to_string()],
+        });
+        let (submitted, verdict, task) = (record(0), record(1), step().to_string());
+        json!({"task_id": task, "epoch": 1, "submitted": submitted, "verdict": verdict, "opening": opening})
     }
 
     fn agent(seed: u8) -> AgentId {
@@ -219,6 +258,22 @@ mod tests {
                 matches!(check(&changed.to_string(), &origin()), Err(Error::Record { .. })),
                 "{record}.{field}"
             );
+        }
+    }
+
+    #[test]
+    fn a_receipt_of_another_output_is_seen() {
+        let good = receipt(facts(agent(9)));
+        for (field, other) in [
+            ("salt", json!(STANDARD.encode([7; SALT_BYTES]))),
+            ("output_digest", json!(Digest::of(b"[]").to_string())),
+            ("artifacts", json!([])),
+        ] {
+            let mut changed = good.clone();
+            changed["opening"][field] = other;
+            assert!(matches!(check(&changed.to_string(), &origin()), Err(Error::Opening)), "{field}");
+            changed["opening"][field] = json!(7);
+            assert!(matches!(check(&changed.to_string(), &origin()), Err(Error::Form(_))), "{field}");
         }
     }
 

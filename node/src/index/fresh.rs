@@ -123,6 +123,7 @@ mod tests {
             steps: Vec::new(),
             attempts_max: 1,
             lapses_max: 1,
+            salt: artel_federation::commitment::Salt([0; 16]),
             cancelled: false,
             ended: Some(Wall(0)),
             trimmed: false,

@@ -20,9 +20,12 @@ pub const DOMAIN: &str = "acknowledgement";
 /// | step id | 16 |
 /// | epoch | `u32`, 4 |
 /// | agent's key | `01 ‖ 32` |
-/// | SHA-256 of the output's bytes as sent | 32 |
+/// | the submission's commitment, as its public entry names it | 32 |
 /// | journal index of the `Submitted` entry | `u64`, 8 |
 /// | when it was taken in, by home's wall clock | `u64` milliseconds, 8 |
+///
+/// The commitment opens with what else stands in the answer: the salt, the output's digest and the artifacts'. So the
+/// agent sees that its own result was taken in, and may show the acknowledgement to others without the result.
 ///
 /// The same submission always gets the same bytes and, Ed25519 being deterministic, the same signature.
 pub(super) fn sign(receipt: &Receipt, key: &SecretKey, federation: &FederationId) -> Acknowledgement {
@@ -30,7 +33,7 @@ pub(super) fn sign(receipt: &Receipt, key: &SecretKey, federation: &FederationId
         receipt.step,
         receipt.epoch,
         receipt.agent,
-        receipt.output,
+        receipt.result,
         receipt.submitted,
         receipt.submitted_at,
     ));
@@ -38,7 +41,10 @@ pub(super) fn sign(receipt: &Receipt, key: &SecretKey, federation: &FederationId
         task_id: receipt.step,
         epoch: receipt.epoch,
         agent_id: receipt.agent,
-        output_digest: receipt.output,
+        result: receipt.result,
+        salt: receipt.opening.salt.0,
+        output_digest: receipt.opening.output,
+        artifacts: receipt.opening.artifacts.clone(),
         entry: receipt.submitted,
         submitted_at: receipt.submitted_at,
         signature: Some(key.sign(&signed_bytes(DOMAIN, federation, &payload))),
@@ -48,6 +54,7 @@ pub(super) fn sign(receipt: &Receipt, key: &SecretKey, federation: &FederationId
 #[cfg(test)]
 mod tests {
     use super::*;
+    use artel_federation::commitment::{Opening, Salt};
     use artel_federation::fact::Authority;
     use artel_protocol::id::{Digest, Epoch, RunId};
     use artel_protocol::key::AgentId;
@@ -58,11 +65,14 @@ mod tests {
     fn a_stranger_can_check_the_signature_from_the_answer_alone() {
         let (home, agent) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]).public());
         let federation = FederationId([3; 32]);
+        let artifacts = vec![Digest::of(b"file")];
+        let opening = Opening { salt: Salt([6; 16]), output: Digest::of(b"{}"), artifacts };
         let receipt = Receipt {
             step: RunId::new(Wall(5), [4; 9]).step(0),
             epoch: Epoch(2),
             agent: AgentId(agent),
-            output: Digest::of(b"{}"),
+            result: opening.result(),
+            opening,
             authority: Authority::Session,
             submitted: 77,
             submitted_at: Wall(1_800_000_000_000),
@@ -70,6 +80,13 @@ mod tests {
             next: None,
         };
         let signed = sign(&receipt, &home, &federation);
+        let mut opened = b"artel/1/result\0".to_vec();
+        opened.extend(signed.salt);
+        opened.extend(Digest::of(b"{}").0);
+        opened.extend((signed.artifacts.len() as u64).to_le_bytes());
+        signed.artifacts.iter().for_each(|digest| opened.extend(digest.0));
+        assert_eq!(signed.result, Digest::of(&opened), "it is this result that was taken in");
+        assert_eq!(signed.output_digest, Digest::of(b"{}"));
         let mut bytes = b"artel/1/acknowledgement\0".to_vec();
         bytes.extend([3; 32]);
         let head = bytes.len();
@@ -77,7 +94,7 @@ mod tests {
         bytes.extend(signed.epoch.0.to_le_bytes());
         bytes.push(1);
         bytes.extend(agent.bytes());
-        bytes.extend(signed.output_digest.0);
+        bytes.extend(signed.result.0);
         bytes.extend(signed.entry.to_le_bytes());
         bytes.extend(signed.submitted_at.0.to_le_bytes());
         assert_eq!(bytes.len() - head, 101);

@@ -188,18 +188,19 @@ pub(super) async fn receipt(service: &NodeService, call: &Call, id: StepId) -> R
         let step = run.steps.get(id.index())?;
         let sight = shown::sight(viewer, run, step).filter(|sight| *sight != Sight::Offer)?;
         let handed = step.handed.iter().rev().find(|handed| sight.sees_work_of(&handed.agent));
-        Some(
-            handed
-                .map(|handed| (handed.epoch, handed.index, handed.verdict.as_ref().map(|(index, _)| *index))),
-        )
+        Some(handed.map(|handed| {
+            let verdict = handed.verdict.as_ref().map(|(index, _)| *index);
+            (handed.epoch, handed.index, verdict, handed.opening.clone())
+        }))
     };
-    let Some((epoch, submitted, verdict)) = service.in_run(call, id.run(), find).await? else {
+    let Some((epoch, submitted, verdict, opening)) = service.in_run(call, id.run(), find).await? else {
         return Err(Problem::new(Code::NotFound, "nothing has been handed in for this task yet"));
     };
     cover(service, verdict.unwrap_or(submitted).max(submitted)).await?;
     let records = move |service: &NodeService| {
         let verdict = verdict.map(|index| record(service, index)).transpose()?;
-        Ok(Receipt { task_id: id, epoch, submitted: record(service, submitted)?, verdict })
+        let submitted = record(service, submitted)?;
+        Ok(Receipt { task_id: id, epoch, submitted, verdict, opening: convert::opening(opening) })
     };
     service.blocking(records).await
 }
@@ -235,13 +236,15 @@ pub(super) async fn accounts(
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| more).map(|(account, _)| events::account(account));
-    let items = rows.into_iter().map(|(account, units)| {
+    let items = rows.into_iter().filter_map(|(account, units)| {
         let (kind, agent_id, task_id) = match account {
             Account::Operator => (AccountKind::Operator, None, None),
             Account::Agent(agent) => (AccountKind::Agent, Some(agent), None),
             Account::Escrow(step) => (AccountKind::Escrow, None, Some(step)),
+            // An alias, under which no balance stands.
+            Account::Poster(_) => return None,
         };
-        WebAccount { kind, agent_id, task_id, balance: Balance(units) }
+        Some(WebAccount { kind, agent_id, task_id, balance: Balance(units) })
     });
     Ok(List { items: items.collect(), next_cursor })
 }

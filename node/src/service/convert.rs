@@ -1,6 +1,7 @@
 //! The rules' values in the words of HTTP and back: JSON without a copy where it can be, levels, statuses, leases,
 //! agents, what is posted. It decides nothing; who may see what is in `shown.rs`.
 
+use artel_federation::commitment;
 use artel_federation::effect as rules;
 use artel_federation::fact::{Outcome, TaskSpec};
 use artel_federation::member;
@@ -10,6 +11,7 @@ use artel_protocol::amount::Credits;
 use artel_protocol::time::Wall;
 use artel_reputation as reputation;
 use artel_web::types::agent::{Agent, AgentStatus, Level, OwnAgent, Reputation, Score};
+use artel_web::types::receipt::Opening;
 use artel_web::types::run::{RunStatus as WebRunStatus, StepStatus};
 use artel_web::types::task::{Complexity, Lease, TaskPost, TaskStatus, Verdict};
 use artel_web::types::{Json, run::Failure};
@@ -132,8 +134,14 @@ pub(super) fn failure(state: &StepState) -> Option<Failure> {
         End::DeadlinePassed => "nobody had done it by its deadline",
         End::NeedFailed => "a step that it needs did not succeed",
         End::Cancelled => return None,
+        End::ReleasesSpent => "as many leases as are allowed were given back",
     };
     Some(Failure { code: crate::events::end_code(*end).into(), message: message.into() })
+}
+
+/// What opens a submission's commitment.
+pub(super) fn opening(opening: commitment::Opening) -> Opening {
+    Opening { salt: opening.salt.0, output_digest: opening.output, artifacts: opening.artifacts }
 }
 
 /// The judgement of a submission; `paid` is what an accepted one got.
@@ -274,6 +282,7 @@ mod tests {
             (StepState::Accepted { agent }, TaskStatus::Accepted, StepStatus::Completed),
             (StepState::Ended(End::AttemptsSpent), TaskStatus::Failed, StepStatus::Failed),
             (StepState::Ended(End::LapsesSpent), TaskStatus::Failed, StepStatus::Failed),
+            (StepState::Ended(End::ReleasesSpent), TaskStatus::Failed, StepStatus::Failed),
             (StepState::Ended(End::DeadlinePassed), TaskStatus::Failed, StepStatus::Failed),
             (StepState::Ended(End::NeedFailed), TaskStatus::Failed, StepStatus::Skipped),
             (StepState::Ended(End::Cancelled), TaskStatus::Cancelled, StepStatus::Cancelled),

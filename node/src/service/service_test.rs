@@ -14,8 +14,9 @@ use crate::token::Tokens;
 use artel_audit::KeyRing;
 use artel_audit::files::Files;
 use artel_audit::os::OsFiles;
+use artel_federation::commitment::{Opening, Salt, terms};
 use artel_federation::fact::{Admission, Genesis};
-use artel_federation::{Identity, options::RECENT_RUNS};
+use artel_federation::{Fact, Identity, options::RECENT_RUNS};
 use artel_protocol::key::{NodeId, SecretKey, signed_bytes};
 use artel_protocol::log::Proof as TlogProof;
 use artel_protocol::log::leaf::Leaf;
@@ -149,6 +150,12 @@ impl Home {
         self.service.submit(&worker.call, worker.id, lease.task_id, read(&body)).await
     }
 
+    /// What a worker is told of a task's terms.
+    async fn terms(&self, worker: &Worker, task: StepId) -> Option<(Digest, [u8; 16])> {
+        let seen = self.service.task(&worker.call, task).await.unwrap();
+        seen.terms.map(|terms| (terms.digest, terms.salt))
+    }
+
     /// Asks the index until it has caught up.
     async fn eventually<T>(&self, mut ask: impl AsyncFnMut() -> Result<Option<T>, Problem>) -> T {
         let begun = Instant::now();
@@ -200,11 +207,14 @@ async fn a_task_lives_and_its_receipt_can_be_checked_by_a_stranger() {
     assert_eq!((verdict.accepted, verdict.paid.decimal()), (true, "50".to_owned()));
 
     let ack = submitted.acknowledgement;
+    let output = Digest::of(br#"{"sum": 3}"#);
+    let opening = Opening { salt: Salt(ack.salt), output, artifacts: ack.artifacts.clone() };
+    assert_eq!((ack.output_digest, ack.result), (output, opening.result()));
     let payload = artel_protocol::codec::encode(&(
         ack.task_id,
         ack.epoch,
         ack.agent_id,
-        Digest::of(br#"{"sum": 3}"#),
+        opening.result(),
         ack.entry,
         ack.submitted_at,
     ));
@@ -222,6 +232,12 @@ async fn a_task_lives_and_its_receipt_can_be_checked_by_a_stranger() {
             assert!(leaf.opens_with(record.salt.as_slice().try_into().unwrap(), &record.body));
             TlogProof::parse(&record.proof).unwrap().verify(&leaf.hash()).unwrap();
         }
+        let Fact::Submitted(public) = artel_federation::Entry::decode(&receipt.submitted.body).unwrap().fact
+        else {
+            panic!("the first record is the submission")
+        };
+        assert_eq!((public.result, receipt.opening.output_digest), (ack.result, output));
+        assert_eq!(receipt.opening.salt, ack.salt);
     }
 
     let seen = home.service.task(&worker.call, task.task_id).await.unwrap();
@@ -323,6 +339,39 @@ async fn a_revoked_credential_reads_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_holder_can_hold_home_to_what_it_offered() {
+    let home = home(&[]);
+    let worker = home.worker(1, r#"["coding@2"]"#).await;
+    let body = r#"{"title":"Sum","description":"add","reward":1.5,"complexity":"simple","input":{"n": [1]},
+        "requirements":{"capabilities":["coding"],"level":"novice"},"output_schema":{"type":"number"}}"#;
+    let task = home.post(body).await;
+    assert_eq!(home.terms(&worker, task.task_id).await, None, "who sees the offer alone cannot open it");
+    home.claim(&worker, task.task_id).await.unwrap();
+    let (digest, salt) = home.terms(&worker, task.task_id).await.expect("the holder can");
+
+    let mut facts = (0..home.service.reader().size()).map(|index| home.service.entry(index).unwrap().fact);
+    let offered = facts.find_map(|fact| if let Fact::Offered(f) = fact { Some(f) } else { None });
+    assert_eq!(offered.unwrap().terms, digest, "it is what the public entry says");
+    let seen = home.service.task(&worker.call, task.task_id).await.unwrap();
+    let spec = artel_federation::fact::TaskSpec {
+        title: seen.title,
+        description: seen.description,
+        skills: seen.requirements.capabilities,
+        level_min: Some(artel_reputation::Level::Novice),
+        complexity: artel_reputation::Complexity::Simple,
+        reward: seen.reward,
+        deadline: seen.deadline,
+        input: artel_federation::Json::new(seen.input.unwrap().bytes()),
+        output_schema: seen.output_schema.map(|schema| artel_federation::Json::new(schema.bytes())),
+        poster_may_claim: seen.poster_may_claim,
+    };
+    assert_eq!(terms(Salt(salt), &task.task_id, &spec), digest, "and the answer opens it");
+    let query = TaskQuery { status: StatusFilter::Any, ..TaskQuery::default() };
+    let list = home.service.tasks(&operator(), query).await.unwrap();
+    assert!(list.items[0].terms.is_none(), "lists stay small");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_has_left_memory_is_answered_for_in_the_same_words() {
     let home = home(&[]);
     let worker = home.worker(1, "[]").await;
@@ -333,6 +382,7 @@ async fn what_has_left_memory_is_answered_for_in_the_same_words() {
     let keyed = Call { idempotency, ..operator() };
     let task = home.service.post_task(&keyed, read(&body)).await.unwrap();
     let lease = home.claim(&worker, task.task_id).await.unwrap();
+    let before = home.terms(&worker, task.task_id).await.unwrap();
     let first = home.submit(&worker, &lease, &output).await.unwrap();
     let open = home.post(r#"{"title":"next"}"#).await;
     home.crowd_out(task.run_id).await;
@@ -343,6 +393,7 @@ async fn what_has_left_memory_is_answered_for_in_the_same_words() {
         let seen = home.service.task(call, task.task_id).await.unwrap();
         assert_eq!((text(&seen.input), text(&seen.output)), (input.as_str(), output.as_str()));
         assert_eq!((seen.description.len(), seen.status), (2_000, TaskStatus::Accepted));
+        assert_eq!(seen.terms.map(|terms| (terms.digest, terms.salt)), Some(before));
         let step = home.service.step(call, task.task_id).await.unwrap();
         assert_eq!((text(&step.inputs), text(&step.outputs)), (input.as_str(), output.as_str()));
     }
@@ -352,6 +403,7 @@ async fn what_has_left_memory_is_answered_for_in_the_same_words() {
 
     let again = home.submit(&worker, &lease, &output).await.unwrap();
     assert_eq!(again.acknowledgement.signature, first.acknowledgement.signature);
+    assert_eq!(again.acknowledgement.salt, first.acknowledgement.salt);
     assert_eq!(again.receipt.unwrap().entry, first.receipt.unwrap().entry);
     let body = format!(r#"{{"epoch":{},"output":{output},"claim_next":true}}"#, lease.epoch);
     let next = home.service.submit(&worker.call, worker.id, task.task_id, read(&body)).await.unwrap().next;

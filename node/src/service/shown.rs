@@ -5,16 +5,17 @@
 //! its input. For everybody else a task is not there at all.
 
 use super::convert;
+use artel_federation::commitment::{self, Salt};
 use artel_federation::effect::{Receipt, poster_text};
-use artel_federation::fact::{Outcome, Poster, RunPosted};
+use artel_federation::fact::{Outcome, Poster, RunPosted, TaskSpec};
 use artel_federation::run::{Handed, Run, RunStatus, Step, StepState};
 use artel_federation::{Json as RulesJson, effect::Judged};
 use artel_protocol::amount::Credits;
-use artel_protocol::id::{Digest, Epoch};
+use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::AgentId;
 use artel_web::types::Json;
 use artel_web::types::run::{Failure, Progress, Run as WebRun, Step as WebStep};
-use artel_web::types::task::{Requirements, Submission, Task};
+use artel_web::types::task::{Requirements, Submission, Task, Terms};
 
 /// Inputs and outputs above this many bytes are left out of lists; they stand in the answer for one run, step or task.
 /// Larger, and one page could hold fifty megabytes.
@@ -165,6 +166,13 @@ pub(super) fn task(run: &Run, number: usize, sight: Sight, detail: Detail) -> Ta
         input: if sight.sees_input() { shown(&task.input) } else { None },
         output: step.output.as_ref().filter(|_| sight.sees_output(&step.state)).and_then(shown),
         output_schema: task.output_schema.as_ref().and_then(shown),
+        poster_may_claim: task.poster_may_claim,
+        terms: match detail {
+            Detail::Full if sight.sees_input() && !run.trimmed => {
+                Some(terms(run.salt, &run.step_id(number), task))
+            }
+            _ => None,
+        },
         submissions: match detail {
             Detail::Listed => Vec::new(),
             Detail::Full => {
@@ -186,10 +194,18 @@ pub(super) fn fill_task(
         task.description.clone_from(&spec.task.description);
         task.output_schema = spec.task.output_schema.as_ref().map(convert::json);
         task.input = sight.sees_input().then(|| convert::json(&spec.task.input));
+        task.terms =
+            posted.filter(|_| sight.sees_input()).map(|posted| terms(posted.salt, &task.task_id, &spec.task));
     }
     if let Some(output) = output {
         task.output = Some(convert::json(output));
     }
+}
+
+/// What the step's offers commit home to, and its own salt: with the rest of the answer they are opened.
+fn terms(run: Salt, step: &StepId, task: &TaskSpec) -> Terms {
+    let salt = commitment::terms_salt(run, step);
+    Terms { digest: commitment::terms(salt, step, task), salt: salt.0 }
 }
 
 fn submission(step: &Step, handed: &Handed) -> Submission {
@@ -197,22 +213,18 @@ fn submission(step: &Step, handed: &Handed) -> Submission {
     Submission {
         epoch: handed.epoch,
         agent_id: handed.agent,
-        output_digest: handed.output,
-        artifacts: handed.artifacts.clone(),
+        result: handed.result,
+        salt: handed.opening.salt.0,
+        output_digest: handed.opening.output,
+        artifacts: handed.opening.artifacts.clone(),
         submitted_at: handed.at,
         entry: handed.index,
         verdict: verdict.map(|(entry, outcome)| convert::verdict(*entry, outcome, step.paid)),
     }
 }
 
-/// The receipt of an agent's submission under an epoch, as the rules gave it when the run was in their memory, and the
-/// artifacts that it named.
-pub(super) fn receipt_of<'a>(
-    run: &'a Run,
-    number: usize,
-    epoch: Epoch,
-    agent: &AgentId,
-) -> Option<(Receipt, &'a Vec<Digest>)> {
+/// The receipt of an agent's submission under an epoch, as the rules gave it when the run was in their memory.
+pub(super) fn receipt_of(run: &Run, number: usize, epoch: Epoch, agent: &AgentId) -> Option<Receipt> {
     let step = &run.steps[number];
     let handed = step.handed.iter().find(|handed| handed.epoch == epoch && handed.agent == *agent)?;
     let verdict = handed.verdict.as_ref().map(|(index, outcome)| {
@@ -220,18 +232,18 @@ pub(super) fn receipt_of<'a>(
         let paid = if accepted { step.paid } else { Credits::ZERO };
         Judged { index: *index, outcome: outcome.clone(), paid }
     });
-    let receipt = Receipt {
+    Some(Receipt {
         step: run.step_id(number),
         epoch,
         agent: handed.agent,
-        output: handed.output,
+        result: handed.result,
+        opening: handed.opening.clone(),
         authority: handed.authority,
         submitted: handed.index,
         submitted_at: handed.at,
         verdict,
         next: None,
-    };
-    Some((receipt, &handed.artifacts))
+    })
 }
 
 /// A step as somebody sees it.

@@ -255,7 +255,9 @@ async fn same_again(
     let run = service.indexed(move |index| index.run(&id.run())).await?;
     let Some(run) = run.filter(|run| id.index() < run.steps.len()) else { return Err(unknown) };
     match shown::receipt_of(&run, id.index(), epoch, &me) {
-        Some((receipt, named)) if receipt.output == output && *named == artifacts => Ok(receipt),
+        Some(receipt) if (receipt.opening.output, &receipt.opening.artifacts) == (output, &artifacts) => {
+            Ok(receipt)
+        }
         Some(_) => Err(Problem::of(Code::AlreadySubmitted)),
         None => Err(Problem::new(Code::Finished, "this task is over")),
     }

@@ -1,6 +1,7 @@
 //! The journey of a task, from enrollment to a receipt that is checked with nothing but the protocol.
 
 use crate::{artel, fresh};
+use artel_protocol::id::Digest;
 use artel_tests::agent::{post, task};
 use artel_tests::ledger::{sums, units};
 use artel_tests::{Agent, all_pages, receipt, wait};
@@ -44,6 +45,14 @@ fn a_task_goes_from_post_to_a_receipt_that_proves_itself() {
         "what was acknowledged is what stands there"
     );
 
+    let acknowledged = &answer["acknowledgement"];
+    assert_eq!(acknowledged["output_digest"], proven.output.to_string());
+    assert_eq!(proven.output, Digest::of(output.to_string().as_bytes()), "and it is what was handed in");
+    let record = agent.http.get(&format!("/v1/tasks/{id}/receipt")).is(200);
+    let told = record["submitted"]["fact"].to_string();
+    assert_eq!(record["submitted"]["fact"]["result"], acknowledged["result"]);
+    assert!(!told.contains(&proven.output.hex()), "the public part holds nothing to try guesses on: {told}");
+
     let earned = agent.http.get("/v1/agents/me/earnings").is(200);
     assert_eq!(units(&earned["total_earnings"]), 10_000_000, "base, quality 100, a novice");
     let after = sums(&mut operator);
@@ -73,6 +82,14 @@ fn a_changed_byte_in_a_receipt_is_seen() {
         bad["verdict"][field] = json!(format!("{}{other}{}", &text[..at], &text[at + 1..]));
         let seen = std::panic::catch_unwind(|| receipt::check(&bad, &peer_id));
         assert!(seen.is_err(), "a changed {field} was not seen");
+    }
+    for (field, other) in
+        [("salt", json!("AAAAAAAAAAAAAAAAAAAAAA==")), ("artifacts", json!([Digest::of(b"more").to_string()]))]
+    {
+        let mut bad = good.clone();
+        bad["opening"][field] = other;
+        let seen = std::panic::catch_unwind(|| receipt::check(&bad, &peer_id));
+        assert!(seen.is_err(), "another {field} was not seen");
     }
     let other = artel_tests::agent::key_of("another node").public().peer_id();
     assert!(std::panic::catch_unwind(|| receipt::check(&good, &other)).is_err(), "another node's name");

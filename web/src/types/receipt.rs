@@ -1,7 +1,7 @@
 //! Receipts: the pair of records of one outcome, each with what a stranger needs to verify it.
 
 use super::{Json, edge};
-use artel_protocol::id::{Epoch, StepId};
+use artel_protocol::id::{Digest, Epoch, StepId};
 use serde::Serialize;
 
 /// `GET /v1/tasks/{id}/receipt`.
@@ -17,6 +17,22 @@ pub struct Receipt {
     pub submitted: Record,
     /// The judgement, once there is one.
     pub verdict: Option<Record>,
+    /// What opens the submission's `result`: for those who see the work. The records hold without it.
+    pub opening: Opening,
+}
+
+/// What opens a submission's commitment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Opening {
+    /// The salt; base64.
+    #[serde(serialize_with = "edge::bytes")]
+    pub salt: [u8; 16],
+    /// Digest of the output.
+    #[serde(serialize_with = "edge::text")]
+    pub output_digest: Digest,
+    /// Digests of the artifacts.
+    #[serde(serialize_with = "edge::texts")]
+    pub artifacts: Vec<Digest>,
 }
 
 /// A public entry of a journal with its proof.

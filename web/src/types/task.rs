@@ -150,9 +150,25 @@ pub struct Task {
     /// The schema of the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Json>,
+    /// Whether the poster itself may take it.
+    pub poster_may_claim: bool,
+    /// What its offers commit home to, for those who see the input; absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
     /// What was handed in so far; empty in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub submissions: Vec<Submission>,
+}
+
+/// What an offer says of the whole task, and what opens it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Terms {
+    /// The commitment in the public entries of its offers.
+    #[serde(serialize_with = "edge::text")]
+    pub digest: Digest,
+    /// The step's own salt; base64.
+    #[serde(serialize_with = "edge::bytes")]
+    pub salt: [u8; 16],
 }
 
 /// One submission and its judgement.
@@ -164,6 +180,12 @@ pub struct Submission {
     /// Who.
     #[serde(serialize_with = "edge::text")]
     pub agent_id: AgentId,
+    /// The commitment in the public entry.
+    #[serde(serialize_with = "edge::text")]
+    pub result: Digest,
+    /// The salt that opens it together with the digests; base64.
+    #[serde(serialize_with = "edge::bytes")]
+    pub salt: [u8; 16],
     /// Digest of the output.
     #[serde(serialize_with = "edge::text")]
     pub output_digest: Digest,
@@ -360,9 +382,18 @@ pub struct Acknowledgement {
     /// Who submitted.
     #[serde(serialize_with = "edge::text")]
     pub agent_id: AgentId,
+    /// The commitment to what was submitted, as the public entry names it.
+    #[serde(serialize_with = "edge::text")]
+    pub result: Digest,
+    /// The salt that opens it together with the digests; base64.
+    #[serde(serialize_with = "edge::bytes")]
+    pub salt: [u8; 16],
     /// Digest of the output.
     #[serde(serialize_with = "edge::text")]
     pub output_digest: Digest,
+    /// Digests of the artifacts.
+    #[serde(serialize_with = "edge::texts")]
+    pub artifacts: Vec<Digest>,
     /// The journal entry of the submission.
     pub entry: u64,
     /// When it was taken in.

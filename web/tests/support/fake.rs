@@ -14,7 +14,7 @@ use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token, 
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 use artel_web::types::ledger::{Account, AccountKind, Balance};
 use artel_web::types::node::{Health, HealthStatus, Status};
-use artel_web::types::receipt::{Receipt, Record};
+use artel_web::types::receipt::{Opening, Receipt, Record};
 use artel_web::types::run::{Progress, Run, RunPost, RunQuery, RunStatus, Step, StepStatus};
 use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
@@ -146,6 +146,8 @@ fn a_task() -> Task {
         input: Some(Json::object()),
         output: None,
         output_schema: None,
+        poster_may_claim: false,
+        terms: Some(Terms { digest: Digest::of(b"terms"), salt: [4; 16] }),
         submissions: Vec::new(),
     }
 }
@@ -471,7 +473,10 @@ impl Service for Fake {
             task_id,
             epoch: submission.epoch,
             agent_id,
+            result: Digest::of(b"commitment"),
+            salt: [5; 16],
             output_digest: Digest::of(submission.output.bytes()),
+            artifacts: submission.artifacts,
             entry: 8,
             submitted_at: NOW,
             signature: None,
@@ -490,7 +495,8 @@ impl Service for Fake {
             fact: Json::object(),
             proof: "proof".into(),
         };
-        Ok(Receipt { task_id, epoch: Epoch(1), submitted: record, verdict: None })
+        let opening = Opening { salt: [5; 16], output_digest: Digest::of(b"1"), artifacts: Vec::new() };
+        Ok(Receipt { task_id, epoch: Epoch(1), submitted: record, verdict: None, opening })
     }
 
     async fn post_run(&self, call: &Call, post: RunPost) -> Result<Run, Problem> {
