@@ -273,6 +273,7 @@ pub fn data(fact: &Fact) -> Value {
             "capabilities": f.skills.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "deadline": f.deadline.iso8601(),
             "epoch": f.epoch.0,
+            "terms": f.terms.to_string(),
         }),
         Fact::Granted(f) => {
             json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0, "level": f.level.name()})

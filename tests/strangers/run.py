@@ -220,7 +220,11 @@ def do_work(node, token, count):
             "input": {"text": "one two three"}}, node.operator)
         lease = node.json(f"/v1/tasks/{posted['task_id']}/claim", {}, token)
         if number == 0:
-            check_terms(node.json(f"/v1/tasks/{posted['task_id']}", token=token), '{"text": "one two three"}')
+            held = node.json(f"/v1/tasks/{posted['task_id']}", token=token)
+            check_terms(held, '{"text": "one two three"}')
+            offers = node.json("/v1/events?limit=200", token=token)["items"]
+            offer = next(e for e in offers if e["data"].get("terms") and e["data"]["task_id"] == posted["task_id"])
+            assert offer["data"]["terms"] == held["terms"]["digest"], "other terms than were announced"
         answer = node.json(f"/v1/tasks/{posted['task_id']}/submit", {
             "epoch": lease["epoch"], "output": json.loads(OUTPUT)}, token)
         assert answer["receipt"]["accepted"] is True, answer
