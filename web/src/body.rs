@@ -11,6 +11,7 @@ use crate::types::artifact::ArtifactPost;
 use crate::types::auth::SignedStatement;
 use crate::types::enroll::{EnrollRequest, RespondRequest};
 use crate::types::event::EventPost;
+use crate::types::object::Object;
 use crate::types::run::RunPost;
 use crate::types::task::{ClaimRequest, LeaseRequest, SubmitRequest, TaskPost};
 use crate::upload::{Pace, Upload};
@@ -145,7 +146,12 @@ async fn collect(mut upload: Upload) -> Result<Bytes, Problem> {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::edge(Code::NotUtf8))?;
     scan::check(text)?;
-    serde_json::from_str(text).map_err(|e| refused(&e))
+    let read = serde_json::from_str::<Object<T>>(text);
+    // A field may be refused before the end is read; text that is not JSON is said to be that first.
+    read.map(|object| object.0).map_err(|e| match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) => refused(&e),
+        Err(syntax) => refused(&syntax),
+    })
 }
 
 /// What serde says, with the right code and the name that was meant.

@@ -1,6 +1,6 @@
 //! Events: what happened here, in the journal's order, in the shape of xyn-seed §45.3.
 
-use super::{Json, edge};
+use super::{Json, edge, object};
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
@@ -119,7 +119,7 @@ pub struct EventPost {
     /// What happened; begins with a letter.
     pub event_name: String,
     /// The thing that it is about.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::read_or_null")]
     pub resource: Option<Resource>,
     /// What is to be said of it, a JSON object.
     #[serde(default, deserialize_with = "edge::read_object")]

@@ -11,6 +11,7 @@ pub mod event;
 mod json;
 pub mod ledger;
 pub mod node;
+pub(crate) mod object;
 mod page;
 pub mod receipt;
 pub mod run;

@@ -1,7 +1,7 @@
 //! Runs and their steps, in the shapes of xyn-seed §45.4.
 
 use super::task::TaskPost;
-use super::{Json, Page, edge};
+use super::{Json, Page, edge, object};
 use artel_protocol::id::{ArtifactId, RunId, StepId};
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
@@ -23,7 +23,7 @@ pub struct RunPost {
     #[serde(default)]
     pub priority: i32,
     /// Its steps.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::read_all")]
     pub steps: Vec<StepPost>,
 }
 
@@ -37,6 +37,7 @@ pub struct StepPost {
     #[serde(default)]
     pub needs: Vec<String>,
     /// What is asked.
+    #[serde(deserialize_with = "object::read")]
     pub task: TaskPost,
 }
 

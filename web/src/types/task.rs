@@ -1,6 +1,7 @@
 //! Tasks: posting, listing, claiming, keeping and handing in a step that is offered.
 
 use super::agent::Level;
+use super::object::{self, Object};
 use super::{Json, Page, edge};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
@@ -45,7 +46,7 @@ pub struct TaskPost {
     #[serde(default)]
     pub description: String,
     /// Who may do it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::read")]
     pub requirements: Requirements,
     /// The base reward in credits.
     #[serde(default, deserialize_with = "edge::read_credits")]
@@ -351,8 +352,8 @@ fn read_claim_next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     match json.bytes() {
         b"true" => Ok(Some(ClaimRequest::default())),
         b"false" | b"null" => Ok(None),
-        object => serde_json::from_slice(object)
-            .map(Some)
+        body => serde_json::from_slice::<Object<ClaimRequest>>(body)
+            .map(|object| Some(object.0))
             .map_err(|e| serde::de::Error::custom(format_args!("in claim_next: {e}"))),
     }
 }
