@@ -9,11 +9,15 @@ use crate::input::{
 use crate::json::Json;
 use crate::member::{Agent, Identity};
 use crate::options::*;
+use crate::run::StepState;
+use crate::state::Open;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey, SecretKey};
+use artel_protocol::skill::Skill;
 use artel_protocol::time::{Mono, Wall};
 use artel_reputation::{Complexity, Standing};
+use std::sync::Arc;
 
 struct Home {
     mind: Federation,
@@ -82,8 +86,33 @@ impl Home {
             lapsed: 0,
             earned_units: 0,
         };
-        self.mind.state.agents.insert(id, agent.into());
+        self.mind.state.agent_bytes += agent.bytes();
+        let before = self.mind.state.agents.insert(id, agent.into());
+        self.mind.state.agent_bytes -= before.map_or(0, |agent| agent.bytes());
         Principal::Agent { id, serial: 1 }
+    }
+
+    fn skilled(&mut self, n: u32, names: &[&str]) -> Principal {
+        let principal = self.agent(n);
+        let Principal::Agent { id, .. } = principal else { panic!("an agent") };
+        let agent = self.mind.state.agents.get_mut(&id).map(Arc::make_mut).expect("just made");
+        self.mind.state.agent_bytes -= agent.bytes();
+        agent.skills = names.iter().map(|name| Skill::parse(name).expect("a skill")).collect();
+        self.mind.state.agent_bytes += agent.bytes();
+        principal
+    }
+
+    /// Who of those who wait gets a task that asks for these skills.
+    fn winner(&mut self, names: &[&str]) -> Option<Principal> {
+        let Request::Post(mut post) = self.post(1, None) else { panic!("a post") };
+        post.steps[0].task.skills = names.iter().map(|name| Skill::parse(name).expect("a skill")).collect();
+        let Some(Ok(Reply::Run { run, .. })) = self.ask(Principal::Operator, Request::Post(post)) else {
+            panic!("a run")
+        };
+        match run.steps[0].state {
+            StepState::Leased { agent, .. } => Some(Principal::Agent { id: agent, serial: 1 }),
+            _ => None,
+        }
     }
 
     fn post(&self, steps: usize, key: Option<&str>) -> Request {
@@ -110,30 +139,135 @@ impl Home {
     }
 }
 
+fn fill_keys(home: &mut Home, poster: Poster, count: usize) {
+    let at = Wall(home.ms);
+    for n in 0..count as u64 {
+        let key = Digest::of(&n.to_le_bytes());
+        home.mind.state.post_keys.insert((at, poster, key, RunId::new(at, [0; 9]), key));
+    }
+}
+
 #[test]
 fn a_full_key_book_opens_again_after_a_day() {
     let mut home = Home::new();
-    let at = Wall(home.ms);
-    for n in 0..POST_KEYS_MAX as u64 {
-        let key = Digest::of(&n.to_le_bytes());
-        home.mind.state.post_keys.insert((Poster::Operator, key), (RunId::new(at, [0; 9]), key, at));
-        home.mind.state.post_order.push_back((at, Poster::Operator, key));
-    }
+    fill_keys(&mut home, Poster::Operator, POST_KEYS_MAX);
     let (keyed, plain) = (home.post(0, Some("k")), home.post(0, None));
     assert_eq!(home.code(Principal::Operator, keyed.clone()), Some(Code::BookFull));
     assert_eq!(home.code(Principal::Operator, plain), None);
     home.ms += POST_KEY_MS + 1;
     assert_eq!(home.code(Principal::Operator, keyed), None);
-    assert_eq!(home.mind.state.post_keys.len(), 1, "what is old is forgotten");
+    assert_eq!(home.mind.state.post_keys.rows().len(), 1, "what is old is forgotten");
+}
+
+#[test]
+fn one_agents_keys_shut_nobody_else_out() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.agent(1), home.agent(2));
+    for n in 0..AGENT_POST_KEYS_MAX {
+        let empty = home.post(0, Some(&n.to_string()));
+        assert_eq!(home.code(ada, empty), None, "{n}");
+    }
+    let (keyed, plain, known) = (home.post(0, Some("one more")), home.post(0, None), home.post(0, Some("7")));
+    assert_eq!(home.code(ada, keyed.clone()), Some(Code::BookFull));
+    assert_eq!((home.code(ada, plain), home.code(ada, known)), (None, None));
+    assert_eq!((home.code(bob, keyed.clone()), home.code(Principal::Operator, keyed.clone())), (None, None));
+    let read = crate::state::State::decode(&home.mind.snapshot().encode()).expect("our own snapshot");
+    home.mind.state.post_keys = read.post_keys;
+    let another = home.post(0, Some("another"));
+    assert_eq!(home.code(ada, another), Some(Code::BookFull), "counted anew from a snapshot");
+    home.ms += POST_KEY_MS + 1;
+    assert_eq!(home.code(ada, keyed), None, "its day is over");
+    assert_eq!(home.mind.state.post_keys.rows().len(), 1);
+}
+
+#[test]
+fn all_agents_keys_do_not_shut_the_operator_out() {
+    let mut home = Home::new();
+    for n in 0..(POST_KEYS_MAX / AGENT_POST_KEYS_MAX) as u32 {
+        let Principal::Agent { id, .. } = home.agent(n) else { panic!("an agent") };
+        fill_keys(&mut home, Poster::Agent(id), AGENT_POST_KEYS_MAX);
+    }
+    let (late, keyed) = (home.agent(99), home.post(1, Some("k")));
+    assert_eq!(home.code(late, keyed.clone()), Some(Code::BookFull));
+    assert_eq!(home.code(Principal::Operator, keyed), None);
 }
 
 #[test]
 fn a_full_book_takes_no_more_steps() {
     let mut home = Home::new();
-    home.mind.state.open_steps = OPEN_STEPS_MAX - 2;
+    home.mind.state.open.steps = OPEN_STEPS_MAX - 2;
     let (two, three) = (home.post(2, None), home.post(3, None));
     assert_eq!(home.code(Principal::Operator, three), Some(Code::BookFull));
     assert_eq!(home.code(Principal::Operator, two), None);
+}
+
+#[test]
+fn a_part_of_the_book_is_the_operators() {
+    let mut home = Home::new();
+    let (ada, one) = (home.agent(1), home.post(1, None));
+    let part = OPERATOR_PART as usize;
+    for (steps, bytes) in
+        [(OPEN_STEPS_MAX - OPEN_STEPS_MAX / part, 0), (0, OPEN_BYTES_MAX - OPEN_BYTES_MAX / OPERATOR_PART)]
+    {
+        home.mind.state.open = Open { steps, bytes };
+        assert_eq!(home.code(ada, one.clone()), Some(Code::BookFull), "{steps} steps, {bytes} bytes");
+        assert_eq!(home.code(Principal::Operator, one.clone()), None);
+    }
+}
+
+#[test]
+fn one_agents_bytes_leave_room_for_others() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.agent(1), home.agent(2));
+    let one = home.post(1, None);
+    let Request::Post(mut large) = home.post(11, None) else { panic!("a post") };
+    for step in &mut large.steps {
+        step.task.input = Json::new(vec![b' '; 256 << 10]);
+    }
+    let taken = (0..1_000).take_while(|_| home.code(ada, Request::Post(large.clone())).is_none()).count();
+    assert_eq!(taken as u64, AGENT_OPEN_BYTES_MAX / (11 * (256 << 10) + 11 * 512));
+    assert_eq!(home.code(ada, Request::Post(large.clone())), Some(Code::BookFull));
+    assert_eq!(home.code(ada, one.clone()), None, "what is small still fits");
+    assert_eq!((home.code(bob, one.clone()), home.code(Principal::Operator, one)), (None, None));
+    assert_eq!(home.code(bob, Request::Post(large)), None);
+    let read = crate::state::State::decode(&home.mind.snapshot().encode()).expect("our own snapshot");
+    assert_eq!(read.open_by, home.mind.state.open_by);
+}
+
+#[test]
+fn results_beyond_a_posters_share_stop_its_grants_alone() {
+    let mut home = Home::new();
+    let (ada, bob, worker, other) = (home.agent(1), home.agent(2), home.agent(3), home.agent(4));
+    let step = |home: &mut Home, poster| {
+        let one = home.post(1, None);
+        match home.ask(poster, one) {
+            Some(Ok(Reply::Run { run, .. })) => run.step_id(0),
+            other => panic!("a run, not {other:?}"),
+        }
+    };
+    let (leased, given_back) = (step(&mut home, ada), step(&mut home, ada));
+    assert_eq!(home.code(worker, Request::Claim(leased)), None);
+    assert_eq!(home.code(other, Request::Claim(given_back)), None);
+    let (adas, bobs) = (step(&mut home, ada), step(&mut home, bob));
+    let Principal::Agent { id, .. } = ada else { panic!("an agent") };
+    home.mind.state.open_by.get_mut(&id).expect("it has posted").bytes += AGENT_HELD_BYTES_MAX;
+    assert_eq!(home.code(worker, Request::Claim(adas)), Some(Code::BookFull));
+    let next = Request::ClaimNext(ClaimNext { wait_ms: 0 });
+    let Some(Ok(Reply::Leased(lease))) = home.ask(worker, next.clone()) else { panic!("bob's task") };
+    assert_eq!(lease.step, bobs);
+    assert!(matches!(home.ask(worker, next.clone()), Some(Ok(Reply::Nothing))), "ada's is not granted");
+    let waiting = Request::ClaimNext(ClaimNext { wait_ms: 30_000 });
+    assert!(home.ask(worker, waiting).is_none());
+    assert_eq!(home.code(other, Request::Release { step: given_back, epoch: Epoch(1) }), None);
+    assert_eq!(home.mind.view().counts().waiting, 1, "nor to those who wait");
+    let submission = Submission {
+        step: leased,
+        epoch: Epoch(1),
+        output: Json::new(*b"{}"),
+        artifacts: vec![],
+        next: None,
+    };
+    assert_eq!(home.code(worker, Request::Submit(submission)), None, "the worker does not pay for it");
 }
 
 #[test]
@@ -144,11 +278,12 @@ fn full_memory_takes_no_posts_and_later_no_results() {
         panic!("a run")
     };
     let worker = home.agent(1);
+    assert_eq!(home.code(Principal::Operator, one.clone()), None);
     assert_eq!(home.code(worker, Request::Claim(run.step_id(0))), None);
-    let before = home.mind.state.open_bytes;
-    home.mind.state.open_bytes = OPEN_BYTES_MAX;
+    let before = home.mind.state.open;
+    home.mind.state.open.bytes = OPEN_BYTES_MAX;
     assert_eq!(home.code(Principal::Operator, one), Some(Code::BookFull));
-    home.mind.state.open_bytes = 2 * OPEN_BYTES_MAX + 1;
+    home.mind.state.open.bytes = HELD_BYTES_MAX + 1;
     let submission = Submission {
         step: run.step_id(0),
         epoch: Epoch(1),
@@ -157,8 +292,62 @@ fn full_memory_takes_no_posts_and_later_no_results() {
         next: None,
     };
     assert_eq!(home.code(worker, Request::Submit(submission.clone())), Some(Code::BookFull));
-    home.mind.state.open_bytes = before;
+    let next = Request::ClaimNext(ClaimNext { wait_ms: 0 });
+    assert!(matches!(home.ask(worker, next), Some(Ok(Reply::Nothing))), "nor is anything granted");
+    home.mind.state.open = before;
     assert_eq!(home.code(worker, Request::Submit(submission)), None, "the lease was kept");
+}
+
+#[test]
+fn a_full_memory_of_agents_takes_no_more_texts() {
+    let mut home = Home::new();
+    let profile = |bytes: usize| Profile {
+        name: "a".into(),
+        skills: vec![],
+        metadata: Json::new(vec![b' '; bytes]),
+        capacity: None,
+    };
+    let new = AgentId(SecretKey::from_seed(&[1; 32]).public());
+    let enroll = |bytes| Request::Enroll { agent: new, profile: profile(bytes), delegate: false };
+    let ada = home.agent(1);
+    assert_eq!(home.code(ada, Request::Configure(profile(1_000))), None);
+    home.mind.state.agent_bytes = AGENTS_BYTES_MAX - AGENT_FIXED_BYTES as u64 - 101;
+    assert_eq!(home.code(Principal::Stranger, enroll(101)), Some(Code::TooMany));
+    assert_eq!(home.code(Principal::Stranger, enroll(100)), None);
+    home.mind.state.agent_bytes = AGENTS_BYTES_MAX;
+    assert_eq!(home.code(ada, Request::Configure(profile(1_001))), Some(Code::TooMany));
+    assert_eq!(home.code(ada, Request::Configure(profile(1_000))), None, "what does not grow fits");
+}
+
+#[test]
+fn one_agents_many_waits_hide_nobody() {
+    let mut home = Home::new();
+    let wait = Request::ClaimNext(ClaimNext { wait_ms: 30_000 });
+    for n in 0..16 {
+        let idle = home.skilled(n, &["a", "b@1"]);
+        for _ in 0..64 {
+            assert_eq!(home.code(idle, wait.clone()), None);
+        }
+    }
+    let able = home.skilled(99, &["a", "b@2"]);
+    assert_eq!(home.code(able, wait), None);
+    assert_eq!(home.winner(&["a", "b@2"]), Some(able));
+    assert_eq!(home.mind.live.waiters.len(), 1_024);
+    home.mind.handle(Input::Closing, Now { mono: Mono(1), wall: Wall(1), entropy: [0; 32] }, &mut Vec::new());
+    assert!(home.mind.live.waiters.is_empty(), "nothing is left of any of them");
+}
+
+#[test]
+fn many_agents_that_have_the_common_skill_alone_hide_nobody() {
+    let mut home = Home::new();
+    let wait = Request::ClaimNext(ClaimNext { wait_ms: 30_000 });
+    for n in 0..=WAITERS_LOOKED_AT_MAX as u32 {
+        let idle = home.skilled(n, &["a"]);
+        assert_eq!(home.code(idle, wait.clone()), None);
+    }
+    let able = home.skilled(u32::MAX, &["a", "b"]);
+    assert_eq!(home.code(able, wait), None);
+    assert_eq!(home.winner(&["a", "b"]), Some(able));
 }
 
 #[test]

@@ -607,7 +607,7 @@ pub const VERSION: u16 = 1;
 pub struct Entry {
     /// By home's wall clock.
     pub at: Wall,
-    /// The request that caused it.
+    /// The request that caused it; never in a public entry, for the caller chose it.
     pub correlation: Option<Correlation>,
     /// What became true.
     pub fact: Fact,

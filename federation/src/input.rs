@@ -160,6 +160,9 @@ pub struct Submission {
 /// Bytes that are on disk under their digest, to be entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactPut {
+    /// The id that it was announced under, where it was. Ids of artifacts leave the rules' memory, so it is the shell that
+    /// makes each once and enters it once; the fold makes nothing of them.
+    pub id: Option<ArtifactId>,
     /// The digest of its bytes.
     pub digest: Digest,
     /// How many bytes.

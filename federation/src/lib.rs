@@ -21,6 +21,7 @@ mod membership;
 pub mod offers;
 pub mod options;
 mod post;
+mod post_keys;
 pub mod run;
 mod settle;
 mod snapshot;

@@ -6,17 +6,20 @@
 
 use crate::commitment;
 use crate::effect::{Code, Lease, Refusal, Reply};
-use crate::fact::{Authority, End, Fact, Granted, LeaseEnded, Offered};
+use crate::fact::{Authority, End, Fact, Granted, LeaseEnded, Offered, Poster};
 use crate::federation::Federation;
 use crate::input::{ClaimNext, Now, ReplyTo};
 use crate::matching::{self, Candidate};
 use crate::member::Agent;
-use crate::options::{CLOCK_SKEW_MS, WAIT_MS_MAX, WAITERS_LOOKED_AT_MAX, WAITERS_MAX};
+use crate::options::{
+    AGENT_HELD_BYTES_MAX, CLOCK_SKEW_MS, HELD_BYTES_MAX, WAIT_MS_MAX, WAITERS_LOOKED_AT_MAX, WAITERS_MAX,
+};
 use crate::run::{Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::AgentId;
+use artel_protocol::skill::Skill;
 use artel_protocol::time::{Mono, Wall};
 use artel_reputation::Assessment;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,17 +33,25 @@ const COMPARED_MAX: usize = 64;
 struct Waiter {
     to: ReplyTo,
     agent: AgentId,
-    skills: Vec<String>,
     /// What is answered beside the lease: a submission's receipt that asked for the next task.
     reply: Box<Reply>,
 }
 
-/// Those who wait for a task, by arrival and by the names of their skills.
+/// One agent's waits, and the names of its skills.
+#[derive(Debug)]
+struct Waits {
+    arrivals: BTreeSet<u64>,
+    skills: Vec<String>,
+}
+
+/// Those who wait for a task, by arrival. Only an agent's first wait stands in `first` and `by_skill`, so that a look at
+/// those who wait is a look at as many agents.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     by_arrival: BTreeMap<u64, Waiter>,
+    by_agent: BTreeMap<AgentId, Waits>,
+    first: BTreeSet<u64>,
     by_skill: BTreeMap<String, BTreeSet<u64>>,
-    by_agent: BTreeMap<AgentId, BTreeSet<u64>>,
     arrival_of: BTreeMap<ReplyTo, u64>,
     count: u64,
     /// Whether the node is stopping, so that nobody waits any more.
@@ -62,60 +73,87 @@ pub(crate) type After = Option<(StepId, Epoch)>;
 pub(crate) type Windows = BTreeMap<StepId, BTreeSet<AgentId>>;
 
 impl Waiters {
-    fn add(&mut self, waiter: Waiter) {
+    fn add(&mut self, waiter: Waiter, agent: &Agent) {
         self.count += 1;
-        for skill in &waiter.skills {
-            self.by_skill.entry(skill.clone()).or_default().insert(self.count);
+        let arrival = self.count;
+        let waits = self
+            .by_agent
+            .entry(waiter.agent)
+            .or_insert_with(|| Waits { arrivals: BTreeSet::new(), skills: skill_names(agent) });
+        waits.arrivals.insert(arrival);
+        if waits.arrivals.len() == 1 {
+            let skills = waits.skills.clone();
+            self.list(arrival, &skills);
         }
-        self.by_agent.entry(waiter.agent).or_default().insert(self.count);
-        self.arrival_of.insert(waiter.to, self.count);
-        self.by_arrival.insert(self.count, waiter);
+        self.arrival_of.insert(waiter.to, arrival);
+        self.by_arrival.insert(arrival, waiter);
     }
 
     fn take(&mut self, to: ReplyTo) -> Option<Waiter> {
         let arrival = self.arrival_of.remove(&to)?;
         let waiter = self.by_arrival.remove(&arrival)?;
-        for skill in &waiter.skills {
-            take_out(&mut self.by_skill, skill, arrival);
+        let mut waits = self.by_agent.remove(&waiter.agent).expect("both tell of the same waits");
+        let was_first = waits.arrivals.first() == Some(&arrival);
+        waits.arrivals.remove(&arrival);
+        if was_first {
+            self.unlist(arrival, &waits.skills);
+            if let Some(next) = waits.arrivals.first() {
+                self.list(*next, &waits.skills);
+            }
         }
-        take_out(&mut self.by_agent, &waiter.agent, arrival);
+        if !waits.arrivals.is_empty() {
+            self.by_agent.insert(waiter.agent, waits);
+        }
         Some(waiter)
+    }
+
+    /// Has an agent's first wait stand for it.
+    fn list(&mut self, arrival: u64, skills: &[String]) {
+        self.first.insert(arrival);
+        for skill in skills {
+            self.by_skill.entry(skill.clone()).or_default().insert(arrival);
+        }
+    }
+
+    fn unlist(&mut self, arrival: u64, skills: &[String]) {
+        self.first.remove(&arrival);
+        for skill in skills {
+            let Some(arrivals) = self.by_skill.get_mut(skill) else { continue };
+            arrivals.remove(&arrival);
+            if arrivals.is_empty() {
+                self.by_skill.remove(skill);
+            }
+        }
     }
 
     /// The agent's wait that began first.
     fn first_of(&self, agent: &AgentId) -> Option<ReplyTo> {
-        let arrival = self.by_agent.get(agent)?.first()?;
+        let arrival = self.by_agent.get(agent)?.arrivals.first()?;
         Some(self.by_arrival[arrival].to)
     }
 
     /// How many waits an agent has.
     fn of(&self, agent: &AgentId) -> usize {
-        self.by_agent.get(agent).map_or(0, BTreeSet::len)
+        self.by_agent.get(agent).map_or(0, |waits| waits.arrivals.len())
     }
 
     /// An agent has other skills now.
     pub(crate) fn reskill(&mut self, agent: &Agent) {
-        let names: Vec<String> = agent.skills.iter().map(|skill| skill.name().to_owned()).collect();
-        let arrivals = self.by_agent.get(&agent.id).cloned().unwrap_or_default();
-        for arrival in arrivals {
-            let waiter = self.by_arrival.get_mut(&arrival).expect("both tell of the same waits");
-            for skill in std::mem::replace(&mut waiter.skills, names.clone()) {
-                take_out(&mut self.by_skill, &skill, arrival);
-            }
-            for skill in &names {
-                self.by_skill.entry(skill.clone()).or_default().insert(arrival);
-            }
-        }
+        let Some(waits) = self.by_agent.get_mut(&agent.id) else { return };
+        let first = *waits.arrivals.first().expect("who is listed waits");
+        let new = skill_names(agent);
+        let old = std::mem::replace(&mut waits.skills, new.clone());
+        self.unlist(first, &old);
+        self.list(first, &new);
     }
 
-    /// Those who have a skill of this name (or all), longest waiting first.
-    fn with_skill(&self, name: Option<&str>) -> Box<dyn Iterator<Item = (u64, &Waiter)> + '_> {
-        match name {
-            None => Box::new(self.by_arrival.iter().map(|(n, w)| (*n, w))),
-            Some(name) => {
-                Box::new(self.by_skill.get(name).into_iter().flatten().map(|n| (*n, &self.by_arrival[n])))
-            }
-        }
+    /// The agents that may have these skills, each with its first wait, longest waiting first: those who have a skill of
+    /// the rarest of the names (or all, where none is asked).
+    fn with_skills(&self, asked: &[Skill]) -> impl Iterator<Item = (u64, &Waiter)> {
+        let named = asked.iter().map(|skill| self.by_skill.get(skill.name()));
+        let rarest = named.min_by_key(|arrivals| arrivals.map_or(0, BTreeSet::len));
+        let arrivals = rarest.unwrap_or(Some(&self.first));
+        arrivals.into_iter().flatten().map(|n| (*n, &self.by_arrival[n]))
     }
 
     /// The submission whose answer a wait is part of.
@@ -129,14 +167,18 @@ impl Waiters {
     pub(crate) fn len(&self) -> usize {
         self.by_arrival.len()
     }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        let listed = self.first.is_empty() && self.by_skill.is_empty() && self.by_agent.is_empty();
+        listed && self.by_arrival.is_empty() && self.arrival_of.is_empty()
+    }
 }
 
-fn take_out<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<u64>>, key: &K, arrival: u64) {
-    let Some(arrivals) = sets.get_mut(key) else { return };
-    arrivals.remove(&arrival);
-    if arrivals.is_empty() {
-        sets.remove(key);
-    }
+/// The names of an agent's skills, each once.
+fn skill_names(agent: &Agent) -> Vec<String> {
+    let names: BTreeSet<&str> = agent.skills.iter().map(Skill::name).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 impl Federation {
@@ -177,6 +219,12 @@ impl Federation {
         let (level, live) = (self.assess(member, turn.now.wall).level, self.state.live_leases(&agent));
         matching::qualifies(member, level, live, &step.spec.task, run.poster, &step.barred)
             .map_err(|code| Refusal::new(code, unqualified(code)))?;
+        if self.no_room_for_results(run.poster) {
+            return Err(Refusal::new(
+                Code::BookFull,
+                "this node's memory of open work, or its poster's share of it, is full; claim another task",
+            ));
+        }
         if self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent)) {
             return Err(Refusal::new(
                 Code::OfferWindow,
@@ -203,6 +251,11 @@ impl Federation {
         self.wait_for_task(turn, to, agent, claim, Reply::Nothing)
     }
 
+    /// Whether nothing of this poster's is granted for now: results would find no room.
+    fn no_room_for_results(&self, poster: Poster) -> bool {
+        self.state.open.bytes > HELD_BYTES_MAX || self.state.open_of(poster).bytes > AGENT_HELD_BYTES_MAX
+    }
+
     /// Grants an agent the best open task that it qualifies for, if there is one; `after` is the submission that asked.
     pub(crate) fn grant_best(&mut self, turn: &mut Turn, agent: AgentId, after: After) -> Option<Lease> {
         let member = &self.state.agents[&agent];
@@ -213,7 +266,8 @@ impl Federation {
             let fits = matching::qualifies(member, level, live, &step.spec.task, run.poster, &step.barred);
             !windowed && fits.is_ok() && turn.now.wall < step.spec.task.deadline
         };
-        let best = self.state.offers.best(member, level, takes)?;
+        let serves = |poster| !self.no_room_for_results(poster);
+        let best = self.state.offers.best((member, level), &turn.now.entropy, serves, takes).best?;
         Some(self.grant(turn, agent, best, after))
     }
 
@@ -280,8 +334,8 @@ impl Federation {
         }
         let until = turn.now.mono.plus_ms(u64::from(claim.wait_ms.min(WAIT_MS_MAX)));
         self.live.timers.set(Timer::Wait(to), until);
-        let skills = self.state.agents[&agent].skills.iter().map(|skill| skill.name().to_owned()).collect();
-        self.live.waiters.add(Waiter { to, agent, skills, reply: Box::new(reply) });
+        let waiter = Waiter { to, agent, reply: Box::new(reply) };
+        self.live.waiters.add(waiter, &self.state.agents[&agent]);
         Ok(None)
     }
 
@@ -345,7 +399,7 @@ impl Federation {
     fn best_waiter(&self, id: StepId, wall: Wall) -> Option<(ReplyTo, AgentId)> {
         let (run, step) = self.state.step(&id)?;
         let task = &step.spec.task;
-        if wall >= task.deadline {
+        if wall >= task.deadline || self.no_room_for_results(run.poster) {
             return None;
         }
         let kept = matching::kept_for_newcomers(&id, task.complexity);
@@ -358,7 +412,7 @@ impl Federation {
         };
         self.live
             .waiters
-            .with_skill(task.skills.first().map(|skill| skill.name()))
+            .with_skills(&task.skills)
             .take(WAITERS_LOOKED_AT_MAX)
             .filter_map(candidate)
             .take(COMPARED_MAX)

@@ -5,7 +5,8 @@ use crate::effect::{Code, Refusal};
 use crate::fact::{Delegation, Revoker};
 use crate::input::{Now, Profile, Signed};
 use crate::json::Json;
-use crate::options::{CHALLENGE_MS, CHALLENGES_MAX, Options};
+use crate::options::{AGENT_FIXED_BYTES, CHALLENGE_MS, CHALLENGES_MAX, Options};
+use crate::run::skill_bytes;
 use crate::timer::{Timer, Timers};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{EnrollmentId, FederationId};
@@ -52,6 +53,18 @@ pub struct Agent {
     pub lapsed: u64,
     /// Units earned in all.
     pub earned_units: u64,
+}
+
+impl Agent {
+    /// The bytes that the agent counts: no fewer than it and its account take in a snapshot.
+    pub fn bytes(&self) -> u64 {
+        text_bytes(&self.name, &self.skills, &self.metadata) + AGENT_FIXED_BYTES as u64
+    }
+}
+
+/// The bytes of what an agent says of itself.
+pub(crate) fn text_bytes(name: &str, skills: &[Skill], metadata: &Json) -> u64 {
+    (name.len() + skill_bytes(skills) + metadata.len()) as u64
 }
 
 /// This node in its federation, and this start of it.

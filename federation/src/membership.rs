@@ -4,8 +4,8 @@ use crate::effect::{Code, Refusal, Reply};
 use crate::fact::{Configured, Enrolled, Fact, Poster, Revoked, Revoker, Rotated};
 use crate::federation::Federation;
 use crate::input::{Principal, Profile, ReplyTo, Request};
-use crate::member::{OwnAct, check_profile, check_statement};
-use crate::options::AGENTS_MAX;
+use crate::member::{OwnAct, check_profile, check_statement, text_bytes};
+use crate::options::{AGENT_FIXED_BYTES, AGENTS_BYTES_MAX, AGENTS_MAX};
 use crate::turn::Turn;
 use artel_protocol::id::EnrollmentId;
 use artel_protocol::key::{AgentId, Signature};
@@ -81,7 +81,7 @@ impl Federation {
         delegate: bool,
     ) -> Result<Option<Reply>, Refusal> {
         let profile = check_profile(profile)?;
-        self.may_enroll(&agent)?;
+        self.may_enroll(&agent, &profile)?;
         let by = (&self.identity, &self.options);
         let (enrollment, text, expires) =
             self.live.challenges.open((agent, profile, delegate), by, &mut self.live.timers, &turn.now);
@@ -109,7 +109,7 @@ impl Federation {
             let message = "the signature is not this key's over the challenge; sign its exact bytes. The challenge is spent: enroll again";
             return Err(Refusal::new(Code::BadSignature, message));
         }
-        self.may_enroll(&challenge.agent)?;
+        self.may_enroll(&challenge.agent, &challenge.profile)?;
         let known = self.state.agents.get(&challenge.agent);
         let serial = known.map_or(1, |agent| agent.serial + 1);
         let profile = challenge.profile;
@@ -130,7 +130,7 @@ impl Federation {
     }
 
     /// Whether this agent may come in, or come back. Asked at both ends of a challenge, for things change in a minute.
-    fn may_enroll(&self, agent: &AgentId) -> Result<(), Refusal> {
+    fn may_enroll(&self, agent: &AgentId, profile: &Profile) -> Result<(), Refusal> {
         match self.state.agents.get(agent) {
             Some(known) if known.revoked == Some(Revoker::Operator) => {
                 Err(Refusal::new(Code::AgentRevoked, "the operator has let this agent go; ask the operator"))
@@ -139,8 +139,20 @@ impl Federation {
                 let message = format!("this node enrolls at most {AGENTS_MAX} agents; try another node");
                 Err(Refusal::new(Code::TooMany, message))
             }
-            _ => Ok(()),
+            _ => self.check_agents_room(agent, profile),
         }
+    }
+
+    /// Whether what all agents say of themselves leaves room for this profile; one that does not grow always fits.
+    fn check_agents_room(&self, agent: &AgentId, profile: &Profile) -> Result<(), Refusal> {
+        let old = self.state.agents.get(agent).map_or(0, |known| known.bytes());
+        let texts = text_bytes(&profile.name, &profile.skills, &profile.metadata);
+        let new = texts + AGENT_FIXED_BYTES as u64;
+        if new > old && self.state.agent_bytes - old + new > AGENTS_BYTES_MAX {
+            let message = "this node's memory of agents is full; send less metadata or fewer capabilities, or try another node";
+            return Err(Refusal::new(Code::TooMany, message));
+        }
+        Ok(())
     }
 
     fn configure(
@@ -150,6 +162,7 @@ impl Federation {
         profile: Profile,
     ) -> Result<Option<Reply>, Refusal> {
         let profile = check_profile(profile)?;
+        self.check_agents_room(&agent, &profile)?;
         let capacity = self.capacity(profile.capacity);
         let Profile { name, skills, metadata, .. } = profile;
         turn.record(

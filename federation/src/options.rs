@@ -53,34 +53,70 @@ impl Default for Options {
 pub const CHALLENGE_MS: u64 = 60_000;
 /// The most open challenges; at the limit the oldest is dropped, so that strangers cannot lock others out for long.
 pub const CHALLENGES_MAX: usize = 1_024;
-/// The most agents on one node; at the limit enrollment answers `too_many`. Each costs about half a kilobyte of memory,
-/// twelve with all its metadata, skills and record at their limits.
+/// The most agents on one node; at the limit enrollment answers `too_many`. Each costs a kilobyte of memory, twelve with
+/// all its metadata, skills and record at their limits.
 pub const AGENTS_MAX: usize = 100_000;
-/// The most steps in open runs; at the limit a post gets `book_full`. Each costs about a kilobyte of memory.
-pub const OPEN_STEPS_MAX: usize = 1_000_000;
-/// The most bytes of inputs, outputs and texts in open runs; at the limit a post gets `book_full`.
-pub const OPEN_BYTES_MAX: u64 = 2 << 30;
+/// The most bytes of agents, each with [`AGENT_FIXED_BYTES`] beside its texts; at the limit enrollment, and a profile that
+/// grows, get `too_many`. All of them stand in every snapshot.
+pub const AGENTS_BYTES_MAX: u64 = 256 << 20;
+/// What an agent counts beside its texts, in bytes: no less than its snapshot row, with a full record and an account.
+pub const AGENT_FIXED_BYTES: usize = 1_280;
+/// The most steps in open runs; at the limit a post gets `book_full`. More would make a start, which arms each one's
+/// deadline, longer than a second.
+pub const OPEN_STEPS_MAX: usize = 500_000;
+/// The most bytes of open runs (see [`STEP_FIXED_BYTES`]); at the limit a post gets `book_full`. All of them stand in
+/// every snapshot, whose size is bounded (the node asserts it).
+pub const OPEN_BYTES_MAX: u64 = 320 << 20;
+/// The most bytes of open runs with the results in them; above it no lease is granted and a submission gets `book_full` and
+/// keeps its lease. The double of what posts may take, so that a full book can still be worked off.
+pub const HELD_BYTES_MAX: u64 = 2 * OPEN_BYTES_MAX;
+/// What a step counts beside its texts and results, in bytes: no less than its snapshot row, with its escrow's account.
+pub const STEP_FIXED_BYTES: usize = 448;
+/// What a run counts beside its texts and steps, in bytes: no less than the rest of its snapshot row.
+pub const RUN_FIXED_BYTES: usize = 320;
+/// What a submission counts beside its artifacts and findings, in bytes: no less than its part of a snapshot row.
+pub const HANDED_FIXED_BYTES: usize = 256;
+/// The part of the open book's steps and bytes that is the operator's alone: one in so many. At the rest, agents' posts get
+/// `book_full`, so that they cannot shut the operator out.
+pub const OPERATOR_PART: u64 = 4;
 /// The most requests that wait for a task; at the limit a waiting claim gets `too_many_waiting`.
 pub const WAITERS_MAX: usize = 16_384;
 /// The longest wait for a task, in milliseconds; a longer one is cut to this. Proxies close quiet requests after 60 s.
 pub const WAIT_MS_MAX: u32 = 30_000;
 /// How long a post's key is remembered, in milliseconds (24 h).
 pub const POST_KEY_MS: u64 = 24 * 3_600_000;
-/// The most post keys remembered; at the limit a post with a key gets `book_full`. Each costs about 150 bytes.
-pub const POST_KEYS_MAX: usize = 200_000;
+/// The most post keys remembered of all agents, and as many of the operator; at the limit a post with a key gets
+/// `book_full`. Each costs about 150 bytes. Two books, so that agents cannot shut the operator out.
+pub const POST_KEYS_MAX: usize = 100_000;
+/// The most post keys remembered of one agent; at the limit its posts with a key get `book_full`. Runs of no steps count
+/// here alone: nothing else of them stays, however many there are.
+pub const AGENT_POST_KEYS_MAX: usize = 10_000;
+/// What a post key takes in a snapshot, in bytes, and a little more.
+pub const POST_KEY_BYTES: usize = 160;
 /// How many finished runs stay in memory, so that a repeated submission gets the same answer at once. They stand in every
 /// snapshot; more would make each start longer.
 pub const RECENT_RUNS: usize = 1_024;
 /// How many steps those runs have in all; each holds at most four texts of [`RECENT_BYTES`].
 pub const RECENT_STEPS: usize = 8_192;
+/// How many bytes those runs have in all; the oldest go first. Many submissions of one step weigh more than its texts.
+pub const RECENT_RUNS_BYTES: u64 = 64 << 20;
 /// The most open steps that one agent has posted; at the limit its posts get `book_full`. The operator has no such limit.
 pub const AGENT_OPEN_STEPS_MAX: usize = 10_000;
+/// The most bytes of open runs that one agent has posted (32 MiB, a tenth of the book); at the limit its posts get
+/// `book_full`. The operator has no such limit.
+pub const AGENT_OPEN_BYTES_MAX: u64 = 32 << 20;
+/// The most bytes of one agent's open runs with the results in them; above it their steps are not granted until some are
+/// done. Leases that live may still be handed in: the worker is not to pay for the poster.
+pub const AGENT_HELD_BYTES_MAX: u64 = 2 * AGENT_OPEN_BYTES_MAX;
 /// The most bytes of texts, inputs and schemas in one run (3 MiB): it is one journal entry of at most 4 MiB.
 pub const RUN_BYTES_MAX: usize = 3 << 20;
 /// How many entries one pass over due timers makes before it lets others in; what is left is due at once again.
 pub const TICK_ENTRIES_MAX: usize = 1_024;
-/// How many of those who wait are looked at for one offer, longest waiting first.
+/// How many agents of those who wait are looked at for one offer, longest waiting first. More would make an offer's cost
+/// grow with the number of agents that wait without qualifying.
 pub const WAITERS_LOOKED_AT_MAX: usize = 1_024;
+/// The most bytes of a rejection's findings that are kept: enough to say what is wrong, too few to fill a disk.
+pub const FINDINGS_BYTES_MAX: usize = 4 << 10;
 /// Outputs and inputs above this many bytes leave memory when their run is finished (they stand in the journal).
 pub const RECENT_BYTES: usize = 1_024;
 /// The most releases of one step; at the limit it fails like one whose lapses are spent, so that taking and giving back
@@ -92,3 +128,11 @@ pub const REFUSALS_MAX: usize = 4_096;
 pub const DEADLINE_MS_MAX: u64 = 366 * 24 * 3_600_000;
 /// How far wall clocks may differ when a credential is judged, in milliseconds (decision 20).
 pub const CLOCK_SKEW_MS: u64 = 300_000;
+
+/// The most bytes of a snapshot: open runs with their results and one submission beyond, agents, recent runs, post keys,
+/// and a mebibyte for the head and that submission. Accounts count with their agents and steps.
+pub const SNAPSHOT_BYTES_MAX: u64 = HELD_BYTES_MAX
+    + AGENTS_BYTES_MAX
+    + RECENT_RUNS_BYTES
+    + (2 * POST_KEYS_MAX * POST_KEY_BYTES) as u64
+    + (1 << 20);

@@ -7,9 +7,10 @@ use crate::input::{ArtifactPut, Now, Request, RunPost};
 use crate::json::Json;
 use crate::ledger;
 use crate::options::{
-    AGENT_OPEN_STEPS_MAX, DEADLINE_MS_MAX, OPEN_BYTES_MAX, OPEN_STEPS_MAX, POST_KEY_MS, POST_KEYS_MAX,
-    RUN_BYTES_MAX,
+    AGENT_OPEN_BYTES_MAX, AGENT_OPEN_STEPS_MAX, AGENT_POST_KEYS_MAX, DEADLINE_MS_MAX, OPEN_BYTES_MAX,
+    OPEN_STEPS_MAX, OPERATOR_PART, POST_KEY_MS, RUN_BYTES_MAX, RUN_FIXED_BYTES, STEP_FIXED_BYTES,
 };
+use crate::post_keys::Full;
 use crate::run;
 use crate::settle::HIGHEST_ADMITTED;
 use crate::turn::Turn;
@@ -30,11 +31,8 @@ impl Federation {
         if let Some(reply) = key.and_then(|key| self.posted_before(poster, key, &turn.now)).transpose()? {
             return Ok(reply);
         }
-        let oldest = self.state.post_order.front().map(|(at, ..)| *at);
-        let none_forgotten = oldest.is_none_or(|at| turn.now.wall.since_ms(at) <= POST_KEY_MS);
-        if key.is_some() && self.state.post_keys.len() >= POST_KEYS_MAX && none_forgotten {
-            let message = "too many idempotency keys are remembered for today; post without one or later";
-            return Err(Refusal::new(Code::BookFull, message));
+        if key.is_some() {
+            self.state.post_keys.check_room(poster, turn.now.wall).map_err(keys_full)?;
         }
         if !is_plain(&post.name, NAME_BYTES_MAX, false) {
             return Err(Refusal::new(
@@ -55,7 +53,7 @@ impl Federation {
         if post.priority > 0 && poster != Poster::Operator {
             return Err(Refusal::new(Code::Forbidden, "only the operator may post with a priority above 0"));
         }
-        self.check_room(poster, &steps, &post.inputs)?;
+        self.check_room(poster, &steps, post.name.len() + post.inputs.len())?;
         let escrows: Vec<Credits> = steps.iter().map(|s| escrow(s.task.reward, HIGHEST_ADMITTED)).collect();
         let total = escrows.iter().try_fold(Credits::ZERO, |sum, e| sum.checked_add(*e));
         let covered =
@@ -93,7 +91,7 @@ impl Federation {
     }
 
     fn posted_before(&self, poster: Poster, key: PostKey, now: &Now) -> Option<Result<Reply, Refusal>> {
-        let (id, body, at) = self.state.post_keys.get(&(poster, key.key))?;
+        let (id, body, at) = self.state.post_keys.get(poster, &key.key)?;
         if now.wall.since_ms(*at) > POST_KEY_MS {
             return None;
         }
@@ -107,28 +105,34 @@ impl Federation {
         }
     }
 
-    fn check_room(&self, poster: Poster, steps: &[StepSpec], inputs: &Json) -> Result<(), Refusal> {
-        let bytes = inputs.len() + steps.iter().map(spec_bytes).sum::<usize>();
+    fn check_room(&self, poster: Poster, steps: &[StepSpec], own_bytes: usize) -> Result<(), Refusal> {
+        let bytes = own_bytes + steps.iter().map(StepSpec::text_bytes).sum::<usize>();
         if bytes > RUN_BYTES_MAX {
             let message = format!(
                 "a run has at most {RUN_BYTES_MAX} bytes of texts, inputs and schemas; store more as artifacts"
             );
             return Err(Refusal::new(Code::TooMany, message));
         }
-        if let Poster::Agent(agent) = poster {
-            let open = self.state.open_by.get(&agent).copied().unwrap_or(0);
-            if open + steps.len() > AGENT_OPEN_STEPS_MAX {
-                let message = format!(
+        let counted = (bytes + RUN_FIXED_BYTES + steps.len() * STEP_FIXED_BYTES) as u64;
+        let (open, own) = (self.state.open, self.state.open_of(poster));
+        let full = |message: String| Err(Refusal::new(Code::BookFull, message));
+        let mut book = (OPEN_STEPS_MAX, OPEN_BYTES_MAX);
+        if poster != Poster::Operator {
+            if own.steps + steps.len() > AGENT_OPEN_STEPS_MAX {
+                return full(format!(
                     "an agent has at most {AGENT_OPEN_STEPS_MAX} open steps posted; post again when some are done"
-                );
-                return Err(Refusal::new(Code::BookFull, message));
+                ));
             }
+            if own.bytes + counted > AGENT_OPEN_BYTES_MAX {
+                return full(format!(
+                    "an agent's open runs have at most {AGENT_OPEN_BYTES_MAX} bytes; post again when some are done, or store more as artifacts"
+                ));
+            }
+            book.0 -= OPEN_STEPS_MAX / OPERATOR_PART as usize;
+            book.1 -= OPEN_BYTES_MAX / OPERATOR_PART;
         }
-        let full = self.state.open_steps + steps.len() > OPEN_STEPS_MAX
-            || self.state.open_bytes + bytes as u64 > OPEN_BYTES_MAX;
-        if full {
-            let message = "this node's book of open work is full; post again when some of it is done";
-            return Err(Refusal::new(Code::BookFull, message));
+        if open.steps + steps.len() > book.0 || open.bytes + counted > book.1 {
+            return full("this node's book of open work is full; post again when some of it is done".into());
         }
         Ok(())
     }
@@ -168,8 +172,8 @@ impl Federation {
                 format!("metadata has at most {METADATA_BYTES_MAX} bytes"),
             ));
         }
-        let artifact = Request::artifact_id(&turn.now);
-        let ArtifactPut { digest, bytes, bytes_new, name, kind, content_type, step, run, metadata } = put;
+        let ArtifactPut { id, digest, bytes, bytes_new, name, kind, content_type, step, run, metadata } = put;
+        let artifact = id.unwrap_or_else(|| Request::artifact_id(&turn.now));
         self.may_attach(by, run, step)?;
         let stored = ArtifactStored {
             artifact,
@@ -234,18 +238,14 @@ impl Federation {
     }
 }
 
-/// The bytes of what users wrote into a step.
-fn spec_bytes(step: &StepSpec) -> usize {
-    let task = &step.task;
-    let schema = task.output_schema.as_ref().map_or(0, Json::len);
-    let skills: usize = task.skills.iter().map(|skill| skill.name().len() + 16).sum();
-    step.name.len()
-        + step.needs.len()
-        + task.title.len()
-        + task.description.len()
-        + task.input.len()
-        + schema
-        + skills
+fn keys_full(full: Full) -> Refusal {
+    let message = match full {
+        Full::Share => format!(
+            "{AGENT_POST_KEYS_MAX} idempotency keys of yours are remembered for a day, which is an agent's share; post without one or later"
+        ),
+        Full::Book => "too many idempotency keys are remembered for today; post without one or later".into(),
+    };
+    Refusal::new(Code::BookFull, message)
 }
 
 /// Puts a task into its one form and checks its bounds.

@@ -5,11 +5,15 @@ use crate::effect::{Code, Refusal};
 use crate::fact::{Authority, End, Outcome, PostKey, Poster, StepSpec};
 use crate::input::StepPost;
 use crate::json::Json;
-use crate::options::RECENT_BYTES;
+use crate::options::{
+    FINDINGS_BYTES_MAX, HANDED_FIXED_BYTES, RECENT_BYTES, RUN_FIXED_BYTES, STEP_FIXED_BYTES,
+};
 use artel_protocol::amount::Credits;
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, RUN_STEPS_MAX, RunId, StepId};
 use artel_protocol::key::AgentId;
+use artel_protocol::limits::NAME_BYTES_MAX;
+use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
 use artel_reputation::Level;
@@ -196,18 +200,46 @@ impl Step {
         }
     }
 
-    /// The bytes that the step holds in memory beyond its fixed part.
+    /// The bytes that the step counts in the book: no fewer than it takes in a snapshot, with what its live lease or open
+    /// submission can still add to it.
     pub fn bytes(&self) -> u64 {
-        let task = &self.spec.task;
-        let schema = task.output_schema.as_ref().map_or(0, Json::len);
+        let barring = matches!(self.state, StepState::Leased { .. } | StepState::Submitted { .. });
+        let barred = (self.barred.len() + usize::from(barring)) * std::mem::size_of::<(u8, AgentId)>();
+        let handing = self.handing.as_ref().map_or(0, |(_, opening)| artifact_bytes(opening));
+        let handed: usize = self.handed.iter().map(Handed::bytes).sum();
         let output = self.output.as_ref().map_or(0, Json::len);
-        let findings = |h: &Handed| match &h.verdict {
-            Some((_, Outcome::Rejected { findings, .. })) => findings.len(),
-            _ => h.findings.as_ref().map_or(0, |(_, findings)| findings.len()),
-        };
-        let output = output + self.handed.iter().map(findings).sum::<usize>();
-        (task.title.len() + task.description.len() + task.input.len() + schema + output) as u64
+        (STEP_FIXED_BYTES + self.spec.text_bytes() + barred + handing + handed + output) as u64
     }
+}
+
+impl StepSpec {
+    /// The bytes of what users wrote into the step.
+    pub fn text_bytes(&self) -> usize {
+        let task = &self.task;
+        let schema = task.output_schema.as_ref().map_or(0, Json::len);
+        let texts = task.title.len() + task.description.len() + task.input.len() + schema;
+        self.name.len() + self.needs.len() + texts + skill_bytes(&task.skills)
+    }
+}
+
+impl Handed {
+    fn bytes(&self) -> usize {
+        let judged = match &self.verdict {
+            None => NAME_BYTES_MAX + FINDINGS_BYTES_MAX,
+            Some((_, Outcome::Accepted { .. })) => 0,
+            Some((_, Outcome::Rejected { check, findings })) => check.len() + findings.len(),
+        };
+        HANDED_FIXED_BYTES + artifact_bytes(&self.opening) + judged
+    }
+}
+
+fn artifact_bytes(opening: &Opening) -> usize {
+    opening.artifacts.len() * std::mem::size_of::<Digest>()
+}
+
+/// The bytes of a list of skills: each one's name, its length and its version.
+pub(crate) fn skill_bytes(skills: &[Skill]) -> usize {
+    skills.iter().map(|skill| skill.name().len() + 16).sum()
 }
 
 impl Run {
@@ -227,6 +259,12 @@ impl Run {
         } else {
             RunStatus::Failed
         }
+    }
+
+    /// The bytes that the run counts in the book: no fewer than it takes in a snapshot.
+    pub fn bytes(&self) -> u64 {
+        let own = RUN_FIXED_BYTES + self.name.len() + self.inputs.len();
+        own as u64 + self.steps.iter().map(Step::bytes).sum::<u64>()
     }
 
     /// Whether every step has come to an end.

@@ -9,7 +9,7 @@ use crate::federation::{Federation, check};
 use crate::input::{ReplyTo, Submission};
 use crate::ledger;
 use crate::market::authority;
-use crate::options::{OPEN_BYTES_MAX, RELEASES_MAX};
+use crate::options::{FINDINGS_BYTES_MAX, HELD_BYTES_MAX, RELEASES_MAX};
 use crate::run::{Handed, Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
@@ -18,9 +18,6 @@ use artel_protocol::id::{Epoch, RunId, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::limits::{NAME_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
 use artel_reputation::{Level, Quality, reward};
-
-/// The most bytes of a rejection's findings that are kept: enough to say what is wrong, too few to fill a disk.
-const FINDINGS_BYTES_MAX: usize = 4 << 10;
 
 impl Federation {
     /// An agent hands in a result; `None` when the answer waits for the next task that was asked for.
@@ -48,7 +45,7 @@ impl Federation {
             );
             return Err(Refusal::new(Code::TooMany, message));
         }
-        if self.state.open_bytes > 2 * OPEN_BYTES_MAX {
+        if self.state.open.bytes > HELD_BYTES_MAX {
             let message =
                 "this node's memory of open work is full; submit again in a moment. You still hold the lease";
             return Err(Refusal::new(Code::BookFull, message));

@@ -3,8 +3,9 @@
 
 use crate::fact::{Account, Error, Genesis};
 use crate::member::Agent;
+use crate::post_keys::PostRow;
 use crate::run::Run;
-use crate::state::{State, Totals};
+use crate::state::{Open, State, Totals};
 use artel_protocol::codec::{self, Decode, Encode};
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl State {
             runs: self.runs.values().cloned().collect(),
             recent: self.recent_order.iter().map(|id| self.recent[id].clone()).collect(),
             ledger: self.ledger.accounts().collect(),
-            posts: self.post_rows(),
+            posts: self.post_keys.rows(),
         }
     }
 
@@ -75,39 +76,28 @@ impl State {
         let mut rows = Vec::new();
         from.section(|row| rows.push(row))?;
         state.ledger = crate::ledger::Ledger::from_rows(rows);
-        from.section(|(at, poster, key, run, body)| {
-            state.post_order.push_back((at, poster, key));
-            state.post_keys.insert((poster, key), (run, body, at));
-        })?;
+        from.section(|row: PostRow| state.post_keys.insert(row))?;
         from.end()?;
         state.derive();
         Ok(state)
     }
 
-    fn post_rows(&self) -> Vec<PostRow> {
-        let row = |(at, poster, key): &(_, _, _)| {
-            let (run, body, _) = self.post_keys.get(&(*poster, *key))?;
-            Some((*at, *poster, *key, *run, *body))
-        };
-        self.post_order.iter().filter_map(row).collect()
-    }
-
     /// Builds anew what follows from the rest: open offers, held leases, the size of the book.
     fn derive(&mut self) {
         self.recent_steps = self.recent.values().map(|run| run.steps.len()).sum();
-        let posted: Vec<_> = self.runs.values().map(|run| (run.poster, run.steps.len())).collect();
-        for (poster, steps) in posted {
-            self.count_open(poster, |n| n + steps);
+        self.recent_bytes = self.recent.values().map(|run| run.bytes()).sum();
+        self.agent_bytes = self.agents.values().map(|agent| agent.bytes()).sum();
+        let taken: Vec<_> =
+            self.runs.values().map(|run| (run.poster, run.steps.len(), run.bytes())).collect();
+        for (poster, steps, bytes) in taken {
+            self.count_open(poster, |open| Open { steps: open.steps + steps, bytes: open.bytes + bytes });
         }
         for run in self.runs.values() {
-            self.open_steps += run.steps.len();
-            self.open_bytes += run.inputs.len() as u64;
             for (i, step) in run.steps.iter().enumerate() {
-                self.open_bytes += step.bytes();
                 match &step.state {
                     crate::run::StepState::Offered => {
-                        self.offers
-                            .insert(&step.spec.task, (Reverse(run.priority), run.posted_at, run.step_id(i)));
+                        let place = (Reverse(run.priority), run.posted_at, run.step_id(i));
+                        self.offers.insert(run.poster, &step.spec.task, place);
                     }
                     crate::run::StepState::Leased { agent, .. } => {
                         self.leases.entry(*agent).or_default().insert(run.step_id(i));
@@ -118,14 +108,6 @@ impl State {
         }
     }
 }
-
-type PostRow = (
-    artel_protocol::time::Wall,
-    crate::fact::Poster,
-    artel_protocol::id::Digest,
-    artel_protocol::id::RunId,
-    artel_protocol::id::Digest,
-);
 
 struct Writer(Vec<u8>);
 

@@ -1,16 +1,29 @@
 //! What a snapshot leaves out is derived again, and is what it was: open offers, held leases, the size of the book. Only
 //! from inside the crate can that be seen.
 
-use crate::fact::{Admission, Genesis, Outcome, TaskSpec};
+use crate::commitment::{Opening, Salt};
+use crate::fact::{
+    Account, Admission, Authority, Delegation, Genesis, Outcome, PostKey, Poster, Revoker, StepSpec, TaskSpec,
+};
 use crate::input::{
     ClaimNext, Input, Now, Principal, Profile, ReplyTo, Request, RunPost, StepPost, Submission,
 };
+use crate::member::Agent;
+use crate::options::{FINDINGS_BYTES_MAX, POST_KEY_BYTES};
+use crate::run::{Handed, Run, Step, StepState};
+use crate::state::Open;
 use crate::{Code, Effect, Federation, Identity, Json, Options, Reply};
 use artel_protocol::amount::Credits;
-use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::codec::{Encode, encode_large_into};
+use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, SecretKey};
+use artel_protocol::limits::{
+    METADATA_BYTES_MAX, NAME_BYTES_MAX, SKILLS_MAX, STEP_ARTIFACTS_MAX, TITLE_BYTES_MAX,
+};
+use artel_protocol::skill::Skill;
+use artel_protocol::text::{CORRELATION_BYTES_MAX, Correlation};
 use artel_protocol::time::{Mono, Wall};
-use artel_reputation::Complexity;
+use artel_reputation::{Complexity, Evidence, Level, Quality, Standing};
 
 struct Home {
     mind: Federation,
@@ -67,7 +80,11 @@ impl Home {
 
     fn derives(&self) {
         let state = &self.mind.state;
-        let read = crate::state::State::decode(&state.snapshot().encode()).expect("our own snapshot");
+        let bytes = state.snapshot().encode();
+        let read = crate::state::State::decode(&bytes).expect("our own snapshot");
+        let counted = state.open.bytes + state.recent_bytes + state.agent_bytes;
+        let keys = state.post_keys.rows().len() * POST_KEY_BYTES;
+        assert!(bytes.len() as u64 <= counted + keys as u64 + 4_096, "{} above {counted}", bytes.len());
         assert_eq!(format!("{read:?}"), format!("{state:?}"));
     }
 
@@ -143,6 +160,123 @@ fn what_a_snapshot_leaves_out_is_derived_as_it_was() {
     home.input(Input::Tick);
     home.derives();
     let state = &home.mind.state;
-    assert_eq!((state.open_steps, state.open_bytes, state.open_by.len(), state.runs.len()), (0, 0, 0, 0));
+    assert_eq!((state.open, state.open_by.len(), state.runs.len()), (Open::default(), 0, 0));
     assert_eq!((state.offers.len(), state.leases.len(), state.recent_steps), (0, 0, 6));
+}
+
+fn encoded<T: Encode>(value: &T) -> u64 {
+    let mut bytes = Vec::new();
+    encode_large_into(value, &mut bytes);
+    bytes.len() as u64 + 4
+}
+
+#[test]
+fn nothing_takes_more_in_a_snapshot_than_it_counts() {
+    let (agent, digest, salt) = (AgentId(key(1).public()), Digest::of(b""), Salt([1; 16]));
+    let skills = vec![Skill::parse(&format!("{}@7", "s".repeat(64))).expect("a skill"); SKILLS_MAX];
+    let run_id = RunId::new(Wall(1), [1; 9]);
+    let text = |len: usize| "x".repeat(len);
+    let opening = || Opening { salt, output: digest, artifacts: vec![digest; STEP_ARTIFACTS_MAX] };
+    let handed = |findings, verdict| Handed {
+        epoch: Epoch(1),
+        agent,
+        result: digest,
+        opening: opening(),
+        authority: Authority::Delegated,
+        index: 1,
+        at: Wall(1),
+        late: true,
+        findings,
+        verdict,
+    };
+    let rejected = Outcome::Rejected { check: text(NAME_BYTES_MAX), findings: text(FINDINGS_BYTES_MAX) };
+    let task = TaskSpec {
+        title: text(TITLE_BYTES_MAX),
+        description: text(5_000),
+        skills: skills.clone(),
+        level_min: Some(Level::Master),
+        complexity: Complexity::Premium,
+        reward: Credits(1),
+        deadline: Wall(1),
+        input: json(&text(5_000)),
+        output_schema: Some(json(&text(5_000))),
+        poster_may_claim: true,
+    };
+    let bare = Step::new(StepSpec {
+        name: "b".into(),
+        needs: vec![],
+        task: TaskSpec { skills: vec![], ..task.clone() },
+    });
+    let full = Step {
+        state: StepState::Leased { agent, level: Level::Master, authority: Authority::Own, lease_ms: 1 },
+        barred: vec![agent; 70],
+        handing: Some((Epoch(2), opening())),
+        handed: vec![handed(Some((1, text(FINDINGS_BYTES_MAX))), None), handed(None, Some((2, rejected)))],
+        output: Some(json(&text(5_000))),
+        output_at: Some(1),
+        granted_at: Some(1),
+        started: Some(Wall(1)),
+        completed: Some(Wall(1)),
+        ..Step::new(StepSpec { name: text(NAME_BYTES_MAX), needs: (0..199).collect(), task })
+    };
+    let bare_but_marked = Step {
+        handing: Some((Epoch(2), Opening { artifacts: vec![], ..opening() })),
+        barred: vec![],
+        handed: vec![],
+        output: Some(json("")),
+        spec: StepSpec { name: String::new(), needs: vec![], task: bare.spec.task.clone() },
+        ..full.clone()
+    };
+    let run = Run {
+        id: run_id,
+        poster: Poster::Agent(agent),
+        name: text(NAME_BYTES_MAX),
+        inputs: json(&text(5_000)),
+        priority: 1,
+        correlation: Correlation::parse(&text(CORRELATION_BYTES_MAX)),
+        created: Wall(1),
+        posted_at: 1,
+        post_key: Some(PostKey { key: digest, body: digest }),
+        steps: vec![],
+        attempts_max: 1,
+        lapses_max: 1,
+        salt,
+        cancelled: true,
+        ended: Some(Wall(1)),
+        trimmed: true,
+    };
+    assert!(run.correlation.is_some() && encoded(&run) <= run.bytes());
+    let account = encoded(&(Account::Escrow(run_id.step(0)), i64::MAX));
+    for step in [bare, bare_but_marked, full] {
+        assert!(encoded(&step) + account <= step.bytes(), "{} {}", encoded(&step), step.bytes());
+    }
+    let mut standing = Standing::default();
+    for period in 0..100 {
+        let at = Wall(period * 90 * 86_400_000);
+        let outcome = artel_reputation::Outcome::OnTime;
+        let fact = artel_reputation::Fact::Receipt { outcome, quality: Some(Quality::FULL) };
+        standing.add(&Evidence { at, fact }, at).expect("in order");
+    }
+    let agent = Agent {
+        id: agent,
+        name: text(NAME_BYTES_MAX),
+        skills,
+        metadata: json(&text(METADATA_BYTES_MAX)),
+        capacity: 1,
+        delegation: Some(Delegation { until: Wall(1) }),
+        serial: 1,
+        expires: Wall(1),
+        revoked: Some(Revoker::Agent),
+        enrolled: Wall(1),
+        updated: Wall(1),
+        standing,
+        accepted: 1,
+        rejected: 1,
+        lapsed: 1,
+        earned_units: 1,
+    };
+    let account = encoded(&(Account::Agent(agent.id), i64::MAX));
+    assert!(encoded(&agent) + account <= agent.bytes(), "{} {}", encoded(&agent), agent.bytes());
+    let row = (Wall(1), Poster::Agent(agent.id), digest, run.id, digest);
+    assert!(encoded(&row) <= POST_KEY_BYTES as u64);
 }

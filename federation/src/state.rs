@@ -6,7 +6,8 @@ use crate::fact::*;
 use crate::ledger::{Ledger, poster_account};
 use crate::member::Agent;
 use crate::offers::Offers;
-use crate::options::{POST_KEY_MS, RECENT_RUNS, RECENT_STEPS};
+use crate::options::{RECENT_RUNS, RECENT_RUNS_BYTES, RECENT_STEPS};
+use crate::post_keys::PostKeys;
 use crate::run::{Handed, Run, Step, StepState};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
@@ -29,8 +30,14 @@ pub struct FoldError {
     pub reason: String,
 }
 
-/// A post that may be repeated: the run it made, the digest of its body, and when.
-pub(crate) type PostMemory = (RunId, Digest, Wall);
+/// How much of the book is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// Steps of open runs.
+    pub steps: usize,
+    /// What those runs count ([`Run::bytes`]).
+    pub bytes: u64,
+}
 
 /// The fold. Runs and agents are shared with whoever was shown them (answers, snapshots under way): a change copies one
 /// that somebody still looks at.
@@ -44,17 +51,17 @@ pub struct State {
     pub(crate) recent: BTreeMap<RunId, Arc<Run>>,
     pub(crate) recent_order: VecDeque<RunId>,
     pub(crate) ledger: Ledger,
-    pub(crate) post_keys: BTreeMap<(Poster, Digest), PostMemory>,
-    pub(crate) post_order: VecDeque<(Wall, Poster, Digest)>,
+    pub(crate) post_keys: PostKeys,
     pub(crate) artifact_bytes: u64,
     pub(crate) totals: Totals,
     // Derived from the above; never in a snapshot.
     pub(crate) offers: Offers,
     pub(crate) leases: BTreeMap<AgentId, BTreeSet<StepId>>,
-    pub(crate) open_steps: usize,
-    pub(crate) open_bytes: u64,
-    pub(crate) open_by: BTreeMap<AgentId, usize>,
+    pub(crate) open: Open,
+    pub(crate) open_by: BTreeMap<AgentId, Open>,
     pub(crate) recent_steps: usize,
+    pub(crate) recent_bytes: u64,
+    pub(crate) agent_bytes: u64,
     touched: BTreeSet<RunId>,
 }
 
@@ -91,6 +98,7 @@ impl State {
     /// Folds one entry. The runs that it touched are closed by [`State::close_finished`] once its input is through.
     pub(crate) fn apply(&mut self, entry: &Entry) -> Result<(), FoldError> {
         let index = self.size;
+        let weighed = step_of(&entry.fact).and_then(|id| Some((id, self.weight(&id)?)));
         let result = match &entry.fact {
             Fact::Genesis(f) => self.genesis(f, index),
             Fact::Started(f) => {
@@ -129,6 +137,9 @@ impl State {
             }
             Fact::RunEnded(_) | Fact::Emitted(_) | Fact::Refused(_) => Ok(()),
         };
+        if let Some((id, before)) = weighed {
+            self.reweigh(&id, before);
+        }
         self.size += 1;
         result.map_err(|reason| FoldError { index, kind: entry.fact.kind().name(), reason })
     }
@@ -146,9 +157,8 @@ impl State {
                 continue;
             }
             let mut run = self.runs.remove(&id).expect("just seen");
-            self.open_steps -= run.steps.len();
-            self.count_open(run.poster, |n| n - run.steps.len());
-            self.open_bytes -= run.inputs.len() as u64 + run.steps.iter().map(Step::bytes).sum::<u64>();
+            let (steps, bytes) = (run.steps.len(), run.bytes());
+            self.count_open(run.poster, |open| Open { steps: open.steps - steps, bytes: open.bytes - bytes });
             let ended = Arc::make_mut(&mut run);
             ended.settle_end();
             ended.trim();
@@ -157,23 +167,50 @@ impl State {
         }
     }
 
-    /// Keeps the number of open steps that an agent has posted.
-    pub(crate) fn count_open(&mut self, poster: Poster, change: impl FnOnce(usize) -> usize) {
+    /// Keeps what is taken of the book, in all and by an agent that posted it.
+    pub(crate) fn count_open(&mut self, poster: Poster, change: impl Fn(Open) -> Open) {
+        self.open = change(self.open);
         let Poster::Agent(agent) = poster else { return };
-        let open = change(self.open_by.remove(&agent).unwrap_or(0));
-        if open > 0 {
-            self.open_by.insert(agent, open);
+        let open = change(self.open_of(poster));
+        if open == Open::default() {
+            self.open_by.remove(&agent)
+        } else {
+            self.open_by.insert(agent, open)
+        };
+    }
+
+    /// What an agent has taken of the book; the operator's part is not counted.
+    pub(crate) fn open_of(&self, poster: Poster) -> Open {
+        match poster {
+            Poster::Operator => Open::default(),
+            Poster::Agent(agent) => self.open_by.get(&agent).copied().unwrap_or_default(),
         }
+    }
+
+    /// What a step of an open run counts.
+    fn weight(&self, id: &StepId) -> Option<u64> {
+        self.runs.get(&id.run())?.steps.get(id.index()).map(Step::bytes)
+    }
+
+    fn reweigh(&mut self, id: &StepId, before: u64) {
+        let Some(after) = self.weight(id).filter(|after| *after != before) else { return };
+        let poster = self.runs[&id.run()].poster;
+        self.count_open(poster, |open| Open { bytes: open.bytes - before + after, ..open });
     }
 
     fn remember(&mut self, run: Arc<Run>) {
         self.recent_order.push_back(run.id);
         self.recent_steps += run.steps.len();
+        self.recent_bytes += run.bytes();
         self.recent.insert(run.id, run);
-        while self.recent_order.len() > RECENT_RUNS || self.recent_steps > RECENT_STEPS {
-            let oldest = self.recent_order.pop_front().expect("the newest run alone is below the limits");
+        while self.recent_order.len() > RECENT_RUNS
+            || self.recent_steps > RECENT_STEPS
+            || self.recent_bytes > RECENT_RUNS_BYTES
+        {
+            let oldest = self.recent_order.pop_front().expect("no run at all is below the limits");
             let run = self.recent.remove(&oldest).expect("both tell of the same runs");
             self.recent_steps -= run.steps.len();
+            self.recent_bytes -= run.bytes();
         }
     }
 
@@ -216,6 +253,7 @@ impl State {
     }
 
     fn enrolled(&mut self, f: &Enrolled, at: Wall) {
+        let before = self.agents.get(&f.agent).map_or(0, |agent| agent.bytes());
         let agent = self.agents.entry(f.agent).or_insert_with(|| {
             Arc::new(Agent {
                 id: f.agent,
@@ -246,16 +284,22 @@ impl State {
         agent.expires = f.expires;
         agent.revoked = None;
         agent.updated = at;
+        self.agent_bytes = self.agent_bytes - before + agent.bytes();
     }
 
     fn configured(&mut self, f: &Configured, at: Wall) -> Result<(), String> {
+        let (mut before, mut after) = (0, 0);
         self.with_agent(&f.agent, |agent| {
+            before = agent.bytes();
             agent.name.clone_from(&f.name);
             agent.skills.clone_from(&f.skills);
             agent.metadata = f.metadata.clone();
             agent.capacity = f.capacity;
             agent.updated = at;
-        })
+            after = agent.bytes();
+        })?;
+        self.agent_bytes = self.agent_bytes - before + after;
+        Ok(())
     }
 
     fn with_agent(&mut self, id: &AgentId, change: impl FnOnce(&mut Agent)) -> Result<(), String> {
@@ -286,31 +330,15 @@ impl State {
             ended: None,
             trimmed: false,
         };
-        self.open_steps += run.steps.len();
-        self.count_open(run.poster, |n| n + run.steps.len());
-        self.open_bytes += run.inputs.len() as u64 + run.steps.iter().map(Step::bytes).sum::<u64>();
+        let (steps, bytes) = (run.steps.len(), run.bytes());
+        self.count_open(run.poster, |open| Open { steps: open.steps + steps, bytes: open.bytes + bytes });
         self.totals.runs += 1;
         if let Some(key) = f.post_key {
-            self.remember_post((f.poster, key), f.run, entry.at);
+            self.post_keys.remember((f.poster, key), f.run, entry.at);
         }
         self.touched.insert(run.id);
         self.runs.insert(run.id, Arc::new(run));
         Ok(())
-    }
-
-    fn remember_post(&mut self, (poster, key): (Poster, PostKey), run: RunId, at: Wall) {
-        while let Some((then, who, old)) = self.post_order.front() {
-            if at.since_ms(*then) <= POST_KEY_MS {
-                break;
-            }
-            // A key posted anew after its day has a younger memory, which stays.
-            if self.post_keys.get(&(*who, *old)).is_some_and(|(_, _, at)| at == then) {
-                self.post_keys.remove(&(*who, *old));
-            }
-            self.post_order.pop_front();
-        }
-        self.post_keys.insert((poster, key.key), (run, key.body, at));
-        self.post_order.push_back((at, poster, key.key));
     }
 
     fn cancel_asked(&mut self, f: &CancelAsked) -> Result<(), String> {
@@ -333,7 +361,7 @@ impl State {
         }
         step.state = StepState::Offered;
         let (run, step) = open(&self.runs, &f.step)?;
-        self.offers.insert(&step.spec.task, (Reverse(run.priority), run.posted_at, f.step));
+        self.offers.insert(run.poster, &step.spec.task, (Reverse(run.priority), run.posted_at, f.step));
         Ok(())
     }
 
@@ -349,7 +377,7 @@ impl State {
 
     fn withdraw_offer(&mut self, id: &StepId) -> Result<(), String> {
         let (run, step) = open(&self.runs, id)?;
-        self.offers.remove(&step.spec.task, (Reverse(run.priority), run.posted_at, *id));
+        self.offers.remove(run.poster, &step.spec.task, (Reverse(run.priority), run.posted_at, *id));
         Ok(())
     }
 
@@ -454,12 +482,10 @@ impl State {
 
     fn output(&mut self, f: &Output, index: u64) -> Result<(), String> {
         let step = self.open_step(&f.step)?;
-        let old = step.output.as_ref().map_or(0, |o| o.len() as u64);
         step.output = Some(f.output.clone());
         step.output_at = Some(index);
         let opening = Opening { salt: f.salt, output: f.output.digest(), artifacts: f.artifacts.clone() };
         step.handing = Some((f.epoch, opening));
-        self.open_bytes = self.open_bytes + f.output.len() as u64 - old;
         Ok(())
     }
 
@@ -468,8 +494,7 @@ impl State {
         let handed = step.handed.last_mut().filter(|h| h.epoch == f.epoch);
         let handed =
             handed.ok_or_else(|| format!("step {} has no submission of epoch {}", f.step, f.epoch))?;
-        let old = handed.findings.replace((index, f.findings.clone())).map_or(0, |(_, old)| old.len());
-        self.open_bytes = self.open_bytes + f.findings.len() as u64 - old as u64;
+        handed.findings = Some((index, f.findings.clone()));
         Ok(())
     }
 
@@ -572,6 +597,19 @@ fn settled(run: &Arc<Run>) -> Arc<Run> {
         Arc::make_mut(&mut run).settle_end();
     }
     run
+}
+
+/// The step that a fact is about, where it changes what that step holds.
+fn step_of(fact: &Fact) -> Option<StepId> {
+    match fact {
+        Fact::Granted(f) => Some(f.step),
+        Fact::Released(f) | Fact::Lapsed(f) => Some(f.step),
+        Fact::Submitted(f) => Some(f.step),
+        Fact::Output(f) => Some(f.step),
+        Fact::Verdict(f) => Some(f.step),
+        Fact::StepEnded(f) => Some(f.step),
+        _ => None,
+    }
 }
 
 fn open<'a>(runs: &'a BTreeMap<RunId, Arc<Run>>, id: &StepId) -> Result<(&'a Run, &'a Step), String> {

@@ -5,6 +5,7 @@ use crate::fact::{Entry, Fact, RunEnded};
 use crate::input::{Now, ReplyTo};
 use crate::run::Run;
 use crate::state::State;
+use artel_protocol::log::leaf::Class;
 use artel_protocol::text::Correlation;
 use std::sync::Arc;
 
@@ -28,7 +29,9 @@ impl Turn {
     /// When the fact cannot follow the state: the rules decided something impossible.
     pub fn record(&mut self, state: &mut State, fact: Fact) -> u64 {
         let index = state.size;
-        let entry = Entry { at: self.now.wall, correlation: self.correlation.clone(), fact };
+        // The caller chose it, and by it strangers could tell what belongs together: it stands in private entries only.
+        let correlation = self.correlation.clone().filter(|_| fact.class() == Class::Private);
+        let entry = Entry { at: self.now.wall, correlation, fact };
         if let Err(error) = state.apply(&entry) {
             panic!("the rules made a fact that does not fold: {error}");
         }

@@ -118,7 +118,7 @@ impl<'a> View<'a> {
         Counts {
             agents: state.agents.len(),
             runs_open: state.runs.len(),
-            steps_open: state.open_steps,
+            steps_open: state.open.steps,
             offers: state.offers.len(),
             leases: state.leases.values().map(|steps| steps.len()).sum(),
             waiting: self.0.live.waiters.len(),

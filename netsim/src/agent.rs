@@ -439,6 +439,7 @@ impl Agent {
         let step = self.seats[&home].held.keys().next().copied();
         let bytes = self.rng.below(10_000);
         ArtifactPut {
+            id: None,
             digest: Digest::of(&bytes.to_le_bytes()),
             bytes,
             bytes_new: bytes,

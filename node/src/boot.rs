@@ -1,5 +1,6 @@
-//! The start, which fails closed, and the end: configuration, then the directory with its keys, then the journal and
-//! the rules, and only when all of it is sound does the node take a request. What fails names the file or the setting.
+//! The start, which fails closed, and the end: configuration and address, then the directory with its keys, then the
+//! journal and the rules, and only when all of it is sound does the node take a request. What fails names the file or the
+//! setting.
 
 use crate::clock::{Clock, wall};
 use crate::config::Config;
@@ -10,7 +11,7 @@ use crate::service::{NodeService, Parts};
 use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
 use crate::token::Tokens;
-use crate::{index, telemetry};
+use crate::{data, index, telemetry};
 use anyhow::Context as _;
 use artel_audit::KeyRing;
 use artel_audit::files::Files;
@@ -57,14 +58,18 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     let started = Instant::now();
     let config = Arc::new(load_config(&options)?);
     telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
-    let node = tokio::task::spawn_blocking({
+    // Before anything is written: a start that fails here leaves no trace. Who connects waits until the node is sound.
+    let server = artel_web::Server::bind(web_options(&config)?).await;
+    let server = server.map_err(|error| match data::in_use(&options.data) {
+        Some(in_use) => in_use.into(),
+        // The error says its cause itself; a chain would say it twice.
+        None => anyhow::anyhow!("{error}; choose another address with --http"),
+    })?;
+    let mut node = tokio::task::spawn_blocking({
         let (data, config) = (options.data.clone(), config.clone());
         move || Node::open(&data, config)
     })
     .await??;
-    let server = artel_web::Server::bind(web_options(&config)?).await;
-    // The error says its cause itself; a chain would say it twice.
-    let server = server.map_err(|error| anyhow::anyhow!("{error}; choose another address with --http"))?;
     let (service, url) = (node.service(started)?, server.url());
     let closing = CancellationToken::new();
     tokio::spawn(service.clone().keep_counts());
@@ -72,8 +77,11 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     // Before the ready line: whoever reads it may send a signal at once.
     let stop = stop_signal()?;
     node.announce(&url, options.json)?;
-    stop.await;
-    tracing::info!("stopping");
+    tokio::select! {
+        () = stop => tracing::info!("stopping"),
+        // Without it nothing is ever answered; whoever keeps the node running may start it again.
+        _ = &mut node.running.ended => tracing::error!("the driver has ended by itself; stopping"),
+    }
     closing.cancel();
     node.running.handle.tell(Input::Closing);
     let served = serving.await;
@@ -221,6 +229,7 @@ fn origin(
                 origin.node()
             );
         }
+        check_genesis(data.path(), origin.federation())?;
         // A journal that was begun but holds no entry yet is founded by this start.
         let genesis = found(data, node, config).filter(|genesis| genesis.id() == origin.federation());
         return Ok((origin, genesis));
@@ -245,14 +254,21 @@ fn found(data: &DataDir, node: NodeId, config: &Config) -> Option<Genesis> {
 /// The founding record before it is in the journal: a start that was cut short between the two goes on with it.
 const GENESIS_FILE: &str = "genesis";
 
-fn write_genesis(dir: &Path, genesis: &Genesis) -> anyhow::Result<()> {
+/// The founding record's digest is the federation's id, so it cannot change unseen.
+fn check_genesis(dir: &Path, federation: FederationId) -> anyhow::Result<()> {
     let path = dir.join(GENESIS_FILE);
-    let mut file =
-        std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    file.write_all(&artel_protocol::codec::encode(genesis))?;
-    file.sync_all()?;
-    std::fs::File::open(dir)?.sync_all()?;
+    let Ok(bytes) = std::fs::read(&path) else { return Ok(()) };
+    let genesis = artel_protocol::codec::decode::<Genesis>(&bytes).ok();
+    anyhow::ensure!(
+        genesis.is_some_and(|genesis| genesis.id() == federation),
+        "{} is not the record that founded this federation; put it back from a copy, or remove it: the journal holds it",
+        path.display()
+    );
     Ok(())
+}
+
+fn write_genesis(dir: &Path, genesis: &Genesis) -> Result<(), data::Error> {
+    data::replace(dir, GENESIS_FILE, &artel_protocol::codec::encode(genesis))
 }
 
 fn web_options(config: &Config) -> anyhow::Result<artel_web::Options> {

@@ -39,7 +39,7 @@ pub enum Error {
         cause: String,
     },
     /// Somebody answers whose certificate nobody vouches for.
-    #[error("the certificate of {url} is not trusted ({cause}); name the one to trust with --ca FILE")]
+    #[error("the certificate of {url} is not trusted ({cause}); {remedy}", remedy = certificate_remedy(cause))]
     Untrusted {
         /// The node.
         url: String,
@@ -347,6 +347,19 @@ impl Client {
 
     fn foreign(&self, reason: String) -> Error {
         Error::Foreign { url: self.base.to_string(), reason }
+    }
+}
+
+/// What can be done about a certificate. The library tells these cases apart by its words alone.
+fn certificate_remedy(cause: &str) -> &'static str {
+    if cause.contains("not valid for name") {
+        "call the node by a name that it was made out for: --node https://NAME:PORT"
+    } else if cause.contains("CaUsedAsEndEntity") {
+        "it is an authority's, which cannot be a node's too: make one with basicConstraints=CA:FALSE, see OPERATIONS.md"
+    } else if cause.contains("expired") {
+        "have the operator renew it"
+    } else {
+        "name the one to trust with --ca FILE"
     }
 }
 

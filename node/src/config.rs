@@ -4,6 +4,8 @@
 use artel_federation::Options;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::Digest;
+use artel_protocol::limits::NAME_BYTES_MAX;
+use artel_protocol::text::is_plain;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -12,6 +14,12 @@ use std::path::{Path, PathBuf};
 /// Environment variables of the command line that are no configuration keys.
 const NOT_KEYS: &[&str] =
     &["ARTEL_DATA", "ARTEL_NODE", "ARTEL_TOKEN", "ARTEL_TOKEN_FILE", "ARTEL_KEY", "ARTEL_LOG"];
+
+/// What may be logged.
+const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
+
+/// The longest prefix of event names, in bytes: with what follows it a name stays far below the 128 that a filter takes.
+const EVENT_PREFIX_BYTES_MAX: usize = 32;
 
 /// Why a configuration is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +117,7 @@ keys! {
     credit_line: Credits = Credits(1_000_000 * 1_000_000), "How many credits the operator may have in circulation.";
     token_days: u32 = 90, "How long a token lives, in days, at most 90.";
     artifact_quota_mb: u64 = 20_000, "How many megabytes (10^6 bytes) of artifacts the node keeps.";
+    event_prefix: String = "xyn.".into(), "What the names of the node's own events begin with; at most 32 letters, digits or ._-.";
     log: String = "info".into(), "What is logged: error, warn, info, debug or trace, also by target (artel_node=debug).";
 }
 
@@ -130,8 +139,8 @@ macro_rules! plain_values {
 plain_values! {
     bool: "want true or false",
     u8: "want a whole number up to 255",
-    u32: "want a whole number",
-    u64: "want a whole number",
+    u32: "want a whole number up to 4294967295",
+    u64: "want a whole number up to 18446744073709551615",
     SocketAddr: "want an address and port such as 127.0.0.1:7433",
 }
 
@@ -173,10 +182,12 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         flags: &BTreeMap<String, String>,
     ) -> Result<Config, Error> {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
         let mut config = Config::default();
         match std::fs::read_to_string(file) {
             Ok(text) => config.merge_file(file, &text)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => {}
+            // What is wrong with the directory itself is said when it is opened.
+            Err(e) if matches!(e.kind(), NotFound | NotADirectory) && !asked_for => {}
             Err(e) => return Err(Error::Unreadable(file.into(), e)),
         }
         for (name, value) in environment {
@@ -221,15 +232,40 @@ impl Config {
         if !(100..=3_600_000).contains(&self.lease_ms) {
             return bad("lease_ms", "want 100 to 3600000", self.lease_ms.to_string());
         }
-        for (key, value) in
-            [("attempts_max", self.attempts_max), ("lapses_max", self.lapses_max), ("top", self.top)]
-        {
+        for (key, value) in [
+            ("attempts_max", u64::from(self.attempts_max)),
+            ("lapses_max", self.lapses_max.into()),
+            ("top", self.top.into()),
+            ("leases_max", self.leases_max.into()),
+            ("connections_max", self.connections_max.into()),
+            ("requests_per_second", self.requests_per_second.into()),
+            ("enrollments_per_minute", self.enrollments_per_minute.into()),
+            ("artifact_quota_mb", self.artifact_quota_mb),
+        ] {
             if value == 0 {
                 return bad(key, "want at least 1", value.to_string());
             }
         }
-        if self.leases_max == 0 {
-            return bad("leases_max", "want at least 1", self.leases_max.to_string());
+        if !is_plain(&self.name, NAME_BYTES_MAX, false) {
+            let wanted = format!("want 1 to {NAME_BYTES_MAX} bytes of text on one line");
+            return bad("name", &wanted, self.name.clone());
+        }
+        // A word that is no level would be read as a target's name, and everything else would be silent.
+        let mut words = self.log.split(',').map(str::trim).filter(|word| !word.contains('='));
+        if words.any(|word| !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))) {
+            let wanted =
+                "want error, warn, info, debug, trace or off, and targets as artel_node=debug, with commas";
+            return bad("log", wanted, self.log.clone());
+        }
+        let prefix = self.event_prefix.as_str();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        // What follows it begins with a letter, so that an empty one makes good names too.
+        if prefix.len() > EVENT_PREFIX_BYTES_MAX
+            || !prefix.bytes().all(plain)
+            || prefix.starts_with(|first: char| !first.is_ascii_alphabetic())
+        {
+            let wanted = "want at most 32 letters, digits or ._-, a letter first";
+            return bad("event_prefix", wanted, prefix.to_owned());
         }
         if self.tls_cert.is_empty() != self.tls_key.is_empty() {
             return bad("tls_cert", "want tls_cert and tls_key together", self.tls_cert.clone());
@@ -311,10 +347,31 @@ mod tests {
             "top = 300",
             "tls_cert = \"x\"",
             "credit_line = -1",
+            "leases_max = 0",
+            "log = \"nonsense\"",
+            "log = \"info,artel_node\"",
+            "log = \"\"",
+            "connections_max = 0",
+            "requests_per_second = 0",
+            "enrollments_per_minute = 0",
+            "artifact_quota_mb = 0",
+            "name = \"\"",
+            "name = \"a\\nb\"",
+            "event_prefix = \"a b\"",
+            "event_prefix = \".a\"",
+            "event_prefix = \"1\"",
+            "event_prefix = \"é.\"",
+            "event_prefix = \"abcdefghijklmnopqrstuvwxyz0123456\"",
         ] {
             assert!(matches!(load(file, &[], &[]), Err(Error::BadValue { .. })), "{file}");
         }
         assert!(matches!(load("= 1", &[], &[]), Err(Error::NotToml(..))));
+        for good in ["info", "DEBUG", "warn,artel_node=debug", "artel_node=trace, error"] {
+            assert!(load(&format!("log = \"{good}\""), &[], &[]).is_ok(), "{good}");
+        }
+        for good in ["", "acme.", "a_b-c.2.", "abcdefghijklmnopqrstuvwxyz012345"] {
+            assert!(load(&format!("event_prefix = \"{good}\""), &[], &[]).is_ok(), "{good}");
+        }
     }
 
     #[test]

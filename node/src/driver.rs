@@ -4,6 +4,7 @@
 //! lets answers, checks and news out. A commit that fails throws the state away and folds it anew from disk; until that
 //! has worked, nothing privileged is done. It does no judging of its own.
 
+use crate::background::{Background, Busy};
 use crate::check;
 use crate::clock::Clock;
 use crate::events::Events;
@@ -11,25 +12,30 @@ use crate::handle::{Answer, Handle, Message, QUEUE_MAX, Unavailable};
 use crate::index::Feed;
 use crate::news::News;
 use crate::source::{SharedReader, Source, State};
-use artel_audit::{COMMIT_BYTES_MAX, Commit, FRAME_BYTES_MAX, NewEntry};
+use artel_audit::{COMMIT_BYTES_MAX, Commit, FRAME_BYTES_MAX, Fate, NewEntry};
 use artel_federation::effect::{Effect, Refusal};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Federation, Input, Json, Now, Reply, ReplyTo};
 use artel_protocol::id::{Epoch, StepId};
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How many messages one commit takes in. More would make the first of them wait longer for its answer.
 const BATCH_MAX: usize = 1_024;
 
-/// With how many bytes of frames a commit is full (1 MiB); the rest waits for the next one. What the last message and the
-/// timers add (at most a frame of 4 MiB and two of half a MiB) still fits the journal's limit for a commit.
+/// With how many bytes of frames a commit is full (1 MiB); the rest waits for the next one. What the last message adds (a
+/// frame of at most 4 MiB, and one of timers) still fits the journal's limit for a commit.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
-const _: () = assert!(BATCH_BYTES_MAX + FRAME_BYTES_MAX + (1 << 20) <= COMMIT_BYTES_MAX);
+/// The most bytes of a frame of timers: 1,024 entries of at most 2 KiB, and a minute's refusals.
+const TIMERS_BYTES_MAX: usize = 3 << 20;
+
+const _: () = assert!(BATCH_BYTES_MAX + FRAME_BYTES_MAX + TIMERS_BYTES_MAX <= COMMIT_BYTES_MAX);
 
 /// How long the driver waits before it tries a journal again that could not be written, in milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -41,6 +47,9 @@ const SNAPSHOT_ENTRIES: u64 = 8_192;
 /// constant share of the work.
 const SNAPSHOT_ENTRIES_PER_STEP: u64 = 4;
 
+/// But after at most this many entries (folding them takes an eighth of a second), or one for each open step.
+const SNAPSHOT_ENTRIES_MAX: u64 = 65_536;
+
 /// How many checks the checker thread has before it; the others wait with the driver, at most one for each open step.
 const CHECKS_MAX: usize = 64;
 
@@ -48,7 +57,7 @@ const CHECKS_MAX: usize = 64;
 enum Held {
     Answer { to: ReplyTo, answer: Result<Reply, Refusal> },
     Check(ToCheck),
-    News { frame: usize, entries: Vec<Entry>, closed: Vec<Arc<Run>> },
+    News { frame: usize, bytes: usize, entries: Vec<Entry>, closed: Vec<Arc<Run>> },
 }
 
 /// A submission to be checked.
@@ -89,8 +98,12 @@ pub struct Driver {
     feed: Feed,
     checks: SyncSender<ToCheck>,
     unchecked: VecDeque<ToCheck>,
-    background: SyncSender<Box<dyn FnOnce() + Send>>,
+    background: Background,
+    /// When the next segment may be made ahead at the soonest: one that could not be made is not tried all the time.
+    spare_at: Instant,
     snapshot_size: u64,
+    /// A snapshot is being written.
+    snapshotting: Arc<AtomicBool>,
     stopping: bool,
 }
 
@@ -101,7 +114,9 @@ pub struct Running {
     /// Whether, and why, privileged work is refused.
     pub down: Down,
     /// The thread.
-    pub thread: std::thread::JoinHandle<()>,
+    pub thread: JoinHandle<()>,
+    /// Ends when the thread does, however that comes.
+    pub ended: oneshot::Receiver<()>,
 }
 
 impl Driver {
@@ -132,7 +147,9 @@ impl Driver {
             feed,
             checks: checker(handle.clone())?,
             unchecked: VecDeque::new(),
-            background: background()?,
+            background: Background::start()?,
+            spare_at: Instant::now(),
+            snapshotting: Arc::default(),
             stopping: false,
         };
         let mut commit = Commit::new();
@@ -141,8 +158,12 @@ impl Driver {
         if let Some(reason) = down.reason() {
             anyhow::bail!("the journal cannot be written: {reason}");
         }
-        let thread = std::thread::Builder::new().name("driver".into()).spawn(move || driver.run())?;
-        Ok(Running { handle, down, thread })
+        let (alive, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("driver".into()).spawn(move || {
+            let _alive: oneshot::Sender<()> = alive;
+            driver.run();
+        })?;
+        Ok(Running { handle, down, thread, ended })
     }
 
     fn run(mut self) {
@@ -156,7 +177,9 @@ impl Driver {
                 let has_room = taken < BATCH_MAX && commit.bytes_max() < BATCH_BYTES_MAX;
                 next = if has_room { self.queue.try_recv().ok() } else { None };
             }
-            self.feed(Input::Tick, &mut commit);
+            if commit.bytes_max() < BATCH_BYTES_MAX {
+                self.feed(Input::Tick, &mut commit);
+            }
             self.settle(commit);
             self.answer_looks(looks);
             self.keep_up();
@@ -223,9 +246,11 @@ impl Driver {
             match effect {
                 Effect::Append(entries) => {
                     let bodies = entries.iter().map(|e| NewEntry { class: e.fact.class(), body: e.encode() });
-                    let frame = commit.frame(bodies.collect()).expect("an append has entries");
+                    let bodies: Vec<NewEntry> = bodies.collect();
+                    let bytes = bodies.iter().map(|entry| entry.body.len()).sum();
+                    let frame = commit.frame(bodies).expect("an append has entries");
                     news.take().into_iter().for_each(|held| commit.hold(held));
-                    news = Some(Held::News { frame, entries, closed: Vec::new() });
+                    news = Some(Held::News { frame, bytes, entries, closed: Vec::new() });
                 }
                 Effect::Closed(run) => match &mut news {
                     Some(Held::News { closed, .. }) => closed.push(run),
@@ -252,9 +277,9 @@ impl Driver {
                     match held {
                         Held::Answer { to, answer } => answers.push((to, answer)),
                         Held::Check(check) => self.unchecked.push_back(check),
-                        Held::News { frame, entries, closed } => {
+                        Held::News { frame, bytes, entries, closed } => {
                             let first_index = released.appended[frame].first_index;
-                            news.push(News { first_index, entries: Arc::new(entries), closed });
+                            news.push(News { first_index, entries: Arc::new(entries), bytes, closed });
                         }
                     }
                 }
@@ -264,7 +289,7 @@ impl Driver {
             }
             Err(failed) => {
                 tracing::error!(error = %failed.error, fate = ?failed.fate, "the journal cannot be written");
-                self.go_down(failed.error.to_string());
+                self.go_down(failed.fate, failed.error.to_string());
             }
         }
     }
@@ -285,13 +310,16 @@ impl Driver {
     }
 
     /// Throws the speculative state away and answers everybody who waits for something of it.
-    fn go_down(&mut self, reason: String) {
+    fn go_down(&mut self, fate: Fate, reason: String) {
         self.state = None;
         self.unchecked.clear();
         self.retry_at = Instant::now() + Duration::from_millis(RETRY_MS);
         for (_, sender) in self.answers.drain() {
             // Whoever asked may be gone.
-            let _ = sender.send(Err(Unavailable::Journal(reason.clone())));
+            let _ = sender.send(Err(match fate {
+                Fate::Gone => Unavailable::Journal(reason.clone()),
+                Fate::Unknown => Unavailable::Unknown(reason.clone()),
+            }));
         }
         self.down.set(Some(reason));
     }
@@ -308,6 +336,9 @@ impl Driver {
                 state.federation.resume(self.clock.now(), &mut effects);
                 self.snapshot_size = state.snapshot_size;
                 self.reader.set(state.journal.reader());
+                // Frames of the commit that failed may have been kept, and nobody was told of them.
+                self.events.begin_again(state.journal.size());
+                self.feed.begin_again();
                 self.state = Some(state);
                 self.down.set(None);
                 tracing::warn!("the journal can be written again");
@@ -325,14 +356,21 @@ impl Driver {
 
     fn answer_looks(&mut self, looks: Vec<Message>) {
         for look in looks {
-            // A look that cannot be answered is dropped, and whoever waits for it is told.
-            let Some(state) = &mut self.state else { continue };
+            let state = match &mut self.state {
+                Some(state) => Ok(state),
+                None => Err(Unavailable::Journal(self.down.reason().unwrap_or_default())),
+            };
             match look {
-                Message::Look(look) => look(state.federation.view()),
+                Message::Look(look) => look(state.map(|state| state.federation.view())),
                 Message::Checkpoint(answer) => {
-                    let note = state.journal.checkpoint().map(|c| c.note().to_string());
+                    let note = state.and_then(|state| {
+                        let checkpoint = state.journal.checkpoint();
+                        checkpoint
+                            .map(|c| c.note().to_string())
+                            .map_err(|e| Unavailable::Journal(e.to_string()))
+                    });
                     // Whoever asked may be gone.
-                    let _ = answer.send(note.map_err(|e| Unavailable::Journal(e.to_string())));
+                    let _ = answer.send(note);
                 }
                 _ => unreachable!("only looks are kept"),
             }
@@ -357,12 +395,14 @@ impl Driver {
         for notice in state.journal.take_notices() {
             tracing::warn!(%notice, "the journal repaired something");
         }
-        if let Some(job) = state.journal.spare_job() {
-            self.in_background(Box::new(move || {
+        let spare = if self.spare_at <= Instant::now() { state.journal.spare_job() } else { None };
+        if let Some(job) = spare {
+            self.spare_at = Instant::now() + Duration::from_millis(RETRY_MS);
+            self.background.take(move || {
                 if let Err(error) = job.run() {
                     tracing::warn!(%error, "the next segment cannot be made ahead");
                 }
-            }));
+            });
         }
         self.snapshot_if_due();
     }
@@ -371,26 +411,31 @@ impl Driver {
         let Some(state) = &mut self.state else { return };
         let open = state.federation.view().counts().steps_open as u64;
         let size = state.journal.size();
-        if size - self.snapshot_size < SNAPSHOT_ENTRIES.max(SNAPSHOT_ENTRIES_PER_STEP * open) {
+        let most = SNAPSHOT_ENTRIES_MAX.max(open);
+        let due = (SNAPSHOT_ENTRIES_PER_STEP * open).clamp(SNAPSHOT_ENTRIES, most);
+        if size - self.snapshot_size < due {
             return;
         }
-        self.snapshot_size = size;
+        let Some(busy) = Busy::begin(&self.snapshotting) else { return };
         let job = match state.journal.snapshot() {
             Ok(job) => job,
-            Err(error) => return tracing::warn!(%error, "a snapshot cannot be begun"),
+            Err(error) => {
+                self.snapshot_size = size;
+                return tracing::warn!(%error, "a snapshot cannot be begun");
+            }
         };
         let snapshot = state.federation.snapshot();
-        self.in_background(Box::new(move || match job.run(&snapshot.encode()) {
-            Ok(()) => tracing::debug!(size, "snapshot written"),
-            Err(error) => {
-                tracing::warn!(%error, "a snapshot cannot be written; the journal is folded instead")
+        let taken = self.background.take(move || {
+            let _busy = busy;
+            match job.run(&snapshot.encode()) {
+                Ok(()) => tracing::debug!(size, "snapshot written"),
+                Err(error) => {
+                    tracing::warn!(%error, "a snapshot cannot be written; the journal is folded instead")
+                }
             }
-        }));
-    }
-
-    fn in_background(&self, job: Box<dyn FnOnce() + Send>) {
-        if let Err(TrySendError::Full(_)) = self.background.try_send(job) {
-            tracing::debug!("the background has enough to do; the job comes again");
+        });
+        if taken {
+            self.snapshot_size = size;
         }
     }
 
@@ -401,6 +446,8 @@ impl Driver {
             let _ = sender.send(Err(Unavailable::Stopping));
         }
         let Some(mut state) = self.state.take() else { return };
+        // What it is writing must not meet the last snapshot.
+        self.background.end();
         let written = state.journal.snapshot().and_then(|job| job.run(&state.federation.snapshot().encode()));
         if let Err(error) = written {
             tracing::warn!(%error, "the last snapshot cannot be written");
@@ -421,14 +468,6 @@ fn checker(handle: Handle) -> std::io::Result<SyncSender<ToCheck>> {
         }
     };
     std::thread::Builder::new().name("checker".into()).spawn(work)?;
-    Ok(sender)
-}
-
-/// A thread for what takes long and may wait: segments made ahead, snapshots.
-fn background() -> std::io::Result<SyncSender<Box<dyn FnOnce() + Send>>> {
-    let (sender, receiver) = sync_channel::<Box<dyn FnOnce() + Send>>(2);
-    let work = move || receiver.into_iter().for_each(|job| job());
-    std::thread::Builder::new().name("background".into()).spawn(work)?;
     Ok(sender)
 }
 

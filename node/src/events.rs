@@ -2,7 +2,7 @@
 //! they are synced. An event is read from its entry; older ones are read from the journal.
 
 use crate::news::News;
-use artel_federation::fact::{End, Entry, Judgement, Poster, Revoker};
+use artel_federation::fact::{Authority, End, Entry, Judgement, Poster, Revoker};
 use artel_federation::run::{Run, RunStatus};
 use artel_federation::view::View;
 use artel_federation::{Fact, Json};
@@ -10,14 +10,18 @@ use artel_protocol::id::{RunId, StepId};
 use artel_protocol::key::AgentId;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// How many entries stay in memory. Older ones are read from the journal, which costs a read each.
 const KEPT_ENTRIES: usize = 16_384;
 
-/// How many bytes of bodies stay in memory.
+/// How many bytes stay in memory, as [`ENTRY_BYTES`] and bodies add up.
 const KEPT_BYTES: usize = 8 << 20;
+
+/// What an entry takes up beside its body.
+const ENTRY_BYTES: usize = 256;
 
 /// The most bytes of an output that travels with the event of its acceptance. A longer one is fetched.
 pub const EVENT_OUTPUT_BYTES_MAX: usize = 1_024;
@@ -29,6 +33,8 @@ pub struct Kept {
     pub index: u64,
     entries: Arc<Vec<Entry>>,
     at: usize,
+    /// Its share of its frame, which stays in memory as long as one of its entries does.
+    bytes: usize,
     /// Who posted the run that it is about.
     pub poster: Option<Poster>,
     /// The output that a verdict accepted, where it is short; for those who may see it.
@@ -36,25 +42,9 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// An entry read from the journal.
-    pub fn read(index: u64, entry: Entry, poster: Option<Poster>, output: Option<Json>) -> Self {
-        Kept { index, entries: Arc::new(vec![entry]), at: 0, poster, output }
-    }
-
     /// The entry.
     pub fn entry(&self) -> &Entry {
         &self.entries[self.at]
-    }
-
-    fn bytes(&self) -> usize {
-        match &self.entry().fact {
-            Fact::Output(f) => 128 + f.output.len(),
-            Fact::RunPosted(f) => {
-                256 + f.inputs.len() + f.steps.iter().map(|s| 256 + s.task.input.len()).sum::<usize>()
-            }
-            Fact::Emitted(f) => 128 + f.data.len(),
-            _ => 256,
-        }
     }
 }
 
@@ -72,11 +62,17 @@ struct Ring {
 
 impl Ring {
     fn keep(&mut self, frame: &News, view: View<'_>) {
+        let bytes = ENTRY_BYTES + frame.bytes / frame.entries.len().max(1);
+        // A run that ended by this frame may have left the rules' memory by the same commit.
+        let find = |id: RunId| {
+            let closed = frame.closed.iter().find(|run| run.id == id);
+            closed.map(|run| run.as_ref()).or_else(|| view.run(&id))
+        };
         let mut last: Option<&Run> = None;
         for (at, entry) in frame.entries.iter().enumerate() {
             let run = match (about(&entry.fact).0, last) {
                 (Some(id), Some(run)) if run.id == id => Some(run),
-                (Some(id), _) => view.run(&id),
+                (Some(id), _) => find(id),
                 (None, _) => None,
             };
             last = run.or(last);
@@ -84,10 +80,11 @@ impl Ring {
                 index: frame.first_index + at as u64,
                 entries: frame.entries.clone(),
                 at,
+                bytes,
                 poster: run.map(|run| run.poster),
                 output: run.and_then(|run| accepted_output(&entry.fact, run)),
             };
-            self.bytes += kept.bytes();
+            self.bytes += bytes;
             self.entries.push_back(kept);
         }
     }
@@ -95,7 +92,7 @@ impl Ring {
     fn forget_oldest(&mut self) {
         while self.entries.len() > KEPT_ENTRIES || self.bytes > KEPT_BYTES && self.entries.len() > 1 {
             let old = self.entries.pop_front().expect("not empty");
-            self.bytes -= old.bytes();
+            self.bytes -= old.bytes;
         }
     }
 }
@@ -123,6 +120,13 @@ impl Events {
         ring.forget_oldest();
     }
 
+    /// The journal was opened again at this size and may hold what was never published: all of it is read from there.
+    pub fn begin_again(&self, size: u64) {
+        let mut ring = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        *ring = Ring::default();
+        self.synced(size);
+    }
+
     /// Wakes those who wait: everything before `size` is synced.
     pub fn synced(&self, size: u64) {
         self.synced.send_if_modified(|old| std::mem::replace(old, size) != size);
@@ -143,7 +147,7 @@ impl Events {
         }
         let mut found = Vec::new();
         let mut next = from.max(first);
-        let skip = usize::try_from(from - first).unwrap_or(usize::MAX);
+        let skip = ring.entries.partition_point(|kept| kept.index < next);
         for kept in ring.entries.iter().skip(skip) {
             if found.len() == limit || kept.index >= synced {
                 break;
@@ -226,41 +230,60 @@ pub fn actor(fact: &Fact) -> String {
     }
 }
 
+/// An event's name: what happened behind the prefix that the operator chose, or the name that an event was emitted with.
+#[derive(Debug, Clone, Copy)]
+pub struct Name<'a> {
+    prefix: &'a str,
+    rest: &'a str,
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.prefix, self.rest)
+    }
+}
+
+impl PartialEq<str> for Name<'_> {
+    fn eq(&self, text: &str) -> bool {
+        text.strip_prefix(self.prefix) == Some(self.rest)
+    }
+}
+
 /// An event's name; nothing where an entry is no event of its own.
-pub fn name(fact: &Fact) -> Option<&str> {
-    let name = match fact {
-        Fact::Genesis(_) => "xyn.federation.founded",
-        Fact::Started(_) => "xyn.node.started",
-        Fact::Enrolled(_) => "xyn.agent.enrolled",
-        Fact::Configured(_) => "xyn.agent.configured",
-        Fact::Rotated(_) => "xyn.agent.token_rotated",
-        Fact::Revoked(_) => "xyn.agent.revoked",
-        Fact::RunPosted(_) => "xyn.run.created",
+pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
+    let rest = match fact {
+        Fact::Genesis(_) => "federation.founded",
+        Fact::Started(_) => "node.started",
+        Fact::Enrolled(_) => "agent.enrolled",
+        Fact::Configured(_) => "agent.configured",
+        Fact::Rotated(_) => "agent.token_rotated",
+        Fact::Revoked(_) => "agent.revoked",
+        Fact::RunPosted(_) => "run.created",
         Fact::RunEnded(f) => match f.status {
-            RunStatus::Completed => "xyn.run.completed",
-            RunStatus::Cancelled => "xyn.run.cancelled",
-            _ => "xyn.run.failed",
+            RunStatus::Completed => "run.completed",
+            RunStatus::Cancelled => "run.cancelled",
+            _ => "run.failed",
         },
-        Fact::CancelAsked(_) => "xyn.run.cancel_asked",
-        Fact::Offered(_) => "xyn.task.available",
-        Fact::Granted(_) => "xyn.task.claimed",
-        Fact::Released(_) => "xyn.task.released",
-        Fact::Lapsed(_) => "xyn.task.lapsed",
-        Fact::Submitted(_) => "xyn.task.submitted",
+        Fact::CancelAsked(_) => "run.cancel_asked",
+        Fact::Offered(_) => "task.available",
+        Fact::Granted(_) => "task.claimed",
+        Fact::Released(_) => "task.released",
+        Fact::Lapsed(_) => "task.lapsed",
+        Fact::Submitted(_) => "task.submitted",
         Fact::Verdict(f) => match f.judgement {
-            Judgement::Accepted { .. } => "xyn.task.accepted",
-            Judgement::Rejected { .. } => "xyn.task.rejected",
+            Judgement::Accepted { .. } => "task.accepted",
+            Judgement::Rejected { .. } => "task.rejected",
         },
         Fact::StepEnded(f) => match f.end {
-            End::Cancelled => "xyn.task.cancelled",
-            End::NeedFailed => "xyn.task.skipped",
-            _ => "xyn.task.failed",
+            End::Cancelled => "task.cancelled",
+            End::NeedFailed => "task.skipped",
+            _ => "task.failed",
         },
-        Fact::ArtifactStored(_) => "xyn.artifact.created",
-        Fact::Emitted(f) => &f.name,
+        Fact::ArtifactStored(_) => "artifact.created",
+        Fact::Emitted(f) => return Some(Name { prefix: "", rest: &f.name }),
         Fact::Output(_) | Fact::Findings(_) | Fact::Transfer(_) | Fact::Refused(_) => return None,
     };
-    Some(name)
+    Some(Name { prefix, rest })
 }
 
 /// What an event says beside what it is about. Inputs and outputs are not in it: they are fetched by those who may.
@@ -275,9 +298,13 @@ pub fn data(fact: &Fact) -> Value {
             "epoch": f.epoch.0,
             "terms": f.terms.to_string(),
         }),
-        Fact::Granted(f) => {
-            json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0, "level": f.level.name()})
-        }
+        Fact::Granted(f) => json!({
+            "task_id": f.step.to_string(),
+            "agent_id": f.agent.to_string(),
+            "epoch": f.epoch.0,
+            "level": f.level.name(),
+            "authority": authority(f.authority),
+        }),
         Fact::Released(f) | Fact::Lapsed(f) => {
             json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0})
         }
@@ -286,6 +313,7 @@ pub fn data(fact: &Fact) -> Value {
             "agent_id": f.agent.to_string(),
             "epoch": f.epoch.0,
             "result": f.result.to_string(),
+            "authority": authority(f.authority),
             "late": f.late,
         }),
         Fact::Verdict(f) => {
@@ -340,6 +368,15 @@ pub fn data(fact: &Fact) -> Value {
         Fact::Refused(f) => {
             json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count})
         }
+    }
+}
+
+/// On whose authority an agent's act stands, as a stable word.
+fn authority(authority: Authority) -> &'static str {
+    match authority {
+        Authority::Session => "session",
+        Authority::Delegated => "delegated",
+        Authority::Own => "own",
     }
 }
 

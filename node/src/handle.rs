@@ -24,6 +24,11 @@ pub enum Unavailable {
         "the journal cannot be written ({0}); nothing was done, try again when the operator has seen to it"
     )]
     Journal(String),
+    /// The journal failed while this was being written down: it may have been done or not, and nobody knows yet.
+    #[error(
+        "the journal failed ({0}) while this was written; look whether it was done, or repeat it with the same key"
+    )]
+    Unknown(String),
     /// The node is stopping.
     #[error("the node is stopping; nothing was done")]
     Stopping,
@@ -31,6 +36,9 @@ pub enum Unavailable {
 
 /// What the rules answered, once it is on disk.
 pub type Answer = Result<Result<Reply, Refusal>, Unavailable>;
+
+/// A look at the state, or why there is none to look at.
+pub(crate) type Look = Box<dyn FnOnce(Result<View<'_>, Unavailable>) + Send>;
 
 /// What the driver is told.
 pub(crate) enum Message {
@@ -45,7 +53,7 @@ pub(crate) enum Message {
     /// Something else happened.
     Input(Input),
     /// Somebody looks at the synced state.
-    Look(Box<dyn FnOnce(View<'_>) + Send>),
+    Look(Look),
     /// Somebody wants a checkpoint of all that is synced.
     Checkpoint(oneshot::Sender<Result<String, Unavailable>>),
     /// The node stops: write what is to be written and end.
@@ -75,7 +83,7 @@ impl Handle {
     /// Dropping the future takes a waiting claim back; everything else is done all the same.
     ///
     /// # Errors
-    /// [`Unavailable`] when nothing was done.
+    /// [`Unavailable`]: nothing was done, or, where it says so, nobody knows.
     pub async fn ask(
         &self,
         principal: Principal,
@@ -94,7 +102,7 @@ impl Handle {
     /// Looks at the state as far as it is synced.
     ///
     /// # Errors
-    /// [`Unavailable`] when the driver takes no more.
+    /// [`Unavailable`] when the driver takes no more, or the state was thrown away and is not folded anew yet.
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(View<'_>) -> T + Send + 'static,
@@ -102,9 +110,9 @@ impl Handle {
         let (sender, receiver) = oneshot::channel();
         self.send(Message::Look(Box::new(move |view| {
             // Whoever looked may be gone.
-            let _ = sender.send(look(view));
+            let _ = sender.send(view.map(look));
         })))?;
-        receiver.await.map_err(|_| Unavailable::Stopping)
+        receiver.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
     /// A checkpoint of all that is synced, as a signed note.

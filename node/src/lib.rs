@@ -1,6 +1,7 @@
 //! The machine: everything of a node that touches the world. The rules are in artel-federation, the journal in
 //! artel-audit, HTTP in artel-web; here they are put together, started, driven and spoken to.
 
+pub mod background;
 pub mod bench;
 pub mod boot;
 pub mod check;

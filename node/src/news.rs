@@ -11,6 +11,8 @@ pub struct News {
     pub first_index: u64,
     /// Its entries, in order.
     pub entries: Arc<Vec<Entry>>,
+    /// How many bytes their bodies have.
+    pub bytes: usize,
     /// The runs that are over by it.
     pub closed: Vec<Arc<Run>>,
 }

@@ -3,13 +3,19 @@
 
 use anyhow::Context as _;
 use artel_audit::files::Files;
-use artel_audit::{Journal, KeyRing, Options as JournalOptions, Reader, SavedState};
+use artel_audit::{Journal, KeyRing, Options as JournalOptions, Reader, STATE_BYTES_MAX, SavedState};
+use artel_federation::options::SNAPSHOT_BYTES_MAX;
 use artel_federation::run::Run;
 use artel_federation::{Entry, Federation, Identity, Options};
 use artel_protocol::key::SecretKey;
 use artel_protocol::log::Origin;
 use rand::SeedableRng as _;
 use std::sync::{Arc, PoisonError, RwLock};
+
+// The fullest book fits into a snapshot: open runs with their results 640 MiB and one submission, agents 256 MiB, recent
+// runs 64 MiB, post keys 31 MiB, head 1 MiB; together 992 of 1024 MiB. Were it not so, a full book would have none, and each
+// start would fold the journal from its beginning.
+const _: () = assert!(SNAPSHOT_BYTES_MAX <= STATE_BYTES_MAX);
 
 /// What it takes to open the journal.
 #[derive(Clone)]

@@ -96,6 +96,17 @@ impl Blobs {
         }
     }
 
+    /// Removes bytes that nothing names.
+    ///
+    /// # Errors
+    /// What the disk says; that they are not there is none.
+    pub async fn remove(&self, digest: &Digest) -> Result<(), Error> {
+        match fs::remove_file(self.path(digest)).await {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Begins to take bytes in.
     ///
     /// # Errors
@@ -137,6 +148,11 @@ impl Blobs {
 }
 
 impl Upload {
+    /// The digest of the bytes so far.
+    pub fn digest(&self) -> Digest {
+        Digest(self.hash.clone().finalize().into())
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -212,5 +228,26 @@ mod tests {
         assert!(matches!(blobs.open_checked(&digest).await, Err(Error::Damaged(d)) if d == digest));
         assert!(matches!(blobs.open_checked(&Digest([1; 32])).await, Err(Error::NotFound(_))));
         assert_eq!(std::fs::read_dir(dir.path().join("blobs/incoming")).expect("there").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn every_flipped_bit_of_a_blob_is_found() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::open(dir.path()).expect("opens");
+        let bytes: Vec<u8> = (0..200_u8).collect();
+        let mut upload = blobs.upload().await.expect("room");
+        upload.write(&bytes).await.expect("room");
+        let digest = upload.finish(None).await.expect("stored").digest;
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(blobs.path(&digest), &flipped).expect("written");
+            let found = blobs.open_checked(&digest).await;
+            assert!(matches!(found, Err(Error::Damaged(named)) if named == digest), "bit {bit}");
+        }
+        std::fs::write(blobs.path(&digest), &bytes[..199]).expect("written");
+        assert!(blobs.open_checked(&digest).await.is_err(), "a short one");
+        std::fs::write(blobs.path(&digest), &bytes).expect("written");
+        assert!(blobs.open_checked(&digest).await.is_ok(), "as it was");
     }
 }

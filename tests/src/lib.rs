@@ -3,6 +3,7 @@
 //! directory but fresh ones, and leaves no process behind.
 
 pub mod agent;
+pub mod disk;
 pub mod http;
 pub mod ledger;
 pub mod node;
@@ -11,6 +12,7 @@ pub mod receipt;
 pub mod wait;
 
 pub use agent::Agent;
+pub use disk::Disk;
 pub use http::{Answer, Client, Request};
 pub use node::{Artel, Done, Node};
 pub use place::Place;

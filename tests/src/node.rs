@@ -3,6 +3,8 @@
 use crate::http::Client;
 use crate::wait::{DEADLINE, until};
 use serde_json::Value;
+use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use std::time::Instant;
 #[derive(Debug, Clone)]
 pub struct Artel {
     binary: PathBuf,
+    /// What starts it, such as a program that puts it where a disk is; it becomes the binary.
+    behind: VecDeque<String>,
 }
 
 /// How a process ended.
@@ -60,7 +64,13 @@ impl Done {
 impl Artel {
     /// The program at a path.
     pub fn at(binary: impl Into<PathBuf>) -> Self {
-        Artel { binary: binary.into() }
+        Artel { binary: binary.into(), behind: VecDeque::new() }
+    }
+
+    /// The same with one more word before its command line.
+    pub fn behind(mut self, word: String) -> Self {
+        self.behind.push_front(word);
+        self
     }
 
     /// Where it is.
@@ -70,7 +80,9 @@ impl Artel {
 
     /// A command line, with none of the caller's own settings in its environment.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut words = self.behind.iter().map(OsStr::new).chain([self.binary.as_os_str()]);
+        let mut command = Command::new(words.next().expect("the binary at least"));
+        command.args(words);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ARTEL_") {
                 command.env_remove(name);
@@ -94,13 +106,6 @@ impl Artel {
         // It ends when this process does, however that ends.
         command.args(["up", "--json", "--end-with-stdin", "--data"]).arg(data);
         Up { command, http: "127.0.0.1:0".into(), data: data.to_owned() }
-    }
-
-    /// Starts a node by another program that becomes it, such as one that gives it a disk of its own.
-    #[track_caller]
-    pub fn up_by(&self, mut command: Command, data: &Path) -> Node {
-        command.env("RUST_BACKTRACE", "0").stdin(Stdio::piped());
-        Running::start(command).ready(data)
     }
 }
 
@@ -139,15 +144,19 @@ impl Up {
     /// Starts it and waits until it is ready.
     #[track_caller]
     pub fn start(self) -> Node {
+        self.try_start().unwrap_or_else(|done| panic!("the node did not start: {done:?}"))
+    }
+
+    /// Starts it and waits until it is ready or has ended.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub fn try_start(self) -> Result<Node, Done> {
         let data = self.data.clone();
         let mut running = self.begin();
-        let ready = match running.line() {
-            Some(line) => {
-                serde_json::from_str(&line).unwrap_or_else(|e| panic!("the ready line: {e}: {line}"))
-            }
-            None => panic!("the node did not start: {:?}", running.wait()),
-        };
-        Node { running, ready, data }
+        let Some(line) = running.line() else { return Err(running.wait()) };
+        let ready = serde_json::from_str(&line).unwrap_or_else(|e| panic!("the ready line: {e}: {line}"));
+        Ok(Node { running, ready, data })
     }
 
     /// Starts it although it must fail, and waits for its end.
@@ -265,18 +274,6 @@ impl Running {
         Running { _stdin: child.stdin.take(), child, lines, stderr: Some(stderr) }
     }
 
-    /// A node, once it has said that it is ready.
-    #[track_caller]
-    fn ready(mut self, data: &Path) -> Node {
-        let ready = match self.line() {
-            Some(line) => {
-                serde_json::from_str(&line).unwrap_or_else(|e| panic!("the ready line: {e}: {line}"))
-            }
-            None => panic!("the node did not start: {:?}", self.wait()),
-        };
-        Node { running: self, ready, data: data.to_owned() }
-    }
-
     /// The next line of stdout; nothing when there will be none.
     fn line(&mut self) -> Option<String> {
         match self.lines.recv_timeout(DEADLINE) {
@@ -302,9 +299,16 @@ impl Running {
 }
 
 impl Drop for Running {
+    #[allow(clippy::print_stderr, reason = "beside the panic's own words")]
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking()
+            && let Some(said) = self.stderr.take().and_then(|thread| thread.join().ok())
+        {
+            // What it said may tell why the test failed.
+            eprintln!("process {}: {said}", self.child.id());
+        }
     }
 }

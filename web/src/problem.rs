@@ -124,6 +124,7 @@ codes! {
     NotReady "not_ready" 503 "the node is not ready yet; try again in a moment"
     IndexOpening "index_opening" 503 "the index is still opening; try again in a moment"
     JournalUnavailable "journal_unavailable" 503 "the journal cannot be written, so nothing is taken in; ask the operator"
+    OutcomeUnknown "outcome_unknown" 503 "the journal failed while this was written, and it may have been done or not; look, or repeat it with the same Idempotency-Key"
     Overloaded "overloaded" 503 "the node has too much to do; try again in a moment"
     ShuttingDown "shutting_down" 503 "the node is shutting down; try again when it is back"
     Timeout "timeout" 504 "no answer in time; the request may have been done, so repeat it with the same Idempotency-Key"

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -79,10 +79,11 @@ impl Server {
         self.address
     }
 
-    /// Its address as a URL.
+    /// Where it can be called, as a URL: its address, or where that is none in particular (`0.0.0.0`, `::`) its first
+    /// name, else loopback.
     pub fn url(&self) -> String {
         let scheme = if self.options.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{}", reachable(self.address, &self.options.names))
     }
 
     /// Answers requests until `closing` is cancelled; then lets open ones end, and cuts those that take too long.
@@ -132,6 +133,17 @@ impl Server {
             shared.kill.cancel();
             tasks.wait().await;
         }
+    }
+}
+
+/// An authority to connect to. Nobody connects to an unspecified address, and no certificate is made out for one.
+fn reachable(address: SocketAddr, names: &[String]) -> String {
+    let port = address.port();
+    match (address.ip(), names.first()) {
+        (ip, Some(name)) if ip.is_unspecified() => format!("{name}:{port}"),
+        (IpAddr::V4(ip), None) if ip.is_unspecified() => format!("{}:{port}", Ipv4Addr::LOCALHOST),
+        (IpAddr::V6(ip), None) if ip.is_unspecified() => format!("[{}]:{port}", Ipv6Addr::LOCALHOST),
+        _ => address.to_string(),
     }
 }
 
@@ -242,6 +254,27 @@ impl Drop for Place {
             if *count == 0 {
                 counts.remove(&remote);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_one_that_can_be_connected_to() {
+        for (address, names, authority) in [
+            ("127.0.0.1:7433", &["node.example"][..], "127.0.0.1:7433"),
+            ("[::1]:7433", &[], "[::1]:7433"),
+            ("10.0.0.5:1", &[], "10.0.0.5:1"),
+            ("0.0.0.0:7433", &["node.example", "other.example"], "node.example:7433"),
+            ("[::]:7433", &["node.example"], "node.example:7433"),
+            ("0.0.0.0:7433", &[], "127.0.0.1:7433"),
+            ("[::]:7433", &[], "[::1]:7433"),
+        ] {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(reachable(address.parse().expect("an address"), &names), authority, "{address}");
         }
     }
 }

@@ -92,6 +92,10 @@ async fn bytes_are_read_in_whole_and_in_part() {
     }
     let reply = client.ask("GET", &path, &format!("{AGENT}Range: bytes=16-\r\n"), b"").await;
     assert_eq!((reply.status, reply.code().as_str()), (416, "range_not_satisfiable"));
+    assert_eq!(reply.header("content-range"), Some("bytes */16"), "so that the next range can be right");
+    let counted = "refused agent range_not_satisfiable".to_owned();
+    let asked = server.service.asked();
+    assert!(asked.contains(&counted), "{asked:?}");
     let reply = client.ask("GET", &format!("/v1/artifacts/{}/download", fake::artifact()), AGENT, b"").await;
     assert_eq!(reply.body, all);
     assert_eq!(

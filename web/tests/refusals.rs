@@ -151,6 +151,16 @@ async fn bad_paths_methods_and_ids_are_refused_in_the_one_shape() {
 }
 
 #[tokio::test]
+async fn an_event_takes_no_idempotency_key() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let headers = format!("{OPERATOR}Content-Type: application/json\r\nIdempotency-Key: once\r\n");
+    let reply = client.ask("POST", "/v1/events", &headers, br#"{"event_name":"xyn.report.ready"}"#).await;
+    assert_eq!((reply.status, reply.code().as_str()), (400, "bad_idempotency_key"));
+    assert_eq!(server.service.asked(), ["refused operator bad_idempotency_key"], "nothing was emitted");
+}
+
+#[tokio::test]
 async fn event_names_begin_with_a_letter() {
     let server = start(Options::default()).await;
     let mut client = connect(server.address).await;

@@ -204,6 +204,7 @@ impl Crowd {
 
     fn artifact(&mut self) -> ArtifactPut {
         ArtifactPut {
+            id: None,
             digest: Digest::of(b"x"),
             bytes: 5,
             bytes_new: 5,

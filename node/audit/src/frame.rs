@@ -56,7 +56,7 @@ pub struct Stored<'a> {
     pub public_seq: u64,
     /// How it is sealed; `None` for a public entry.
     pub seal: Option<Seal>,
-    bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
 }
 
 /// An entry whose body was opened and agrees with its leaf.

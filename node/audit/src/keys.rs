@@ -197,6 +197,27 @@ impl KeyRing {
             .map_err(Error::io(DATA_KEY_FILE, "write"))
     }
 
+    /// Seals a value that stands by itself: `key id u32 ‖ nonce ‖ sealed value`. The context says what it is and where it
+    /// stands; it opens nowhere else.
+    pub fn seal_value(&self, entropy: &mut dyn Rng, context: &[u8], value: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE_BYTES];
+        entropy.fill_bytes(&mut nonce);
+        let mut out = Vec::with_capacity(4 + NONCE_BYTES + value.len() + TAG_BYTES);
+        out.extend_from_slice(&self.active.0.to_le_bytes());
+        out.extend_from_slice(&nonce);
+        let from = out.len();
+        out.extend_from_slice(value);
+        self.seal(&nonce, context, &mut out, from);
+        out
+    }
+
+    /// Opens what [`KeyRing::seal_value`] made. `None` without the key or when anything was changed.
+    pub fn open_value(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let (id, rest) = sealed.split_first_chunk()?;
+        let (nonce, sealed) = rest.split_first_chunk()?;
+        self.open(KeyId(u32::from_le_bytes(*id)), nonce, context, sealed)
+    }
+
     /// Seals `out[from..]` in place under the active key and appends the tag.
     pub(crate) fn seal(&self, nonce: &[u8; NONCE_BYTES], context: &[u8], out: &mut Vec<u8>, from: usize) {
         let key = &self.keys[&self.active];

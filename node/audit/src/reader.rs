@@ -8,7 +8,7 @@ use crate::files::{self, File};
 use crate::frame::{Entry, FRAME_HEAD_BYTES, Frame, OpenError, Stored, payload_len};
 use crate::keys::KeyRing;
 use crate::open::write_derived;
-use crate::scan::{Position, Step};
+use crate::scan::{Position, Step, Walk};
 use crate::segment::{self, SEGMENT_HEAD_BYTES};
 use crate::shared::{Head, Shared};
 use artel_protocol::log::tile::{self, Content, TILE_HEIGHT};
@@ -21,6 +21,9 @@ use std::sync::{Arc, PoisonError};
 
 /// How much is read at once when one frame is looked for, in bytes: most frames are shorter.
 const FRAME_READ_BYTES: usize = 2048;
+
+/// How far apart two entries are read by going on from one to the other, rather than by looking the second one up.
+const NEAR_ENTRIES: u64 = 64;
 
 /// Reads what is synced. Cheap to clone.
 #[derive(Clone)]
@@ -98,7 +101,65 @@ impl Reader {
         Ok(())
     }
 
-    /// Where the frame of an entry begins, or a place before it.
+    /// Reads some entries, by ascending index, each frame once. It stops behind the frame with which it has read `bytes_max`
+    /// bytes; `None` beside the entries says that all were read, otherwise the first index that was not. An entry whose
+    /// data key was erased is left out.
+    ///
+    /// # Errors
+    /// [`Error`], as for [`Reader::entry`].
+    pub fn some(&self, indices: &[u64], bytes_max: usize) -> Result<(Vec<Entry>, Option<u64>), Error> {
+        let (ring, mut bytes, mut found) = (self.shared.ring(), 0, Vec::new());
+        let mut walk: Option<Walk> = None;
+        let mut rest = indices;
+        while let Some(wanted) = rest.first().copied() {
+            if bytes >= bytes_max {
+                return Ok((found, Some(wanted)));
+            }
+            if wanted >= self.size() {
+                return Err(Error::Beyond { wanted, size: self.size() });
+            }
+            let near =
+                |walk: &Walk| (walk.position().index..walk.position().index + NEAR_ENTRIES).contains(&wanted);
+            let mut here = match walk.take().filter(near) {
+                Some(here) => here,
+                None => self.shared.walk(self.frame_of(wanted)?),
+            };
+            let Step::Frame { at, frame } = here.next()? else {
+                let at = here.position();
+                let what = format!("damaged at byte {} (entry {})", at.offset, at.index);
+                return Err(Error::damaged(segment::path(at.segment), what));
+            };
+            if wanted < frame.next_index() {
+                bytes += frame.entries.iter().map(|stored| stored.bytes.len()).sum::<usize>();
+            }
+            for stored in &frame.entries {
+                if rest.first() == Some(&stored.index) {
+                    rest = &rest[1..];
+                    match self.open(stored, &ring, at.segment) {
+                        Ok(entry) => found.push(entry),
+                        Err(Error::NoKey { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            walk = Some(here);
+        }
+        Ok((found, None))
+    }
+
+    /// Where the frame that holds an entry begins, or a place before it.
+    fn frame_of(&self, index: u64) -> Result<Position, Error> {
+        let (segment, file) = self.shared.segment_of(index)?;
+        let offset = self.shared.derived.offset(index)?.map_or(SEGMENT_HEAD_BYTES, u64::from);
+        let holds = |frame: &Frame<'_>| (frame.first_index..frame.next_index()).contains(&index);
+        let first = read_frame(file.as_ref(), offset, |frame| holds(frame).then_some(frame.first_index));
+        match first.map_err(Error::io(segment::path(segment), "read"))?.flatten() {
+            Some(index) => Ok(Position { segment, offset, index, public_seq: None }),
+            None => Ok(Position::start_of(segment)),
+        }
+    }
+
+    /// Where the frame that begins with an entry begins, or a place before it.
     fn position_of(&self, index: u64) -> Result<Position, Error> {
         let (segment, file) = self.shared.segment_of(index)?;
         let offset = self.shared.derived.offset(index)?.map_or(SEGMENT_HEAD_BYTES, u64::from);

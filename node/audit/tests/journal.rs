@@ -356,3 +356,29 @@ fn a_real_directory_holds_the_same() {
     assert_eq!(report.outcome, artel_audit::verify::Outcome::Sound);
     assert_eq!(report.entries, opened.journal.size());
 }
+
+#[test]
+fn some_entries_are_read_as_each_is_and_a_bound_ends_behind_a_frame() {
+    let (disk, model) = common::lived(40);
+    let journal = open(&disk, 9).expect("opens").journal;
+    let reader = journal.reader();
+    let size = reader.size();
+    assert_eq!(size, model.bodies().len() as u64);
+    let all: Vec<u64> = (0..size).collect();
+    let sparse: Vec<u64> = (0..size).filter(|index| index % 7 < 2 || *index > size - 5).collect();
+    for wanted in [all.clone(), sparse, vec![size - 1], vec![]] {
+        let (found, unread) = reader.some(&wanted, usize::MAX).expect("a healthy disk");
+        let one_by_one: Vec<_> = wanted.iter().map(|index| reader.entry(*index).expect("there")).collect();
+        assert_eq!((found, unread), (one_by_one, None));
+    }
+    let (mut rest, mut found, mut reads) = (all.as_slice(), Vec::new(), 0);
+    while !rest.is_empty() {
+        let (part, unread) = reader.some(rest, 1).expect("a healthy disk");
+        assert!(!part.is_empty(), "each read goes on");
+        found.extend(part.iter().map(|entry| entry.index));
+        rest = unread.map_or(&[], |next| &all[next as usize..]);
+        reads += 1;
+    }
+    assert!(found == all && reads > 1, "{reads} reads");
+    assert!(matches!(reader.some(&[size], 1), Err(Error::Beyond { .. })));
+}

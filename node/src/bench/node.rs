@@ -22,8 +22,13 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 /// What the node is told beside its defaults: no limit on one agent's requests, enrollments and leases may be what is
 /// measured, and no log but errors: a killed node says at its
 /// next start what it repaired.
-const SETTINGS: &[&str] =
-    &["requests_per_second=1000000", "enrollments_per_minute=100000", "leases_max=1000", "log=error"];
+const SETTINGS: &[&str] = &[
+    "requests_per_second=1000000",
+    "enrollments_per_minute=100000",
+    "leases_max=1000",
+    "event_prefix=xyn.",
+    "log=error",
+];
 
 /// A directory that goes away with it.
 pub(super) struct Scratch(PathBuf);

@@ -1,13 +1,14 @@
 //! The driver's end of the index, and what has come through it but is not in the store yet.
 
-use super::Shared;
+use super::{QUEUE_BYTES_MAX, Shared, bytes_of, work_of};
 use crate::news::News;
 use artel_federation::fact::{ArtifactStored, Fact};
 use artel_federation::run::Run;
-use artel_protocol::id::{ArtifactId, Digest, RunId};
+use artel_protocol::id::{ArtifactId, Digest, RunId, StepId};
+use artel_protocol::key::AgentId;
 use artel_protocol::time::Wall;
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -31,11 +32,23 @@ impl Feed {
     pub fn push(&self, news: Vec<News>) {
         // Held until the frames are on their way, so that what is written meanwhile is not kept for ever.
         let mut fresh = self.shared.fresh_mut();
+        let bytes = bytes_of(&news);
+        if self.shared.queued.fetch_add(bytes, Ordering::AcqRel) + bytes > QUEUE_BYTES_MAX {
+            self.shared.queued.fetch_sub(bytes, Ordering::AcqRel);
+            self.shared.dropped.store(true, Ordering::Release);
+            return;
+        }
         fresh.keep(&news);
         if let Err(TrySendError::Full(news) | TrySendError::Disconnected(news)) = self.queue.try_send(news) {
+            self.shared.queued.fetch_sub(bytes, Ordering::AcqRel);
             self.shared.dropped.store(true, Ordering::Release);
             fresh.forget(&news);
         }
+    }
+
+    /// The journal was opened again, and may hold what was never told: the index reads it, and has no answers until then.
+    pub fn begin_again(&self) {
+        self.shared.dropped.store(true, Ordering::Release);
     }
 }
 
@@ -45,6 +58,12 @@ pub(super) struct Fresh {
     artifacts: BTreeMap<ArtifactId, ArtifactRow>,
     /// Closed runs, with the journal index of the frame that ended them.
     runs: BTreeMap<RunId, (u64, Arc<Run>)>,
+    /// How leases ended, by agent and journal index.
+    work: BTreeMap<(AgentId, u64), StepId>,
+    /// The journal index behind everything that was told.
+    told: u64,
+    /// The journal index behind everything that is written.
+    written: u64,
 }
 
 impl Fresh {
@@ -54,15 +73,20 @@ impl Fresh {
                 if let Fact::ArtifactStored(stored) = &entry.fact {
                     self.artifacts.insert(stored.artifact, (index, entry.at, stored.clone()));
                 }
+                self.work.extend(work_of(&entry.fact).map(|(agent, step)| ((agent, index), step)));
+                self.told = index + 1;
             }
             self.runs.extend(frame.closed.iter().map(|run| (run.id, (frame.first_index, run.clone()))));
         }
     }
 
-    fn forget(&mut self, news: &[News]) {
+    /// Lets go of what was told from these on.
+    pub(super) fn forget(&mut self, news: &[News]) {
         if let Some(first) = news.first() {
             self.artifacts.retain(|_, (index, ..)| *index < first.first_index);
             self.runs.retain(|_, (index, _)| *index < first.first_index);
+            self.work.retain(|(_, index), _| *index < first.first_index);
+            self.told = first.first_index;
         }
     }
 
@@ -70,6 +94,19 @@ impl Fresh {
     pub(super) fn forget_before(&mut self, position: u64) {
         self.artifacts.retain(|_, (index, ..)| *index >= position);
         self.runs.retain(|_, (index, _)| *index >= position);
+        self.work.retain(|(_, index), _| *index >= position);
+        self.written = position;
+    }
+
+    /// Journal indices of entries that were told and are not written.
+    pub(super) fn entries(&self) -> Range<u64> {
+        self.written..self.told
+    }
+
+    /// How an agent's leases ended, before a journal index.
+    pub(super) fn work(&self, agent: &AgentId, before: Option<u64>) -> BTreeMap<u64, StepId> {
+        let range = (*agent, 0)..(*agent, before.unwrap_or(u64::MAX));
+        self.work.range(range).map(|((_, index), step)| (*index, *step)).collect()
     }
 
     pub(super) fn run(&self, id: &RunId) -> Option<Arc<Run>> {
@@ -104,6 +141,7 @@ impl Fresh {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use artel_audit::KeyRing;
     use artel_federation::fact::{Emitted, Poster};
     use artel_federation::run::Run;
     use artel_federation::{Entry, Json};
@@ -138,13 +176,13 @@ mod tests {
             run: None,
         });
         let entries = Arc::new(vec![Entry { at: Wall(0), correlation: None, fact }]);
-        vec![News { first_index, entries, closed: vec![closed.clone()] }]
+        vec![News { first_index, entries, bytes: 64, closed: vec![closed.clone()] }]
     }
 
     #[test]
     fn a_closed_run_is_found_until_it_is_written_and_a_dropped_one_is_not_kept() {
         let (queue, written) = sync_channel(1);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(Arc::new(KeyRing::generate(&mut rand::rng()))));
         let feed = Feed::new(queue, shared.clone());
         let (first, second) = (run(1), run(2));
         feed.push(news(7, &first));

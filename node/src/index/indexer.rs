@@ -3,19 +3,25 @@
 
 use super::long::put_long;
 use super::terms::{hash_of, terms_of};
-use super::{ARTIFACTS, BLOCK_ENTRIES, DIGESTS, RUNS, Rows, Shared, TERMS, Term, WORK, work_key};
-use crate::events::{about, agent_of};
+use super::{
+    ARTIFACTS, BLOCK_ENTRIES, DIGESTS, RUNS, Rows, Shared, TERMS, Term, WORK, bytes_of, open_sound,
+    open_store, work_key, work_of,
+};
+
 use crate::news::News;
 use crate::source::{SharedReader, Source, fold};
 use artel_audit::index::{Batch, KvStore};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Fact};
 use artel_protocol::codec;
+use artel_protocol::id::StepId;
+use artel_protocol::key::AgentId;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many rows one batch holds. Larger batches make a slow disk's pauses longer, smaller ones cost more.
 const BATCH_ROWS_MAX: usize = 4_096;
@@ -27,6 +33,9 @@ const SYNC_ENTRIES: u64 = 65_536;
 /// For how long rows are gathered into one batch. Each batch wakes sled's threads, which cost more than its rows; longer,
 /// and the queue fills. What is not written yet is found in memory.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// How long the index waits before it opens a store again that could not be written.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How long the index is idle before it is made durable.
 const IDLE: Duration = Duration::from_secs(1);
@@ -52,17 +61,43 @@ impl Indexer {
         Indexer { source, reader, shared, position: 0, synced: 0, terms: BTreeSet::new() }
     }
 
-    /// Follows the journal until the driver is gone.
-    pub(super) fn run(mut self, store: Box<dyn KvStore>, queue: Receiver<Vec<News>>) {
-        let shared = self.shared.clone();
-        let store = shared.store.get_or_init(|| store).as_ref();
-        if let Err(error) = self.follow(store, &queue) {
-            tracing::error!(
-                error = format!("{error:#}"),
-                "the index stops; queries over it wait for a restart"
-            );
+    /// Follows the journal until the driver is gone. A store that fails is opened again, as often as it takes: a full disk
+    /// heals.
+    pub(super) fn run(mut self, dir: &Path, queue: Receiver<Vec<News>>) {
+        let mut store = open_store(dir);
+        loop {
+            self.shared.set_store(Some(store.clone()));
+            let followed = self.follow(store.as_ref(), &queue);
+            self.shared.ready.store(false, Ordering::Release);
+            self.shared.set_store(None);
+            let Err(error) = followed else { return };
+            tracing::error!(error = format!("{error:#}"), "the index cannot be written; it is opened again");
+            drop(store);
+            store = loop {
+                if self.rest(&queue).is_err() {
+                    return;
+                }
+                match open_sound(dir) {
+                    Ok(sound) => break Arc::new(sound),
+                    Err(error) => tracing::debug!(%error, "the index still cannot be opened"),
+                }
+            };
         }
-        shared.ready.store(false, Ordering::Release);
+    }
+
+    /// Waits for a while and lets go of what is told meanwhile: it is read from the journal later.
+    fn rest(&self, queue: &Receiver<Vec<News>>) -> Result<(), RecvTimeoutError> {
+        let end = Instant::now() + RETRY;
+        loop {
+            match queue.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(news) => {
+                    self.shared.queued.fetch_sub(bytes_of(&news), Ordering::AcqRel);
+                    self.shared.fresh_mut().forget(&news);
+                }
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(gone) => return Err(gone),
+            }
+        }
     }
 
     fn follow(&mut self, store: &dyn KvStore, queue: &Receiver<Vec<News>>) -> anyhow::Result<()> {
@@ -102,6 +137,7 @@ impl Indexer {
 
     /// Takes a commit's frames in. One that does not follow the last shows that others were dropped.
     fn take(&mut self, rows: &mut Rows, commit: Vec<News>) {
+        self.shared.queued.fetch_sub(bytes_of(&commit), Ordering::AcqRel);
         for news in commit {
             if news.first_index > self.position {
                 self.shared.dropped.store(true, Ordering::Release);
@@ -160,7 +196,7 @@ impl Indexer {
     /// The rows of one frame.
     fn rows(&mut self, rows: &mut Rows, first_index: u64, entries: &[Entry], closed: &[Arc<Run>]) {
         // All entries of a frame were caused by one request.
-        let correlation = entries.first().and_then(|entry| entry.correlation.as_ref());
+        let correlation = entries.iter().find_map(|entry| entry.correlation.as_ref());
         let correlation = correlation.map(|correlation| hash_of(&Term::Correlation(correlation)));
         for (i, entry) in entries.iter().enumerate() {
             let index = first_index + i as u64;
@@ -171,26 +207,22 @@ impl Indexer {
             }
             match &entry.fact {
                 Fact::ArtifactStored(stored) => {
-                    put_long(
-                        rows,
-                        ARTIFACTS,
-                        stored.artifact.bytes(),
-                        codec::encode(&(index, entry.at, stored)),
-                    );
+                    let row = codec::encode(&(index, entry.at, stored));
+                    put_long(rows, &self.source.ring, ARTIFACTS, stored.artifact.bytes(), &row);
                     rows.push((DIGESTS, stored.digest.0.to_vec(), stored.artifact.bytes().to_vec()));
                 }
-                Fact::Verdict(_) | Fact::Lapsed(_) | Fact::Released(_) => {
-                    let (agent, step) = (agent_of(&entry.fact), about(&entry.fact).1);
-                    let (agent, step) = (agent.expect("an agent's work"), step.expect("on a step"));
-                    rows.push((WORK, work_key(&agent, index), step.bytes().to_vec()));
+                fact => {
+                    let row = |(agent, step): (AgentId, StepId)| {
+                        (WORK, work_key(&agent, index), step.bytes().to_vec())
+                    };
+                    rows.extend(work_of(fact).map(row));
                 }
-                _ => {}
             }
         }
         for run in closed {
             let mut bytes = Vec::with_capacity(RUN_BYTES);
             codec::encode_large_into(run.as_ref(), &mut bytes);
-            put_long(rows, RUNS, run.id.bytes(), bytes);
+            put_long(rows, &self.source.ring, RUNS, run.id.bytes(), &bytes);
         }
         self.position = first_index + entries.len() as u64;
     }

@@ -1,6 +1,8 @@
-//! Values longer than a row of the store holds, kept in pieces.
+//! Values of the store that hold what is private: sealed under the active data key, as the journal seals bodies, and kept
+//! in pieces where they are longer than a row.
 
 use super::{MORE, NotReady, Rows, unreadable};
+use artel_audit::KeyRing;
 use artel_audit::index::{KvStore, Tree, VALUE_BYTES_MAX};
 
 /// The bytes of one piece of a long value.
@@ -9,9 +11,10 @@ const PIECE_BYTES: usize = VALUE_BYTES_MAX - 64;
 /// The most bytes of one value in pieces; a scan brings no more pieces than that.
 const LONG_BYTES_MAX: usize = 1_000 * PIECE_BYTES;
 
-/// Puts a value in pieces: the first under its key behind the number of pieces, the others beside it. A value that is too
-/// long even so is left out; what it says is read from the journal.
-pub(super) fn put_long(rows: &mut Rows, tree: Tree, key: &[u8], value: Vec<u8>) {
+/// Puts a value, sealed, in pieces: the first under its key behind the number of pieces, the others beside it. A value that
+/// is too long even so is left out; what it says is read from the journal.
+pub(super) fn put_long(rows: &mut Rows, ring: &KeyRing, tree: Tree, key: &[u8], value: &[u8]) {
+    let value = ring.seal_value(&mut rand::rng(), &context(tree, key), value);
     if value.len() > LONG_BYTES_MAX {
         return;
     }
@@ -26,7 +29,13 @@ pub(super) fn put_long(rows: &mut Rows, tree: Tree, key: &[u8], value: Vec<u8>) 
     }
 }
 
-pub(super) fn get_long(store: &dyn KvStore, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, NotReady> {
+/// A value that [`put_long`] put; nothing where it is not whole, or its data key was erased.
+pub(super) fn get_long(
+    store: &dyn KvStore,
+    ring: &KeyRing,
+    tree: Tree,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>, NotReady> {
     let Some(first) = store.get(tree, key).map_err(unreadable)? else { return Ok(None) };
     let Some((count, piece)) = first.split_first_chunk::<2>() else { return Ok(None) };
     let mut value = piece.to_vec();
@@ -36,7 +45,11 @@ pub(super) fn get_long(store: &dyn KvStore, tree: Tree, key: &[u8]) -> Result<Op
         };
         value.extend_from_slice(&piece);
     }
-    Ok(Some(value))
+    Ok(ring.open_value(&context(tree, key), &value))
+}
+
+fn context(tree: Tree, key: &[u8]) -> Vec<u8> {
+    [b"artel/1/index\0".as_slice(), &[tree.0], key].concat()
 }
 
 fn more_key(tree: Tree, key: &[u8], piece: u16) -> Vec<u8> {

@@ -11,8 +11,11 @@ mod terms;
 pub use fresh::{ArtifactRow, Feed};
 pub use terms::Term;
 
+use crate::news::News;
 use crate::source::{SharedReader, Source};
+use artel_audit::KeyRing;
 use artel_audit::index::{Found, IndexError, KvStore, MemoryStore, Order, SledStore, Tree};
+use artel_federation::Fact;
 use artel_federation::run::Run;
 use artel_protocol::codec;
 use artel_protocol::id::{ArtifactId, Digest, RunId, StepId};
@@ -22,13 +25,19 @@ use indexer::Indexer;
 use long::get_long;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use terms::hash_of;
 
 /// How many commits may wait for the index. Beyond it they are dropped, and the index reads them from the journal.
 const QUEUE_MAX: usize = 2_048;
+
+/// How many bytes those commits may have in memory (64 MiB), as bodies and [`ENTRY_BYTES`] add up. Beyond it likewise.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// What an entry takes up in memory beside its body, and its share of a closed run.
+const ENTRY_BYTES: usize = 512;
 
 /// How many rows of terms a search reads at once.
 const BLOCKS_AT_ONCE: usize = 64;
@@ -57,17 +66,35 @@ type Rows = Vec<(Tree, Vec<u8>, Vec<u8>)>;
 #[error("the index is still opening; try again in a moment")]
 pub struct NotReady;
 
-#[derive(Default)]
 struct Shared {
-    store: OnceLock<Box<dyn KvStore>>,
+    store: RwLock<Option<Arc<dyn KvStore>>>,
+    /// Opens what is private in the store.
+    ring: Arc<KeyRing>,
     /// Everything of the journal is in the store or on its way there.
     ready: AtomicBool,
     /// Commits were dropped since the index last read the journal.
     dropped: AtomicBool,
+    /// The bytes of the commits that wait.
+    queued: AtomicUsize,
     fresh: RwLock<Fresh>,
 }
 
 impl Shared {
+    fn new(ring: Arc<KeyRing>) -> Self {
+        Shared {
+            store: RwLock::default(),
+            ring,
+            ready: AtomicBool::new(false),
+            dropped: AtomicBool::new(false),
+            queued: AtomicUsize::new(0),
+            fresh: RwLock::default(),
+        }
+    }
+
+    fn set_store(&self, store: Option<Arc<dyn KvStore>>) {
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = store;
+    }
+
     fn fresh(&self) -> RwLockReadGuard<'_, Fresh> {
         self.fresh.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,24 +116,23 @@ pub struct Index {
 /// What the operating system says when no thread can be had.
 pub fn start(dir: PathBuf, source: Source, reader: SharedReader) -> std::io::Result<(Feed, Index)> {
     let (queue, news) = sync_channel(QUEUE_MAX);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared::new(source.ring.clone()));
     let index = Index { shared: shared.clone() };
     let thread_shared = shared.clone();
     std::thread::Builder::new().name("index".into()).spawn(move || {
-        let store = open_store(&dir);
-        Indexer::new(source, reader, thread_shared).run(store, news);
+        Indexer::new(source, reader, thread_shared).run(&dir, news);
     })?;
     Ok((Feed::new(queue, shared), index))
 }
 
 /// Opens what is on disk and checks it; an index that cannot be used is moved aside and built anew, and where the disk
 /// has no room for one it is kept in memory until the next start.
-fn open_store(dir: &Path) -> Box<dyn KvStore> {
+fn open_store(dir: &Path) -> Arc<dyn KvStore> {
     match open_sound(dir) {
-        Ok(store) => Box::new(store),
+        Ok(store) => Arc::new(store),
         Err(error) => {
             tracing::error!(%error, "the index cannot be kept on disk");
-            Box::new(MemoryStore::new())
+            Arc::new(MemoryStore::new())
         }
     }
 }
@@ -131,10 +157,11 @@ fn open_sound(dir: &Path) -> Result<SledStore, IndexError> {
 }
 
 impl Index {
-    fn store(&self) -> Result<&dyn KvStore, NotReady> {
+    fn store(&self) -> Result<Arc<dyn KvStore>, NotReady> {
         let shared = &self.shared;
         let whole = shared.ready.load(Ordering::Acquire) && !shared.dropped.load(Ordering::Acquire);
-        shared.store.get().filter(|_| whole).map(AsRef::as_ref).ok_or(NotReady)
+        let store = shared.store.read().unwrap_or_else(PoisonError::into_inner);
+        store.clone().filter(|_| whole).ok_or(NotReady)
     }
 
     /// Whether the index answers.
@@ -150,7 +177,7 @@ impl Index {
         if let Some(run) = self.shared.fresh().run(id) {
             return Ok(Some(run));
         }
-        stored_run(self.store()?, id.bytes())
+        stored_run(self.store()?.as_ref(), &self.shared.ring, id.bytes())
     }
 
     /// Closed runs before one, newest first.
@@ -164,7 +191,7 @@ impl Index {
         let after = before.map(|id| *id.bytes());
         let rows = store.scan(RUNS, &[], after.as_ref().map(|key| key.as_slice()), Order::Descending, limit);
         for (key, _) in rows.map_err(unreadable)? {
-            all.extend(stored_run(store, &key)?.map(|run| (run.id, run)));
+            all.extend(stored_run(store.as_ref(), &self.shared.ring, &key)?.map(|run| (run.id, run)));
         }
         Ok(all.into_values().rev().take(limit).collect())
     }
@@ -179,13 +206,16 @@ impl Index {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<(u64, StepId)>, NotReady> {
+        let store = self.store()?;
+        let mut all = self.shared.fresh().work(agent, before);
         let after = before.map(|index| work_key(agent, index));
-        let rows = self.store()?.scan(WORK, agent.key().bytes(), after.as_deref(), Order::Descending, limit);
+        let rows = store.scan(WORK, agent.key().bytes(), after.as_deref(), Order::Descending, limit);
         let row = |(key, value): (Vec<u8>, Vec<u8>)| {
             let index = u64::from_be_bytes(key.get(32..40)?.try_into().ok()?);
             Some((index, codec::decode_own::<StepId>(&value).ok()?))
         };
-        Ok(rows.map_err(unreadable)?.into_iter().filter_map(row).collect())
+        all.extend(rows.map_err(unreadable)?.into_iter().filter_map(row));
+        Ok(all.into_iter().rev().take(limit).collect())
     }
 
     /// An artifact by its id.
@@ -196,7 +226,7 @@ impl Index {
         if let Some(row) = self.shared.fresh().artifact(id) {
             return Ok(Some(row));
         }
-        let row = get_long(self.store()?, ARTIFACTS, id.bytes())?;
+        let row = get_long(self.store()?.as_ref(), &self.shared.ring, ARTIFACTS, id.bytes())?;
         Ok(row.and_then(|row| codec::decode_own(&row).ok()))
     }
 
@@ -227,7 +257,7 @@ impl Index {
         let after = before.map(|id| *id.bytes());
         let after = after.as_ref().map(|key| key.as_slice());
         for (key, _) in store.scan(ARTIFACTS, &[], after, Order::Descending, limit).map_err(unreadable)? {
-            let row = get_long(store, ARTIFACTS, &key)?;
+            let row = get_long(store.as_ref(), &self.shared.ring, ARTIFACTS, &key)?;
             let row = row.and_then(|row| codec::decode_own::<ArtifactRow>(&row).ok());
             all.extend(row.map(|row| (row.2.artifact, row)));
         }
@@ -247,7 +277,14 @@ impl Index {
             let after = block.checked_sub(1).map(u64::to_be_bytes);
             let after = after.as_ref().map(|key| key.as_slice());
             let rows = store.scan(TERMS, &[], after, Order::Ascending, BLOCKS_AT_ONCE).map_err(unreadable)?;
-            let Some((last, _)) = rows.last() else { break };
+            let Some((last, _)) = rows.last() else {
+                // What is not written yet may all match.
+                let fresh = self.shared.fresh().entries();
+                found.extend(fresh.filter(|index| *index >= from));
+                found.sort_unstable();
+                found.dedup();
+                break;
+            };
             for (key, row) in &rows {
                 let held: BTreeSet<&[u8]> = row.chunks_exact(4).collect();
                 if wanted.iter().all(|term| held.contains(term.as_slice())) {
@@ -261,13 +298,27 @@ impl Index {
     }
 }
 
-fn stored_run(store: &dyn KvStore, key: &[u8]) -> Result<Option<Arc<Run>>, NotReady> {
-    let row = get_long(store, RUNS, key)?;
+/// The bytes that a commit's news take up in memory.
+fn bytes_of(news: &[News]) -> usize {
+    news.iter().map(|frame| frame.bytes + ENTRY_BYTES * frame.entries.len()).sum()
+}
+
+fn stored_run(store: &dyn KvStore, ring: &KeyRing, key: &[u8]) -> Result<Option<Arc<Run>>, NotReady> {
+    let row = get_long(store, ring, RUNS, key)?;
     Ok(row.and_then(|row| codec::decode_large(&row).ok()).map(Arc::new))
 }
 
 fn block_of(key: &[u8]) -> u64 {
     key.try_into().map_or(u64::MAX - 1, u64::from_be_bytes)
+}
+
+/// Whose lease ended by a fact, and on which step.
+fn work_of(fact: &Fact) -> Option<(AgentId, StepId)> {
+    match fact {
+        Fact::Verdict(f) => Some((f.agent, f.step)),
+        Fact::Lapsed(f) | Fact::Released(f) => Some((f.agent, f.step)),
+        _ => None,
+    }
 }
 
 fn work_key(agent: &AgentId, index: u64) -> Vec<u8> {

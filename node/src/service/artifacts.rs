@@ -23,7 +23,7 @@ use artel_web::types::List;
 use artel_web::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
 use artel_web::{Call, Code, Principal, Problem, Upload};
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 /// How many announced artifacts are remembered. At the limit the oldest is forgotten, and its bytes must be announced
 /// again or put by digest.
@@ -37,8 +37,8 @@ const MEDIA_TYPE_BYTES_MAX: usize = 128;
 const LOOKED_AT_MAX: usize = 2_048;
 const ROWS_AT_ONCE: usize = 256;
 
-/// Announced artifacts: what was said of them, and once their bytes have come, the entry that they got. They do not
-/// outlive the process; an entry does.
+/// Announced artifacts: what was said of them, until their bytes have come and are entered under the same id. An
+/// announcement does not outlive the process; an entry does.
 #[derive(Default)]
 pub(super) struct Announced(BTreeMap<ArtifactId, Announcement>);
 
@@ -46,7 +46,14 @@ pub(super) struct Announced(BTreeMap<ArtifactId, Announcement>);
 struct Announcement {
     by: Principal,
     post: ArtifactPost,
-    entered: Option<ArtifactId>,
+    /// Held by the one whose bytes are on their way: an id gets one entry.
+    line: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The announced id that bytes are entered under, and the place at the head of its line.
+struct Place {
+    id: ArtifactId,
+    _first: tokio::sync::OwnedMutexGuard<()>,
 }
 
 impl Announced {
@@ -64,9 +71,13 @@ impl NodeService {
         self.0.announced.lock().unwrap_or_else(PoisonError::into_inner).0.get(id).cloned()
     }
 
-    /// The entry of an artifact that was announced under this id, or the id itself.
-    fn entered(&self, id: ArtifactId) -> ArtifactId {
-        self.announcement(&id).and_then(|announcement| announcement.entered).unwrap_or(id)
+    /// The announcement under this id, where the caller made it.
+    fn own_announcement(&self, call: &Call, id: &ArtifactId) -> Option<Announcement> {
+        self.announcement(id).filter(|known| poster(&known.by) == poster(&call.principal))
+    }
+
+    fn forget_announcement(&self, id: &ArtifactId) {
+        self.0.announced.lock().unwrap_or_else(PoisonError::into_inner).0.remove(id);
     }
 }
 
@@ -82,7 +93,7 @@ pub(super) async fn announce(
     rand::Rng::fill_bytes(&mut rand::rng(), &mut entropy);
     let (id, at) = (ArtifactId::new(now(), entropy), now());
     let shown = announced(id, at, &call.principal, &post);
-    let announcement = Announcement { by: call.principal, post, entered: None };
+    let announcement = Announcement { by: call.principal, post, line: Arc::default() };
     service.0.announced.lock().unwrap_or_else(PoisonError::into_inner).add(id, announcement);
     Ok(shown)
 }
@@ -104,28 +115,35 @@ fn announced(id: ArtifactId, at: Wall, by: &Principal, post: &ArtifactPost) -> A
     }
 }
 
-/// `PUT /v1/artifacts/{uuid}`: the bytes of an announced artifact, from whoever announced it. The answer names the
-/// entry that they got, which the announced id leads to from then on.
+/// `PUT /v1/artifacts/{uuid}`: the bytes of an announced artifact, from whoever announced it. They are entered under the
+/// announced id, once; whoever puts them again is answered with the entry.
 pub(super) async fn fill(
     service: &NodeService,
     call: &Call,
     id: ArtifactId,
     bytes: Upload,
 ) -> Result<Artifact, Problem> {
-    let known = service.announcement(&id).filter(|known| poster(&known.by) == poster(&call.principal));
-    let Some(known) = known else {
+    let not_announced = || {
         let message = "no artifact was announced under this id, or the node restarted since; post it again";
-        return Err(Problem::new(Code::NotFound, message));
+        Problem::new(Code::NotFound, message)
     };
-    if let Some(entered) = known.entered {
-        return get(service, call, entered).await;
+    let Some(known) = service.own_announcement(call, &id) else {
+        return own_entry(service, call, id).await?.ok_or_else(not_announced);
+    };
+    let first = known.line.lock_owned().await;
+    // The bytes may be here by now: from another in the line, or from an earlier request whose answer was lost.
+    let entry = own_entry(service, call, id).await;
+    if service.announcement(&id).is_none() || matches!(entry, Ok(Some(_))) {
+        return entry?.ok_or_else(not_announced);
     }
-    let artifact = store(service, call, known.post, bytes).await?;
-    let mut announced = service.0.announced.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = announced.0.get_mut(&id) {
-        known.entered = Some(artifact.artifact_id);
-    }
-    Ok(artifact)
+    store_at(service, call, known.post, bytes, Some(Place { id, _first: first })).await
+}
+
+/// The caller's own entry under an id.
+async fn own_entry(service: &NodeService, call: &Call, id: ArtifactId) -> Result<Option<Artifact>, Problem> {
+    let viewer = service.viewer(call).await?;
+    let row = service.indexed(move |index| index.artifact(&id)).await?;
+    Ok(row.filter(|(_, _, stored)| viewer.is(stored.by)).map(|(_, at, stored)| artifact(at, &stored)))
 }
 
 /// `POST /v1/artifacts` with content and `PUT /v1/artifacts/sha256:HEX`. The same bytes under the same words by the
@@ -136,12 +154,26 @@ pub(super) async fn store(
     post: ArtifactPost,
     bytes: Upload,
 ) -> Result<Artifact, Problem> {
+    store_at(service, call, post, bytes, None).await
+}
+
+async fn store_at(
+    service: &NodeService,
+    call: &Call,
+    post: ArtifactPost,
+    bytes: Upload,
+    place: Option<Place>,
+) -> Result<Artifact, Problem> {
     check_post(&post).map_err(|problem| service.refuse(call, problem))?;
     // On a task of its own: when the sender goes away, what has come is thrown away or entered, never left lying.
     let (service, call) = (service.clone(), call.clone());
     let entered = tokio::spawn(async move {
         let written = upload::take_in(&service, &call, &post, bytes).await?;
-        enter(&service, &call, post, written).await
+        let entered = enter(&service, &call, post, written, place.as_ref().map(|place| place.id)).await?;
+        if let Some(place) = place {
+            service.forget_announcement(&place.id);
+        }
+        Ok(entered)
     });
     entered.await.unwrap_or_else(|_| Err(bug("an artifact's upload ended early")))
 }
@@ -151,17 +183,21 @@ async fn enter(
     call: &Call,
     post: ArtifactPost,
     written: upload::Written,
+    id: Option<ArtifactId>,
 ) -> Result<Artifact, Problem> {
+    let digest = written.digest();
+    let _alone = service.0.entering[usize::from(digest.0[0])].lock().await;
     let stored = written.finish(post.sha256).await?;
-    let digest = stored.digest;
     // Bytes that have an entry are counted already, whoever put them. Bytes without one are left of a broken upload.
     let before = service.indexed(move |index| index.artifact_of(&digest)).await.ok();
     let is_counted = before.as_ref().map_or(!stored.is_new, Option::is_some);
     let by = poster(&call.principal).ok_or_else(|| Problem::of(Code::Unauthenticated))?;
-    if let Some((_, at, old)) = before.flatten().filter(|(_, _, old)| is_same(old, &post, by)) {
+    let same = before.flatten().filter(|(_, _, old)| id.is_none() && is_same(old, &post, by));
+    if let Some((_, at, old)) = same {
         return Ok(artifact(at, &old));
     }
     let put = ArtifactPut {
+        id,
         digest,
         bytes: stored.bytes,
         bytes_new: if is_counted { 0 } else { stored.bytes },
@@ -173,7 +209,17 @@ async fn enter(
         metadata: convert::rules_json(&post.metadata),
     };
     let run = put.run;
-    match service.ask(call, Request::Store(put)).await? {
+    let reply = service.ask(call, Request::Store(put)).await;
+    if let Err(problem) = &reply
+        && stored.is_new
+        && (problem.code.status().is_client_error() || problem.code == Code::ArtifactQuota)
+    {
+        // The rules refused it, so no entry names these bytes: they would lie here uncounted.
+        if let Err(error) = service.parts().blobs.remove(&digest).await {
+            tracing::warn!(%error, %digest, "bytes that were refused cannot be removed");
+        }
+    }
+    match reply? {
         Reply::Stored { artifact: id, at } => Ok(Artifact {
             byte_length: Some(stored.bytes),
             sha256: Some(digest),
@@ -217,12 +263,11 @@ fn check_post(post: &ArtifactPost) -> Result<(), Problem> {
 
 /// `GET /v1/artifacts/{uuid}`.
 pub(super) async fn get(service: &NodeService, call: &Call, id: ArtifactId) -> Result<Artifact, Problem> {
-    let waiting = service.announcement(&id).filter(|known| known.entered.is_none());
-    if let Some(known) = waiting.filter(|known| poster(&known.by) == poster(&call.principal)) {
+    if let Some(known) = service.own_announcement(call, &id) {
         service.viewer(call).await?;
         return Ok(announced(id, moment(&id), &known.by, &known.post));
     }
-    let (at, stored) = seen(service, call, service.entered(id)).await?;
+    let (at, stored) = seen(service, call, id).await?;
     Ok(artifact(at, &stored))
 }
 
@@ -311,7 +356,7 @@ pub(super) async fn content(
 ) -> Result<Content, Problem> {
     let (digest, words) = match name {
         ArtifactName::Id(id) => {
-            let (_, stored) = seen(service, call, service.entered(id)).await?;
+            let (_, stored) = seen(service, call, id).await?;
             (stored.digest, Some((stored.content_type, stored.name)))
         }
         ArtifactName::Digest(digest) => {
@@ -373,7 +418,8 @@ mod tests {
         let mut announced = Announced::default();
         let id = |ms: usize| ArtifactId::new(Wall(1_000 + ms as u64), [0; 9]);
         for ms in 0..=ANNOUNCED_MAX {
-            announced.add(id(ms), Announcement { by: Principal::Operator, post: post(), entered: None });
+            announced
+                .add(id(ms), Announcement { by: Principal::Operator, post: post(), line: Arc::default() });
         }
         assert_eq!(announced.0.len(), ANNOUNCED_MAX);
         assert!(!announced.0.contains_key(&id(0)) && announced.0.contains_key(&id(ANNOUNCED_MAX)));

@@ -94,7 +94,8 @@ impl Wanted {
             found.into_iter().filter(|index| *index < size).take(LOOKED_AT_MAX).collect()
         };
         let more = found.last().copied().filter(|_| found.len() == LOOKED_AT_MAX);
-        Ok((read(service, found)?, more))
+        let (entries, unread) = read(service, &found)?;
+        Ok((entries, unread.map(|index| index - 1).or(more)))
     }
 
     fn takes(&self, entry: &Entry) -> bool {

@@ -8,7 +8,7 @@ use super::{agents, convert};
 use artel_federation::input::{Profile, Signed};
 use artel_federation::{Reply, Request};
 use artel_protocol::id::{Digest, EnrollmentId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, Signature};
 use artel_protocol::time::Wall;
 use artel_web::types::auth::{Role, SignedStatement, Verified};
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token, TokenType};
@@ -17,6 +17,14 @@ use std::sync::PoisonError;
 
 /// How many bearers are known without a signature check. At the limit all are forgotten and checked again.
 const BEARERS_MAX: usize = 16_384;
+
+/// What stands for an answer that is no signature: bytes that verify under no key (their point has a small order), so
+/// that the rules take it for what it is, a wrong answer, and the challenge is spent.
+const NO_SIGNATURE: Signature = Signature([0; 64]);
+
+/// What is said of such an answer.
+const NOT_ONE: &str =
+    "signature is not 64 bytes in base64url, so it is a wrong answer. The challenge is spent: enroll again";
 
 /// Who bears a token that was checked before.
 pub(super) fn recognise(service: &NodeService, bearer: &str) -> Option<Principal> {
@@ -72,8 +80,13 @@ pub(super) async fn respond(
     enrollment: EnrollmentId,
     request: RespondRequest,
 ) -> Result<Token, Problem> {
-    let reply = service.ask(call, Request::Respond { enrollment, signature: request.signature }).await?;
-    token(service, reply).await
+    let signature = request.signature.unwrap_or(NO_SIGNATURE);
+    let reply = service.ask(call, Request::Respond { enrollment, signature }).await;
+    let reply = reply.map_err(|problem| match problem.code {
+        Code::BadSignature if request.signature.is_none() => Problem::new(problem.code, NOT_ONE),
+        _ => problem,
+    });
+    token(service, reply?).await
 }
 
 /// `POST /v1/auth/rotate`.

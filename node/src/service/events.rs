@@ -8,7 +8,7 @@
 use super::convert;
 use super::inner::NodeService;
 use super::page::bad_cursor;
-use super::refusal::bug;
+use super::refusal::{self, bug};
 use super::shown::Viewer;
 use crate::events::{self, EVENT_OUTPUT_BYTES_MAX, Kept, Recent, about, actor, agent_of};
 use artel_federation::fact::{Emitted, Entry, Judgement, Poster};
@@ -27,9 +27,11 @@ use std::ops::Range;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many entries one call reads from the journal, each a read of its own. A page that is then not full says where
-/// to go on.
+/// How many entries one call reads from the journal. A page that is then not full says where to go on.
 const READ_MAX: u64 = 2_000;
+
+/// How many bytes of the journal one call reads (8 MiB), likewise.
+const READ_BYTES_MAX: usize = 8 << 20;
 
 /// The longest name of an emitted event, in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -43,6 +45,7 @@ struct Wanted {
     viewer: Viewer,
     skills: Vec<Skill>,
     name: Option<String>,
+    prefix: String,
     run: Option<RunId>,
 }
 
@@ -53,10 +56,9 @@ impl Wanted {
         if !of_run || !sees(&self.viewer, fact, poster, &self.skills) {
             return false;
         }
-        // A name is made last: it costs most.
-        match (events::name(fact), &self.name) {
+        match (events::name(fact, &self.prefix), &self.name) {
             (None, _) => false,
-            (Some(name), Some(wanted)) => name == wanted,
+            (Some(name), Some(wanted)) => name == **wanted,
             (Some(_), None) => true,
         }
     }
@@ -114,7 +116,8 @@ async fn wanted(service: &NodeService, call: &Call, query: &EventQuery) -> Resul
         Principal::Operator => (Viewer::Operator, Vec::new()),
         _ => service.look(call, |view, viewer| (viewer, skills_of(view, &viewer))).await?,
     };
-    Ok(Wanted { viewer, skills, name: query.event_name.clone(), run: query.run_id })
+    let prefix = service.parts().config.event_prefix.clone();
+    Ok(Wanted { viewer, skills, name: query.event_name.clone(), prefix, run: query.run_id })
 }
 
 fn skills_of(view: artel_federation::view::View<'_>, viewer: &Viewer) -> Vec<Skill> {
@@ -140,19 +143,18 @@ async fn page(
     limit: usize,
     wanted: &Wanted,
 ) -> Result<Found, Problem> {
-    let federation = service.parts().identity.federation.to_string();
+    let here = Here::of(service);
     let takes = |kept: &Kept| wanted.takes(kept.entry(), kept.poster);
     match service.parts().events.from(from, limit, takes) {
         Recent::Here(found, next) => {
-            let events =
-                found.iter().map(|kept| event(kept.index, kept.entry(), kept.output.as_ref(), &federation));
+            let events = found.iter().map(|kept| here.event(kept.index, kept.entry(), kept.output.as_ref()));
             Ok(Found { events: events.collect(), next, is_newest: true })
         }
         Recent::Older(first) => {
             let end = first.min(from.saturating_add(READ_MAX));
             let (found, next) = older(service, call, from..end, limit, wanted).await?;
             let events =
-                found.iter().map(|(index, entry, output)| event(*index, entry, output.as_ref(), &federation));
+                found.iter().map(|(index, entry, output)| here.event(*index, entry, output.as_ref()));
             Ok(Found { events: events.collect(), next, is_newest: false })
         }
     }
@@ -170,7 +172,8 @@ async fn older(
     wanted: &Wanted,
 ) -> Result<(Vec<Older>, u64), Problem> {
     let end = range.end;
-    let entries = service.blocking(move |service| read(service, range)).await?;
+    let indices: Vec<u64> = range.collect();
+    let (entries, unread) = service.blocking(move |service| read(service, &indices)).await?;
     // The operator sees everything; only for what a verdict accepted is the run needed.
     let needs_run =
         |entry: &Entry| wanted.viewer != Viewer::Operator || matches!(entry.fact, Fact::Verdict(_));
@@ -193,23 +196,18 @@ async fn older(
             return Ok((found, index + 1));
         }
     }
-    Ok((found, end))
+    Ok((found, unread.unwrap_or(end)))
 }
 
 /// Entries with their indices.
 pub(super) type Indexed = Vec<(u64, Entry)>;
 
-/// Entries of the journal whose bodies are still there: a subject's data key may have been erased.
-pub(super) fn read(
-    service: &NodeService,
-    indices: impl IntoIterator<Item = u64>,
-) -> Result<Indexed, Problem> {
-    let entry = |index| match service.entry(index) {
-        Ok(entry) => Some(Ok((index, entry))),
-        Err(problem) if problem.code == Code::NotFound => None,
-        Err(problem) => Some(Err(problem)),
-    };
-    indices.into_iter().filter_map(entry).collect()
+/// Entries of the journal whose bodies are still there: a subject's data key may have been erased. After
+/// [`READ_BYTES_MAX`] it stops and names the first index that was not read.
+pub(super) fn read(service: &NodeService, indices: &[u64]) -> Result<(Indexed, Option<u64>), Problem> {
+    let (stored, unread) = service.reader().some(indices, READ_BYTES_MAX).map_err(refusal::of_reader)?;
+    let decode = |stored: artel_audit::Entry| Ok((stored.index, service.decode(&stored)?));
+    Ok((stored.into_iter().map(decode).collect::<Result<_, Problem>>()?, unread))
 }
 
 /// What the events of a run are told with.
@@ -268,12 +266,13 @@ pub(super) async fn get(service: &NodeService, call: &Call, id: EventId) -> Resu
     let entry = service.blocking(move |service| service.entry(index)).await?;
     let runs = about(&entry.fact).0.into_iter().collect();
     let run = told(service, call, runs).await?.into_values().next();
-    let is_event = EventId::new(entry.at, index) == id && events::name(&entry.fact).is_some();
+    let here = Here::of(service);
+    let is_event = EventId::new(entry.at, index) == id && events::name(&entry.fact, here.prefix).is_some();
     if !is_event || !sees(&viewer, &entry.fact, run.as_ref().map(|run| run.poster), &skills) {
         return Err(not_found());
     }
     let output = about(&entry.fact).1.and_then(|step| run?.outputs.into_iter().nth(step.index()).flatten());
-    Ok(event(index, &entry, output.as_ref(), &service.parts().identity.federation.to_string()))
+    Ok(here.event(index, &entry, output.as_ref()))
 }
 
 /// `POST /v1/events`.
@@ -287,7 +286,7 @@ pub(super) async fn emit(service: &NodeService, call: &Call, post: EventPost) ->
         Reply::Emitted { index, at } => {
             let entry =
                 Entry { at, correlation: Some(call.correlation.clone()), fact: Fact::Emitted(emitted) };
-            Ok(event(index, &entry, None, &service.parts().identity.federation.to_string()))
+            Ok(Here::of(service).event(index, &entry, None))
         }
         _ => Err(bug("an emitted event got another reply")),
     }
@@ -345,31 +344,46 @@ impl Said {
     }
 }
 
-/// An entry as an event. `output` is the short output of its step: whoever sees an acceptance may see what was accepted.
-fn event(index: u64, entry: &Entry, output: Option<&RulesJson>, federation: &str) -> Event {
-    let fact = &entry.fact;
-    let (run_id, step_id) = about(fact);
-    let mut event = Event {
-        event_id: EventId::new(entry.at, index),
-        event_name: events::name(fact).unwrap_or_default().to_owned(),
-        occurred_at: entry.at,
-        env_id: federation.to_owned(),
-        actor: actor(fact),
-        correlation_id: entry.correlation.clone(),
-        run_id,
-        step_id,
-        resource: resource(fact),
-        data: Json::object(),
-        entry: index,
-    };
-    match fact {
-        Fact::Emitted(emitted) => say(&mut event, &emitted.data),
-        Fact::Verdict(verdict) if matches!(verdict.judgement, Judgement::Accepted { .. }) => {
-            event.data = with_output(&events::data(fact), output);
-        }
-        _ => event.data = convert::value(&events::data(fact)),
+/// What every event says of this node.
+struct Here<'a> {
+    federation: String,
+    /// What names of the node's own events begin with.
+    prefix: &'a str,
+}
+
+impl<'a> Here<'a> {
+    fn of(service: &'a NodeService) -> Self {
+        let parts = service.parts();
+        Here { federation: parts.identity.federation.to_string(), prefix: &parts.config.event_prefix }
     }
-    event
+
+    /// An entry as an event. `output` is the short output of its step: whoever sees an acceptance may see what was
+    /// accepted.
+    fn event(&self, index: u64, entry: &Entry, output: Option<&RulesJson>) -> Event {
+        let fact = &entry.fact;
+        let (run_id, step_id) = about(fact);
+        let mut event = Event {
+            event_id: EventId::new(entry.at, index),
+            event_name: events::name(fact, self.prefix).map(|name| name.to_string()).unwrap_or_default(),
+            occurred_at: entry.at,
+            env_id: self.federation.clone(),
+            actor: actor(fact),
+            correlation_id: entry.correlation.clone(),
+            run_id,
+            step_id,
+            resource: resource(fact),
+            data: Json::object(),
+            entry: index,
+        };
+        match fact {
+            Fact::Emitted(emitted) => say(&mut event, &emitted.data),
+            Fact::Verdict(verdict) if matches!(verdict.judgement, Judgement::Accepted { .. }) => {
+                event.data = with_output(&events::data(fact), output);
+            }
+            _ => event.data = convert::value(&events::data(fact)),
+        }
+        event
+    }
 }
 
 /// An object with one more field, whose JSON is copied as it is.

@@ -64,6 +64,9 @@ pub(super) struct Inner {
     pub announced: Mutex<super::artifacts::Announced>,
     /// Bytes of artifacts that are on their way in.
     pub incoming_bytes: AtomicU64,
+    /// Held by the one who puts bytes under their name and enters them, by the first byte of their digest: whether they
+    /// are new is asked once.
+    pub entering: [tokio::sync::Mutex<()>; 256],
     /// Whoever has an artifact's bytes checked holds one of these.
     pub checks: tokio::sync::Semaphore,
     /// Held by the one who walks through the whole book.
@@ -80,6 +83,7 @@ impl NodeService {
             checked_bearers: RwLock::default(),
             announced: Mutex::default(),
             incoming_bytes: AtomicU64::new(0),
+            entering: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             checks: tokio::sync::Semaphore::new(super::upload::CHECKS_AT_ONCE),
             walking: tokio::sync::Mutex::new(()),
             counts: OnceLock::new(),
@@ -177,9 +181,13 @@ impl NodeService {
 
     /// One entry of the journal.
     pub(super) fn entry(&self, index: u64) -> Result<Entry, Problem> {
-        let stored = self.reader().entry(index).map_err(refusal::of_reader)?;
+        self.decode(&self.reader().entry(index).map_err(refusal::of_reader)?)
+    }
+
+    /// What an entry of the journal says.
+    pub(super) fn decode(&self, stored: &artel_audit::Entry) -> Result<Entry, Problem> {
         Entry::decode(&stored.body).map_err(|error| {
-            tracing::error!(index, %error, "an entry cannot be read");
+            tracing::error!(index = stored.index, %error, "an entry cannot be read");
             Problem::of(Code::Internal)
         })
     }

@@ -11,6 +11,8 @@ mod audit;
 mod convert;
 mod enroll;
 mod events;
+#[cfg(test)]
+mod failing_disk_test;
 mod inner;
 mod lists;
 mod node;

@@ -26,6 +26,7 @@ pub(super) fn of_driver(unavailable: Unavailable) -> Problem {
     later(Problem::of(match unavailable {
         Unavailable::Overloaded => Code::Overloaded,
         Unavailable::Journal(_) => Code::JournalUnavailable,
+        Unavailable::Unknown(_) => Code::OutcomeUnknown,
         Unavailable::Stopping => Code::ShuttingDown,
     }))
 }
@@ -190,6 +191,7 @@ mod tests {
         for (unavailable, code) in [
             (Unavailable::Overloaded, "overloaded"),
             (journal, "journal_unavailable"),
+            (Unavailable::Unknown("cannot sync journal/7.seg".into()), "outcome_unknown"),
             (Unavailable::Stopping, "shutting_down"),
         ] {
             let problem = of_driver(unavailable);

@@ -30,10 +30,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Home {
-    service: NodeService,
+pub(super) struct Home {
+    pub(super) service: NodeService,
     node: NodeId,
     running: Option<Running>,
     _dir: tempfile::TempDir,
@@ -45,6 +45,11 @@ struct Worker {
 }
 
 fn home(flags: &[(&str, &str)]) -> Home {
+    home_on(|files| Arc::new(files), flags)
+}
+
+/// A home whose journal is on a disk of the caller's making.
+pub(super) fn home_on(disk: impl FnOnce(OsFiles) -> Arc<dyn Files>, flags: &[(&str, &str)]) -> Home {
     let dir = tempfile::tempdir().unwrap();
     let flags = flags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let config =
@@ -60,16 +65,10 @@ fn home(flags: &[(&str, &str)]) -> Home {
     };
     let origin = artel_protocol::log::Origin::new(genesis.id(), node, 0);
     let identity = Identity { node, federation: origin.federation() };
-    let files: Arc<dyn Files> = Arc::new(OsFiles::new(dir.path()));
+    let ring = Arc::new(KeyRing::load(&OsFiles::new(dir.path())).unwrap());
+    let files = disk(OsFiles::new(dir.path()));
     let key = || SecretKey::from_pem(&data.node_key.to_pem()).unwrap();
-    let source = Source {
-        ring: Arc::new(KeyRing::load(files.as_ref()).unwrap()),
-        files,
-        origin,
-        signer: Arc::new(key()),
-        identity,
-        options: config.options(),
-    };
+    let source = Source { ring, files, origin, signer: Arc::new(key()), identity, options: config.options() };
     let mut state = source.open().unwrap();
     let reader = SharedReader::new(state.journal.reader());
     let mut clock = Clock::start();
@@ -110,11 +109,11 @@ fn call(principal: Principal) -> Call {
     Call { principal, correlation, remote: IpAddr::V4(Ipv4Addr::LOCALHOST), idempotency: None }
 }
 
-fn operator() -> Call {
+pub(super) fn operator() -> Call {
     call(Principal::Operator)
 }
 
-fn read<T: serde::de::DeserializeOwned>(json: &str) -> T {
+pub(super) fn read<T: serde::de::DeserializeOwned>(json: &str) -> T {
     serde_json::from_str(json).unwrap()
 }
 
@@ -129,7 +128,7 @@ impl Home {
         let anyone = call(Principal::Anonymous);
         let challenge = self.service.enroll(&anyone, read(&body)).await.unwrap();
         let signature = key.sign(challenge.challenge.as_bytes());
-        let answer = RespondRequest { signature };
+        let answer = RespondRequest { signature: Some(signature) };
         let token = self.service.respond(&anyone, challenge.enrollment_id, answer).await.unwrap();
         assert_eq!(self.service.recognise(&token.token), None, "never seen before");
         let principal = self.service.authenticate(&token.token).unwrap();
@@ -529,6 +528,29 @@ async fn events_come_in_order_once_each_and_wake_who_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_of_events_begin_as_configured_in_pages_and_filters() {
+    let home = home(&[("event_prefix", "acme.")]);
+    home.post(r#"{"title":"t"}"#).await;
+    let emitted = home.service.emit(&operator(), read(r#"{"event_name":"xyn.own.name"}"#)).await.unwrap();
+    let named = async |name: Option<&str>| {
+        let query = EventQuery { event_name: name.map(str::to_owned), limit: 50, ..EventQuery::default() };
+        let page = home.service.events(&operator(), query).await.unwrap();
+        page.items.into_iter().map(|event| event.event_name).collect::<Vec<_>>()
+    };
+    let all = named(None).await;
+    let (emitted_names, own): (Vec<_>, Vec<_>) = all.iter().partition(|name| *name == "xyn.own.name");
+    assert_eq!(emitted_names.len(), 1, "an emitted event keeps the name that it was given: {all:?}");
+    assert!(own.len() >= 4 && own.iter().all(|name| name.starts_with("acme.")), "{all:?}");
+    assert_eq!(named(Some("acme.task.available")).await, ["acme.task.available"]);
+    assert_eq!(named(Some("xyn.own.name")).await, ["xyn.own.name"]);
+    for other in ["xyn.task.available", "task.available", "acme.", "acme.xyn.own.name"] {
+        assert_eq!(named(Some(other)).await, [""; 0], "{other}");
+    }
+    let back = home.service.event(&operator(), emitted.event_id).await.unwrap();
+    assert_eq!(back.event_name, "xyn.own.name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn artifacts_come_in_whole_and_go_out_checked() {
     let home = home(&[("artifact_quota_mb", "1")]);
     let (worker, other) = (home.worker(1, "[]").await, home.worker(2, "[]").await);
@@ -567,7 +589,33 @@ async fn artifacts_come_in_whole_and_go_out_checked() {
     let filled =
         home.service.fill_artifact(&worker.call, announced.artifact_id, bytes("abcd")).await.unwrap();
     let back = home.service.artifact(&worker.call, announced.artifact_id).await.unwrap();
-    assert_eq!((back.sha256, back.artifact_id), (filled.sha256, filled.artifact_id));
+    assert_eq!((back.sha256, back.artifact_id), (filled.sha256, announced.artifact_id));
+    assert_eq!(filled.artifact_id, announced.artifact_id, "the announced id is the one that stays");
+    let again = home.service.fill_artifact(&worker.call, announced.artifact_id, bytes("abcd")).await.unwrap();
+    assert_eq!((again.artifact_id, again.sha256), (filled.artifact_id, filled.sha256), "and is entered once");
+    let stolen =
+        home.service.fill_artifact(&other.call, announced.artifact_id, bytes("mine")).await.unwrap_err();
+    assert_eq!(stolen.code, Code::NotFound);
+
+    let mut lost = ArtifactPost::unnamed("lost".into(), Some("text/plain".into()));
+    lost.run_id = Some(RunId::new(artel_protocol::time::Wall(1), [9; 9]));
+    let nowhere = home.service.store_artifact(&worker.call, lost, bytes("nobody's")).await.unwrap_err();
+    assert_eq!(nowhere.code, Code::NotFound);
+    let left = home.service.parts().blobs.len(&Digest::of(b"nobody's")).await.unwrap();
+    assert_eq!(left, None, "what was refused does not lie on the disk uncounted");
+    let before = home.service.look(&operator(), |view, _| view.counts().artifact_bytes).await.unwrap();
+    let at_once = (0..8).map(|n| {
+        let (service, call) = (home.service.clone(), worker.call.clone());
+        let post = ArtifactPost::unnamed(format!("copy {n}"), Some("text/plain".into()));
+        tokio::spawn(
+            async move { service.store_artifact(&call, post, Upload::whole("at once".into())).await },
+        )
+    });
+    for stored in at_once.collect::<Vec<_>>() {
+        stored.await.unwrap().unwrap();
+    }
+    let after = home.service.look(&operator(), |view, _| view.counts().artifact_bytes).await.unwrap();
+    assert_eq!(after - before, 7, "bytes that come eight times at once are counted once");
 
     let large = "x".repeat(1_000_000);
     assert_eq!(put(&operator(), None, &large).await.unwrap_err().code, Code::ArtifactQuota);
@@ -582,9 +630,10 @@ async fn artifacts_come_in_whole_and_go_out_checked() {
     assert!(submit(naming(digest)).await.is_ok());
     let listed = home.eventually(async || {
         let list = home.service.artifacts(&worker.call, ArtifactQuery::default()).await?;
-        Ok((list.items.len() == 2).then_some(list))
+        Ok((list.items.len() == 10).then_some(list))
     });
-    assert_eq!(listed.await.items[0].artifact_id, filled.artifact_id, "newest first, and only its own");
+    let listed: Vec<_> = listed.await.items.into_iter().map(|artifact| artifact.artifact_id).collect();
+    assert_eq!(listed[8..], [filled.artifact_id, stored.artifact_id], "newest first, and only its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,10 +58,13 @@ pub(super) async fn may_store(
     bytes: u64,
 ) -> Result<u64, Problem> {
     let run = post.run_id.or(post.step_id.map(|step| step.run()));
+    let step = post.step_id;
     let look = move |view: artel_federation::view::View<'_>, viewer: Viewer| {
         let room = view.options().artifact_quota_bytes.saturating_sub(view.counts().artifact_bytes);
         // The rules bind artifacts to open runs alone.
         let open = run.and_then(|run| view.run(&run)).filter(|run| run.ended.is_none());
+        let is_there =
+            run.is_none() || open.is_some_and(|run| step.is_none_or(|step| step.index() < run.steps.len()));
         let may_attach = open.is_none_or(|run| match viewer {
             Viewer::Operator => true,
             Viewer::Agent(me) => {
@@ -70,9 +73,13 @@ pub(super) async fn may_store(
                 viewer.is(run.poster) || holds || handed
             }
         });
-        (room, may_attach)
+        (room, is_there, may_attach)
     };
-    let (room, may_attach) = service.look(call, look).await?;
+    let (room, is_there, may_attach) = service.look(call, look).await?;
+    if !is_there {
+        let message = "there is no such run or step here that artifacts can be attached to";
+        return Err(service.refuse(call, Problem::new(Code::NotFound, message)));
+    }
     if !may_attach {
         let message = "only a run's poster and those who work on it attach artifacts to it";
         return Err(service.refuse(call, Problem::new(Code::Forbidden, message)));
@@ -119,6 +126,11 @@ async fn write(written: &mut Written, source: &mut Upload, left: u64) -> Result<
 }
 
 impl Written {
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        self.upload.digest()
+    }
+
     /// Puts the bytes under their name, durably; `wanted` is the digest that they must have.
     pub async fn finish(self, wanted: Option<Digest>) -> Result<store::Stored, Problem> {
         if let Some(said) = self.announced.filter(|said| *said != self.bytes) {

@@ -82,6 +82,10 @@ fn a_wrong_answer_to_a_challenge_enrolls_nobody() {
         ("an extended text's", Box::new(|text: &str| sign(&key, &format!("{text}\n")))),
         ("another node's text's", Box::new(|_: &str| sign(&key, &foreign_text))),
         ("no signature's", Box::new(|_: &str| URL_SAFE_NO_PAD.encode([0; 64]))),
+        ("no base64", Box::new(|_: &str| "!!!".to_owned())),
+        ("an empty text", Box::new(|_: &str| String::new())),
+        ("a short signature", Box::new(|text: &str| sign(&key, text)[..80].to_owned())),
+        ("a long signature", Box::new(|text: &str| format!("{}AAAA", sign(&key, text)))),
     ];
     for (what, answer) in wrong {
         let challenge = world.node.anonymous().post("/v1/enroll", &ask("newcomer")).is(201);
@@ -94,9 +98,11 @@ fn a_wrong_answer_to_a_challenge_enrolls_nobody() {
     }
     let challenge = world.node.anonymous().post("/v1/enroll", &ask("newcomer")).is(201);
     let (id, text) = (&challenge["enrollment_id"], challenge["challenge"].as_str().expect("a text"));
+    // None of these is an answer to it: it is open all the while.
+    let path = format!("/v1/enroll/{}/respond", id.as_str().expect("an id"));
     world.refuses(&[
-        ("no base64", respond(id, "!!!"), 422, "invalid"),
-        ("a short signature", respond(id, "AAAA"), 422, "invalid"),
+        ("no text", Request::post(&path, &json!({"signature": null})), 422, "invalid"),
+        ("no answer in it", Request::post(&path, &json!({})), 422, "invalid"),
         (
             "another node's challenge",
             respond(&foreign_challenge["enrollment_id"], &sign(&key, &foreign_text)),

@@ -193,6 +193,11 @@ fn a_taken_port_is_named() {
     let dir = fresh();
     let done = artel().up(dir.path()).http(&address).fail();
     done.failed_saying(&[&address, "--http"]);
+    assert!(contents(dir.path()).is_empty(), "a start that fails there founds nothing");
+    let used = used();
+    let before = contents(used.path());
+    artel().up(used.path()).http(&address).fail().failed_saying(&[&address, "--http"]);
+    assert!(before == contents(used.path()), "and writes nothing");
     drop(taken);
     let node = artel().up(dir.path()).http(&address).start();
     assert_eq!(node.address().to_string(), address, "the same directory starts once the port is free");

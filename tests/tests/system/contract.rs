@@ -142,6 +142,29 @@ fn a_correlation_id_goes_in_and_out_and_into_the_log() {
 }
 
 #[test]
+fn whoever_has_an_answer_finds_its_work_at_once() {
+    let dir = fresh();
+    let node = artel().up(dir.path()).start();
+    let mut operator = node.operator();
+    let mut agent = Agent::enroll(&node, "ada", &["text"]);
+    let listed = |http: &mut artel_tests::http::Client, path: &str| {
+        let answer = http.get(path);
+        (answer.status == 200).then(|| answer.json()["items"].as_array().expect("items").len())
+    };
+    artel_tests::wait::until("the index", || listed(&mut operator, "/v1/audit/entries?kind=Genesis"));
+    for done in 1..=20 {
+        let id = post(&mut operator, &task("t", &["text"], 1));
+        let lease = agent.claim(&id).is(200);
+        agent.submit(&id, lease["epoch"].as_u64().expect("an epoch"), &json!({})).is(200);
+        let history = format!("/v1/agents/{}/history", agent.did);
+        assert_eq!(listed(&mut operator, &history), Some(done));
+        let entries = listed(&mut operator, &format!("/v1/audit/entries?task={id}")).expect("an answer");
+        assert!(entries >= 4, "offer, grant, submission and verdict: {entries}");
+        assert!(operator.get(&format!("/v1/tasks/{id}")).is(200)["status"] == "accepted");
+    }
+}
+
+#[test]
 fn an_artifact_is_named_by_its_bytes_and_read_in_parts() {
     let dir = fresh();
     let node = artel().up(dir.path()).start();

@@ -34,6 +34,8 @@ fn a_task_goes_from_post_to_a_receipt_that_proves_itself() {
 
     let done = operator.get(&format!("/v1/tasks/{id}")).is(200);
     assert_eq!((&done["status"], &done["output"]), (&json!("accepted"), &output));
+    let shown = operator.get(&format!("/v1/tasks/{id}/receipt")).is(200);
+    assert!(shown.to_string().contains(r#""authority":"session""#), "it says on whose authority: {shown}");
     let proven = receipt::check(&operator.get(&format!("/v1/tasks/{id}/receipt")).is(200), &peer_id);
     assert_eq!(
         (proven.task.as_str(), proven.agent.as_str(), proven.epoch),

@@ -13,7 +13,9 @@ mod disk;
 mod journey;
 mod race;
 mod refusals;
+mod secrecy;
 mod seeds;
+mod tls;
 mod up;
 
 use artel_tests::Artel;

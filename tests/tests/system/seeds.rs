@@ -3,7 +3,7 @@
 
 use crate::{artel, fresh};
 use artel_tests::agent::{post, task};
-use artel_tests::{Agent, Client, Request};
+use artel_tests::{Agent, Client, Request, wait};
 use serde_json::{Value, json};
 
 /// nervix.md, "Agent → Platform": the claim's body.
@@ -61,12 +61,27 @@ fn the_routes_of_the_event_seed_answer_in_its_shapes_under_both_prefixes() {
     let dir = fresh();
     let node = artel().up(dir.path()).start();
     let mut operator = node.operator();
+    let mut announced = Vec::new();
     for prefix in ["/v1", "/api/v1"] {
         health(&mut operator, prefix);
         let run = runs(&mut operator, prefix);
         events(&mut operator, prefix, &run);
         artifacts(&mut operator, prefix, &run);
+        announced.push((prefix, announced_artifact(&mut operator, prefix)));
         errors(&mut operator, prefix);
+    }
+    assert_eq!(node.stop().code, Some(0));
+    let node = artel().up(dir.path()).start();
+    operator.move_to(node.address());
+    for (prefix, before) in announced {
+        let path = format!("{prefix}/artifacts/{}", before["artifact_id"].as_str().expect("an id"));
+        let mut after = wait::until("the index", || {
+            let answer = operator.get(&path);
+            (answer.status != 503).then(|| answer.is(200))
+        });
+        after["correlation_id"] = before["correlation_id"].clone();
+        assert_eq!(after, before, "the announced id stays for good");
+        assert_eq!(operator.get(&format!("{path}/download")).body, b"in two steps");
     }
 }
 
@@ -174,37 +189,55 @@ fn events(operator: &mut Client, prefix: &str, run: &str) {
     assert!(named.iter().all(|event| event["event_name"] == "xyn.report.ready") && !named.is_empty());
 }
 
-/// §45.5's ArtifactCreateRequest in both of its patterns, and the Artifact.
+/// §45.5's Artifact.
+const ARTIFACT_FIELDS: &[&str] = &[
+    "artifact_id",
+    "name",
+    "kind",
+    "content_type",
+    "byte_length",
+    "created_at",
+    "created_by",
+    "run_id",
+    "step_id",
+    "sha256",
+    "metadata",
+];
+
+/// §45.5's ArtifactCreateRequest with its content (pattern 1), and the Artifact.
 fn artifacts(operator: &mut Client, prefix: &str, run: &str) {
-    let fields = [
-        "artifact_id",
-        "name",
-        "kind",
-        "content_type",
-        "byte_length",
-        "created_at",
-        "created_by",
-        "run_id",
-        "step_id",
-        "sha256",
-        "metadata",
-    ];
     let direct = json!({
         "name": "report.txt", "kind": "report", "content_type": "text/plain", "byte_length": 5, "run_id": null,
         "step_id": null, "metadata": {"by": prefix}, "content": "aGVsbG8=",
     });
     let stored = operator.post(&format!("{prefix}/artifacts"), &direct).is(201);
-    has("an artifact", &stored, &fields);
+    has("an artifact", &stored, ARTIFACT_FIELDS);
     is_uuid(&stored["artifact_id"]);
     assert_eq!((&stored["kind"], &stored["metadata"]), (&json!("report"), &json!({"by": prefix})));
     let id = stored["artifact_id"].as_str().expect("an id");
     let bytes = operator.get(&format!("{prefix}/artifacts/{id}/download"));
     assert_eq!((bytes.status, bytes.body.as_slice()), (200, &b"hello"[..]));
     assert!(bytes.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")), "{bytes:?}");
-    has("an artifact", &operator.get(&format!("{prefix}/artifacts/{id}")).is(200), &fields);
+    has("an artifact", &operator.get(&format!("{prefix}/artifacts/{id}")).is(200), ARTIFACT_FIELDS);
     let list = operator.get(&format!("{prefix}/artifacts?limit=50")).is(200);
     has("a list", &list, &["items", "next_cursor"]);
     assert!(operator.get(&format!("{prefix}/artifacts?run_id={run}")).is(200)["items"].is_array());
+}
+
+/// §45.5's pattern 2: the artifact is announced, then its bytes are put where the answer says. It is one artifact
+/// throughout.
+fn announced_artifact(operator: &mut Client, prefix: &str) -> Value {
+    let request =
+        json!({"name": format!("two steps {prefix}"), "kind": "report", "content_type": "text/plain"});
+    let announced = operator.post(&format!("{prefix}/artifacts"), &request).is(201);
+    has("an announced artifact", &announced, ARTIFACT_FIELDS);
+    is_uuid(&announced["artifact_id"]);
+    let url = announced["upload_url"].as_str().expect("where the bytes go");
+    let stored = operator.send(&Request::new("PUT", url).body("in two steps")).is(201);
+    has("an artifact", &stored, ARTIFACT_FIELDS);
+    assert_eq!(stored["artifact_id"], announced["artifact_id"], "{announced} became {stored}");
+    let id = stored["artifact_id"].as_str().expect("an id");
+    operator.get(&format!("{prefix}/artifacts/{id}")).is(200)
 }
 
 /// §45.7's error shape.

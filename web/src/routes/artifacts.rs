@@ -15,7 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -169,7 +169,9 @@ async fn send<S: Service>(
         Range::Part { start, length } => (StatusCode::PARTIAL_CONTENT, start, length),
         Range::Unsatisfiable => {
             let message = format!("the range begins behind the last of {} bytes", content.byte_length);
-            return Err(Problem::edge_saying(Code::RangeNotSatisfiable, message));
+            let mut response = Problem::edge_saying(Code::RangeNotSatisfiable, message).into_response();
+            set(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{}", content.byte_length));
+            return Ok(response);
         }
     };
     let body = if method == Method::HEAD || length == 0 {

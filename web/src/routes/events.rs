@@ -75,6 +75,11 @@ pub(super) async fn emit<S: Service>(
     input: Input<EventPost>,
 ) -> Result<Response, Problem> {
     let post = input.keyed(&mut call);
+    // An event has no bearing on work or money, so nothing remembers its key; taken in silence it would promise that.
+    if call.idempotency.is_some() {
+        let message = "an event takes no Idempotency-Key: each post is one; leave the header out";
+        return Err(Problem::edge_saying(Code::BadIdempotencyKey, message));
+    }
     if !is_event_name(&post.event_name) {
         let message = format!(
             "event_name must begin with a letter and be at most {NAME_BYTES_MAX} letters, digits and . _ -, as xyn.report.ready"

@@ -134,6 +134,13 @@ pub fn read_signature<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sign
     read(deserializer, parse_signature)
 }
 
+/// Reads a signature in base64url; nothing from text that is none.
+pub fn read_signature_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Signature>, D::Error> {
+    read(deserializer, |text| Ok::<_, &str>(parse_signature(text).ok()))
+}
+
 /// Reads a run's id, or `null`.
 pub fn read_run_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RunId>, D::Error> {
     read_or_null(deserializer, RunId::parse)

@@ -71,9 +71,9 @@ pub struct Challenge {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RespondRequest {
-    /// The signature over the challenge's bytes.
-    #[serde(deserialize_with = "edge::read_signature")]
-    pub signature: Signature,
+    /// The signature over the challenge's bytes. Nothing where the text is none: that is an answer too, a wrong one.
+    #[serde(deserialize_with = "edge::read_signature_or_none")]
+    pub signature: Option<Signature>,
 }
 
 /// A token for an agent.

@@ -1,4 +1,5 @@
-//! Writes a seed corpus for every fuzz target from the golden vectors: `artel-fuzz-seeds VECTORS CORPUS`.
+//! Writes a seed corpus for every fuzz target from the golden vectors: `artel-fuzz-seeds VECTORS CORPUS`. The journal's
+//! entries have vectors of their own, beside the rules.
 //!
 //! Every text and every hex string in a file of vectors, good or refused, becomes a seed of the targets that read its kind.
 
@@ -29,6 +30,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(vectors), Some(corpus)) = (arguments.next(), arguments.next()) else {
         return Err("want the vectors' folder and the corpus' folder".into());
     };
+    let entries = std::fs::read_to_string(Path::new(&vectors).join("../../federation/vectors/entries.txt"))?;
+    let folder = Path::new(&corpus).join("entry");
+    std::fs::create_dir_all(&folder)?;
+    for (number, seed) in entries.split_whitespace().filter_map(|word| hex::decode(word).ok()).enumerate() {
+        std::fs::write(folder.join(format!("entries-{number}")), seed)?;
+    }
     for (file, targets) in FEEDS {
         let text = std::fs::read_to_string(Path::new(&vectors).join(file).with_extension("json"))?;
         let mut seeds = BTreeSet::new();
