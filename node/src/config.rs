@@ -11,6 +11,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+/// Where a setting stands that came as a flag.
+const FLAGS: &str = "the command line";
+
 /// Environment variables of the command line that are no configuration keys.
 const NOT_KEYS: &[&str] =
     &["ARTEL_DATA", "ARTEL_NODE", "ARTEL_TOKEN", "ARTEL_TOKEN_FILE", "ARTEL_KEY", "ARTEL_LOG"];
@@ -52,6 +55,16 @@ pub enum Error {
         /// What stands there.
         value: String,
     },
+}
+
+impl Error {
+    /// Whether a flag of the command line is at fault, and so its use.
+    pub fn is_of_flags(&self) -> bool {
+        match self {
+            Error::UnknownKey { origin, .. } | Error::BadValue { origin, .. } => origin == FLAGS,
+            Error::Unreadable(..) | Error::NotToml(..) => false,
+        }
+    }
 }
 
 macro_rules! keys {
@@ -197,7 +210,7 @@ impl Config {
             config.set(&key.to_ascii_lowercase(), &value, &format!("the environment ({name})"))?;
         }
         for (key, value) in flags {
-            config.set(key, value, "the command line")?;
+            config.set(key, value, FLAGS)?;
         }
         config.check()?;
         Ok(config)

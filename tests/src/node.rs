@@ -50,7 +50,18 @@ impl Done {
     /// Asserts that it failed with one sentence that says all of these, and with no backtrace.
     #[track_caller]
     pub fn failed_saying(&self, wanted: &[&str]) {
-        assert_eq!(self.code, Some(1), "{}\n{}", self.stdout, self.stderr);
+        self.ended_saying(1, wanted);
+    }
+
+    /// Asserts that it was used wrongly, and said so likewise.
+    #[track_caller]
+    pub fn misused_saying(&self, wanted: &[&str]) {
+        self.ended_saying(2, wanted);
+    }
+
+    #[track_caller]
+    fn ended_saying(&self, code: i32, wanted: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
         for part in wanted {
             assert!(self.stderr.contains(part), "{part:?} is not said: {}", self.stderr);
         }

@@ -178,7 +178,8 @@ fn told(error: &anyhow::Error) -> ExitCode {
     let sentence = own.and_then(in_our_words).map_or_else(|| format!("{error:#}"), str::to_owned);
     // Nothing is left to be told when stderr is closed too.
     let _ = writeln!(std::io::stderr(), "artel: {sentence}");
-    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+    let misused = error.downcast_ref::<crate::config::Error>().is_some_and(crate::config::Error::is_of_flags);
+    ExitCode::from(if misused || error.is::<Usage>() { 2 } else { 1 })
 }
 
 /// Refusals whose own sentence speaks of HTTP, in the words of the command line.

@@ -206,12 +206,12 @@ fn a_taken_port_is_named() {
 #[test]
 fn an_unknown_or_bad_setting_names_the_one_that_was_meant() {
     let dir = fresh();
-    artel().up(dir.path()).set("lease_msec", 1).fail().failed_saying(&[
+    artel().up(dir.path()).set("lease_msec", 1).fail().misused_saying(&[
         "lease_msec",
         "lease_ms",
         "the command line",
     ]);
-    artel().up(dir.path()).set("lease_ms", "soon").fail().failed_saying(&["lease_ms", "soon"]);
+    artel().up(dir.path()).set("lease_ms", "soon").fail().misused_saying(&["lease_ms", "soon"]);
     artel().up(dir.path()).env("ARTEL_LEASE_MAX", "1").fail().failed_saying(&[
         "lease_max",
         "ARTEL_LEASE_MAX",
