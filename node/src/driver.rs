@@ -41,7 +41,7 @@ const _: () = assert!(BATCH_BYTES_MAX + FRAME_BYTES_MAX + TIMERS_BYTES_MAX <= CO
 const RETRY_MS: u64 = 1_000;
 
 /// After how many entries a snapshot is taken, at least. Folding this many at a start takes about 15 milliseconds.
-const SNAPSHOT_ENTRIES: u64 = 8_192;
+const SNAPSHOT_ENTRIES: u64 = 6_144;
 
 /// With much open work a snapshot is taken after so many entries for each open step, so that snapshots cost a small and
 /// constant share of the work. With one or two, draining 100,000 tasks was a fifth slower than draining 1,000; with four,
