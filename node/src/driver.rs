@@ -263,7 +263,7 @@ impl Driver {
         news.into_iter().chain(after).for_each(|held| commit.hold(held));
     }
 
-    /// Writes and syncs, then lets out what waited; or tells those who waited that nothing was done.
+    /// Writes and syncs, then lets out what waited; or tells those who waited that nothing was done, or that nobody knows.
     fn settle(&mut self, commit: Commit<Held>) {
         let Some(state) = &mut self.state else {
             return self.try_again();

@@ -9,12 +9,12 @@ use artel_federation::{Fact, Json};
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::key::AgentId;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
-/// How many entries stay in memory. Older ones are read from the journal, which costs a read each.
+/// How many entries stay in memory. Older ones are read from the journal.
 const KEPT_ENTRIES: usize = 16_384;
 
 /// How many bytes stay in memory, as [`ENTRY_BYTES`] and bodies add up.
@@ -61,13 +61,10 @@ struct Ring {
 }
 
 impl Ring {
-    fn keep(&mut self, frame: &News, view: View<'_>) {
+    /// Keeps a frame's entries; `closed` are the runs that its commit brought to their end.
+    fn keep(&mut self, frame: &News, closed: &BTreeMap<RunId, &Run>, view: View<'_>) {
         let bytes = ENTRY_BYTES + frame.bytes / frame.entries.len().max(1);
-        // A run that ended by this frame may have left the rules' memory by the same commit.
-        let find = |id: RunId| {
-            let closed = frame.closed.iter().find(|run| run.id == id);
-            closed.map(|run| run.as_ref()).or_else(|| view.run(&id))
-        };
+        let find = |id: RunId| closed.get(&id).copied().or_else(|| view.run(&id));
         let mut last: Option<&Run> = None;
         for (at, entry) in frame.entries.iter().enumerate() {
             let run = match (about(&entry.fact).0, last) {
@@ -113,9 +110,11 @@ impl Events {
 
     /// Keeps the entries of synced frames.
     pub fn publish(&self, news: &[News], view: View<'_>) {
+        // A run that ended may have left the rules' memory by the same commit.
+        let closed = news.iter().flat_map(|frame| &frame.closed).map(|run| (run.id, run.as_ref())).collect();
         let mut ring = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         for frame in news {
-            ring.keep(frame, view);
+            ring.keep(frame, &closed, view);
         }
         ring.forget_oldest();
     }
@@ -426,4 +425,52 @@ fn cause(cause: artel_federation::fact::Cause) -> &'static str {
 /// An amount as an exact JSON number.
 pub fn number(amount: artel_protocol::amount::Credits) -> Value {
     serde_json::from_str(&amount.decimal()).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_federation::commitment::Salt;
+    use artel_federation::fact::RunEnded;
+    use artel_federation::{Federation, Identity, Options};
+    use artel_protocol::id::FederationId;
+    use artel_protocol::key::{NodeId, SecretKey};
+    use artel_protocol::time::Wall;
+
+    #[test]
+    fn a_run_that_left_the_rules_memory_by_its_own_commit_keeps_its_poster() {
+        let key = SecretKey::from_seed(&[1; 32]).public();
+        let poster = Poster::Agent(AgentId(key));
+        let run = Arc::new(Run {
+            id: RunId::new(Wall(1), [1; 9]),
+            poster,
+            name: String::new(),
+            inputs: Json::new(*b"{}"),
+            priority: 0,
+            correlation: None,
+            created: Wall(0),
+            posted_at: 0,
+            post_key: None,
+            steps: Vec::new(),
+            attempts_max: 1,
+            lapses_max: 1,
+            salt: Salt([0; 16]),
+            cancelled: false,
+            ended: Some(Wall(0)),
+            trimmed: false,
+        });
+        let frame = |first_index, closed| {
+            let fact = Fact::RunEnded(RunEnded { run: run.id, status: RunStatus::Completed });
+            let entries = Arc::new(vec![Entry { at: Wall(0), correlation: None, fact }]);
+            News { first_index, entries, bytes: 64, closed }
+        };
+        // Rules that know of no run: it has left their memory.
+        let identity = Identity { node: NodeId(key), federation: FederationId([0; 32]) };
+        let rules = Federation::new(identity, Options::default());
+        let events = Events::new(0);
+        events.publish(&[frame(0, Vec::new()), frame(1, vec![run.clone()])], rules.view());
+        events.synced(2);
+        let Recent::Here(found, 2) = events.from(0, 9, |_| true) else { panic!("both are kept") };
+        assert_eq!(found.iter().map(|kept| kept.poster).collect::<Vec<_>>(), [Some(poster); 2]);
+    }
 }

@@ -168,6 +168,18 @@ mod tests {
         })
     }
 
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_the_runs_that_ended_count() {
+        let (queue, _written) = sync_channel(9);
+        let shared = Arc::new(Shared::new(Arc::new(KeyRing::generate(&mut rand::rng()))));
+        let feed = Feed::new(queue, shared.clone());
+        let mut large = run(1);
+        Arc::make_mut(&mut large).name = "x".repeat(QUEUE_BYTES_MAX);
+        feed.push(news(7, &large));
+        assert!(shared.dropped.load(Ordering::Acquire) && shared.fresh().run(&large.id).is_none());
+        assert_eq!(shared.queued.load(Ordering::Acquire), 0, "what was dropped takes no room");
+    }
+
     fn news(first_index: u64, closed: &Arc<Run>) -> Vec<News> {
         let fact = Fact::Emitted(Emitted {
             name: "over".into(),

@@ -33,10 +33,10 @@ use terms::hash_of;
 /// How many commits may wait for the index. Beyond it they are dropped, and the index reads them from the journal.
 const QUEUE_MAX: usize = 2_048;
 
-/// How many bytes those commits may have in memory (64 MiB), as bodies and [`ENTRY_BYTES`] add up. Beyond it likewise.
+/// How many bytes those commits may have in memory (64 MiB), as bodies, [`ENTRY_BYTES`] and closed runs add up. Beyond it likewise.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 
-/// What an entry takes up in memory beside its body, and its share of a closed run.
+/// What an entry takes up in memory beside its body.
 const ENTRY_BYTES: usize = 512;
 
 /// How many rows of terms a search reads at once.
@@ -300,7 +300,8 @@ impl Index {
 
 /// The bytes that a commit's news take up in memory.
 fn bytes_of(news: &[News]) -> usize {
-    news.iter().map(|frame| frame.bytes + ENTRY_BYTES * frame.entries.len()).sum()
+    let closed = |frame: &News| frame.closed.iter().map(|run| run.bytes() as usize).sum::<usize>();
+    news.iter().map(|frame| frame.bytes + ENTRY_BYTES * frame.entries.len() + closed(frame)).sum()
 }
 
 fn stored_run(store: &dyn KvStore, ring: &KeyRing, key: &[u8]) -> Result<Option<Arc<Run>>, NotReady> {

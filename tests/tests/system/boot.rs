@@ -78,6 +78,7 @@ fn a_damaged_or_missing_file_stops_the_start_by_its_name() {
     type Damage = (&'static str, fn(&Path), &'static [&'static str]);
     let damages: &[Damage] = &[
         ("a flipped bit in the journal", |dir| flip(&segment(dir), within), &["journal/", ".seg"]),
+        ("a flipped bit in the founding record", |dir| flip(&dir.join("genesis"), |_| 20), &["genesis"]),
         (
             "a journal cut short",
             |dir| {
