@@ -10,6 +10,7 @@ pub mod id;
 pub mod key;
 pub mod limits;
 pub mod log;
+pub mod record;
 pub mod skill;
 pub mod text;
 pub mod time;

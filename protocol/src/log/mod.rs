@@ -10,6 +10,7 @@ pub mod leaf;
 pub mod note;
 pub mod proof;
 pub mod range;
+pub mod subset;
 pub mod tile;
 pub mod tree;
 

@@ -1,9 +1,10 @@
 //! Range proofs: that consecutive leaves stand where they are said to in the tree with a given root.
 //!
-//! The proof is the hashes, from left to right, of the largest nodes of RFC 6962's tree that have no leaf of the range.
-//! So one proof carries a whole commit's records, and for one leaf it has the hashes of the inclusion proof.
+//! A range proof is the [`subset`] proof of neighbours: one proof for all of a commit's leaves, and for one leaf the hashes
+//! of its inclusion proof.
 
-use super::tree::{Error, Hash, Subtree, check_size, node_hash, root_of, span_hash, split};
+use super::subset;
+use super::tree::{Error, Hash, Subtree};
 
 /// Makes the proof that the leaves from `start` up to `end` stand in the tree of `size` leaves.
 ///
@@ -13,12 +14,13 @@ pub fn prove<E: From<Error>>(
     start: u64,
     end: u64,
     size: u64,
-    mut read: impl FnMut(Subtree) -> Result<Hash, E>,
+    read: impl FnMut(Subtree) -> Result<Hash, E>,
 ) -> Result<Vec<Hash>, E> {
-    let range = Range::checked(start, end, size)?;
-    let mut proof = Vec::new();
-    range.collect(0, size, &mut read, &mut proof)?;
-    Ok(proof)
+    if start >= end || end > size {
+        return Err(Error::Range { start, end, size }.into());
+    }
+    let positions: Vec<u64> = (start..end).collect();
+    subset::prove(&positions, size, read)
 }
 
 /// Checks that leaves with these hashes stand from `start` on in the tree of `size` leaves with this root.
@@ -26,79 +28,12 @@ pub fn prove<E: From<Error>>(
 /// # Errors
 /// [`Error`], each case as it says.
 pub fn verify(start: u64, leaves: &[Hash], size: u64, proof: &[Hash], root: &Hash) -> Result<(), Error> {
-    let range = Range::checked(start, start.saturating_add(leaves.len() as u64), size)?;
-    let wrong_length = || Error::ProofLength { got: proof.len() };
-    let mut rest = proof.iter();
-    let hash = range.fold(0, size, leaves, &mut rest).ok_or_else(wrong_length)?;
-    if rest.next().is_some() {
-        return Err(wrong_length());
+    let end = start.saturating_add(leaves.len() as u64);
+    if start >= end || end > size {
+        return Err(Error::Range { start, end, size });
     }
-    if hash == *root { Ok(()) } else { Err(Error::Root) }
-}
-
-/// Leaves from `start` up to `end`, not empty and within the tree.
-struct Range {
-    start: u64,
-    end: u64,
-}
-
-impl Range {
-    fn checked(start: u64, end: u64, size: u64) -> Result<Self, Error> {
-        check_size(size)?;
-        if start < end && end <= size {
-            return Ok(Range { start, end });
-        }
-        Err(Error::Range { start, end, size })
-    }
-
-    fn misses(&self, from: u64, to: u64) -> bool {
-        to <= self.start || self.end <= from
-    }
-
-    fn covers(&self, from: u64, to: u64) -> bool {
-        self.start <= from && to <= self.end
-    }
-
-    /// Appends the hashes of the nodes below `from..to` that the range misses. As deep as the tree is high, at most 62.
-    fn collect<E>(
-        &self,
-        from: u64,
-        to: u64,
-        read: &mut impl FnMut(Subtree) -> Result<Hash, E>,
-        proof: &mut Vec<Hash>,
-    ) -> Result<(), E> {
-        if self.covers(from, to) {
-            return Ok(());
-        }
-        if self.misses(from, to) {
-            proof.push(span_hash(from, to, read)?);
-            return Ok(());
-        }
-        let middle = from + split(to - from);
-        self.collect(from, middle, read, proof)?;
-        self.collect(middle, to, read, proof)
-    }
-
-    /// The hash of the node `from..to`, or nothing when the proof runs out.
-    fn fold<'a>(
-        &self,
-        from: u64,
-        to: u64,
-        leaves: &[Hash],
-        proof: &mut impl Iterator<Item = &'a Hash>,
-    ) -> Option<Hash> {
-        if self.covers(from, to) {
-            let within = (from - self.start) as usize..(to - self.start) as usize;
-            return Some(root_of(&leaves[within]));
-        }
-        if self.misses(from, to) {
-            return proof.next().copied();
-        }
-        let middle = from + split(to - from);
-        let left = self.fold(from, middle, leaves, proof)?;
-        let right = self.fold(middle, to, leaves, proof)?;
-        Some(node_hash(&left, &right))
-    }
+    let placed: Vec<(u64, Hash)> = (start..end).zip(leaves.iter().copied()).collect();
+    subset::verify(&placed, size, proof, root)
 }
 
 #[cfg(test)]

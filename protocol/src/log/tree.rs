@@ -32,6 +32,12 @@ pub enum Error {
         /// The tree's leaves.
         size: u64,
     },
+    /// The positions are none, not ascending, or not within the tree.
+    #[error("not ascending positions, each once, in a tree of {size} leaves")]
+    Subset {
+        /// The tree's leaves.
+        size: u64,
+    },
     /// A consistency proof from a larger tree to a smaller one.
     #[error("a tree of {new} leaves cannot continue one of {old}")]
     Shrunk {
