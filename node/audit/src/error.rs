@@ -58,6 +58,9 @@ pub enum Error {
     /// A question about the tree that has no answer.
     #[error(transparent)]
     Tree(#[from] artel_protocol::log::tree::Error),
+    /// Entries that may not travel together as records.
+    #[error(transparent)]
+    Records(#[from] artel_protocol::record::Error),
     /// The signing key is not the one in the journal's origin.
     #[error(transparent)]
     Checkpoint(#[from] artel_protocol::log::checkpoint::Error),

@@ -16,6 +16,7 @@ mod keys;
 pub mod memory;
 mod open;
 pub mod os;
+pub mod public;
 mod reader;
 mod saved;
 mod scan;

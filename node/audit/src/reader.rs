@@ -383,7 +383,7 @@ impl Reader {
     }
 
     /// Makes an answer from derived hashes, and if it does not hold, once more from the segments.
-    fn checked<T>(
+    pub(crate) fn checked<T>(
         &self,
         size: u64,
         make: impl Fn(Hash, &mut dyn FnMut(Subtree) -> Result<Hash, Error>) -> Result<Option<T>, Error>,

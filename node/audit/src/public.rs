@@ -1,0 +1,93 @@
+//! What strangers get of a journal: its public entries as records, under the newest checkpoint that may be shown.
+
+use crate::error::Error;
+use crate::frame::Entry;
+use crate::reader::Reader;
+use artel_protocol::log::{Class, subset};
+use artel_protocol::record::{Record, Records};
+
+/// How many bytes of records go into one frame (48 KiB). The rest of what a frame may have is left to the proof, which takes
+/// 4 KiB for neighbours and, for leaves as scattered as they can be, less than 32 bytes for each byte of entries between.
+pub const RECORDS_BYTES: usize = 48 << 10;
+
+/// How many records go into one frame that is made here: as scattered as they can be, their proof still fits beside them.
+pub const RECORDS_MAX: usize = 256;
+
+/// What a record takes up beside its body: index, number, salt and the length of the body.
+pub const RECORD_HEAD_BYTES: usize = 40;
+
+/// How many entries are read at once on the way through the journal.
+const STRIDE: u64 = 512;
+
+impl Reader {
+    /// Public entries, by ascending index, as one frame of records.
+    ///
+    /// # Errors
+    /// [`Error::Beyond`] while no checkpoint that covers them was released, [`Error::Records`] when they are none that may
+    /// travel together, else as [`Reader::entry`].
+    pub fn records(&self, positions: &[u64]) -> Result<Records, Error> {
+        let (entries, _) = self.some(positions, usize::MAX)?;
+        self.framed(entries)
+    }
+
+    /// A frame of the records from number `public_seq` on, as many as go into one; `None` where the newest checkpoint covers
+    /// no such record.
+    ///
+    /// # Errors
+    /// As [`Reader::records`].
+    pub fn records_from(&self, public_seq: u64) -> Result<Option<Records>, Error> {
+        let end = self.checkpoint().size();
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        let mut index = self.index_of_public(public_seq, end)?;
+        while index < end {
+            let stride: Vec<u64> = (index..end.min(index + STRIDE)).collect();
+            let (entries, next) = self.some(&stride, RECORDS_BYTES)?;
+            index = next.unwrap_or(index + stride.len() as u64);
+            for entry in entries.into_iter().filter(|entry| entry.leaf.class() == Class::Public) {
+                bytes += RECORD_HEAD_BYTES + entry.body.len();
+                if bytes > RECORDS_BYTES && !found.is_empty() || found.len() == RECORDS_MAX {
+                    return self.framed(found).map(Some);
+                }
+                found.push(entry);
+            }
+        }
+        if found.is_empty() { Ok(None) } else { self.framed(found).map(Some) }
+    }
+
+    /// The first entry before `end` with this number or a higher one among the public ones before it, by halving: the
+    /// numbers rise with the entries.
+    fn index_of_public(&self, public_seq: u64, end: u64) -> Result<u64, Error> {
+        let (mut low, mut high) = (0, end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.leaf(middle)?.public_seq() < public_seq {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    fn framed(&self, entries: Vec<Entry>) -> Result<Records, Error> {
+        let checkpoint = self.checkpoint();
+        let size = checkpoint.size();
+        if let Some(entry) = entries.iter().find(|entry| entry.index >= size) {
+            return Err(Error::Beyond { wanted: entry.index, size });
+        }
+        let placed: Vec<_> = entries.iter().map(|entry| (entry.index, entry.leaf.hash())).collect();
+        let positions: Vec<u64> = placed.iter().map(|(at, _)| *at).collect();
+        let proof = self.checked(size, |root, read| {
+            let proof = subset::prove(&positions, size, read)?;
+            let holds = subset::verify(&placed, size, &proof, &root).is_ok();
+            Ok(holds.then_some(proof))
+        })?;
+        let record = |entry: Entry| Record {
+            index: entry.index,
+            public_seq: entry.leaf.public_seq(),
+            salt: entry.salt,
+            body: entry.body,
+        };
+        Ok(Records::new(&checkpoint, entries.into_iter().map(record).collect(), proof)?)
+    }
+}
