@@ -12,5 +12,7 @@ pub mod limits;
 pub mod log;
 pub mod record;
 pub mod skill;
+pub mod sync;
 pub mod text;
 pub mod time;
+pub mod topic;
