@@ -16,3 +16,4 @@ pub mod sync;
 pub mod text;
 pub mod time;
 pub mod topic;
+pub mod witness;
