@@ -31,6 +31,7 @@ pub mod state;
 pub mod timer;
 mod turn;
 pub mod view;
+pub mod witness;
 
 pub use effect::{Code, Effect, Refusal, Reply};
 pub use fact::{Entry, Fact, Genesis, Kind};
