@@ -10,7 +10,7 @@ use artel_protocol::log::{
     Checkpoint, Class, Cosignature, Hash, KeyName, Leaf, Note, NoteKey, Origin, Proof,
 };
 use artel_protocol::log::{CompactRange, SignedCheckpoint, Subtree, Tile, Witness};
-use artel_protocol::log::{consistency, inclusion, range, tree};
+use artel_protocol::log::{consistency, inclusion, range, subset, tree};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use proptest::collection::vec;
@@ -175,6 +175,25 @@ fn no_changed_tree_proof_verifies() {
             assert!(range::verify(start, &changed, 21, &proof, &root).is_err());
         }
     }
+    for positions in [&[0, 20][..], &[3, 9, 10, 17], &[16], &[0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20]] {
+        let proof = subset::prove(positions, 21, reader(&leaves)).expect("within the tree");
+        let held: Vec<(u64, Hash)> = positions.iter().map(|at| (*at, leaves[*at as usize])).collect();
+        for changed in changed_proofs(&proof) {
+            assert!(subset::verify(&held, 21, &changed, &root).is_err());
+        }
+        for at in 0..held.len() {
+            for position in (0..=21).filter(|position| *position != held[at].0) {
+                let mut moved = held.clone();
+                moved[at].0 = position;
+                assert!(subset::verify(&moved, 21, &proof, &root).is_err(), "{position} in {positions:?}");
+            }
+            for changed in changed_proofs(&[held[at].1]) {
+                let mut other = held.clone();
+                other.splice(at..=at, changed.into_iter().map(|hash| (held[at].0, hash)));
+                assert!(subset::verify(&other, 21, &proof, &root).is_err(), "{positions:?}");
+            }
+        }
+    }
 }
 
 /// A value reads back, and no changed encoding of it reads as the same value or has a second form.
@@ -274,6 +293,13 @@ proptest! {
         let _ = inclusion::verify(&hash, n, m, &hashes, &hash);
         let _ = consistency::verify(n, &hash, m, &hash, &hashes);
         let _ = range::verify(n, &hashes, m, &hashes, &hash);
+        let mut at = n;
+        let placed: Vec<(u64, Hash)> = hashes.iter().map(|hash| {
+            at = at.saturating_add(hash.0[0].into());
+            (at, *hash)
+        }).collect();
+        let _ = subset::verify(&placed, m, &hashes, &hash);
+        let _ = subset::inclusion_of(n, &placed, m, &hashes);
         let _ = CompactRange::from_peaks(n, &hashes);
         let _ = (Tile::of(Content::Entries, n, m), Tile::of(Content::Hashes { level: n as u8 }, m, n));
     }

@@ -109,6 +109,42 @@ def range_proof(start, end, d, at=0):
     return range_proof(start, end, d[:k], at) + range_proof(start, end, d[k:], at + k)
 
 
+def subset_proof(positions, d, at=0):
+    held = sum(at <= p < at + len(d) for p in positions)
+    if held == len(d):
+        return []
+    if held == 0:
+        return [mth(d)]
+    k = split(len(d))
+    return subset_proof(positions, d[:k], at) + subset_proof(positions, d[k:], at + k)
+
+
+def check_subset(placed, size, proof, root, wanted=None):
+    """Walks a subset proof as PROTOCOL.md says. Gives the inclusion proof of the leaf at `wanted`, or whether the proof holds."""
+    rest, above = list(proof), []
+
+    def walk(held, start, end):
+        if not held:
+            return rest.pop(0)
+        if end - start == 1:
+            return held[0][1]
+        middle = start + split(end - start)
+        left = walk([h for h in held if h[0] < middle], start, middle)
+        right = walk([h for h in held if h[0] >= middle], middle, end)
+        if wanted is not None and start <= wanted < end:
+            above.append(right if wanted < middle else left)
+        return sha(b"\1", left, right)
+
+    positions = [p for p, _ in placed]
+    if not placed or positions != sorted(set(positions)) or positions[-1] >= size or size > 1 << 62:
+        return False
+    try:
+        holds = walk(placed, 0, size) == root and not rest
+    except IndexError:
+        return False
+    return above if holds and wanted is not None else holds
+
+
 def leaves(n):
     return [leaf_hash(i.to_bytes(8, "big")) for i in range(n)]
 
@@ -219,6 +255,17 @@ def main():
     for row in load("range")["proofs"]:
         proof = range_proof(row["start"], row["end"], leaves(row["size"]))
         same([b64(h) for h in proof], row["proof"], "range proof")
+    for row in load("subset")["proofs"]:
+        d, proof = leaves(row["size"]), [unb64(h) for h in row["proof"]]
+        same(subset_proof(row["positions"], d), proof, "subset proof")
+        placed = [(p, d[p]) for p in row["positions"]]
+        same(check_subset(placed, len(d), proof, unb64(row["root"])), True, "subset proof")
+        for p in row["positions"]:
+            same(check_subset(placed, len(d), proof, mth(d), p), path(p, d), "inclusion proof in a subset proof")
+    for row in load("subset")["refused"]:
+        placed = list(zip(row["positions"], map(unb64, row["leaves"])))
+        proof = [unb64(h) for h in row["proof"]]
+        same(check_subset(placed, row["size"], proof, unb64(row["root"])), False, row["about"])
 
     for row in load("tile")["paths"]:
         digits = str(row["index"])

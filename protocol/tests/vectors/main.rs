@@ -21,6 +21,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("inclusion", trees::inclusion()),
         ("consistency", trees::consistency()),
         ("range", trees::range()),
+        ("subset", trees::subset()),
         ("tile", trees::tile()),
         ("note", notes::note()),
         ("checkpoint", notes::checkpoint()),
