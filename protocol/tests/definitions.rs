@@ -62,8 +62,8 @@ fn uniform_hash(leaves: u64, levels: &[Hash]) -> Hash {
 proptest! {
     #[test]
     fn a_subset_proof_is_what_the_definition_says(
-        leaves in vec(any::<[u8; 32]>(), 1..200),
-        picks in vec(any::<prop::sample::Index>(), 1..60),
+        leaves in vec(any::<[u8; 32]>(), 1..90),
+        picks in vec(any::<prop::sample::Index>(), 1..40),
     ) {
         let leaves: Vec<Hash> = leaves.into_iter().map(Hash).collect();
         let size = leaves.len() as u64;

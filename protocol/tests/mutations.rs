@@ -1,5 +1,5 @@
-//! Whatever is flipped, cut off or added to a leaf, note, checkpoint, cosignature, proof, path, bundle or encoded value, the
-//! reader refuses it or reads something else; and what it reads, it would write the same.
+//! Whatever is flipped, cut off or added to a leaf, note, checkpoint, cosignature, proof, path, bundle, frame of records,
+//! message or encoded value, the reader refuses it or reads something else; and what it reads, it would write the same.
 
 use artel_protocol::codec::{self, Decode, Encode};
 use artel_protocol::id::{FederationId, RunId};
@@ -11,6 +11,7 @@ use artel_protocol::log::{
 };
 use artel_protocol::log::{CompactRange, SignedCheckpoint, Subtree, Tile, Witness};
 use artel_protocol::log::{consistency, inclusion, range, subset, tree};
+use artel_protocol::record::{Record, Records};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use proptest::collection::vec;
@@ -104,6 +105,41 @@ fn no_changed_proof_is_of_the_same_leaf() {
             assert_eq!(other, included);
             assert_ne!(read.extra(), proof.extra());
         }
+    }
+}
+
+/// The public ones of some entries, as a frame of their journal; `None` when none is public.
+fn records(entries: &[(bool, [u8; 16], Vec<u8>)], wanted: impl Fn(u64) -> bool) -> Option<Records> {
+    let (mut leaves, mut records, mut public_seq) = (Vec::new(), Vec::new(), 0);
+    for ((public, salt, body), index) in entries.iter().zip(0..) {
+        let class = if *public { Class::Public } else { Class::Private };
+        let leaf = Leaf::commit(class, public_seq, salt, body);
+        if *public && wanted(index) {
+            records.push(Record { index, public_seq, salt: *salt, body: body.clone() });
+        }
+        public_seq = leaf.next_public_seq();
+        leaves.push(leaf.hash());
+    }
+    let origin = Origin::new(FederationId([0xab; 32]), NodeId(secret().public()), 3);
+    let checkpoint = Checkpoint::new(origin, leaves.len() as u64, tree::root_of(&leaves)).expect("plain");
+    let signed = SignedCheckpoint::sign(checkpoint, &secret()).expect("its own key");
+    let positions: Vec<u64> = records.iter().map(|record| record.index).collect();
+    let proof = subset::prove(&positions, leaves.len() as u64, reader(&leaves)).ok()?;
+    Some(Records::new(&signed, records, proof).expect("sound"))
+}
+
+#[test]
+fn no_changed_frame_of_records_is_accepted() {
+    let entry = |i: u8| (i % 4 != 2, [i; 16], vec![i; usize::from(i % 5)]);
+    let entries: Vec<_> = (0..13).map(entry).collect();
+    let made = records(&entries, |at| [0, 3, 4, 9].contains(&at)).expect("four are public");
+    let federation = made.origin().federation();
+    assert_eq!(Records::check(made.bytes(), &federation).as_ref(), Ok(&made));
+    for changed in mutations(made.bytes()) {
+        assert!(Records::check(&changed, &federation).is_err(), "{}", hex::encode(changed));
+    }
+    for other in [FederationId([0; 32]), FederationId([0xac; 32])] {
+        assert!(Records::check(made.bytes(), &other).is_err());
     }
 }
 
@@ -218,6 +254,7 @@ fn encoded_values_have_one_form() {
     check_value(Skill::parse("rust@2").expect("a skill"));
     check_value(RunId::new(Wall(1_771_588_800_123), [7; 9]));
     check_value(vec![Some((true, String::from("é"))), None]);
+    check_value(vec![Record { index: 7, public_seq: 5, salt: [9; 16], body: b"body".to_vec() }]);
 }
 
 proptest! {
@@ -244,6 +281,23 @@ proptest! {
         prop_assert_eq!(Witness::parse(&witness.to_string()), Ok(witness));
         let read = Cosignature::from_line(&checkpoint, &witness.note_key(), &signed.note().signatures()[1]);
         prop_assert_eq!(read, Ok(cosignature));
+    }
+
+    #[test]
+    fn any_frame_of_records_reads_back_and_holds_each_proof(
+        entries in vec((any::<bool>(), any::<[u8; 16]>(), vec(any::<u8>(), 0..40)), 1..40),
+        wanted: u64,
+    ) {
+        let Some(made) = records(&entries, |at| wanted >> at & 1 == 1) else { return Ok(()) };
+        prop_assert_eq!(Records::check(made.bytes(), &made.origin().federation()), Ok(made.clone()));
+        for record in made.records() {
+            let proof = made.proof_of(record.public_seq).expect("it is there");
+            prop_assert_eq!(Proof::parse(&proof.to_string()), Ok(proof.clone()));
+            let included = proof.verify(&record.leaf().hash()).expect("it stands there");
+            prop_assert_eq!((included.index(), included.checkpoint()), (record.index, made.checkpoint().checkpoint()));
+        }
+        let absent = (0..).find(|seq| made.records().iter().all(|record| record.public_seq != *seq));
+        prop_assert_eq!(made.proof_of(absent.expect("there are more numbers")), None);
     }
 
     #[test]
@@ -286,6 +340,7 @@ proptest! {
         let _ = Leaf::parse(&bytes);
         let _ = Note::parse_bytes(&bytes);
         let _ = Proof::parse_bytes(&bytes);
+        let _ = Records::check(&bytes, &FederationId([0; 32]));
         let _ = (Note::parse(&text), Proof::parse(&text), SignedCheckpoint::parse(&text), NoteKey::from_vkey(&text));
         let _ = (Origin::parse(&text), Witness::parse(&text), Tile::parse(&text), SignatureLine::parse(&text));
         let _ = (codec::decode::<Checkpoint>(&bytes), codec::decode::<PublicKey>(&bytes), codec::decode::<Signature>(&bytes));

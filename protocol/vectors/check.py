@@ -245,6 +245,140 @@ def check_checkpoint(note):
     return text, int(size), unb64(root)
 
 
+# The one encoding, and what travels in it.
+class Refused(Exception):
+    """Why something is refused, in one word."""
+
+
+class Bytes:
+    """What is left of an encoded value."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, count):
+        if count > len(self.data):
+            raise Refused("codec")
+        taken, self.data = self.data[:count], self.data[count:]
+        return taken
+
+    def number(self, count=8):
+        return int.from_bytes(self.take(count), "little")
+
+    def tagged(self, count):
+        if self.take(1) != b"\1":
+            raise Refused("codec")
+        return self.take(count)
+
+    def list(self, read):
+        return [read() for _ in range(self.number())]
+
+    def end(self):
+        if self.data:
+            raise Refused("codec")
+
+
+def u64(number):
+    return number.to_bytes(8, "little")
+
+
+def read_frame(data):
+    head = Bytes(data)
+    kind, version, length = head.number(2), head.number(2), head.number(4)
+    if length != len(head.data):
+        raise Refused("codec")
+    return kind, version, Bytes(head.data)
+
+
+def frame_of(kind, payload):
+    return kind.to_bytes(2, "little") + b"\1\0" + len(payload).to_bytes(4, "little") + payload
+
+
+def origin_text(federation, key, incarnation):
+    return f"artel/{federation.hex()}/{base58(bytes.fromhex('002408011220') + key)}/{incarnation}"
+
+
+def read_records(data, home):
+    """Makes every check of "Records", in its order. Gives the checkpoint's note, its size, the records and their proof."""
+    if len(data) > 65_536:
+        raise Refused("size")
+    kind, version, b = read_frame(data)
+    if (kind, version) != (0x0110, 1):
+        raise Refused("unknown")
+    federation, key, incarnation, size, root = b.take(32), b.tagged(32), b.number(4), b.number(), b.take(32)
+    if size > 1 << 62 or size == 0 and root != sha():
+        raise Refused("codec")
+    signature = b.tagged(64)
+    records = b.list(lambda: (b.number(), b.number(), b.take(16), b.take(b.number())))
+    proof = b.list(lambda: b.take(32))
+    b.end()
+    if federation != home:
+        raise Refused("foreign")
+    if not 1 <= len(records) <= 1_024 or any(len(body) > 16_384 for _, _, _, body in records):
+        raise Refused("size")
+    if records[0][1] > records[0][0]:
+        raise Refused("order")
+    for (i, p, *_), (j, q, *_) in zip(records, records[1:]):
+        if not (i < j and p < q and q - p <= j - i):
+            raise Refused("order")
+    origin = origin_text(federation, key, incarnation)
+    text = f"{origin}\n{size}\n{b64(root)}\n"
+    if not verifies(key, text.encode(), signature):
+        raise Refused("signature")
+    placed = [(i, record_leaf(p, salt, body)) for i, p, salt, body in records]
+    if not check_subset(placed, size, proof, root):
+        raise Refused("tree")
+    return f"{text}\n— {origin} {b64(key_id(origin, 1, key) + signature)}\n", size, root, records, placed, proof
+
+
+def record_leaf(public_seq, salt, body):
+    return leaf_hash(b"\1\1" + public_seq.to_bytes(8, "big") + sha(salt, body))
+
+
+def why(read, *arguments):
+    """The word for why something is refused, if it is."""
+    try:
+        read(*arguments)
+    except Refused as refused:
+        return refused.args[0]
+
+
+def padded(row):
+    return bytes.fromhex(row["head"]) + bytes(row["zeros"]) + bytes.fromhex(row["tail"])
+
+
+def check_records():
+    file = load("record")
+    home, journal, before = bytes.fromhex(file["federation"]), [], 0
+    for row in file["journal"]:
+        salt, body = bytes.fromhex(row["salt"]), bytes.fromhex(row["body"])
+        same(row["public_seq"], before, "number among the public entries")
+        journal.append(leaf_hash(bytes([1, row["class"]]) + before.to_bytes(8, "big") + sha(salt, body)))
+        before += row["class"]
+    _, size, root = check_checkpoint(file["checkpoint"])
+    same((size, root), (len(journal), mth(journal)), "the journal's checkpoint")
+    for row in file["frames"]:
+        held = bytes.fromhex(row["frame"])
+        note, size, root, records, placed, proof = read_records(held, home)
+        same(note, file["checkpoint"], "the frame's checkpoint")
+        same(placed, [(i, journal[i]) for i in row["positions"]], "the frame's leaves")
+        same(proof, subset_proof(row["positions"], journal), "the frame's proof")
+        encoded = u64(len(records)) + b"".join(
+            u64(i) + u64(p) + salt + u64(len(body)) + body for i, p, salt, body in records)
+        same(held[182:], encoded + u64(len(proof)) + b"".join(proof), "the frame's records")
+        for i, p, _, _ in records:
+            lines = "".join(b64(h) + "\n" for h in check_subset(placed, size, proof, root, i))
+            want, = [r["proof"] for r in file["proofs"] if r["public_seq"] == p]
+            same(f"c2sp.org/tlog-proof@v1\nindex {i}\n{lines}\n{note}", want, f"proof of record {p}")
+    same(sorted(r["index"] for r in file["proofs"]), [i for i, r in enumerate(file["journal"]) if r["class"]], "proofs")
+    for row in file["padded_frames"]:
+        same(why(read_records, padded(row), home), None, row["about"])
+    for row in file["refused"]:
+        same(why(read_records, bytes.fromhex(row["frame"]), home), row["why"], row["about"])
+    for row in file["refused_padded"]:
+        same(why(read_records, padded(row), home), row["why"], row["about"])
+
+
 def main():
     keys = load("keys")
     for row in keys["keys"]:
@@ -338,6 +472,7 @@ def main():
         index, hashes = int(lines[1].removeprefix("index ")), [unb64(h) for h in lines[2:]]
         same(root_from_inclusion(unb64(row["leaf"]), index, size, hashes), root, "offline proof")
 
+    check_records()
     print(f"{checks} checks agree")
 
 

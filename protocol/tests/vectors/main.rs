@@ -4,6 +4,7 @@
 //! `cargo test -p artel-protocol --test vectors -- --ignored rewrite`; a changed line in an old one is a broken peer.
 
 mod notes;
+mod records;
 mod trees;
 mod values;
 
@@ -27,6 +28,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("checkpoint", notes::checkpoint()),
         ("cosignature", notes::cosignature()),
         ("proof", notes::proof()),
+        ("record", records::record()),
     ]
 }
 
@@ -57,6 +59,11 @@ fn number(row: &Value, key: &str) -> u64 {
 
 fn bytes(row: &Value, key: &str) -> Vec<u8> {
     hex::decode(text(row, key)).expect("hex")
+}
+
+/// The bytes of a row that is too long to be written out: head, zeros, tail.
+fn padded(row: &Value) -> Vec<u8> {
+    [bytes(row, "head"), vec![0; number(row, "zeros") as usize], bytes(row, "tail")].concat()
 }
 
 #[test]
