@@ -1,7 +1,7 @@
 //! Whatever is flipped, cut off or added to a leaf, note, checkpoint, cosignature, proof, path, bundle, frame of records,
 //! message or encoded value, the reader refuses it or reads something else; and what it reads, it would write the same.
 
-use artel_protocol::codec::{self, Decode, Encode};
+use artel_protocol::codec::{self, Decode, Encode, FRAME_HEAD_BYTES};
 use artel_protocol::id::{FederationId, RunId};
 use artel_protocol::key::{NodeId, PublicKey, SecretKey, Signature};
 use artel_protocol::log::note::{Kind, SignatureLine};
@@ -13,6 +13,7 @@ use artel_protocol::log::{CompactRange, SignedCheckpoint, Subtree, Tile, Witness
 use artel_protocol::log::{consistency, inclusion, range, subset, tree};
 use artel_protocol::record::{Record, Records};
 use artel_protocol::skill::Skill;
+use artel_protocol::sync::{Mark, Message, marks_digest};
 use artel_protocol::time::Wall;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -143,6 +144,36 @@ fn no_changed_frame_of_records_is_accepted() {
     }
 }
 
+/// Marks of journals of one node, ascending.
+fn marks(count: u32) -> Vec<Mark> {
+    let node = NodeId(secret().public());
+    let origin = |incarnation| Origin::new(FederationId([0xab; 32]), node, incarnation);
+    (0..count).map(|n| Mark { origin: origin(n), next: 1_000 + u64::from(n) }).collect()
+}
+
+#[test]
+fn a_changed_message_is_another_one_or_none() {
+    let entries = [(true, [1; 16], b"body".to_vec()), (false, [2; 16], vec![])];
+    let frame = records(&entries, |_| true).expect("one is public");
+    for message in [
+        Message::Ask(marks_digest(&marks(3))),
+        Message::Same,
+        Message::Marks(vec![]),
+        Message::Marks(marks(3)),
+        Message::Want(marks(1)[0]),
+        Message::Records(frame.bytes().to_vec()),
+        Message::End { next: 7 },
+    ] {
+        for changed in mutations(&message.encode()) {
+            let Ok(read) = Message::decode(&changed) else { continue };
+            assert_ne!(read, message);
+            assert_eq!(read.encode(), changed, "a second form");
+            let (head, payload) = changed.split_first_chunk::<FRAME_HEAD_BYTES>().expect("a head");
+            assert_eq!(Message::payload_len(head), Ok(payload.len()));
+        }
+    }
+}
+
 #[test]
 fn a_changed_leaf_has_another_hash() {
     let leaf = Leaf::commit(Class::Public, 9, &[5; 16], b"body");
@@ -254,6 +285,7 @@ fn encoded_values_have_one_form() {
     check_value(Skill::parse("rust@2").expect("a skill"));
     check_value(RunId::new(Wall(1_771_588_800_123), [7; 9]));
     check_value(vec![Some((true, String::from("é"))), None]);
+    check_value(marks(2));
     check_value(vec![Record { index: 7, public_seq: 5, salt: [9; 16], body: b"body".to_vec() }]);
 }
 
@@ -340,7 +372,7 @@ proptest! {
         let _ = Leaf::parse(&bytes);
         let _ = Note::parse_bytes(&bytes);
         let _ = Proof::parse_bytes(&bytes);
-        let _ = Records::check(&bytes, &FederationId([0; 32]));
+        let _ = (Records::check(&bytes, &FederationId([0; 32])), Message::decode(&bytes));
         let _ = (Note::parse(&text), Proof::parse(&text), SignedCheckpoint::parse(&text), NoteKey::from_vkey(&text));
         let _ = (Origin::parse(&text), Witness::parse(&text), Tile::parse(&text), SignatureLine::parse(&text));
         let _ = (codec::decode::<Checkpoint>(&bytes), codec::decode::<PublicKey>(&bytes), codec::decode::<Signature>(&bytes));

@@ -379,6 +379,94 @@ def check_records():
         same(why(read_records, padded(row), home), row["why"], row["about"])
 
 
+# A sync stream's messages.
+ASK, SAME, MARKS, WANT, END, RECORDS = *range(0x0120, 0x0125), 0x0110
+
+
+def check_length(kind, length):
+    most = 65_536 - 8 if kind == RECORDS else 8 + 4_096 * 77
+    if kind != RECORDS and kind not in range(ASK, END + 1):
+        raise Refused("unknown")
+    if length > most:
+        raise Refused("size")
+    return length
+
+
+def read_head(data):
+    head = Bytes(data)
+    kind, _, length = head.number(2), head.number(2), head.number(4)
+    return check_length(kind, length)
+
+
+def read_message(data):
+    kind, version, b = read_frame(data)
+    check_length(kind, len(b.data))
+    if kind == RECORDS:
+        return ("records",)
+    if version != 1:
+        raise Refused("unknown")
+    mark = lambda: ((b.take(32), b.tagged(32), b.number(4)), b.number())
+    message = {
+        ASK: lambda: ("ask", b.take(32)), SAME: lambda: ("same",), MARKS: lambda: ("marks", b.list(mark)),
+        WANT: lambda: ("want", mark()), END: lambda: ("end", b.number()),
+    }[kind]()
+    b.end()
+    if kind == MARKS and any(one >= next_ for (one, _), (next_, _) in zip(message[1], message[1][1:])):
+        raise Refused("marks")
+    return message
+
+
+def mark_of(row):
+    _, federation, peer, incarnation = row["origin"].split("/")
+    return (bytes.fromhex(federation), unbase58(peer)[6:], int(incarnation)), int(row["next"])
+
+
+def encode_marks(marks):
+    one = lambda o, n: o[0] + b"\1" + o[1] + o[2].to_bytes(4, "little") + u64(n)
+    return u64(len(marks)) + b"".join(one(origin, next_) for origin, next_ in marks)
+
+
+def check_sync():
+    file = load("sync")
+    for row in file["digests"]:
+        digest = sha(b"artel/1/marks\0", encode_marks([mark_of(mark) for mark in row["marks"]]))
+        same(digest.hex(), row["digest"], "digest of marks")
+    for row in file["messages"]:
+        name, held = row["message"], bytes.fromhex(row["bytes"])
+        marks = [mark_of(mark) for mark in row.get("marks", [])]
+        said, kind, payload = {
+            "ask": lambda: (("ask", bytes.fromhex(row["digest"])), ASK, bytes.fromhex(row["digest"])),
+            "same": lambda: (("same",), SAME, b""),
+            "marks": lambda: (("marks", marks), MARKS, encode_marks(marks)),
+            "want": lambda: (("want", mark_of(row["mark"])), WANT, encode_marks([mark_of(row["mark"])])[8:]),
+            "end": lambda: (("end", int(row["next"])), END, u64(int(row["next"]))),
+            "records": lambda: (("records",), None, None),
+        }[name]()
+        same(read_message(held), said, name)
+        same(read_head(held[:8]), len(held) - 8, "payload's length")
+        if kind:
+            same(held, frame_of(kind, payload), f"bytes of {name}")
+    for row in file["lengths"]:
+        same(read_head(bytes.fromhex(row["head"])), row["payload"], "payload's length")
+    for row in file["refused_heads"]:
+        same(why(read_head, bytes.fromhex(row["head"])), row["why"], row["head"])
+    for row in file["refused"]:
+        same(why(read_message, bytes.fromhex(row["bytes"])), row["why"], row["about"])
+    for row in file["refused_padded"]:
+        same(why(read_message, padded(row)), row["why"], row["about"])
+
+
+def check_topics():
+    file = load("topic")
+    base = f"artel/1/{file['federation']}/"
+    names = {0: "agents", 1: "trust", 2: "heads"} | {16 + shard: f"tasks/{shard}" for shard in range(16)}
+    same({row["number"]: row["name"] for row in file["topics"]}, {n: base + t for n, t in names.items()}, "topics")
+    for row in file["offers"]:
+        skills = [skill.partition("@")[0].encode() for skill in row["skills"]]
+        shard = sha(min(skills))[0] % 16 if skills else 0
+        same((row["shard"], row["name"]), (shard, f"{base}tasks/{shard}"), f"shard of {row['skills']}")
+
+
 def main():
     keys = load("keys")
     for row in keys["keys"]:
@@ -473,6 +561,8 @@ def main():
         same(root_from_inclusion(unb64(row["leaf"]), index, size, hashes), root, "offline proof")
 
     check_records()
+    check_sync()
+    check_topics()
     print(f"{checks} checks agree")
 
 

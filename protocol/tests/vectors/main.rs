@@ -3,6 +3,7 @@
 //! A vector never changes for a version that nodes speak. To add some, extend the functions here and run
 //! `cargo test -p artel-protocol --test vectors -- --ignored rewrite`; a changed line in an old one is a broken peer.
 
+mod exchange;
 mod notes;
 mod records;
 mod trees;
@@ -29,6 +30,8 @@ fn all() -> Vec<(&'static str, Value)> {
         ("cosignature", notes::cosignature()),
         ("proof", notes::proof()),
         ("record", records::record()),
+        ("sync", exchange::sync()),
+        ("topic", exchange::topic()),
     ]
 }
 
