@@ -60,6 +60,8 @@ fn uniform_hash(leaves: u64, levels: &[Hash]) -> Hash {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn a_subset_proof_is_what_the_definition_says(
         leaves in vec(any::<[u8; 32]>(), 1..90),
