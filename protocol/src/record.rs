@@ -53,7 +53,7 @@ pub enum Error {
     /// The signature is not the node's.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
-    /// The records do not stand where they say, or their numbers do not rise as they must.
+    /// The records do not stand where they say.
     #[error(transparent)]
     Tree(#[from] tree::Error),
     /// The numbers of the records do not rise, or rise faster than the entries.

@@ -12,8 +12,9 @@ use crate::record;
 /// federations reconcile sets instead.
 pub const MARKS_MAX: usize = 4_096;
 
-/// The most bytes of a message on a `sync` stream that is no frame of records: a full list of marks, and no more.
-pub const MESSAGE_BYTES_MAX: usize = 64 + MARKS_MAX * MARK_BYTES;
+/// The most bytes of the payload of a message on a `sync` stream that is no frame of records: a full list of marks, and no
+/// more. Larger, and a peer's word would reserve more than any list takes; smaller, and a full list would not pass.
+pub const MESSAGE_BYTES_MAX: usize = 8 + MARKS_MAX * MARK_BYTES;
 
 /// What one mark takes: origin and number.
 const MARK_BYTES: usize = 32 + 33 + 4 + 8;
@@ -113,13 +114,7 @@ impl Message {
     pub fn payload_len(head: &[u8; FRAME_HEAD_BYTES]) -> Result<usize, Error> {
         let [k0, k1, v0, v1, len @ ..] = head;
         let (kind, version) = (u16::from_le_bytes([*k0, *k1]), u16::from_le_bytes([*v0, *v1]));
-        let bytes = u32::from_le_bytes(*len) as usize;
-        let most = match kind {
-            record::KIND => record::FRAME_BYTES_MAX - FRAME_HEAD_BYTES,
-            kind::ASK..=kind::END => MESSAGE_BYTES_MAX,
-            _ => return Err(Error::Unknown { kind, version }),
-        };
-        if bytes > most { Err(Error::Size { bytes }) } else { Ok(bytes) }
+        check_size(kind, version, u32::from_le_bytes(*len) as usize)
     }
 
     /// Reads a message. A frame of records is only recognised; [`record::Records::check`] checks it.
@@ -128,9 +123,7 @@ impl Message {
     /// [`Error`], each case as it says.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let Frame { kind, version, payload } = Frame::parse(bytes)?;
-        if payload.len() > MESSAGE_BYTES_MAX {
-            return Err(Error::Size { bytes: payload.len() });
-        }
+        check_size(kind, version, payload.len())?;
         match (kind, version) {
             (kind::ASK, VERSION) => Ok(Message::Ask(codec::decode(payload)?)),
             (kind::SAME, VERSION) => {
@@ -152,6 +145,16 @@ impl Message {
             _ => Err(Error::Unknown { kind, version }),
         }
     }
+}
+
+/// The payload's length, if a message of this kind may have it.
+fn check_size(kind: u16, version: u16, bytes: usize) -> Result<usize, Error> {
+    let most = match kind {
+        record::KIND => record::FRAME_BYTES_MAX - FRAME_HEAD_BYTES,
+        kind::ASK..=kind::END => MESSAGE_BYTES_MAX,
+        _ => return Err(Error::Unknown { kind, version }),
+    };
+    if bytes > most { Err(Error::Size { bytes }) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -198,9 +201,11 @@ mod tests {
     #[test]
     fn lists_out_of_order_too_long_and_unknown_messages_are_refused() {
         let full = Message::Marks(ascending(MARKS_MAX as u32));
-        assert_eq!(Message::decode(&full.encode()), Ok(full));
+        let bytes = full.encode();
+        assert_eq!(bytes.len(), FRAME_HEAD_BYTES + MESSAGE_BYTES_MAX);
+        assert_eq!(Message::decode(&bytes), Ok(full));
         let longer = Message::Marks(ascending(MARKS_MAX as u32 + 1)).encode();
-        assert!(Message::decode(&longer).is_err());
+        assert!(matches!(Message::decode(&longer), Err(Error::Size { .. })));
         let mut backwards = ascending(3);
         backwards.reverse();
         assert_eq!(Message::decode(&Message::Marks(backwards).encode()), Err(Error::Marks));
@@ -218,5 +223,22 @@ mod tests {
         assert!(matches!(Message::payload_len(&head(7, 0)), Err(Error::Unknown { .. })));
         assert!(matches!(Message::payload_len(&head(kind::MARKS, u32::MAX)), Err(Error::Size { .. })));
         assert!(matches!(Message::payload_len(&head(record::KIND, 65_536)), Err(Error::Size { .. })));
+    }
+
+    #[test]
+    fn a_head_and_a_whole_message_are_judged_alike() {
+        let most = record::FRAME_BYTES_MAX - FRAME_HEAD_BYTES;
+        for (kind, bytes, fits) in [
+            (record::KIND, most, true),
+            (record::KIND, most + 1, false),
+            (kind::MARKS, MESSAGE_BYTES_MAX + 1, false),
+            (kind::END + 1, 0, false),
+        ] {
+            let mut message = [&kind.to_le_bytes()[..], &[1, 0], &(bytes as u32).to_le_bytes()].concat();
+            message.resize(FRAME_HEAD_BYTES + bytes, 0);
+            let head = message.first_chunk().expect("a head");
+            assert_eq!(Message::payload_len(head).is_ok(), fits, "{kind:#06x} of {bytes}");
+            assert_eq!(Message::decode(&message).is_ok(), fits, "{kind:#06x} of {bytes}");
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! Whatever is flipped, cut off or added to a leaf, note, checkpoint, cosignature, proof, path, bundle or encoded value, the
-//! reader refuses it or reads something else; and what it reads, it would write the same.
+//! Whatever is flipped, cut off or added to a leaf, note, checkpoint, cosignature, proof, path, bundle, frame of records,
+//! message or encoded value, the reader refuses it or reads something else; and what it reads, it would write the same.
 
-use artel_protocol::codec::{self, Decode, Encode};
+use artel_protocol::codec::{self, Decode, Encode, FRAME_HEAD_BYTES};
 use artel_protocol::id::{FederationId, RunId};
 use artel_protocol::key::{NodeId, PublicKey, SecretKey, Signature};
 use artel_protocol::log::note::{Kind, SignatureLine};
@@ -10,8 +10,10 @@ use artel_protocol::log::{
     Checkpoint, Class, Cosignature, Hash, KeyName, Leaf, Note, NoteKey, Origin, Proof,
 };
 use artel_protocol::log::{CompactRange, SignedCheckpoint, Subtree, Tile, Witness};
-use artel_protocol::log::{consistency, inclusion, range, tree};
+use artel_protocol::log::{consistency, inclusion, range, subset, tree};
+use artel_protocol::record::{Record, Records};
 use artel_protocol::skill::Skill;
+use artel_protocol::sync::{Mark, Message, marks_digest};
 use artel_protocol::time::Wall;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -107,6 +109,71 @@ fn no_changed_proof_is_of_the_same_leaf() {
     }
 }
 
+/// The public ones of some entries, as a frame of their journal; `None` when none is public.
+fn records(entries: &[(bool, [u8; 16], Vec<u8>)], wanted: impl Fn(u64) -> bool) -> Option<Records> {
+    let (mut leaves, mut records, mut public_seq) = (Vec::new(), Vec::new(), 0);
+    for ((public, salt, body), index) in entries.iter().zip(0..) {
+        let class = if *public { Class::Public } else { Class::Private };
+        let leaf = Leaf::commit(class, public_seq, salt, body);
+        if *public && wanted(index) {
+            records.push(Record { index, public_seq, salt: *salt, body: body.clone() });
+        }
+        public_seq = leaf.next_public_seq();
+        leaves.push(leaf.hash());
+    }
+    let origin = Origin::new(FederationId([0xab; 32]), NodeId(secret().public()), 3);
+    let checkpoint = Checkpoint::new(origin, leaves.len() as u64, tree::root_of(&leaves)).expect("plain");
+    let signed = SignedCheckpoint::sign(checkpoint, &secret()).expect("its own key");
+    let positions: Vec<u64> = records.iter().map(|record| record.index).collect();
+    let proof = subset::prove(&positions, leaves.len() as u64, reader(&leaves)).ok()?;
+    Some(Records::new(&signed, records, proof).expect("sound"))
+}
+
+#[test]
+fn no_changed_frame_of_records_is_accepted() {
+    let entry = |i: u8| (i % 4 != 2, [i; 16], vec![i; usize::from(i % 5)]);
+    let entries: Vec<_> = (0..13).map(entry).collect();
+    let made = records(&entries, |at| [0, 3, 4, 9].contains(&at)).expect("four are public");
+    let federation = made.origin().federation();
+    assert_eq!(Records::check(made.bytes(), &federation).as_ref(), Ok(&made));
+    for changed in mutations(made.bytes()) {
+        assert!(Records::check(&changed, &federation).is_err(), "{}", hex::encode(changed));
+    }
+    for other in [FederationId([0; 32]), FederationId([0xac; 32])] {
+        assert!(Records::check(made.bytes(), &other).is_err());
+    }
+}
+
+/// Marks of journals of one node, ascending.
+fn marks(count: u32) -> Vec<Mark> {
+    let node = NodeId(secret().public());
+    let origin = |incarnation| Origin::new(FederationId([0xab; 32]), node, incarnation);
+    (0..count).map(|n| Mark { origin: origin(n), next: 1_000 + u64::from(n) }).collect()
+}
+
+#[test]
+fn a_changed_message_is_another_one_or_none() {
+    let entries = [(true, [1; 16], b"body".to_vec()), (false, [2; 16], vec![])];
+    let frame = records(&entries, |_| true).expect("one is public");
+    for message in [
+        Message::Ask(marks_digest(&marks(3))),
+        Message::Same,
+        Message::Marks(vec![]),
+        Message::Marks(marks(3)),
+        Message::Want(marks(1)[0]),
+        Message::Records(frame.bytes().to_vec()),
+        Message::End { next: 7 },
+    ] {
+        for changed in mutations(&message.encode()) {
+            let Ok(read) = Message::decode(&changed) else { continue };
+            assert_ne!(read, message);
+            assert_eq!(read.encode(), changed, "a second form");
+            let (head, payload) = changed.split_first_chunk::<FRAME_HEAD_BYTES>().expect("a head");
+            assert_eq!(Message::payload_len(head), Ok(payload.len()));
+        }
+    }
+}
+
 #[test]
 fn a_changed_leaf_has_another_hash() {
     let leaf = Leaf::commit(Class::Public, 9, &[5; 16], b"body");
@@ -175,6 +242,25 @@ fn no_changed_tree_proof_verifies() {
             assert!(range::verify(start, &changed, 21, &proof, &root).is_err());
         }
     }
+    for positions in [&[0, 20][..], &[3, 9, 10, 17], &[16], &[0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20]] {
+        let proof = subset::prove(positions, 21, reader(&leaves)).expect("within the tree");
+        let held: Vec<(u64, Hash)> = positions.iter().map(|at| (*at, leaves[*at as usize])).collect();
+        for changed in changed_proofs(&proof) {
+            assert!(subset::verify(&held, 21, &changed, &root).is_err());
+        }
+        for at in 0..held.len() {
+            for position in (0..=21).filter(|position| *position != held[at].0) {
+                let mut moved = held.clone();
+                moved[at].0 = position;
+                assert!(subset::verify(&moved, 21, &proof, &root).is_err(), "{position} in {positions:?}");
+            }
+            for changed in changed_proofs(&[held[at].1]) {
+                let mut other = held.clone();
+                other.splice(at..=at, changed.into_iter().map(|hash| (held[at].0, hash)));
+                assert!(subset::verify(&other, 21, &proof, &root).is_err(), "{positions:?}");
+            }
+        }
+    }
 }
 
 /// A value reads back, and no changed encoding of it reads as the same value or has a second form.
@@ -199,6 +285,8 @@ fn encoded_values_have_one_form() {
     check_value(Skill::parse("rust@2").expect("a skill"));
     check_value(RunId::new(Wall(1_771_588_800_123), [7; 9]));
     check_value(vec![Some((true, String::from("é"))), None]);
+    check_value(marks(2));
+    check_value(vec![Record { index: 7, public_seq: 5, salt: [9; 16], body: b"body".to_vec() }]);
 }
 
 proptest! {
@@ -225,6 +313,23 @@ proptest! {
         prop_assert_eq!(Witness::parse(&witness.to_string()), Ok(witness));
         let read = Cosignature::from_line(&checkpoint, &witness.note_key(), &signed.note().signatures()[1]);
         prop_assert_eq!(read, Ok(cosignature));
+    }
+
+    #[test]
+    fn any_frame_of_records_reads_back_and_holds_each_proof(
+        entries in vec((any::<bool>(), any::<[u8; 16]>(), vec(any::<u8>(), 0..40)), 1..40),
+        wanted: u64,
+    ) {
+        let Some(made) = records(&entries, |at| wanted >> at & 1 == 1) else { return Ok(()) };
+        prop_assert_eq!(Records::check(made.bytes(), &made.origin().federation()), Ok(made.clone()));
+        for record in made.records() {
+            let proof = made.proof_of(record.public_seq).expect("it is there");
+            prop_assert_eq!(Proof::parse(&proof.to_string()), Ok(proof.clone()));
+            let included = proof.verify(&record.leaf().hash()).expect("it stands there");
+            prop_assert_eq!((included.index(), included.checkpoint()), (record.index, made.checkpoint().checkpoint()));
+        }
+        let absent = (0..).find(|seq| made.records().iter().all(|record| record.public_seq != *seq));
+        prop_assert_eq!(made.proof_of(absent.expect("there are more numbers")), None);
     }
 
     #[test]
@@ -267,6 +372,7 @@ proptest! {
         let _ = Leaf::parse(&bytes);
         let _ = Note::parse_bytes(&bytes);
         let _ = Proof::parse_bytes(&bytes);
+        let _ = (Records::check(&bytes, &FederationId([0; 32])), Message::decode(&bytes));
         let _ = (Note::parse(&text), Proof::parse(&text), SignedCheckpoint::parse(&text), NoteKey::from_vkey(&text));
         let _ = (Origin::parse(&text), Witness::parse(&text), Tile::parse(&text), SignatureLine::parse(&text));
         let _ = (codec::decode::<Checkpoint>(&bytes), codec::decode::<PublicKey>(&bytes), codec::decode::<Signature>(&bytes));
@@ -274,6 +380,13 @@ proptest! {
         let _ = inclusion::verify(&hash, n, m, &hashes, &hash);
         let _ = consistency::verify(n, &hash, m, &hash, &hashes);
         let _ = range::verify(n, &hashes, m, &hashes, &hash);
+        let mut at = n;
+        let placed: Vec<(u64, Hash)> = hashes.iter().map(|hash| {
+            at = at.saturating_add(hash.0[0].into());
+            (at, *hash)
+        }).collect();
+        let _ = subset::verify(&placed, m, &hashes, &hash);
+        let _ = subset::inclusion_of(n, &placed, m, &hashes);
         let _ = CompactRange::from_peaks(n, &hashes);
         let _ = (Tile::of(Content::Entries, n, m), Tile::of(Content::Hashes { level: n as u8 }, m, n));
     }

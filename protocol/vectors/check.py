@@ -1,16 +1,10 @@
 #!/usr/bin/env python3
 """Reads the golden vectors with nothing but PROTOCOL.md and the standard library, so that a mistake which our reader and
-our writer share would show. Signatures are checked as well where the `cryptography` package is installed.
+our writer share would show.
 
 usage: check.py            ends 0 when everything agrees, 1 with the first thing that does not
 """
 import base64, hashlib, json, pathlib, sys
-
-try:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-except ImportError:
-    Ed25519PublicKey = None
 
 HERE = pathlib.Path(__file__).parent
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -56,14 +50,54 @@ def unbase58(text):
     return b"\0" * (len(text) - len(text.lstrip("1"))) + body
 
 
+# Ed25519, as RFC 8032 (section 5.1) writes it down, with the strict checks of PROTOCOL.md. Points are X, Y, Z, T.
+PRIME = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+CURVE = -121665 * pow(121666, -1, PRIME) % PRIME
+
+
+def read_point(data):
+    y = int.from_bytes(data, "little")
+    y, sign = y & 2**255 - 1, y >> 255
+    square = (y * y - 1) * pow(CURVE * y * y + 1, -1, PRIME) % PRIME
+    x = pow(square, (PRIME + 3) // 8, PRIME)
+    if x * x % PRIME != square:
+        x = x * pow(2, (PRIME - 1) // 4, PRIME) % PRIME
+    if y >= PRIME or x * x % PRIME != square or not x and sign:
+        return None
+    x = x if x & 1 == sign else PRIME - x
+    return x, y, 1, x * y % PRIME
+
+
+def add(p, q):
+    a, b = (p[1] - p[0]) * (q[1] - q[0]), (p[1] + p[0]) * (q[1] + q[0])
+    c, d = 2 * p[3] * q[3] * CURVE, 2 * p[2] * q[2]
+    e, f, g, h = (b - a) % PRIME, (d - c) % PRIME, (d + c) % PRIME, (b + a) % PRIME
+    return e * f % PRIME, g * h % PRIME, f * g % PRIME, e * h % PRIME
+
+
+def times(n, p):
+    sum_ = (0, 1, 1, 0)
+    while n:
+        if n & 1:
+            sum_ = add(sum_, p)
+        n, p = n >> 1, add(p, p)
+    return sum_
+
+
+def equal(p, q):
+    return all((p[i] * q[2] - q[i] * p[2]) % PRIME == 0 for i in (0, 1))
+
+
+BASE = read_point((4 * pow(5, -1, PRIME) % PRIME).to_bytes(32, "little"))
+
+
 def verifies(key, message, signature):
-    if Ed25519PublicKey is None:
-        return True
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
-        return True
-    except InvalidSignature:
+    a, r, s = read_point(key), read_point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= ORDER or any(equal(times(8, p), (0, 1, 1, 0)) for p in (a, r)):
         return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % ORDER
+    return equal(times(s, BASE), add(r, times(k, a)))
 
 
 # The tree, as RFC 6962 writes it down.
@@ -107,6 +141,42 @@ def range_proof(start, end, d, at=0):
         return [mth(d)]
     k = split(len(d))
     return range_proof(start, end, d[:k], at) + range_proof(start, end, d[k:], at + k)
+
+
+def subset_proof(positions, d, at=0):
+    held = sum(at <= p < at + len(d) for p in positions)
+    if held == len(d):
+        return []
+    if held == 0:
+        return [mth(d)]
+    k = split(len(d))
+    return subset_proof(positions, d[:k], at) + subset_proof(positions, d[k:], at + k)
+
+
+def check_subset(placed, size, proof, root, wanted=None):
+    """Walks a subset proof as PROTOCOL.md says. Gives the inclusion proof of the leaf at `wanted`, or whether the proof holds."""
+    rest, above = list(proof), []
+
+    def walk(held, start, end):
+        if not held:
+            return rest.pop(0)
+        if end - start == 1:
+            return held[0][1]
+        middle = start + split(end - start)
+        left = walk([h for h in held if h[0] < middle], start, middle)
+        right = walk([h for h in held if h[0] >= middle], middle, end)
+        if wanted is not None and start <= wanted < end:
+            above.append(right if wanted < middle else left)
+        return sha(b"\1", left, right)
+
+    positions = [p for p, _ in placed]
+    if not placed or positions != sorted(set(positions)) or positions[-1] >= size or size > 1 << 62:
+        return False
+    try:
+        holds = walk(placed, 0, size) == root and not rest
+    except IndexError:
+        return False
+    return above if holds and wanted is not None else holds
 
 
 def leaves(n):
@@ -175,6 +245,228 @@ def check_checkpoint(note):
     return text, int(size), unb64(root)
 
 
+# The one encoding, and what travels in it.
+class Refused(Exception):
+    """Why something is refused, in one word."""
+
+
+class Bytes:
+    """What is left of an encoded value."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, count):
+        if count > len(self.data):
+            raise Refused("codec")
+        taken, self.data = self.data[:count], self.data[count:]
+        return taken
+
+    def number(self, count=8):
+        return int.from_bytes(self.take(count), "little")
+
+    def tagged(self, count):
+        if self.take(1) != b"\1":
+            raise Refused("codec")
+        return self.take(count)
+
+    def list(self, read):
+        return [read() for _ in range(self.number())]
+
+    def end(self):
+        if self.data:
+            raise Refused("codec")
+
+
+def u64(number):
+    return number.to_bytes(8, "little")
+
+
+def read_frame(data):
+    head = Bytes(data)
+    kind, version, length = head.number(2), head.number(2), head.number(4)
+    if length != len(head.data):
+        raise Refused("codec")
+    return kind, version, Bytes(head.data)
+
+
+def frame_of(kind, payload):
+    return kind.to_bytes(2, "little") + b"\1\0" + len(payload).to_bytes(4, "little") + payload
+
+
+def origin_text(federation, key, incarnation):
+    return f"artel/{federation.hex()}/{base58(bytes.fromhex('002408011220') + key)}/{incarnation}"
+
+
+def read_records(data, home):
+    """Makes every check of "Records", in its order. Gives the checkpoint's note, its size, the records and their proof."""
+    if len(data) > 65_536:
+        raise Refused("size")
+    kind, version, b = read_frame(data)
+    if (kind, version) != (0x0110, 1):
+        raise Refused("unknown")
+    federation, key, incarnation, size, root = b.take(32), b.tagged(32), b.number(4), b.number(), b.take(32)
+    if size > 1 << 62 or size == 0 and root != sha():
+        raise Refused("codec")
+    signature = b.tagged(64)
+    records = b.list(lambda: (b.number(), b.number(), b.take(16), b.take(b.number())))
+    proof = b.list(lambda: b.take(32))
+    b.end()
+    if federation != home:
+        raise Refused("foreign")
+    if not 1 <= len(records) <= 1_024 or any(len(body) > 16_384 for _, _, _, body in records):
+        raise Refused("size")
+    if records[0][1] > records[0][0]:
+        raise Refused("order")
+    for (i, p, *_), (j, q, *_) in zip(records, records[1:]):
+        if not (i < j and p < q and q - p <= j - i):
+            raise Refused("order")
+    origin = origin_text(federation, key, incarnation)
+    text = f"{origin}\n{size}\n{b64(root)}\n"
+    if not verifies(key, text.encode(), signature):
+        raise Refused("signature")
+    placed = [(i, record_leaf(p, salt, body)) for i, p, salt, body in records]
+    if not check_subset(placed, size, proof, root):
+        raise Refused("tree")
+    return f"{text}\n— {origin} {b64(key_id(origin, 1, key) + signature)}\n", size, root, records, placed, proof
+
+
+def record_leaf(public_seq, salt, body):
+    return leaf_hash(b"\1\1" + public_seq.to_bytes(8, "big") + sha(salt, body))
+
+
+def why(read, *arguments):
+    """The word for why something is refused, if it is."""
+    try:
+        read(*arguments)
+    except Refused as refused:
+        return refused.args[0]
+
+
+def padded(row):
+    return bytes.fromhex(row["head"]) + bytes(row["zeros"]) + bytes.fromhex(row["tail"])
+
+
+def check_records():
+    file = load("record")
+    home, journal, before = bytes.fromhex(file["federation"]), [], 0
+    for row in file["journal"]:
+        salt, body = bytes.fromhex(row["salt"]), bytes.fromhex(row["body"])
+        same(row["public_seq"], before, "number among the public entries")
+        journal.append(leaf_hash(bytes([1, row["class"]]) + before.to_bytes(8, "big") + sha(salt, body)))
+        before += row["class"]
+    _, size, root = check_checkpoint(file["checkpoint"])
+    same((size, root), (len(journal), mth(journal)), "the journal's checkpoint")
+    for row in file["frames"]:
+        held = bytes.fromhex(row["frame"])
+        note, size, root, records, placed, proof = read_records(held, home)
+        same(note, file["checkpoint"], "the frame's checkpoint")
+        same(placed, [(i, journal[i]) for i in row["positions"]], "the frame's leaves")
+        same(proof, subset_proof(row["positions"], journal), "the frame's proof")
+        encoded = u64(len(records)) + b"".join(
+            u64(i) + u64(p) + salt + u64(len(body)) + body for i, p, salt, body in records)
+        same(held[182:], encoded + u64(len(proof)) + b"".join(proof), "the frame's records")
+        for i, p, _, _ in records:
+            lines = "".join(b64(h) + "\n" for h in check_subset(placed, size, proof, root, i))
+            want, = [r["proof"] for r in file["proofs"] if r["public_seq"] == p]
+            same(f"c2sp.org/tlog-proof@v1\nindex {i}\n{lines}\n{note}", want, f"proof of record {p}")
+    same(sorted(r["index"] for r in file["proofs"]), [i for i, r in enumerate(file["journal"]) if r["class"]], "proofs")
+    for row in file["padded_frames"]:
+        same(why(read_records, padded(row), home), None, row["about"])
+    for row in file["refused"]:
+        same(why(read_records, bytes.fromhex(row["frame"]), home), row["why"], row["about"])
+    for row in file["refused_padded"]:
+        same(why(read_records, padded(row), home), row["why"], row["about"])
+
+
+# A sync stream's messages.
+ASK, SAME, MARKS, WANT, END, RECORDS = *range(0x0120, 0x0125), 0x0110
+
+
+def check_length(kind, length):
+    most = 65_536 - 8 if kind == RECORDS else 8 + 4_096 * 77
+    if kind != RECORDS and kind not in range(ASK, END + 1):
+        raise Refused("unknown")
+    if length > most:
+        raise Refused("size")
+    return length
+
+
+def read_head(data):
+    head = Bytes(data)
+    kind, _, length = head.number(2), head.number(2), head.number(4)
+    return check_length(kind, length)
+
+
+def read_message(data):
+    kind, version, b = read_frame(data)
+    check_length(kind, len(b.data))
+    if kind == RECORDS:
+        return ("records",)
+    if version != 1:
+        raise Refused("unknown")
+    mark = lambda: ((b.take(32), b.tagged(32), b.number(4)), b.number())
+    message = {
+        ASK: lambda: ("ask", b.take(32)), SAME: lambda: ("same",), MARKS: lambda: ("marks", b.list(mark)),
+        WANT: lambda: ("want", mark()), END: lambda: ("end", b.number()),
+    }[kind]()
+    b.end()
+    if kind == MARKS and any(one >= next_ for (one, _), (next_, _) in zip(message[1], message[1][1:])):
+        raise Refused("marks")
+    return message
+
+
+def mark_of(row):
+    _, federation, peer, incarnation = row["origin"].split("/")
+    return (bytes.fromhex(federation), unbase58(peer)[6:], int(incarnation)), int(row["next"])
+
+
+def encode_marks(marks):
+    one = lambda o, n: o[0] + b"\1" + o[1] + o[2].to_bytes(4, "little") + u64(n)
+    return u64(len(marks)) + b"".join(one(origin, next_) for origin, next_ in marks)
+
+
+def check_sync():
+    file = load("sync")
+    for row in file["digests"]:
+        digest = sha(b"artel/1/marks\0", encode_marks([mark_of(mark) for mark in row["marks"]]))
+        same(digest.hex(), row["digest"], "digest of marks")
+    for row in file["messages"]:
+        name, held = row["message"], bytes.fromhex(row["bytes"])
+        marks = [mark_of(mark) for mark in row.get("marks", [])]
+        said, kind, payload = {
+            "ask": lambda: (("ask", bytes.fromhex(row["digest"])), ASK, bytes.fromhex(row["digest"])),
+            "same": lambda: (("same",), SAME, b""),
+            "marks": lambda: (("marks", marks), MARKS, encode_marks(marks)),
+            "want": lambda: (("want", mark_of(row["mark"])), WANT, encode_marks([mark_of(row["mark"])])[8:]),
+            "end": lambda: (("end", int(row["next"])), END, u64(int(row["next"]))),
+            "records": lambda: (("records",), None, None),
+        }[name]()
+        same(read_message(held), said, name)
+        same(read_head(held[:8]), len(held) - 8, "payload's length")
+        if kind:
+            same(held, frame_of(kind, payload), f"bytes of {name}")
+    for row in file["lengths"]:
+        same(read_head(bytes.fromhex(row["head"])), row["payload"], "payload's length")
+    for row in file["refused_heads"]:
+        same(why(read_head, bytes.fromhex(row["head"])), row["why"], row["head"])
+    for row in file["refused"]:
+        same(why(read_message, bytes.fromhex(row["bytes"])), row["why"], row["about"])
+    for row in file["refused_padded"]:
+        same(why(read_message, padded(row)), row["why"], row["about"])
+
+
+def check_topics():
+    file = load("topic")
+    base = f"artel/1/{file['federation']}/"
+    names = {0: "agents", 1: "trust", 2: "heads"} | {16 + shard: f"tasks/{shard}" for shard in range(16)}
+    same({row["number"]: row["name"] for row in file["topics"]}, {n: base + t for n, t in names.items()}, "topics")
+    for row in file["offers"]:
+        skills = [skill.partition("@")[0].encode() for skill in row["skills"]]
+        shard = sha(min(skills))[0] % 16 if skills else 0
+        same((row["shard"], row["name"]), (shard, f"{base}tasks/{shard}"), f"shard of {row['skills']}")
+
+
 def main():
     keys = load("keys")
     for row in keys["keys"]:
@@ -219,6 +511,17 @@ def main():
     for row in load("range")["proofs"]:
         proof = range_proof(row["start"], row["end"], leaves(row["size"]))
         same([b64(h) for h in proof], row["proof"], "range proof")
+    for row in load("subset")["proofs"]:
+        d, proof = leaves(row["size"]), [unb64(h) for h in row["proof"]]
+        same(subset_proof(row["positions"], d), proof, "subset proof")
+        placed = [(p, d[p]) for p in row["positions"]]
+        same(check_subset(placed, len(d), proof, unb64(row["root"])), True, "subset proof")
+        for p in row["positions"]:
+            same(check_subset(placed, len(d), proof, mth(d), p), path(p, d), "inclusion proof in a subset proof")
+    for row in load("subset")["refused"]:
+        placed = list(zip(row["positions"], map(unb64, row["leaves"])))
+        proof = [unb64(h) for h in row["proof"]]
+        same(check_subset(placed, row["size"], proof, unb64(row["root"])), False, row["about"])
 
     for row in load("tile")["paths"]:
         digits = str(row["index"])
@@ -257,8 +560,10 @@ def main():
         index, hashes = int(lines[1].removeprefix("index ")), [unb64(h) for h in lines[2:]]
         same(root_from_inclusion(unb64(row["leaf"]), index, size, hashes), root, "offline proof")
 
-    how = "with signatures" if Ed25519PublicKey else "without signatures: no cryptography package"
-    print(f"{checks} checks agree, {how}")
+    check_records()
+    check_sync()
+    check_topics()
+    print(f"{checks} checks agree")
 
 
 main()

@@ -4,7 +4,7 @@
 //! of its inclusion proof.
 
 use super::subset;
-use super::tree::{Error, Hash, Subtree};
+use super::tree::{Error, Hash, Subtree, check_size};
 
 /// Makes the proof that the leaves from `start` up to `end` stand in the tree of `size` leaves.
 ///
@@ -16,11 +16,11 @@ pub fn prove<E: From<Error>>(
     size: u64,
     read: impl FnMut(Subtree) -> Result<Hash, E>,
 ) -> Result<Vec<Hash>, E> {
+    check_size(size)?;
     if start >= end || end > size {
         return Err(Error::Range { start, end, size }.into());
     }
-    let positions: Vec<u64> = (start..end).collect();
-    subset::prove(&positions, size, read)
+    subset::prove_counted(&|at| at.clamp(start, end) - start, size, read)
 }
 
 /// Checks that leaves with these hashes stand from `start` on in the tree of `size` leaves with this root.
@@ -87,5 +87,14 @@ mod tests {
         assert!(verify(u64::MAX, range, 13, &proof, &root).is_err());
         assert!(verify(0, range, TREE_SIZE_MAX + 1, &proof, &root).is_err());
         assert!(prove(6, 6, 13, reader(&leaves)).is_err());
+    }
+
+    #[test]
+    fn a_range_of_any_length_costs_its_proof_and_no_more() {
+        let read = |_| -> Result<Hash, Error> { Ok(Hash([7; 32])) };
+        assert_eq!(prove(0, TREE_SIZE_MAX, TREE_SIZE_MAX, read), Ok(vec![]));
+        let most = prove(1, TREE_SIZE_MAX - 1, TREE_SIZE_MAX, read).expect("within the tree");
+        assert_eq!(most, vec![Hash([7; 32]); 2], "the first leaf and the last");
+        assert_eq!(prove(0, u64::MAX, u64::MAX, read), Err(Error::Size(u64::MAX)));
     }
 }

@@ -13,11 +13,20 @@ use super::tree::{Error, Hash, Subtree, check_size, node_hash, root_of, span_has
 pub fn prove<E: From<Error>>(
     positions: &[u64],
     size: u64,
-    mut read: impl FnMut(Subtree) -> Result<Hash, E>,
+    read: impl FnMut(Subtree) -> Result<Hash, E>,
 ) -> Result<Vec<Hash>, E> {
     check(positions.iter().copied(), size)?;
+    prove_counted(&|at| positions.partition_point(|position| *position < at) as u64, size, read)
+}
+
+/// The proof for positions that are known by how many of them stand before an index, in a tree of a size that is checked.
+pub(super) fn prove_counted<E>(
+    before: &impl Fn(u64) -> u64,
+    size: u64,
+    mut read: impl FnMut(Subtree) -> Result<Hash, E>,
+) -> Result<Vec<Hash>, E> {
     let mut proof = Vec::new();
-    collect(positions, 0, size, &mut read, &mut proof)?;
+    collect(before, 0, size, &mut read, &mut proof)?;
     Ok(proof)
 }
 
@@ -100,23 +109,23 @@ fn check(positions: impl Iterator<Item = u64>, size: u64) -> Result<(), Error> {
 
 /// Appends the hashes of the nodes below `from..to` that have no position. As deep as the tree is high, at most 62.
 fn collect<E>(
-    positions: &[u64],
+    before: &impl Fn(u64) -> u64,
     from: u64,
     to: u64,
     read: &mut impl FnMut(Subtree) -> Result<Hash, E>,
     proof: &mut Vec<Hash>,
 ) -> Result<(), E> {
-    if positions.len() as u64 == to - from {
+    let held = before(to) - before(from);
+    if held == to - from {
         return Ok(());
     }
-    if positions.is_empty() {
+    if held == 0 {
         proof.push(span_hash(from, to, read)?);
         return Ok(());
     }
     let middle = from + split(to - from);
-    let (left, right) = positions.split_at(positions.partition_point(|at| *at < middle));
-    collect(left, from, middle, read, proof)?;
-    collect(right, middle, to, read, proof)
+    collect(before, from, middle, read, proof)?;
+    collect(before, middle, to, read, proof)
 }
 
 /// The hash of the node `from..to`, or nothing when the proof runs out.

@@ -3,7 +3,9 @@
 //! A vector never changes for a version that nodes speak. To add some, extend the functions here and run
 //! `cargo test -p artel-protocol --test vectors -- --ignored rewrite`; a changed line in an old one is a broken peer.
 
+mod exchange;
 mod notes;
+mod records;
 mod trees;
 mod values;
 
@@ -21,11 +23,15 @@ fn all() -> Vec<(&'static str, Value)> {
         ("inclusion", trees::inclusion()),
         ("consistency", trees::consistency()),
         ("range", trees::range()),
+        ("subset", trees::subset()),
         ("tile", trees::tile()),
         ("note", notes::note()),
         ("checkpoint", notes::checkpoint()),
         ("cosignature", notes::cosignature()),
         ("proof", notes::proof()),
+        ("record", records::record()),
+        ("sync", exchange::sync()),
+        ("topic", exchange::topic()),
     ]
 }
 
@@ -56,6 +62,11 @@ fn number(row: &Value, key: &str) -> u64 {
 
 fn bytes(row: &Value, key: &str) -> Vec<u8> {
     hex::decode(text(row, key)).expect("hex")
+}
+
+/// The bytes of a row that is too long to be written out: head, zeros, tail.
+fn padded(row: &Value) -> Vec<u8> {
+    [bytes(row, "head"), vec![0; number(row, "zeros") as usize], bytes(row, "tail")].concat()
 }
 
 #[test]

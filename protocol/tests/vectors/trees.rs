@@ -4,8 +4,9 @@ use super::{bytes, file, number, rows, text};
 use artel_protocol::log::tile::{self, Content};
 use artel_protocol::log::tree::{self, leaf_hash};
 use artel_protocol::log::{Class, CompactRange, Hash, Leaf, Subtree, Tile};
-use artel_protocol::log::{consistency, inclusion, range};
+use artel_protocol::log::{consistency, inclusion, range, subset};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const SIZES: [u64; 11] = [32, 63, 64, 65, 255, 256, 257, 1_000, 4_095, 65_536, 70_000];
 
@@ -131,6 +132,78 @@ pub fn range() -> Value {
     json!({"about": "hashes from left to right; leaves as in tree.json", "proofs": proofs})
 }
 
+/// Sets of positions in a tree of this size: the first, the outermost, every second, every third and one without the rest.
+fn sets(size: u64) -> BTreeSet<Vec<u64>> {
+    let each = |step: usize, from: u64| (from..size).step_by(step).collect::<Vec<u64>>();
+    let mut outermost = vec![0, size - 1];
+    outermost.dedup();
+    let scattered = (0..size).filter(|at| at.is_power_of_two()).collect::<Vec<u64>>();
+    let sets = [outermost, each(2, 0), each(3, 1), scattered];
+    sets.into_iter().filter(|set| !set.is_empty()).collect()
+}
+
+pub fn subset() -> Value {
+    let row = |positions: &[u64], size: u64| {
+        let leaves = hashes(size);
+        let proof = subset::prove(positions, size, reader(&leaves)).expect("within the tree");
+        json!({
+            "size": size, "positions": positions, "proof": base64(&proof), "root": root(&leaves).to_string(),
+        })
+    };
+    let mut proofs = Vec::new();
+    for size in 1..=20 {
+        proofs.extend(sets(size).iter().map(|set| row(set, size)));
+    }
+    let thirties: Vec<u64> = (100..130).chain([999]).collect();
+    for (positions, size) in [
+        (vec![0, 63], 64),
+        (vec![5, 6, 7, 8, 200], 255),
+        (vec![0, 256], 257),
+        (vec![255, 256], 257),
+        ((0..1_000).step_by(100).collect(), 1_000),
+        (thirties, 1_000),
+        (vec![0, 65_535, 65_536, 69_999], 70_000),
+    ] {
+        proofs.push(row(&positions, size));
+    }
+
+    let leaves = hashes(13);
+    let (whole, good) =
+        (root(&leaves), subset::prove(&[1, 5, 6], 13, reader(&leaves)).expect("within the tree"));
+    let refused = |about: &str, placed: &[(u64, u64)], size: u64, proof: &[Hash], root: Hash| {
+        let (positions, held): (Vec<u64>, Vec<String>) =
+            placed.iter().map(|(at, leaf)| (*at, leaves[*leaf as usize].to_string())).unzip();
+        json!({
+            "about": about, "size": size, "positions": positions, "leaves": held, "proof": base64(proof),
+            "root": root.to_string(),
+        })
+    };
+    let placed = [(1, 1), (5, 5), (6, 6)];
+    let mut exchanged = good.clone();
+    exchanged.swap(0, 1);
+    json!({
+        "about": "positions ascend, each once; hashes from left to right; leaves as in tree.json, and where a row is refused \
+            those that are claimed",
+        "proofs": proofs,
+        "refused": [
+            refused("no position", &[], 13, &[whole], whole),
+            refused("descending", &[(6, 6), (5, 5), (1, 1)], 13, &good, whole),
+            refused("one twice", &[(1, 1), (5, 5), (5, 5), (6, 6)], 13, &good, whole),
+            refused("outside", &[(1, 1), (5, 5), (13, 6)], 13, &good, whole),
+            refused("in the empty tree", &[(0, 0)], 0, &[], Hash::EMPTY_ROOT),
+            refused("a tree larger than any", &[(0, 0)], (1 << 62) + 1, &[whole; 63], whole),
+            refused("a hash too few", &placed, 13, &good[..good.len() - 1], whole),
+            refused("a hash too many", &placed, 13, &[&good[..], &[whole]].concat(), whole),
+            refused("two hashes exchanged", &placed, 13, &exchanged, whole),
+            refused("another leaf", &[(1, 1), (5, 5), (6, 7)], 13, &good, whole),
+            refused("one leaf moved", &[(1, 1), (4, 5), (6, 6)], 13, &good, whole),
+            refused("two leaves exchanged", &[(1, 5), (5, 1), (6, 6)], 13, &good, whole),
+            refused("a tree of half the height", &placed, 8, &good, whole),
+            refused("another root", &placed, 13, &good, root(&leaves[..12])),
+        ],
+    })
+}
+
 pub fn tile() -> Value {
     let path = |tile: Tile| {
         let level = match tile.content() {
@@ -208,6 +281,32 @@ fn proofs_verify() {
         let leaves = &hashes(end)[start as usize..];
         let held = range::verify(start, leaves, size, &proof(row), &hash(row, "root"));
         assert_eq!(held, Ok(()), "{row}");
+    }
+}
+
+#[test]
+fn proofs_of_subsets_verify_and_hold_those_of_each_leaf() {
+    let positions = |row: &Value| -> Vec<u64> {
+        let list = row["positions"].as_array().expect("a list of numbers");
+        list.iter().map(|at| at.as_u64().expect("a number")).collect()
+    };
+    let file = file("subset");
+    for row in rows(&file, "proofs") {
+        let (size, whole) = (number(row, "size"), hash(row, "root"));
+        let placed: Vec<(u64, Hash)> =
+            positions(row).into_iter().map(|at| (at, leaf_hash(&at.to_be_bytes()))).collect();
+        assert_eq!(subset::verify(&placed, size, &proof(row), &whole), Ok(()), "{row}");
+        for (at, leaf) in &placed {
+            let path = subset::inclusion_of(*at, &placed, size, &proof(row)).expect("it is one of them");
+            assert_eq!(inclusion::verify(leaf, *at, size, &path, &whole), Ok(()), "{at} of {row}");
+        }
+    }
+    for row in rows(&file, "refused") {
+        let leaves = row["leaves"].as_array().expect("a list of hashes").iter();
+        let leaves = leaves.map(|l| Hash::from_base64(l.as_str().expect("text")).expect("a hash"));
+        let placed: Vec<(u64, Hash)> = positions(row).into_iter().zip(leaves).collect();
+        let held = subset::verify(&placed, number(row, "size"), &proof(row), &hash(row, "root"));
+        assert!(held.is_err(), "{row}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 /// Which file's strings go to which targets.
-const FEEDS: [(&str, &[&str]); 13] = [
+const FEEDS: [(&str, &[&str]); 17] = [
     ("keys", &["text", "codec"]),
     ("ids", &["text"]),
     ("codec", &["codec", "frame", "text"]),
@@ -18,11 +18,15 @@ const FEEDS: [(&str, &[&str]); 13] = [
     ("inclusion", &["tree"]),
     ("consistency", &["tree"]),
     ("range", &["tree"]),
+    ("subset", &["tree"]),
     ("tile", &["tile", "bundle"]),
     ("note", &["note"]),
     ("checkpoint", &["checkpoint", "note", "text"]),
     ("cosignature", &["cosignature", "text"]),
     ("proof", &["proof"]),
+    ("record", &["record", "sync", "frame", "proof"]),
+    ("sync", &["sync", "frame"]),
+    ("topic", &["text"]),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
