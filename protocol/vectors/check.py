@@ -175,6 +175,94 @@ def check_checkpoint(note):
     return text, int(size), unb64(root)
 
 
+class Reader:
+    """Reads values by the table of section "Values"."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        if self.at + count > len(self.data):
+            sys.exit("the bytes end early")
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def number(self, size):
+        return int.from_bytes(self.take(size), "little")
+
+    def blob(self):
+        return self.take(self.number(8))
+
+    def many(self, read):
+        return [read() for _ in range(self.number(8))]
+
+    def tagged(self, size):
+        same(self.take(1), b"\1", "algorithm")
+        return self.take(size)
+
+    def option(self, read):
+        return read() if self.number(1) else None
+
+    def done(self):
+        same(len(self.data) - self.at, 0, "bytes left over")
+
+
+def did(key):
+    return "did:key:z" + base58(b"\xed\x01" + key)
+
+
+def hexed(data):
+    return None if data is None else data.hex()
+
+
+def check_invitation(row):
+    data = bytes.fromhex(row["bytes"])
+    word = base64.urlsafe_b64encode(data).decode().rstrip("=")
+    same("artel-invitation-1:" + word, row["text"], "invitation's text")
+    r = Reader(data)
+    genesis, issuer = r.blob(), r.tagged(32)
+    addresses = [a.decode("ascii") for a in r.many(r.blob)]
+    secret, until = r.option(lambda: r.take(16)), r.number(8)
+    content, signature = data[:r.at], r.tagged(64)
+    r.done()
+    federation = sha(b"artel/1/genesis\0", genesis)
+    got = (genesis.hex(), federation.hex(), did(issuer), addresses, hexed(secret), until)
+    same(got, tuple(row[k] for k in ("genesis", "federation", "issuer", "addresses", "secret", "until")), "invitation")
+    same(None if secret is None else "sha256:" + sha(secret).hex(), row["digest"], "invitation's digest")
+    same(verifies(issuer, b"artel/1/invitation\0" + federation + content, signature), True, "invitation's signature")
+
+
+def unframed(data, kind):
+    r = Reader(data)
+    same((r.number(2), r.number(2)), (kind, 1), "frame's kind and version")
+    same(r.number(4), len(data) - 8, "frame's length")
+    return r
+
+
+def check_hello(row):
+    r = unframed(bytes.fromhex(row["bytes"]), 0x0101)
+    federation, node, incarnation, at = r.take(32), r.tagged(32), r.number(4), r.number(8)
+    signature = r.tagged(64)
+    addresses = [a.decode("ascii") for a in r.many(r.blob)]
+    chain, secret = [record.hex() for record in r.many(r.blob)], r.option(lambda: r.take(16))
+    r.done()
+    payload = b"\1" + node + incarnation.to_bytes(4, "little") + at.to_bytes(8, "little")
+    covered = b"artel/1/hello\0" + federation + payload
+    got = (federation.hex(), did(node), incarnation, at, covered.hex(), addresses, chain, hexed(secret))
+    fields = ("federation", "node", "incarnation", "at", "signed", "addresses", "chain", "secret")
+    same(got, tuple(row[k] for k in fields), "hello")
+    same((signature.hex(), verifies(node, covered, signature)), (row["signature"], True), "hello's signature")
+
+
+def check_welcome(row):
+    r = unframed(bytes.fromhex(row["bytes"]), 0x0102)
+    accept, code, message = r.number(1), r.blob().decode(), r.blob().decode()
+    admission = [record.hex() for record in r.many(r.blob)]
+    r.done()
+    got = (accept == 1, code, message, admission)
+    same(got, tuple(row[k] for k in ("accept", "code", "message", "admission")), "welcome")
+
+
 def main():
     keys = load("keys")
     for row in keys["keys"]:
@@ -256,6 +344,14 @@ def main():
         _, size, root = check_checkpoint(checkpoint)
         index, hashes = int(lines[1].removeprefix("index ")), [unb64(h) for h in lines[2:]]
         same(root_from_inclusion(unb64(row["leaf"]), index, size, hashes), root, "offline proof")
+
+    for row in load("invitation")["invitations"]:
+        check_invitation(row)
+    hello = load("hello")
+    for row in hello["hellos"]:
+        check_hello(row)
+    for row in hello["welcomes"]:
+        check_welcome(row)
 
     how = "with signatures" if Ed25519PublicKey else "without signatures: no cryptography package"
     print(f"{checks} checks agree, {how}")

@@ -3,6 +3,7 @@
 //! A vector never changes for a version that nodes speak. To add some, extend the functions here and run
 //! `cargo test -p artel-protocol --test vectors -- --ignored rewrite`; a changed line in an old one is a broken peer.
 
+mod members;
 mod notes;
 mod trees;
 mod values;
@@ -26,6 +27,8 @@ fn all() -> Vec<(&'static str, Value)> {
         ("checkpoint", notes::checkpoint()),
         ("cosignature", notes::cosignature()),
         ("proof", notes::proof()),
+        ("invitation", members::invitation()),
+        ("hello", members::hello()),
     ]
 }
 

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 /// Which file's strings go to which targets.
-const FEEDS: [(&str, &[&str]); 13] = [
+const FEEDS: [(&str, &[&str]); 15] = [
     ("keys", &["text", "codec"]),
     ("ids", &["text"]),
     ("codec", &["codec", "frame", "text"]),
@@ -23,6 +23,8 @@ const FEEDS: [(&str, &[&str]); 13] = [
     ("checkpoint", &["checkpoint", "note", "text"]),
     ("cosignature", &["cosignature", "text"]),
     ("proof", &["proof"]),
+    ("invitation", &["invitation"]),
+    ("hello", &["hello", "frame"]),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
