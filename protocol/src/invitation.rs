@@ -187,15 +187,21 @@ impl Content {
     }
 }
 
+/// Whether text can be an address here: short, and of visible ASCII alone.
+pub fn is_address(text: &str) -> bool {
+    (1..=ADDRESS_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
 /// Whether addresses are few, short and made of visible ASCII; their meaning is the transport's to judge.
 pub(crate) fn check_addresses(addresses: &[String]) -> Result<(), &'static str> {
     if addresses.len() > ADDRESSES_MAX {
         return Err("more addresses than allowed");
     }
-    let fits = |address: &String| {
-        (1..=ADDRESS_BYTES_MAX).contains(&address.len()) && address.bytes().all(|b| b.is_ascii_graphic())
-    };
-    if addresses.iter().all(fits) { Ok(()) } else { Err("an address that is empty, too long or not plain") }
+    if addresses.iter().all(|address| is_address(address)) {
+        Ok(())
+    } else {
+        Err("an address that is empty, too long or not plain")
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(vectors), Some(corpus)) = (arguments.next(), arguments.next()) else {
         return Err("want the vectors' folder and the corpus' folder".into());
     };
-    let entries = std::fs::read_to_string(Path::new(&vectors).join("../../federation/vectors/entries.txt"))?;
+    let journals = Path::new(&vectors).join("../../federation/vectors");
+    let mut entries = std::fs::read_to_string(journals.join("entries.txt"))?;
+    entries += &std::fs::read_to_string(journals.join("nodes.txt"))?;
     let folder = Path::new(&corpus).join("entry");
     std::fs::create_dir_all(&folder)?;
     for (number, seed) in entries.split_whitespace().filter_map(|word| hex::decode(word).ok()).enumerate() {
