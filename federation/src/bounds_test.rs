@@ -401,3 +401,35 @@ fn refusals_are_counted_for_a_bounded_number_of_principals() {
     home.mind.handle(Input::Tick, now, &mut Vec::new());
     assert_eq!(home.mind.size() - before, REFUSALS_MAX as u64);
 }
+
+fn nth_node(n: u32) -> NodeId {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&n.to_le_bytes());
+    NodeId(PublicKey::from_bytes(key))
+}
+
+#[test]
+fn a_full_node_lets_nobody_more_in_until_somebody_goes() {
+    let mut home = Home::new();
+    let admit = |n| (Principal::Node(nth_node(n)), Request::Admit { node: nth_node(n), secret: None });
+    for n in 0..MEMBERS_MAX as u32 {
+        let (who, request) = admit(n);
+        assert_eq!(home.code(who, request), None, "{n}");
+    }
+    let (late, request) = admit(u32::MAX);
+    assert_eq!(home.code(late, request.clone()), Some(Code::MembersFull));
+    assert_eq!(home.code(Principal::Operator, request.clone()), Some(Code::MembersFull), "the operator too");
+    let (first, again) = admit(0);
+    assert_eq!(home.code(first, again), None, "a member stays one");
+    let expel = |n| Request::Expel { node: nth_node(n), reason: "x".into() };
+    assert_eq!(home.code(Principal::Operator, expel(0)), None);
+    assert_eq!(home.code(late, request), None);
+    assert_eq!(home.mind.view().counts().nodes, MEMBERS_MAX);
+    for n in 1..EXPELLED_MAX as u32 {
+        assert_eq!(home.code(Principal::Operator, expel(n)), None, "{n}");
+    }
+    assert_eq!(home.code(Principal::Operator, expel(1 << 30)), Some(Code::TooMany));
+    assert_eq!(home.code(Principal::Operator, expel(1)), None, "one that is expelled stays so");
+    let bytes = home.mind.snapshot().encode().len();
+    assert!(bytes <= MEMBERS_MAX * MEMBER_BYTES + EXPELLED_MAX * EXPELLED_BYTES, "{bytes}");
+}

@@ -5,10 +5,12 @@ use crate::fact::{Authority, Entry, Outcome, Poster};
 use crate::input::ReplyTo;
 use crate::json::Json;
 use crate::member::Agent;
+use crate::nodes::Node;
 use crate::run::Run;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::invitation::InvitationSecret;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::time::Wall;
 use std::sync::Arc;
 
@@ -98,6 +100,24 @@ pub enum Reply {
         /// When.
         at: Wall,
     },
+    /// An invitation was made.
+    Invited {
+        /// What lets nodes in; none where the federation is open. It stands here alone.
+        secret: Option<InvitationSecret>,
+        /// Until when.
+        until: Wall,
+        /// How many nodes it lets in; none where that is not counted.
+        uses: Option<u32>,
+    },
+    /// A node is a member.
+    Admitted {
+        /// The node.
+        node: NodeId,
+        /// The journal index of its admission; none for a founder, who needs none.
+        index: Option<u64>,
+    },
+    /// A node is expelled.
+    Expelled(Arc<Node>),
 }
 
 /// What the winner of a step is told.
@@ -245,6 +265,18 @@ pub enum Code {
     ArtifactQuota,
     /// Nothing here can run such a step.
     RunnerUnavailable,
+    /// The node must be invited, or ask a founder.
+    InvitationNeeded,
+    /// The invitation is not one of this node's, or was taken back.
+    InvitationUnknown,
+    /// The invitation's time is over.
+    InvitationExpired,
+    /// The invitation has let in as many nodes as it may.
+    InvitationSpent,
+    /// The node was expelled.
+    NodeExpelled,
+    /// This node has admitted as many nodes as it may.
+    MembersFull,
 }
 
 impl Code {
@@ -282,6 +314,12 @@ impl Code {
             Code::TooManyWaiting => "too_many_waiting",
             Code::ArtifactQuota => "artifact_quota",
             Code::RunnerUnavailable => "runner_unavailable",
+            Code::InvitationNeeded => "invitation_needed",
+            Code::InvitationUnknown => "invitation_unknown",
+            Code::InvitationExpired => "invitation_expired",
+            Code::InvitationSpent => "invitation_spent",
+            Code::NodeExpelled => "node_expelled",
+            Code::MembersFull => "members_full",
         }
     }
 

@@ -39,6 +39,63 @@ pub struct Genesis {
     pub created: Wall,
 }
 
+/// The first entry of a journal whose node did not found its federation: it carries the genesis record whole, so that the
+/// journal alone says which federation it is of.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Joined {
+    /// The record of the federation that it joined.
+    pub genesis: Genesis,
+    /// SHA-256 of the recovery key that may move this node to a new key (decision 6).
+    pub recovery: Digest,
+}
+
+/// On what a node was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum AdmittedBy {
+    /// The federation is open: whoever asks a founder.
+    Open,
+    /// An invitation of this node; the digest of its secret.
+    Invitation(Digest),
+    /// The operator, by name; the one way back for a node that was expelled.
+    Operator,
+}
+
+/// A node became a member. Public: it is what the member shows to others.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Admitted {
+    /// The node.
+    pub node: NodeId,
+    /// On what.
+    pub by: AdmittedBy,
+}
+
+/// A node is a member no more, as far as this node has a say.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Expelled {
+    /// The node.
+    pub node: NodeId,
+    /// Why, in a sentence that everybody can read.
+    pub reason: String,
+}
+
+/// The operator gave out an invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Invited {
+    /// SHA-256 of its secret, which is in no journal.
+    pub invitation: Digest,
+    /// Until when it lets nodes in, by this node's wall clock.
+    pub until: Wall,
+    /// How many nodes it lets in.
+    pub uses: u32,
+}
+
+/// The operator took an invitation back. Whom it let in stays.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct InvitationEnded {
+    /// SHA-256 of its secret.
+    pub invitation: Digest,
+}
+
 /// A node's process has folded its journal and begins to take requests.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Started {
@@ -577,6 +634,11 @@ mod class_of {
 facts! {
     1 public Genesis(Genesis) "The federation was founded.",
     2 public Started(Started) "The node began to take requests.",
+    3 public Joined(Joined) "The node joined a federation that others founded.",
+    4 public Admitted(Admitted) "A node became a member.",
+    5 public Expelled(Expelled) "A node is a member no more.",
+    6 private Invited(Invited) "The operator gave out an invitation.",
+    7 private InvitationEnded(InvitationEnded) "The operator took an invitation back.",
     16 private Enrolled(Enrolled) "An agent answered its challenge.",
     17 private Configured(Configured) "An agent changed what it says of itself.",
     18 private Rotated(Rotated) "An agent got a new token.",

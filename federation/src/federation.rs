@@ -1,7 +1,7 @@
 //! A federation's mind: the durable state, what is never journalled beside it, and the way from an input to its effects.
 
 use crate::effect::{Code, Effect, Refusal};
-use crate::fact::{Entry, Fact, Genesis, Poster, Refused, Started};
+use crate::fact::{Entry, Fact, Genesis, Joined, Poster, Refused, Started};
 use crate::input::{Input, Now, Principal, ReplyTo, Request};
 use crate::market::{HeldLease, Waiters, Windows};
 use crate::member::{Challenges, Identity};
@@ -34,8 +34,25 @@ pub(crate) struct Live {
     pub windows: Windows,
     pub granted: BTreeMap<StepId, HeldLease>,
     refusals: BTreeMap<(Poster, &'static str), u32>,
+    /// How often nodes that asked for something were refused since the start, by code. They are strangers: no journal.
+    pub refused_nodes: BTreeMap<&'static str, u64>,
     /// The wall clock less the monotonic one, in milliseconds, when the deadlines were armed.
     clocks_apart: Option<i128>,
+}
+
+/// What a journal begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beginning {
+    /// This node is a founder of the federation.
+    Found(Genesis),
+    /// This node joins a federation that others founded.
+    Join(Joined),
+}
+
+impl From<Genesis> for Beginning {
+    fn from(genesis: Genesis) -> Self {
+        Beginning::Found(genesis)
+    }
 }
 
 /// What an open step waits for when its home starts.
@@ -80,26 +97,45 @@ impl Federation {
     /// # Errors
     /// [`FoldError`] when an entry cannot follow what stands before it.
     pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Arc<Run>>) -> Result<(), FoldError> {
-        self.state.fold(entries, closed)
+        let is_first = self.state.size == 0;
+        self.state.fold(entries, closed)?;
+        if is_first { self.check_beginning() } else { Ok(()) }
     }
 
-    /// Begins to take inputs: founds the federation on an empty journal, writes down the start, and resumes.
+    /// Whether the journal's first entry is one that this node in this federation can have written.
+    fn check_beginning(&self) -> Result<(), FoldError> {
+        let Some(genesis) = &self.state.genesis else { return Ok(()) };
+        let refused = |reason: String| FoldError { index: 0, kind: "Genesis", reason };
+        if genesis.id() != self.identity.federation {
+            return Err(refused(format!("it is of federation {}, not of this one", genesis.id())));
+        }
+        match (self.state.founded, genesis.is_founder(&self.identity.node)) {
+            (true, false) => Err(refused(format!("{} did not found it", self.identity.node))),
+            (false, true) => Err(refused(format!("{} founded it and does not join", self.identity.node))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins to take inputs: founds or joins the federation on an empty journal, writes down the start, and resumes.
     ///
     /// # Panics
-    /// When an empty journal is started without a genesis.
+    /// When an empty journal is started without a beginning, or with one that is not this node's.
     pub fn start(
         &mut self,
-        genesis: Option<Genesis>,
+        beginning: Option<impl Into<Beginning>>,
         (version, configuration): (String, Digest),
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let mut turn = Turn::new(now, None);
         if self.state.genesis.is_none() {
-            turn.record(
-                &mut self.state,
-                Fact::Genesis(genesis.expect("an empty journal starts with a genesis")),
-            );
+            let beginning = beginning.expect("an empty journal starts with a genesis").into();
+            let fact = match beginning {
+                Beginning::Found(genesis) => Fact::Genesis(genesis),
+                Beginning::Join(joined) => Fact::Joined(joined),
+            };
+            turn.record(&mut self.state, fact);
+            self.check_beginning().expect("a node begins its own journal");
         }
         let boot = self.state.boots + 1;
         turn.record(&mut self.state, Fact::Started(Started { boot, version, configuration }));
@@ -209,6 +245,9 @@ impl Federation {
                 if let Some(who) = principal.poster().filter(|_| !refusal.code.is_lost_race()) {
                     self.count_refusal(who, refusal.code.as_str(), &turn.now);
                 }
+                if let Principal::Node(_) = principal {
+                    *self.live.refused_nodes.entry(refusal.code.as_str()).or_default() += 1;
+                }
                 turn.reply(to, Err(refusal));
             }
         }
@@ -223,6 +262,10 @@ impl Federation {
                 Err(Refusal::new(Code::Unauthenticated, "send a bearer token: enroll to get one"))
             }
             Principal::Operator => Ok(()),
+            Principal::Node(peer) => match request {
+                Request::Admit { node, .. } if node == peer => Ok(()),
+                _ => Err(Refusal::new(Code::Forbidden, "a node may ask to be admitted itself, nothing else")),
+            },
             Principal::Agent { id, serial } => match self.state.agents.get(id) {
                 None => {
                     Err(Refusal::new(Code::TokenRevoked, "this agent is not enrolled here; enroll again"))

@@ -4,7 +4,8 @@ use crate::commitment::Salt;
 use crate::fact::{Outcome, Poster, TaskSpec};
 use crate::json::Json;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
-use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::invitation::InvitationSecret;
+use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::{Mono, Wall};
@@ -24,6 +25,13 @@ impl Now {
     /// The salt of this input's commitment: the last bytes, since ids, which everybody sees, are made of the first nine.
     pub(crate) fn salt(&self) -> Salt {
         Salt(self.entropy[16..].try_into().expect("16 of 32 bytes"))
+    }
+
+    /// The secret of the invitation that this input makes. Ids and salts leave seven bytes unused, which is too few: so it
+    /// is a digest of all of them, which nothing else of the input shows.
+    pub(crate) fn invitation_secret(&self) -> InvitationSecret {
+        let digest = Digest::of(&[b"artel/1/invitation-secret\0".as_slice(), &self.entropy].concat());
+        InvitationSecret(digest.0[..16].try_into().expect("16 of 32 bytes"))
     }
 }
 
@@ -45,13 +53,15 @@ pub enum Principal {
         /// The token's serial number.
         serial: u32,
     },
+    /// Another node, whose key the transport has proven. Whether it is a member is not said by that.
+    Node(NodeId),
 }
 
 impl Principal {
-    /// The principal as a poster; a stranger posts nothing.
+    /// The principal as a poster; strangers and nodes post nothing.
     pub fn poster(&self) -> Option<Poster> {
         match self {
-            Principal::Stranger => None,
+            Principal::Stranger | Principal::Node(_) => None,
             Principal::Operator => Some(Poster::Operator),
             Principal::Agent { id, .. } => Some(Poster::Agent(*id)),
         }
@@ -259,6 +269,29 @@ pub enum Request {
         /// The run that it is about.
         run: Option<RunId>,
     },
+    /// The operator wants an invitation for other nodes.
+    Invite {
+        /// For how long it lets nodes in, in milliseconds.
+        for_ms: u64,
+        /// How many nodes it lets in.
+        uses: u32,
+    },
+    /// The operator takes the invitation of this digest back.
+    Uninvite(Digest),
+    /// A node wants to be admitted, or the operator admits one by name.
+    Admit {
+        /// The node.
+        node: NodeId,
+        /// The secret of the invitation that it has.
+        secret: Option<InvitationSecret>,
+    },
+    /// The operator expels a node.
+    Expel {
+        /// The node.
+        node: NodeId,
+        /// Why; everybody can read it.
+        reason: String,
+    },
 }
 
 impl Request {
@@ -281,6 +314,9 @@ mod tests {
         };
         assert_eq!(now(1, 3).salt(), now(2, 3).salt(), "what an id shows says nothing of the salt");
         assert_ne!(now(1, 3).salt(), now(1, 4).salt());
+        let (secret, other) = (now(1, 3).invitation_secret(), now(2, 3).invitation_secret());
+        assert_ne!(secret, other, "all of the entropy is in it");
+        assert_ne!(secret.0, now(1, 3).salt().0);
         assert_eq!(Request::artifact_id(&now(1, 3)), Request::artifact_id(&now(1, 4)));
     }
 }

@@ -5,8 +5,10 @@
 //! worth is `settle.rs`. State changes by facts alone (`fact.rs`, folded in `state.rs`), so a restart is a replay.
 #![warn(missing_docs)]
 
+mod admission;
 #[cfg(test)]
 mod bounds_test;
+pub mod chain;
 pub mod commitment;
 pub mod effect;
 pub mod fact;
@@ -18,6 +20,7 @@ mod market;
 pub mod matching;
 pub mod member;
 mod membership;
+pub mod nodes;
 pub mod offers;
 pub mod options;
 mod post;
@@ -35,7 +38,7 @@ pub mod witness;
 
 pub use effect::{Code, Effect, Refusal, Reply};
 pub use fact::{Entry, Fact, Genesis, Kind};
-pub use federation::Federation;
+pub use federation::{Beginning, Federation};
 pub use input::{Input, Now, Principal, ReplyTo, Request};
 pub use json::Json;
 pub use member::Identity;

@@ -70,6 +70,24 @@ impl Federation {
                 operator()?;
                 self.emit(turn, Poster::Operator, (name, data, run)).map(Some)
             }
+            Request::Invite { for_ms, uses } => {
+                operator()?;
+                self.invite(turn, for_ms, uses).map(Some)
+            }
+            Request::Uninvite(invitation) => {
+                operator()?;
+                self.uninvite(turn, invitation).map(Some)
+            }
+            Request::Admit { node, secret } => {
+                if !matches!(principal, Principal::Node(_)) {
+                    operator()?;
+                }
+                self.admit_node(turn, &principal, (node, secret)).map(Some)
+            }
+            Request::Expel { node, reason } => {
+                operator()?;
+                self.expel(turn, node, reason).map(Some)
+            }
         }
     }
 

@@ -129,10 +129,33 @@ pub const DEADLINE_MS_MAX: u64 = 366 * 24 * 3_600_000;
 /// How far wall clocks may differ when a credential is judged, in milliseconds (decision 20).
 pub const CLOCK_SKEW_MS: u64 = 300_000;
 
-/// The most bytes of a snapshot: open runs with their results and one submission beyond, agents, recent runs, post keys,
+/// The most nodes that this one has admitted and not expelled; at the limit others get `members_full`. Each costs some 200
+/// bytes of memory, and a place in every snapshot.
+pub const MEMBERS_MAX: usize = 65_536;
+/// The most nodes that are expelled; at the limit an expulsion gets `too_many`. They are remembered so that they stay out.
+pub const EXPELLED_MAX: usize = 16_384;
+/// The most invitations that are not taken back; at the limit a new one takes the place of the one that has been over for
+/// longest, and gets `too_many` where all of them are live.
+pub const INVITATIONS_MAX: usize = 1_024;
+/// The longest that an invitation is good, in milliseconds (90 days, as a token). A lost one is a danger for as long.
+pub const INVITATION_MS_MAX: u64 = TOKEN_MS_MAX;
+/// The most nodes that one invitation lets in; more than there may be members says nothing.
+pub const INVITATION_USES_MAX: u32 = MEMBERS_MAX as u32;
+/// The most bytes of an expulsion's reason: a sentence, which stands in a public record and in memory.
+pub const REASON_BYTES_MAX: usize = 256;
+/// What a member takes in a snapshot, in bytes, and a little more.
+pub const MEMBER_BYTES: usize = 96;
+/// What an expelled node takes in a snapshot, in bytes, and a little more.
+pub const EXPELLED_BYTES: usize = 384;
+/// What an invitation takes in a snapshot, in bytes, and a little more.
+pub const INVITATION_ROW_BYTES: usize = 72;
+
+/// The most bytes of a snapshot: nodes and invitations, open runs with their results and one submission beyond, agents, recent runs, post keys,
 /// and a mebibyte for the head and that submission. Accounts count with their agents and steps.
 pub const SNAPSHOT_BYTES_MAX: u64 = HELD_BYTES_MAX
     + AGENTS_BYTES_MAX
     + RECENT_RUNS_BYTES
     + (2 * POST_KEYS_MAX * POST_KEY_BYTES) as u64
+    + (MEMBERS_MAX * MEMBER_BYTES + EXPELLED_MAX * EXPELLED_BYTES) as u64
+    + (INVITATIONS_MAX * INVITATION_ROW_BYTES) as u64
     + (1 << 20);

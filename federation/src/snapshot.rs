@@ -3,6 +3,7 @@
 
 use crate::fact::{Account, Error, Genesis};
 use crate::member::Agent;
+use crate::nodes::{LiveInvitation, Node, Nodes};
 use crate::post_keys::PostRow;
 use crate::run::Run;
 use crate::state::{Open, State, Totals};
@@ -11,18 +12,21 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
 pub struct Snapshot {
     head: (u64, u64, u64, Totals),
     genesis: Option<Genesis>,
+    founded: bool,
     agents: Vec<Arc<Agent>>,
     runs: Vec<Arc<Run>>,
     recent: Vec<Arc<Run>>,
     ledger: Vec<(Account, i64)>,
     posts: Vec<PostRow>,
+    nodes: Vec<Arc<Node>>,
+    invitations: Vec<LiveInvitation>,
 }
 
 impl Snapshot {
@@ -32,11 +36,14 @@ impl Snapshot {
         out.value(&FORM);
         out.value(&self.head);
         out.value(&self.genesis);
+        out.value(&self.founded);
         out.section(self.agents.iter().map(AsRef::as_ref));
         out.section(self.runs.iter().map(AsRef::as_ref));
         out.section(self.recent.iter().map(AsRef::as_ref));
         out.section(self.ledger.iter());
         out.section(self.posts.iter());
+        out.section(self.nodes.iter().map(AsRef::as_ref));
+        out.section(self.invitations.iter());
         out.0
     }
 }
@@ -46,11 +53,14 @@ impl State {
         Snapshot {
             head: (self.size, self.boots, self.artifact_bytes, self.totals),
             genesis: self.genesis.clone(),
+            founded: self.founded,
             agents: self.agents.values().cloned().collect(),
             runs: self.runs.values().cloned().collect(),
             recent: self.recent_order.iter().map(|id| self.recent[id].clone()).collect(),
             ledger: self.ledger.accounts().collect(),
             posts: self.post_keys.rows(),
+            nodes: self.nodes.known().values().cloned().collect(),
+            invitations: self.nodes.invitations().cloned().collect(),
         }
     }
 
@@ -63,6 +73,7 @@ impl State {
         let mut state = State::default();
         (state.size, state.boots, state.artifact_bytes, state.totals) = from.value()?;
         state.genesis = from.value()?;
+        state.founded = from.value()?;
         from.section(|agent: Agent| {
             state.agents.insert(agent.id, Arc::new(agent));
         })?;
@@ -77,6 +88,10 @@ impl State {
         from.section(|row| rows.push(row))?;
         state.ledger = crate::ledger::Ledger::from_rows(rows);
         from.section(|row: PostRow| state.post_keys.insert(row))?;
+        let (mut nodes, mut invitations) = (Vec::new(), Vec::new());
+        from.section(|row| nodes.push(row))?;
+        from.section(|row| invitations.push(row))?;
+        state.nodes = Nodes::from_rows(nodes, invitations);
         from.end()?;
         state.derive();
         Ok(state)

@@ -3,13 +3,17 @@
 
 use crate::commitment::{Opening, Salt};
 use crate::fact::{
-    Account, Admission, Authority, Delegation, Genesis, Outcome, PostKey, Poster, Revoker, StepSpec, TaskSpec,
+    Account, Admission, AdmittedBy, Authority, Delegation, Genesis, Outcome, PostKey, Poster, Revoker,
+    StepSpec, TaskSpec,
 };
 use crate::input::{
     ClaimNext, Input, Now, Principal, Profile, ReplyTo, Request, RunPost, StepPost, Submission,
 };
 use crate::member::Agent;
-use crate::options::{FINDINGS_BYTES_MAX, POST_KEY_BYTES};
+use crate::nodes::{AdmittedAt, ExpelledAt, LiveInvitation, Node};
+use crate::options::{
+    EXPELLED_BYTES, FINDINGS_BYTES_MAX, INVITATION_ROW_BYTES, MEMBER_BYTES, POST_KEY_BYTES, REASON_BYTES_MAX,
+};
 use crate::run::{Handed, Run, Step, StepState};
 use crate::state::Open;
 use crate::{Code, Effect, Federation, Identity, Json, Options, Reply};
@@ -139,6 +143,13 @@ impl Home {
 fn what_a_snapshot_leaves_out_is_derived_as_it_was() {
     let mut home = Home::new();
     let (ada, bob) = (home.enroll(1), home.enroll(2));
+    let peers = [3, 4].map(|n| NodeId(key(n).public()));
+    for node in peers {
+        home.ask(Principal::Node(node), Request::Admit { node, secret: None }).expect("open");
+    }
+    home.ask(Principal::Operator, Request::Expel { node: peers[0], reason: "it lied".into() })
+        .expect("known");
+    assert_eq!((home.mind.state.nodes.members(), home.mind.state.nodes.expelled()), (1, 1));
     let first = home.post(Principal::Operator, true, Some("one"));
     let second = home.post(ada, false, Some("two"));
     home.ask(bob, Request::Claim(first[0])).expect("open");
@@ -279,4 +290,20 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
     assert!(encoded(&agent) + account <= agent.bytes(), "{} {}", encoded(&agent), agent.bytes());
     let row = (Wall(1), Poster::Agent(agent.id), digest, run.id, digest);
     assert!(encoded(&row) <= POST_KEY_BYTES as u64);
+    let by = AdmittedBy::Invitation(digest);
+    let member = Node {
+        id: NodeId(key(1).public()),
+        admitted: Some(AdmittedAt { by, at: Wall(1), index: 1 }),
+        expelled: None,
+    };
+    let reason = text(REASON_BYTES_MAX);
+    let expelled = Node { expelled: Some(ExpelledAt { reason, at: Wall(1), index: 1 }), ..member.clone() };
+    let invitation = LiveInvitation { digest, until: Wall(1), uses: 1, used: 1, made: Wall(1) };
+    for (bytes, counted) in [
+        (encoded(&member), MEMBER_BYTES),
+        (encoded(&expelled), EXPELLED_BYTES),
+        (encoded(&invitation), INVITATION_ROW_BYTES),
+    ] {
+        assert!(bytes <= counted as u64, "{bytes} above {counted}");
+    }
 }

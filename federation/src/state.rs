@@ -5,12 +5,13 @@ use crate::commitment::Opening;
 use crate::fact::*;
 use crate::ledger::{Ledger, poster_account};
 use crate::member::Agent;
+use crate::nodes::Nodes;
 use crate::offers::Offers;
 use crate::options::{RECENT_RUNS, RECENT_RUNS_BYTES, RECENT_STEPS};
 use crate::post_keys::PostKeys;
 use crate::run::{Handed, Run, Step, StepState};
 use artel_protocol::amount::Credits;
-use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
+use artel_protocol::id::{Epoch, FederationId, RunId, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::time::Wall;
 use artel_reputation::{self as reputation, Evidence, Quality, Standing};
@@ -44,6 +45,9 @@ pub(crate) struct Open {
 #[derive(Debug, Default)]
 pub struct State {
     pub(crate) genesis: Option<Genesis>,
+    /// Whether this journal's node founded its federation, or joined one.
+    pub(crate) founded: bool,
+    pub(crate) nodes: Nodes,
     pub(crate) size: u64,
     pub(crate) boots: u64,
     pub(crate) agents: BTreeMap<AgentId, Arc<Agent>>,
@@ -100,7 +104,19 @@ impl State {
         let index = self.size;
         let weighed = step_of(&entry.fact).and_then(|id| Some((id, self.weight(&id)?)));
         let result = match &entry.fact {
-            Fact::Genesis(f) => self.genesis(f, index),
+            other if index == 0 && !matches!(other, Fact::Genesis(_) | Fact::Joined(_)) => {
+                Err("a journal begins with the record of its federation".into())
+            }
+            Fact::Genesis(f) => self.begin(f, true, index),
+            Fact::Joined(f) => self.begin(&f.genesis, false, index),
+            Fact::Admitted(f) => with_genesis(&self.genesis, |genesis| {
+                self.nodes.admitted(f, (genesis, self.founded), (entry.at, index))
+            }),
+            Fact::Expelled(f) => {
+                with_genesis(&self.genesis, |genesis| self.nodes.expel(f, genesis, (entry.at, index)))
+            }
+            Fact::Invited(f) => self.nodes.invited(f, entry.at),
+            Fact::InvitationEnded(f) => self.nodes.ended(f),
             Fact::Started(f) => {
                 self.boots = f.boot;
                 Ok(())
@@ -244,11 +260,11 @@ impl State {
         self.leases.get(agent).map_or(0, |steps| steps.len() as u32)
     }
 
-    fn genesis(&mut self, genesis: &Genesis, index: u64) -> Result<(), String> {
+    fn begin(&mut self, genesis: &Genesis, founded: bool, index: u64) -> Result<(), String> {
         if index != 0 {
-            return Err("a genesis stands only at the beginning".into());
+            return Err("the record of its federation stands only at a journal's beginning".into());
         }
-        self.genesis = Some(genesis.clone());
+        (self.genesis, self.founded) = (Some(genesis.clone()), founded);
         Ok(())
     }
 
@@ -624,11 +640,9 @@ fn learn(standing: &mut Standing, at: Wall, outcome: reputation::Outcome, qualit
     standing.add(&evidence, at).expect("evidence of this very moment is not from the future");
 }
 
-impl Genesis {
-    /// The federation's id: the digest of `artel/1/genesis ‖ 0 ‖` the record's encoding.
-    pub fn id(&self) -> FederationId {
-        let mut bytes = b"artel/1/genesis\0".to_vec();
-        artel_protocol::codec::encode_into(self, &mut bytes);
-        FederationId(Digest::of(&bytes).0)
-    }
+fn with_genesis<T>(
+    genesis: &Option<Genesis>,
+    fold: impl FnOnce(&Genesis) -> Result<T, String>,
+) -> Result<T, String> {
+    fold(genesis.as_ref().ok_or("there is no federation yet")?)
 }

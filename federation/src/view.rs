@@ -4,13 +4,15 @@
 use crate::fact::{Account, Genesis};
 use crate::federation::Federation;
 use crate::member::{Agent, Identity};
+use crate::nodes::{LiveInvitation, Node};
 use crate::options::Options;
 use crate::run::{Run, Step};
 use crate::state::Totals;
 use artel_protocol::id::{RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::time::Wall;
 use artel_reputation::Assessment;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// What can be read.
@@ -38,6 +40,8 @@ pub struct Counts {
     pub totals: Totals,
     /// Starts of this node.
     pub boots: u64,
+    /// Nodes that this one admitted and has not expelled.
+    pub nodes: usize,
 }
 
 impl<'a> View<'a> {
@@ -102,6 +106,27 @@ impl<'a> View<'a> {
         self.0.state.leases.get(agent).into_iter().flatten().copied().collect()
     }
 
+    /// A node that this one admitted or expelled.
+    pub fn node(&self, id: &NodeId) -> Option<&'a Node> {
+        self.0.state.nodes.node(id).map(AsRef::as_ref)
+    }
+
+    /// Nodes that this one admitted or expelled after a position, by key.
+    pub fn nodes(&self, after: Option<NodeId>) -> impl Iterator<Item = &'a Node> + use<'a> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.0.state.nodes.known().range((start, Bound::Unbounded)).map(|(_, node)| node.as_ref())
+    }
+
+    /// The invitations that were not taken back, by digest.
+    pub fn invitations(&self) -> impl Iterator<Item = &'a LiveInvitation> + use<'a> {
+        self.0.state.nodes.invitations()
+    }
+
+    /// How often nodes that asked to be admitted were refused since the start, by code.
+    pub fn refused_nodes(&self) -> &'a BTreeMap<&'static str, u64> {
+        &self.0.live.refused_nodes
+    }
+
     /// All accounts that are not at zero.
     pub fn accounts(&self) -> impl Iterator<Item = (Account, i64)> + use<'a> {
         self.0.state.ledger.accounts()
@@ -125,6 +150,7 @@ impl<'a> View<'a> {
             artifact_bytes: state.artifact_bytes,
             totals: state.totals,
             boots: state.boots,
+            nodes: state.nodes.members(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use artel_federation::fact::{Poster, TaskSpec};
+use artel_federation::fact::{Admission, Poster, TaskSpec};
 use artel_federation::input::{ClaimNext, Submission};
 use artel_federation::options::TICK_ENTRIES_MAX;
 use artel_federation::{
@@ -33,7 +33,12 @@ fn options(seed: u64) -> Options {
 
 /// A home after `acts` random acts; the harness has compared fold and live state after each of them.
 fn lived(seed: u64, acts: usize) -> (Home, Crowd) {
-    let (mut home, mut crowd) = (Home::with(options(seed)), Crowd::new(seed));
+    let mut home = match seed % 3 {
+        0 => Home::with(options(seed)),
+        1 => Home::begun(closed_genesis(), options(seed)),
+        _ => Home::begun(joining(Admission::Invitation), options(seed)),
+    };
+    let mut crowd = Crowd::new(seed);
     for _ in 0..6 {
         crowd.enroll(&mut home);
         crowd.learn(&mut home);
@@ -129,7 +134,7 @@ fn a_snapshot_goes_on_as_the_journal_does() {
         let bytes = home.mind.snapshot().encode();
         let mut from_journal = home.refold();
         let mut from_snapshot =
-            Federation::from_snapshot(identity(), options(seed), &bytes).expect("our own snapshot");
+            Federation::from_snapshot(home.identity, options(seed), &bytes).expect("our own snapshot");
         assert!(from_snapshot.snapshot().encode() == bytes, "decoding and encoding changes nothing");
         let start = home.mono;
         let now = |wall: Wall, ms: u64, n: u8| Now {
@@ -186,14 +191,14 @@ fn a_damaged_snapshot_is_refused_or_reads_back_as_it_stands() {
     let (home, _) = lived(3, 80);
     let bytes = home.mind.snapshot().encode();
     for cut in [0, 1, 3, 4, 8, bytes.len() / 2, bytes.len() - 1] {
-        assert!(Federation::from_snapshot(identity(), options(3), &bytes[..cut]).is_err(), "cut at {cut}");
+        assert!(Federation::from_snapshot(home.identity, options(3), &bytes[..cut]).is_err(), "cut at {cut}");
     }
     let mut longer = bytes.clone();
     longer.push(0);
-    assert!(Federation::from_snapshot(identity(), options(3), &longer).is_err());
+    assert!(Federation::from_snapshot(home.identity, options(3), &longer).is_err());
     let mut other_form = bytes.clone();
     other_form[4] ^= 0xff;
-    assert!(Federation::from_snapshot(identity(), options(3), &other_form).is_err(), "another form");
+    assert!(Federation::from_snapshot(home.identity, options(3), &other_form).is_err(), "another form");
 }
 
 #[test]
@@ -204,11 +209,11 @@ fn entries_that_cannot_follow_are_refused() {
     {
         let at = position(kind).expect("the crowd brings them about");
         let twice: Vec<Entry> = home.journal[..=at].iter().chain([&home.journal[at]]).cloned().collect();
-        let mut mind = Federation::new(identity(), options(5));
+        let mut mind = Federation::new(home.identity, options(5));
         assert!(mind.fold(&twice, &mut Vec::new()).is_err(), "{kind:?} twice");
     }
     let at = position(Kind::Granted).expect("the crowd brings them about");
-    let mut mind = Federation::new(identity(), options(5));
+    let mut mind = Federation::new(home.identity, options(5));
     let skipped: Vec<Entry> = home.journal[..at]
         .iter()
         .filter(|e| e.fact.kind() != Kind::Offered)
@@ -216,7 +221,7 @@ fn entries_that_cannot_follow_are_refused() {
         .cloned()
         .collect();
     assert!(mind.fold(&skipped, &mut Vec::new()).is_err(), "a grant without its offer");
-    let mut late_genesis = Federation::new(identity(), options(5));
+    let mut late_genesis = Federation::new(home.identity, options(5));
     assert!(late_genesis.fold(&[home.journal[1].clone(), home.journal[0].clone()], &mut Vec::new()).is_err());
 }
 

@@ -1,26 +1,33 @@
-//! Golden entries: one of every kind, byte for byte, and a small journal with the digest of the state that it folds to.
+//! Golden entries: one of every kind, byte for byte, and two small journals with the digests of the states that they fold
+//! to: a founder's, and that of a node that joined.
 //! A byte that changes here changes every journal on every disk: a new form is a new version beside the old one.
 //!
-//! `ARTEL_WRITE_VECTORS=1 cargo test -p artel-federation --test golden` writes the file anew and fails, so that it cannot
-//! be left on; look at the difference before it is committed.
+//! `ARTEL_WRITE_VECTORS=1 cargo test -p artel-federation --test golden` writes the files anew and fails, so that it
+//! cannot be left on; look at the difference before it is committed.
 
 mod common;
 
 use artel_federation::commitment::{Opening, Salt, terms, terms_salt};
 use artel_federation::fact::*;
 use artel_federation::run::RunStatus;
-use artel_federation::{Entry, Fact, Federation, Kind, Options};
+use artel_federation::{Beginning, Entry, Fact, Federation, Identity, Kind, Options};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{ArtifactId, Digest, Epoch, RunId, StepId};
+use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::{AgentId, Signature};
 use artel_protocol::log::leaf::Class;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
 use artel_reputation::{Complexity, Level};
-use common::{BEGIN, genesis, identity, json, member, skills};
+use common::{BEGIN, genesis, identity, joining, json, member, node, peer, skills};
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/entries.txt");
-const VECTORS: &str = include_str!("../vectors/entries.txt");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/");
+/// A file's name, what it holds, and what would be written today.
+type File = (&'static str, &'static str, fn() -> String);
+const FILES: [File; 2] = [
+    ("entries.txt", include_str!("../vectors/entries.txt"), vectors),
+    ("nodes.txt", include_str!("../vectors/nodes.txt"), node_vectors),
+];
 
 /// The run's salt, which in a journal is random.
 const RUN_SALT: Salt = Salt([0xa5; 16]);
@@ -238,15 +245,66 @@ fn journal() -> Vec<(&'static str, Entry)> {
             "revoked by the operator",
             Fact::Revoked(Revoked { agent, by: Revoker::Operator, serial: 4, signature: None }),
         ),
+        ("admitted, open", Fact::Admitted(Admitted { node: peer(1), by: AdmittedBy::Open })),
+        ("expelled", Fact::Expelled(Expelled { node: peer(1), reason: "granted one step twice".into() })),
     ];
-    let mut entries: Vec<_> =
-        facts.into_iter().enumerate().map(|(n, (name, fact))| (name, at(n as u64, fact))).collect();
-    entries[0].1.correlation = None;
+    let mut entries = dated(facts);
+    // The first files had a correlation in every entry but one; newer public entries have none, as in a journal.
+    for at in [0, entries.len() - 2, entries.len() - 1] {
+        entries[at].1.correlation = None;
+    }
+    entries
+}
+
+fn dated(facts: Vec<(&'static str, Fact)>) -> Vec<(&'static str, Entry)> {
+    facts.into_iter().enumerate().map(|(n, (name, fact))| (name, at(n as u64, fact))).collect()
+}
+
+/// What the secret of the golden invitation is.
+const SECRET: InvitationSecret = InvitationSecret([0xd7; 16]);
+
+fn joined() -> Joined {
+    match joining(Admission::Invitation) {
+        Beginning::Join(joined) => joined,
+        Beginning::Found(_) => unreachable!("it joins"),
+    }
+}
+
+/// A node that joined, and whom it lets in. It folds.
+fn node_journal() -> Vec<(&'static str, Entry)> {
+    let invitation = SECRET.digest();
+    let other = InvitationSecret([0xd8; 16]).digest();
+    let until = BEGIN.plus_ms(3_600_000);
+    let facts = vec![
+        ("joined", Fact::Joined(joined())),
+        (
+            "started",
+            Fact::Started(Started { boot: 1, version: "0.1.0".into(), configuration: Digest::of(b"config") }),
+        ),
+        ("invited", Fact::Invited(Invited { invitation, until, uses: 2 })),
+        ("invited once more", Fact::Invited(Invited { invitation: other, until, uses: 1 })),
+        (
+            "admitted by invitation",
+            Fact::Admitted(Admitted { node: peer(1), by: AdmittedBy::Invitation(invitation) }),
+        ),
+        ("invitation ended", Fact::InvitationEnded(InvitationEnded { invitation: other })),
+        ("expelled", Fact::Expelled(Expelled { node: peer(1), reason: "granted one step twice".into() })),
+        ("admitted by the operator", Fact::Admitted(Admitted { node: peer(1), by: AdmittedBy::Operator })),
+        ("expelled unseen", Fact::Expelled(Expelled { node: peer(2), reason: "forked its log".into() })),
+    ];
+    let mut entries = dated(facts);
+    for (_, entry) in entries.iter_mut().filter(|(_, entry)| entry.fact.class() == Class::Public) {
+        entry.correlation = None;
+    }
     entries
 }
 
 fn folded(entries: &[Entry]) -> Digest {
-    let mut mind = Federation::new(identity(), Options::default());
+    let identity = match &entries[0].fact {
+        Fact::Joined(joined) => Identity { node: node(), federation: joined.genesis.id() },
+        _ => identity(),
+    };
+    let mut mind = Federation::new(identity, Options::default());
     mind.fold(entries, &mut Vec::new()).expect("the golden journal folds");
     Digest::of(&mind.snapshot().encode())
 }
@@ -258,14 +316,10 @@ fn hex(bytes: &[u8]) -> String {
 fn vectors() -> String {
     let journal = journal();
     let mut text = String::from(
-        "# One golden entry of every kind, as Entry::encode writes it; in this order they are a journal that folds.\n\
+        "# One golden entry of every kind that a founder's journal has, as Entry::encode writes it; in this order they are a journal that folds.\n\
          # number TAB kind TAB class TAB what TAB hex of the body. Written by tests/golden.rs, which says how.\n",
     );
-    for (what, entry) in &journal {
-        let kind = entry.fact.kind();
-        let class = if entry.fact.class() == Class::Public { "public" } else { "private" };
-        text += &format!("{}\t{}\t{class}\t{what}\t{}\n", kind.number(), kind.name(), hex(&entry.encode()));
-    }
+    text += &lines(&journal);
     let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
     text += &format!("federation\t{}\n", genesis().id());
     text += &format!("step\t{}\nagent\t{}\nnode\t{}\n", step_id(), agent(), identity().node);
@@ -274,24 +328,50 @@ fn vectors() -> String {
     text
 }
 
+fn lines(journal: &[(&'static str, Entry)]) -> String {
+    let line = |(what, entry): &(&'static str, Entry)| {
+        let kind = entry.fact.kind();
+        let class = if entry.fact.class() == Class::Public { "public" } else { "private" };
+        format!("{}\t{}\t{class}\t{what}\t{}\n", kind.number(), kind.name(), hex(&entry.encode()))
+    };
+    journal.iter().map(line).collect()
+}
+
+fn node_vectors() -> String {
+    let journal = node_journal();
+    let mut text = String::from(
+        "# Golden entries of a node that joined a federation, in the form of entries.txt; in this order they are a\n\
+         # journal that folds. Written by tests/golden.rs, which says how.\n",
+    );
+    text += &lines(&journal);
+    let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
+    text += &format!("federation\t{}\nadmitted\t{}\n", joined().genesis.id(), peer(1));
+    text += &format!("secret\t{}\nsnapshot\t{}\n", hex(&SECRET.0), folded(&entries));
+    text
+}
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the one switch that writes the vectors")]
 fn golden_entries_have_not_changed() {
-    let now = vectors();
     if std::env::var("ARTEL_WRITE_VECTORS").is_ok() {
-        std::fs::write(PATH, now).expect("the vectors' folder can be written");
+        for (name, _, now) in FILES {
+            std::fs::write(format!("{FOLDER}{name}"), now()).expect("the vectors' folder can be written");
+        }
         panic!("vectors written; look at the difference and run again without ARTEL_WRITE_VECTORS");
     }
-    for (n, (is, was)) in now.lines().zip(VECTORS.lines()).enumerate() {
-        assert_eq!(is, was, "line {} of vectors/entries.txt", n + 1);
+    for (name, held, now) in FILES {
+        let now = now();
+        for (n, (is, was)) in now.lines().zip(held.lines()).enumerate() {
+            assert_eq!(is, was, "line {} of vectors/{name}", n + 1);
+        }
+        assert_eq!(now.lines().count(), held.lines().count(), "{name}");
     }
-    assert_eq!(now.lines().count(), VECTORS.lines().count());
 }
 
 #[test]
 fn every_kind_has_a_golden_entry() {
     let kinds: std::collections::BTreeSet<Kind> =
-        journal().into_iter().map(|(_, entry)| entry.fact.kind()).collect();
+        journal().into_iter().chain(node_journal()).map(|(_, entry)| entry.fact.kind()).collect();
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), Kind::ALL);
 }
 
@@ -301,22 +381,24 @@ fn golden_entries_still_decode_and_fold() {
     let unhex = |text: &str| -> Vec<u8> {
         (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex")).collect()
     };
-    let rows: Vec<Vec<&str>> = VECTORS.lines().map(|line| line.split('\t').collect()).collect();
-    let mut entries = Vec::new();
-    for row in rows.iter().filter(|row| row.len() == 5) {
-        let body = unhex(row[4]);
-        let entry = Entry::decode(&body).expect(row[3]);
-        assert_eq!(entry.fact.kind().number().to_string(), row[0]);
-        assert_eq!(entry.encode(), body, "{}: one form", row[3]);
-        entries.push(entry);
+    for (name, held, _) in FILES {
+        let rows: Vec<Vec<&str>> = held.lines().map(|line| line.split('\t').collect()).collect();
+        let mut entries = Vec::new();
+        for row in rows.iter().filter(|row| row.len() == 5) {
+            let body = unhex(row[4]);
+            let entry = Entry::decode(&body).expect(row[3]);
+            assert_eq!(entry.fact.kind().number().to_string(), row[0]);
+            assert_eq!(entry.encode(), body, "{}: one form", row[3]);
+            entries.push(entry);
+        }
+        let snapshot = rows.iter().find(|row| row[0] == "snapshot").expect("the last row")[1];
+        assert_eq!(folded(&entries).to_string(), snapshot, "{name}");
     }
-    let snapshot = rows.iter().find(|row| row[0] == "snapshot").expect("the last row")[1];
-    assert_eq!(folded(&entries).to_string(), snapshot);
 }
 
 #[test]
 fn a_body_that_is_cut_longer_or_of_another_kind_is_refused() {
-    for (what, entry) in journal() {
+    for (what, entry) in journal().into_iter().chain(node_journal()) {
         let body = entry.encode();
         for cut in 0..body.len() {
             assert!(Entry::decode(&body[..cut]).is_err(), "{what} cut at {cut}");
@@ -369,5 +451,9 @@ fn ends_and_accounts_keep_their_numbers() {
     let accounts = [Account::Operator, Account::Agent(agent), Account::Escrow(step), Account::Poster(step)];
     for (number, account) in accounts.into_iter().enumerate() {
         assert_eq!(encode(&account)[..4], (number as u32).to_le_bytes(), "{account:?}");
+    }
+    let grounds = [AdmittedBy::Open, AdmittedBy::Invitation(Digest::of(b"x")), AdmittedBy::Operator];
+    for (number, by) in grounds.into_iter().enumerate() {
+        assert_eq!(encode(&by)[..4], (number as u32).to_le_bytes(), "{by:?}");
     }
 }

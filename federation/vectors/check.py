@@ -1,4 +1,4 @@
-"""Decodes entries.txt by the tables of PROTOCOL.md, section "Entries", with nothing but Python's standard library.
+"""Decodes entries.txt and nodes.txt by the tables of PROTOCOL.md, section "Entries", with nothing but Python's standard library.
 
 It knows no code of ours: whatever it cannot read, or does not find in its canonical form, is a mistake in the text or in
 the program. Run it from anywhere; it says what it read and ends with status 1 at the first difference.
@@ -105,12 +105,18 @@ task = struct(
 )
 step_spec = struct(("name", text), ("needs", blob), ("task", task))
 judgement = enum(struct(("quality", u8), ("checked", boolean)), struct(("check", text)))
+genesis_record = (("name", text), ("founders", many(key)), ("admission", plain(2)), ("recovery", digest),
+                  ("created", u64))
 lease_ended = struct(("step", uuid), ("epoch", u32), ("agent", key))
 
 KINDS = {
-    1: ("Genesis", "public", struct(("name", text), ("founders", many(key)), ("admission", plain(2)),
-                                    ("recovery", digest), ("created", u64))),
+    1: ("Genesis", "public", struct(*genesis_record)),
     2: ("Started", "public", struct(("boot", u64), ("version", text), ("configuration", digest))),
+    3: ("Joined", "public", struct(("genesis", struct(*genesis_record)), ("recovery", digest))),
+    4: ("Admitted", "public", struct(("node", key), ("by", enum(None, digest, None)))),
+    5: ("Expelled", "public", struct(("node", key), ("reason", text))),
+    6: ("Invited", "private", struct(("invitation", digest), ("until", u64), ("uses", u32))),
+    7: ("InvitationEnded", "private", struct(("invitation", digest))),
     16: ("Enrolled", "private", struct(("agent", key), ("name", text), ("skills", skills), ("metadata", blob),
                                        ("capacity", u32), ("delegation", option(u64)), ("serial", u32),
                                        ("expires", u64), ("challenge", text), ("signature", signature))),
@@ -206,10 +212,11 @@ def encoded_task(fields_bytes):
     return r.data[start : r.at]
 
 
-def main():
+def read(name):
+    """The entries of a file, and what it says of them."""
     rows = [
         line.split("\t")
-        for line in (pathlib.Path(__file__).parent / "entries.txt").read_text().splitlines()
+        for line in (pathlib.Path(__file__).parent / name).read_text().splitlines()
         if line and not line.startswith("#")
     ]
     wanted = {row[0]: row[1] for row in rows if len(row) == 2}
@@ -222,7 +229,42 @@ def main():
             assert sum(leg["units"] for leg in fields["legs"]) == 0, "legs sum to zero"
         assert (str(kind), label, class_of) == (n, name, shown), f"{what}: {kind} {label} {class_of}"
         entries.append((kind, fields, raw))
+    assert entries[0][0] in (1, 3), "a journal begins with Genesis or Joined"
+    assert not [kind for kind, _, _ in entries[1:] if kind in (1, 3)], "and nowhere else stands one"
+    check_nodes(entries)
+    return entries, wanted
 
+
+def check_nodes(entries):
+    """Who is let in, by the rules of "Membership"."""
+    first, begun, _ = entries[0]
+    genesis = begun if first == 1 else begun["genesis"]
+    inside, outside, invitations = set(), set(), {}
+    for kind, fields, _ in entries:
+        if kind == 4:
+            node, (by, invitation) = fields["node"], fields["by"]
+            assert node not in genesis["founders"] and node not in inside, "a member is not admitted"
+            assert by == 2 or node not in outside, "an expelled node comes back by the operator"
+            assert by != 0 or (first == 1 and genesis["admission"][0] == 0), "only an open founder's door is open"
+            if by == 1:
+                invitations[invitation] -= 1
+                assert invitations[invitation] >= 0, "an invitation is spent"
+            inside.add(node)
+            outside.discard(node)
+        if kind == 5:
+            assert fields["node"] not in outside, "nobody is expelled twice"
+            assert fields["node"] not in genesis["founders"], "nobody expels a founder"
+            outside.add(fields["node"])
+            inside.discard(fields["node"])
+        if kind == 6:
+            assert fields["invitation"] not in invitations, "an invitation is made once"
+            invitations[fields["invitation"]] = fields["uses"]
+        if kind == 7:
+            del invitations[fields["invitation"]]
+
+
+def main():
+    entries, wanted = read("entries.txt")
     lease = lambda fields: (fields["step"], fields["epoch"])
     for index, (kind, fields, _) in enumerate(entries):
         before, private, _ = entries[index - 1]
@@ -256,9 +298,21 @@ def main():
         assert "sha256:" + offer["terms"].hex() == found["terms"], "an offer names its terms"
     for name, value in found.items():
         assert wanted[name] == value, f"{name}: {value}, the file says {wanted[name]}"
-    missing = set(KINDS) - {kind for kind, _, _ in entries}
+    others, said = read("nodes.txt")
+    by_invitation = next(fields for kind, fields, _ in others if kind == 4)
+    joined = {
+        # The record, then the digest of the node's own recovery key.
+        "federation": sha256(b"artel/1/genesis\x00" + others[0][2][:-32]),
+        "admitted": did(by_invitation["node"]),
+    }
+    for name, value in joined.items():
+        assert said[name] == value, f"{name}: {value}, the file says {said[name]}"
+    secret = bytes.fromhex(said["secret"])
+    assert by_invitation["by"] == (1, hashlib.sha256(secret).digest()), "the secret's digest names the invitation"
+    missing = set(KINDS) - {kind for kind, _, _ in entries + others}
     assert not missing, f"no golden entry of {missing}"
-    print(f"{len(entries)} entries of {len(KINDS)} kinds decoded, {len(found)} ids and digests agree")
+    count = len(found) + len(joined) + 1
+    print(f"{len(entries) + len(others)} entries of {len(KINDS)} kinds decoded, {count} ids and digests agree")
 
 
 if __name__ == "__main__":

@@ -254,7 +254,8 @@ impl Book {
     pub fn take(&mut self, leaf: Hash, entry: &Entry) {
         let index = self.size();
         match &entry.fact {
-            Fact::Genesis(_) => {}
+            Fact::Genesis(_) | Fact::Joined(_) => {}
+            Fact::Admitted(_) | Fact::Expelled(_) | Fact::Invited(_) | Fact::InvitationEnded(_) => {}
             Fact::Started(f) => self.boots = f.boot,
             Fact::Enrolled(f) => self.enrolled(f),
             Fact::Configured(f) => {
@@ -317,6 +318,9 @@ impl Book {
                 | Fact::Revoked(_)
                 | Fact::ArtifactStored(_)
                 | Fact::Emitted(_)
+                | Fact::Admitted(_)
+                | Fact::Expelled(_)
+                | Fact::Invited(_)
         ) {
             self.others.insert(index, entry.fact.clone());
         }

@@ -16,9 +16,12 @@ use anyhow::Context as _;
 use artel_audit::KeyRing;
 use artel_audit::files::Files;
 use artel_audit::os::OsFiles;
-use artel_federation::fact::Admission;
-use artel_federation::{Genesis, Identity, Input};
+use artel_federation::fact::{Admission, Joined};
+use artel_federation::nodes::GenesisError;
+use artel_federation::options::CLOCK_SKEW_MS;
+use artel_federation::{Beginning, Genesis, Identity, Input};
 use artel_protocol::id::{Digest, FederationId};
+use artel_protocol::invitation::{self, Invitation};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use std::collections::BTreeMap;
@@ -46,8 +49,40 @@ pub struct UpOptions {
     pub flags: BTreeMap<String, String>,
     /// Whether the ready line is JSON.
     pub json: bool,
-    /// Addresses for the mesh; accepted, and not used until there is one.
+    /// Addresses for the mesh; until there is one they only stand in invitations.
     pub listen: Vec<String>,
+    /// The invitation to join by.
+    pub join: Option<Join>,
+}
+
+/// An invitation and the genesis record in it, both checked.
+#[derive(Debug, Clone)]
+pub struct Join {
+    invitation: Invitation,
+    genesis: Genesis,
+}
+
+/// Why a text is no invitation to join by.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It is no invitation.
+    #[error(transparent)]
+    Invitation(#[from] invitation::Error),
+    /// What it holds is no genesis record.
+    #[error("the invitation leads nowhere: {0}")]
+    Genesis(#[from] GenesisError),
+}
+
+impl Join {
+    /// Reads an invitation's text.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub fn read(text: &str) -> Result<Self, JoinError> {
+        let invitation = Invitation::parse(text)?;
+        let genesis = Genesis::read(invitation.genesis())?;
+        Ok(Join { invitation, genesis })
+    }
 }
 
 /// Starts a node and runs it until it is told to stop (SIGINT, SIGTERM).
@@ -66,8 +101,8 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
         None => anyhow::anyhow!("{error}; choose another address with --http"),
     })?;
     let mut node = tokio::task::spawn_blocking({
-        let (data, config) = (options.data.clone(), config.clone());
-        move || Node::open(&data, config)
+        let (options, config) = (options.clone(), config.clone());
+        move || Node::open(&options, config)
     })
     .await??;
     let (service, url) = (node.service(started)?, server.url());
@@ -110,15 +145,17 @@ struct Node {
     index: index::Index,
     events: Arc<Events>,
     reader: SharedReader,
+    listen: Vec<String>,
 }
 
 impl Node {
     /// Everything up to the point where requests could be taken.
-    fn open(path: &Path, config: Arc<Config>) -> anyhow::Result<Node> {
+    fn open(options: &UpOptions, config: Arc<Config>) -> anyhow::Result<Node> {
+        let path = options.data.as_path();
         let data = DataDir::open(path)?;
         let files: Arc<dyn Files> = Arc::new(OsFiles::new(path));
         let node = NodeId(data.node_key.public());
-        let (origin, genesis) = origin(files.as_ref(), &data, node, &config)?;
+        let (origin, beginning) = origin(files.as_ref(), &data, node, (&config, options.join.as_ref()))?;
         let identity = Identity { node, federation: origin.federation() };
         let source = Source {
             ring: Arc::new(KeyRing::load(files.as_ref())?),
@@ -132,12 +169,13 @@ impl Node {
         let reader = SharedReader::new(state.journal.reader());
         let mut clock = Clock::start();
         let marks = (env!("CARGO_PKG_VERSION").to_owned(), config.digest());
-        let start = start_effects(&mut state.federation, genesis, marks, clock.now());
+        let start = start_effects(&mut state.federation, beginning, marks, clock.now());
         let federation_name = state.federation.view().genesis().map(|g| g.name.clone()).unwrap_or_default();
         let events = Arc::new(Events::new(state.journal.size()));
         let (feed, index) = index::start(path.join("index"), source.clone(), reader.clone())?;
         let running = Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed))?;
-        Ok(Node { config, data, identity, federation_name, running, index, events, reader })
+        let listen = options.listen.clone();
+        Ok(Node { config, data, identity, federation_name, running, index, events, reader, listen })
     }
 
     /// What HTTP talks to.
@@ -148,8 +186,9 @@ impl Node {
             &self.data.token_key,
             &self.data.operator_token,
         );
-        let reader = self.reader.clone();
+        let (reader, listen) = (self.reader.clone(), self.listen.clone());
         Ok(NodeService::new(Parts {
+            addresses: Box::new(move || listen.clone()),
             handle: self.running.handle.clone(),
             down: self.running.down.clone(),
             tokens,
@@ -215,13 +254,14 @@ impl Node {
     }
 }
 
-/// Whose journal the directory holds; a new federation of one where it holds none.
+/// Whose journal the directory holds, and what it begins with where it holds no entry yet: the federation of the
+/// invitation, or a new federation of one.
 fn origin(
     files: &dyn Files,
     data: &DataDir,
     node: NodeId,
-    config: &Config,
-) -> anyhow::Result<(Origin, Option<Genesis>)> {
+    (config, join): (&Config, Option<&Join>),
+) -> anyhow::Result<(Origin, Option<Beginning>)> {
     if let Some(origin) = artel_audit::origin_of(files)? {
         if origin.node() != node {
             anyhow::bail!(
@@ -230,25 +270,92 @@ fn origin(
             );
         }
         check_genesis(data.path(), origin.federation())?;
-        // A journal that was begun but holds no entry yet is founded by this start.
-        let genesis = found(data, node, config).filter(|genesis| genesis.id() == origin.federation());
-        return Ok((origin, genesis));
+        check_join(data, origin.federation(), join)?;
+        keep_invitation(data, join)?;
+        // A journal that was begun but holds no entry yet is begun by this start.
+        let genesis = first_record(data, node, (config, join));
+        let genesis = genesis.filter(|genesis| genesis.id() == origin.federation());
+        return Ok((origin, genesis.and_then(|genesis| beginning(genesis, data, node))));
     }
-    let genesis =
-        found(data, node, config).context("recovery.key is missing; remove the directory and start again")?;
-    write_genesis(data.path(), &genesis)?;
+    const NO_RECOVERY: &str = "recovery.key is missing; remove the directory and start again";
+    let genesis = first_record(data, node, (config, join)).context(NO_RECOVERY)?;
     let federation: FederationId = genesis.id();
-    Ok((Origin::new(federation, node, 0), Some(genesis)))
+    check_join(data, federation, join)?;
+    if let Some(join) = join {
+        check_time(&join.invitation)?;
+    }
+    let beginning = beginning(genesis.clone(), data, node).context(NO_RECOVERY)?;
+    // The record first: a start that is cut short between the two joins at the next one too, and never founds.
+    write_genesis(data.path(), &genesis)?;
+    keep_invitation(data, join)?;
+    Ok((Origin::new(federation, node, 0), Some(beginning)))
 }
 
-/// The founding record, as it was first written down beside the keys or as it is made now.
-fn found(data: &DataDir, node: NodeId, config: &Config) -> Option<Genesis> {
+/// What a journal of this node begins with: a founder's with the record, another's with what it joins.
+fn beginning(genesis: Genesis, data: &DataDir, node: NodeId) -> Option<Beginning> {
+    if genesis.is_founder(&node) {
+        return Some(Beginning::Found(genesis));
+    }
+    let recovery = Digest::of(data.recovery.as_ref()?.public().bytes());
+    Some(Beginning::Join(Joined { genesis, recovery }))
+}
+
+/// The federation's record, as it was first written down beside the keys, as an invitation has it, or as it is made now.
+fn first_record(data: &DataDir, node: NodeId, (config, join): (&Config, Option<&Join>)) -> Option<Genesis> {
     if let Ok(bytes) = std::fs::read(data.path().join(GENESIS_FILE)) {
         return artel_protocol::codec::decode(&bytes).ok();
+    }
+    if let Some(join) = join {
+        return Some(join.genesis.clone());
     }
     let recovery = Digest::of(data.recovery.as_ref()?.public().bytes());
     let admission = if config.open { Admission::Open } else { Admission::Invitation };
     Some(Genesis { name: config.name.clone(), founders: vec![node], admission, recovery, created: wall() })
+}
+
+/// A directory is of one federation for good.
+fn check_join(data: &DataDir, federation: FederationId, join: Option<&Join>) -> anyhow::Result<()> {
+    let Some(other) = join.map(|join| join.genesis.id()).filter(|other| *other != federation) else {
+        return Ok(());
+    };
+    anyhow::bail!(
+        "{} is of federation {federation}, and the invitation leads into {other}; choose another directory with --data",
+        data.path().display()
+    )
+}
+
+/// Whether a newcomer need not try at all. The issuer's clock decides; ours may differ.
+fn check_time(invitation: &Invitation) -> anyhow::Result<()> {
+    let until = invitation.until();
+    anyhow::ensure!(
+        wall() <= until.plus_ms(CLOCK_SKEW_MS),
+        "this invitation was good until {}; ask for a new one",
+        until.iso8601()
+    );
+    Ok(())
+}
+
+/// The invitation that this node joined by last: the mesh shows it until the node is admitted, also after a restart.
+pub const INVITATION_FILE: &str = "invitation";
+
+fn keep_invitation(data: &DataDir, join: Option<&Join>) -> Result<(), data::Error> {
+    join.map_or(Ok(()), |join| {
+        data::replace_secret(data.path(), INVITATION_FILE, &join.invitation.to_string())
+    })
+}
+
+/// The invitation that a node's directory holds, if it ever joined by one.
+///
+/// # Errors
+/// [`data::Error`] where the file is there and cannot be read, or is no invitation.
+pub fn kept_invitation(dir: &Path) -> Result<Option<Invitation>, data::Error> {
+    let path = dir.join(INVITATION_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = data::secret(dir, INVITATION_FILE, invitation::INVITATION_CHARS_MAX as u64)?;
+    let read = Invitation::parse(&text);
+    read.map(Some).map_err(|_| data::Error::Content { path, wanted: "an invitation" })
 }
 
 /// The founding record before it is in the journal: a start that was cut short between the two goes on with it.

@@ -272,6 +272,15 @@ impl Client {
         self.text(self.send(request.timeout(answer_timeout(0))).await?).await
     }
 
+    /// `DELETE`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn delete(&self, path: &str) -> Result<String, Error> {
+        let request = self.request(reqwest::Method::DELETE, path).timeout(answer_timeout(0));
+        self.text(self.send(request).await?).await
+    }
+
     /// `PUT` of bytes.
     ///
     /// # Errors

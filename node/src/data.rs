@@ -152,7 +152,7 @@ impl DataDir {
 /// # Errors
 /// [`Error`] naming the file.
 pub fn operator_token(dir: &Path) -> Result<Zeroizing<String>, Error> {
-    let text = secret(dir, OPERATOR_TOKEN)?;
+    let text = secret(dir, OPERATOR_TOKEN, SECRET_BYTES_MAX)?;
     let token = text.trim();
     let plain =
         token.len() >= 32 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
@@ -197,6 +197,15 @@ pub fn write_new_secret(path: &Path, text: &str) -> Result<(), Error> {
 /// [`Error`] naming the file.
 pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     artel_audit::files::replace(&OsFiles::new(dir), name, bytes).map_err(io_error("write", &dir.join(name)))
+}
+
+/// Writes a secret of a data directory whole, with mode 0600, in place of an older one.
+///
+/// # Errors
+/// [`Error`] naming the file.
+pub fn replace_secret(dir: &Path, name: &str, text: &str) -> Result<(), Error> {
+    put_secret(dir, name, text)?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", dir))
 }
 
 /// A fresh private key from the operating system's randomness.
@@ -260,7 +269,7 @@ fn write_sums(path: &Path) -> Result<(), Error> {
 }
 
 fn sum(path: &Path, file: &str) -> Result<String, Error> {
-    Ok(Digest::of(secret(path, file)?.as_bytes()).hex())
+    Ok(Digest::of(secret(path, file, SECRET_BYTES_MAX)?.as_bytes()).hex())
 }
 
 /// Puts a secret under its name whole, so that a first start that was cut short leaves nothing that stops the next one.
@@ -293,14 +302,15 @@ fn lock(path: &Path) -> Result<File, Error> {
 }
 
 fn key(dir: &Path, name: &str) -> Result<SecretKey, Error> {
-    let text = secret(dir, name)?;
+    let text = secret(dir, name, SECRET_BYTES_MAX)?;
     SecretKey::from_pem(&text).map_err(|_| Error::Content {
         path: dir.join(name),
         wanted: "a PKCS#8 PEM file with an Ed25519 private key",
     })
 }
 
-fn secret(dir: &Path, name: &str) -> Result<Zeroizing<String>, Error> {
+/// Reads a secret, with its mode checked and not more of it than it may have.
+pub(crate) fn secret(dir: &Path, name: &str, bytes_max: u64) -> Result<Zeroizing<String>, Error> {
     let path = dir.join(name);
     let meta = match fs::metadata(&path) {
         Ok(meta) => meta,
@@ -311,7 +321,7 @@ fn secret(dir: &Path, name: &str) -> Result<Zeroizing<String>, Error> {
     if mode & 0o077 != 0 {
         return Err(Error::Mode { path, mode });
     }
-    if meta.len() > SECRET_BYTES_MAX {
+    if meta.len() > bytes_max {
         return Err(Error::Content { path, wanted: "a short text file" });
     }
     let bytes = Zeroizing::new(fs::read(&path).map_err(io_error("read", &path))?);

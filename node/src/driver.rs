@@ -470,11 +470,11 @@ fn checker(handle: Handle) -> std::io::Result<SyncSender<ToCheck>> {
 /// What the rules want done at a node's very first moment, and at every start.
 pub fn start_effects(
     federation: &mut Federation,
-    genesis: Option<artel_federation::Genesis>,
+    beginning: Option<impl Into<artel_federation::Beginning>>,
     marks: (String, artel_protocol::id::Digest),
     now: Now,
 ) -> Vec<Effect> {
     let mut effects = Vec::new();
-    federation.start(genesis, marks, now, &mut effects);
+    federation.start(beginning, marks, now, &mut effects);
     effects
 }

@@ -2,12 +2,12 @@
 //! they are synced. An event is read from its entry; older ones are read from the journal.
 
 use crate::news::News;
-use artel_federation::fact::{Authority, End, Entry, Judgement, Poster, Revoker};
+use artel_federation::fact::{AdmittedBy, Authority, End, Entry, Judgement, Poster, Revoker};
 use artel_federation::run::{Run, RunStatus};
 use artel_federation::view::View;
 use artel_federation::{Fact, Json};
 use artel_protocol::id::{RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -216,9 +216,20 @@ fn poster_agent(poster: Poster) -> Option<AgentId> {
     }
 }
 
+/// The other node that a fact is about.
+pub fn node_of(fact: &Fact) -> Option<NodeId> {
+    match fact {
+        Fact::Admitted(f) => Some(f.node),
+        Fact::Expelled(f) => Some(f.node),
+        _ => None,
+    }
+}
+
 /// Who did it: the operator, an agent, or the node itself.
 pub fn actor(fact: &Fact) -> String {
     match fact {
+        Fact::Expelled(_) | Fact::Invited(_) | Fact::InvitationEnded(_) => "operator".into(),
+        Fact::Admitted(f) if f.by == AdmittedBy::Operator => "operator".into(),
         Fact::Revoked(f) if f.by == Revoker::Operator => "operator".into(),
         Fact::RunPosted(f) => artel_federation::effect::poster_text(&f.poster),
         Fact::CancelAsked(f) => artel_federation::effect::poster_text(&f.by),
@@ -253,6 +264,9 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
     let rest = match fact {
         Fact::Genesis(_) => "federation.founded",
         Fact::Started(_) => "node.started",
+        Fact::Joined(_) => "federation.joined",
+        Fact::Admitted(_) => "node.admitted",
+        Fact::Expelled(_) => "node.expelled",
         Fact::Enrolled(_) => "agent.enrolled",
         Fact::Configured(_) => "agent.configured",
         Fact::Rotated(_) => "agent.token_rotated",
@@ -281,6 +295,7 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
         Fact::ArtifactStored(_) => "artifact.created",
         Fact::Emitted(f) => return Some(Name { prefix: "", rest: &f.name }),
         Fact::Output(_) | Fact::Findings(_) | Fact::Transfer(_) | Fact::Refused(_) => return None,
+        Fact::Invited(_) | Fact::InvitationEnded(_) => return None,
     };
     Some(Name { prefix, rest })
 }
@@ -352,6 +367,18 @@ pub fn data(fact: &Fact) -> Value {
             json!({"boot": f.boot, "version": f.version, "configuration": f.configuration.to_string()})
         }
         Fact::Genesis(f) => json!({"name": f.name, "federation_id": f.id().to_string()}),
+        Fact::Joined(f) => json!({"name": f.genesis.name, "federation_id": f.genesis.id().to_string()}),
+        Fact::Admitted(f) => {
+            let (by, invitation) = admitted_by(&f.by);
+            json!({"node_id": f.node.to_string(), "admitted_by": by, "invitation": invitation})
+        }
+        Fact::Expelled(f) => json!({"node_id": f.node.to_string(), "reason": f.reason}),
+        Fact::Invited(f) => json!({
+            "invitation": f.invitation.to_string(),
+            "until": f.until.iso8601(),
+            "uses": f.uses,
+        }),
+        Fact::InvitationEnded(f) => json!({"invitation": f.invitation.to_string()}),
         Fact::Emitted(f) => serde_json::from_slice(f.data.bytes()).unwrap_or(Value::Null),
         Fact::Transfer(f) => json!({
             "task_id": f.step.to_string(),
@@ -367,6 +394,15 @@ pub fn data(fact: &Fact) -> Value {
         Fact::Refused(f) => {
             json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count})
         }
+    }
+}
+
+/// On what a node was let in, as a stable word, and the invitation where it was one.
+pub fn admitted_by(by: &AdmittedBy) -> (&'static str, Option<String>) {
+    match by {
+        AdmittedBy::Open => ("open", None),
+        AdmittedBy::Invitation(digest) => ("invitation", Some(digest.to_string())),
+        AdmittedBy::Operator => ("operator", None),
     }
 }
 

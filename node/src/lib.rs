@@ -14,6 +14,7 @@ pub mod demo;
 pub mod driver;
 pub mod events;
 pub mod handle;
+pub mod hello;
 pub mod index;
 pub mod news;
 pub mod service;

@@ -68,6 +68,13 @@ impl fmt::Debug for Digest {
 pub struct FederationId(pub [u8; 32]);
 
 impl FederationId {
+    /// The federation that a genesis record founds, from the record's encoding:
+    /// `SHA-256("artel/1/genesis" ‖ 00 ‖ record)`.
+    pub fn of_genesis(record: &[u8]) -> Self {
+        let hash = Sha256::new().chain_update(b"artel/1/genesis\0").chain_update(record);
+        FederationId(hash.finalize().into())
+    }
+
     /// Reads 64 hex digits.
     ///
     /// # Errors

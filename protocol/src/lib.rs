@@ -6,7 +6,9 @@
 
 pub mod amount;
 pub mod codec;
+pub mod hello;
 pub mod id;
+pub mod invitation;
 pub mod key;
 pub mod limits;
 pub mod log;

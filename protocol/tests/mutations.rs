@@ -1,8 +1,11 @@
 //! Whatever is flipped, cut off or added to a leaf, note, checkpoint, cosignature, proof, path, bundle, frame of records,
-//! message or encoded value, the reader refuses it or reads something else; and what it reads, it would write the same.
+//! message, invitation, hello or encoded value, the reader refuses it or reads something else; and what it reads, it would
+//! write the same.
 
 use artel_protocol::codec::{self, Decode, Encode, FRAME_HEAD_BYTES};
+use artel_protocol::hello::{Expected, Hello, Welcome};
 use artel_protocol::id::{FederationId, RunId};
+use artel_protocol::invitation::{Invitation, InvitationSecret};
 use artel_protocol::key::{NodeId, PublicKey, SecretKey, Signature};
 use artel_protocol::log::note::{Kind, SignatureLine};
 use artel_protocol::log::tile::{self, Content};
@@ -289,6 +292,52 @@ fn encoded_values_have_one_form() {
     check_value(vec![Record { index: 7, public_seq: 5, salt: [9; 16], body: b"body".to_vec() }]);
 }
 
+fn invitation() -> Invitation {
+    let secret_bytes = Some(InvitationSecret([0xd7; 16]));
+    Invitation::sign(b"genesis".to_vec(), vec!["/dns/a".into()], secret_bytes, Wall(5), &secret())
+        .expect("within bounds")
+}
+
+#[test]
+fn no_changed_invitation_is_accepted() {
+    let made = invitation();
+    for changed in mutations(made.to_string().as_bytes()) {
+        if let Ok(text) = str::from_utf8(&changed) {
+            assert!(Invitation::parse(text).is_err(), "{text}");
+        }
+    }
+    for changed in mutations(&made.encode()) {
+        assert!(Invitation::decode(&changed).is_err());
+    }
+}
+
+#[test]
+fn a_changed_hello_or_welcome_is_refused_or_says_something_else() {
+    let hello = Hello {
+        addresses: vec!["/dns/a".into()],
+        chain: vec![vec![1, 2], vec![3]],
+        secret: Some(InvitationSecret([0xd7; 16])),
+        ..Hello::sign(FederationId([3; 32]), 2, Wall(5), &secret())
+    };
+    let expected = Expected { federation: hello.federation, peer: hello.node, now: Wall(5) };
+    for changed in mutations(&hello.to_frame().expect("within bounds")) {
+        let Ok(read) = Hello::check(&changed, &expected) else { continue };
+        assert_eq!(read.to_frame().as_ref(), Ok(&changed), "a second form");
+        assert_ne!(*read, hello);
+        // Who speaks, where and when is signed; what else is in it proves itself.
+        let said =
+            |hello: &Hello| (hello.federation, hello.node, hello.incarnation, hello.at, hello.signature);
+        assert_eq!(said(&read), said(&hello));
+    }
+    for welcome in [Welcome::accepted(vec![vec![1, 2]]), Welcome::refused("a_code", "a sentence")] {
+        for changed in mutations(&welcome.to_frame().expect("within bounds")) {
+            let Ok(read) = Welcome::check(&changed) else { continue };
+            assert_eq!(read.to_frame().as_ref(), Ok(&changed), "a second form");
+            assert_ne!(*read, welcome);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_leaf_reads_back(public: bool, seq: u64, salt: [u8; 16], body in vec(any::<u8>(), 0..99)) {
@@ -375,6 +424,7 @@ proptest! {
         let _ = (Records::check(&bytes, &FederationId([0; 32])), Message::decode(&bytes));
         let _ = (Note::parse(&text), Proof::parse(&text), SignedCheckpoint::parse(&text), NoteKey::from_vkey(&text));
         let _ = (Origin::parse(&text), Witness::parse(&text), Tile::parse(&text), SignatureLine::parse(&text));
+        let _ = (Invitation::parse(&text), Invitation::decode(&bytes), Welcome::check(&bytes));
         let _ = (codec::decode::<Checkpoint>(&bytes), codec::decode::<PublicKey>(&bytes), codec::decode::<Signature>(&bytes));
         let (hash, hashes): (Hash, Vec<Hash>) = (Hash([0; 32]), bytes.as_chunks().0.iter().copied().map(Hash).collect());
         let _ = inclusion::verify(&hash, n, m, &hashes, &hash);

@@ -273,6 +273,12 @@ class Bytes:
     def list(self, read):
         return [read() for _ in range(self.number())]
 
+    def blob(self):
+        return self.take(self.number())
+
+    def option(self, read):
+        return read() if self.number(1) else None
+
     def end(self):
         if self.data:
             raise Refused("codec")
@@ -467,6 +473,63 @@ def check_topics():
         same((row["shard"], row["name"]), (shard, f"{base}tasks/{shard}"), f"shard of {row['skills']}")
 
 
+# What two nodes say first, and invitations.
+def did(key):
+    return "did:key:z" + base58(b"\xed\x01" + key)
+
+
+def hexed(data):
+    return None if data is None else data.hex()
+
+
+def check_invitation(row):
+    data = bytes.fromhex(row["bytes"])
+    word = base64.urlsafe_b64encode(data).decode().rstrip("=")
+    same("artel-invitation-1:" + word, row["text"], "invitation's text")
+    r = Bytes(data)
+    genesis, issuer = r.blob(), r.tagged(32)
+    addresses = [a.decode("ascii") for a in r.list(r.blob)]
+    secret, until = r.option(lambda: r.take(16)), r.number(8)
+    content, signature = data[:len(data) - len(r.data)], r.tagged(64)
+    r.end()
+    federation = sha(b"artel/1/genesis\0", genesis)
+    got = (genesis.hex(), federation.hex(), did(issuer), addresses, hexed(secret), until)
+    same(got, tuple(row[k] for k in ("genesis", "federation", "issuer", "addresses", "secret", "until")), "invitation")
+    same(None if secret is None else "sha256:" + sha(secret).hex(), row["digest"], "invitation's digest")
+    same(verifies(issuer, b"artel/1/invitation\0" + federation + content, signature), True, "invitation's signature")
+
+
+def unframed(data, kind):
+    r = Bytes(data)
+    same((r.number(2), r.number(2)), (kind, 1), "frame's kind and version")
+    same(r.number(4), len(data) - 8, "frame's length")
+    return r
+
+
+def check_hello(row):
+    r = unframed(bytes.fromhex(row["bytes"]), 0x0101)
+    federation, node, incarnation, at = r.take(32), r.tagged(32), r.number(4), r.number(8)
+    signature = r.tagged(64)
+    addresses = [a.decode("ascii") for a in r.list(r.blob)]
+    chain, secret = [record.hex() for record in r.list(r.blob)], r.option(lambda: r.take(16))
+    r.end()
+    payload = b"\1" + node + incarnation.to_bytes(4, "little") + at.to_bytes(8, "little")
+    covered = b"artel/1/hello\0" + federation + payload
+    got = (federation.hex(), did(node), incarnation, at, covered.hex(), addresses, chain, hexed(secret))
+    fields = ("federation", "node", "incarnation", "at", "signed", "addresses", "chain", "secret")
+    same(got, tuple(row[k] for k in fields), "hello")
+    same((signature.hex(), verifies(node, covered, signature)), (row["signature"], True), "hello's signature")
+
+
+def check_welcome(row):
+    r = unframed(bytes.fromhex(row["bytes"]), 0x0102)
+    accept, code, message = r.number(1), r.blob().decode(), r.blob().decode()
+    admission = [record.hex() for record in r.list(r.blob)]
+    r.end()
+    got = (accept == 1, code, message, admission)
+    same(got, tuple(row[k] for k in ("accept", "code", "message", "admission")), "welcome")
+
+
 def main():
     keys = load("keys")
     for row in keys["keys"]:
@@ -563,6 +626,13 @@ def main():
     check_records()
     check_sync()
     check_topics()
+    for row in load("invitation")["invitations"]:
+        check_invitation(row)
+    hello = load("hello")
+    for row in hello["hellos"]:
+        check_hello(row)
+    for row in hello["welcomes"]:
+        check_welcome(row)
     print(f"{checks} checks agree")
 
 

@@ -116,6 +116,14 @@ codes! {
     DigestRequired "digest_required" 422 "send content, or sha256 of the bytes that will follow"
     ArtifactMissing "artifact_missing" 404 "the artifact's bytes are not here"
 
+    // Nodes.
+    InvitationNeeded "invitation_needed" 403 "a node needs an invitation, or an open federation's founder, to join"
+    InvitationUnknown "invitation_unknown" 404 "this node knows no such invitation; ask for a new one"
+    InvitationExpired "invitation_expired" 410 "the invitation's time is over; ask for a new one"
+    InvitationSpent "invitation_spent" 409 "the invitation has let in as many nodes as it may; ask for a new one"
+    NodeExpelled "node_expelled" 403 "the node was expelled; its operator may ask the one who did it"
+    MembersFull "members_full" 507 "this node has admitted as many nodes as it may; ask another"
+
     // The log.
     NotInLog "not_in_log" 404 "the log is not that long"
     BadTile "bad_tile" 404 "there is no such tile; paths are those of C2SP tlog-tiles"

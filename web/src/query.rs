@@ -7,8 +7,8 @@ use crate::service::Service;
 use crate::suggest::unknown_field;
 use crate::types::event::EventId;
 use crate::types::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, Page};
-use artel_protocol::id::{ArtifactId, EnrollmentId, RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, RunId, StepId};
+use artel_protocol::key::{AgentId, NodeId};
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -40,6 +40,8 @@ in_path! {
     EnrollmentId: "an enrollment's UUID", |t| EnrollmentId::parse(t).ok();
     EventId: "an event's UUID", EventId::parse;
     AgentId: "an agent's did:key", |t| AgentId::from_did(t).ok();
+    NodeId: "a node's did:key", |t| NodeId::from_did(t).ok();
+    Digest: "a digest: sha256: and 64 hex digits", |t| Digest::parse(t).ok();
     u64: "a whole number", |t: &str| t.parse().ok();
     String: "text", |t: &str| Some(t.to_owned());
 }

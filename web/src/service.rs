@@ -11,6 +11,7 @@ use crate::types::auth::{SignedStatement, Verified};
 use crate::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use crate::types::event::{Event, EventId, EventPost, EventQuery};
 use crate::types::ledger::Account;
+use crate::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use crate::types::node::{Health, Status};
 use crate::types::receipt::Receipt;
 use crate::types::run::{Run, RunPost, RunQuery, Step};
@@ -18,7 +19,7 @@ use crate::types::task::{ClaimRequest, Lease, Renewed, SubmitRequest, Submitted,
 use crate::types::{Json, List, Page};
 use crate::upload::Upload;
 use artel_protocol::id::{Digest, EnrollmentId, Epoch, RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::tile::Tile;
 use artel_protocol::text::Correlation;
 use bytes::Bytes;
@@ -298,6 +299,32 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn event(&self, call: &Call, event: EventId) -> impl Future<Output = Result<Event, Problem>> + Send;
     /// `POST /v1/events`; the caller is the operator.
     fn emit(&self, call: &Call, post: EventPost) -> impl Future<Output = Result<Event, Problem>> + Send;
+
+    /// `GET /v1/nodes`.
+    fn nodes(&self, call: &Call, page: Page) -> impl Future<Output = Result<List<Node>, Problem>> + Send;
+    /// `POST /v1/nodes/{did}/expel`; the caller is the operator.
+    fn expel(
+        &self,
+        call: &Call,
+        node: NodeId,
+        reason: String,
+    ) -> impl Future<Output = Result<Node, Problem>> + Send;
+    /// `POST /v1/nodes/{did}/admit`; the caller is the operator.
+    fn admit_node(&self, call: &Call, node: NodeId) -> impl Future<Output = Result<Node, Problem>> + Send;
+    /// `GET /v1/invitations`; the caller is the operator.
+    fn invitations(
+        &self,
+        call: &Call,
+        page: Page,
+    ) -> impl Future<Output = Result<List<GivenInvitation>, Problem>> + Send;
+    /// `POST /v1/invitations`; the caller is the operator.
+    fn invite(
+        &self,
+        call: &Call,
+        post: InvitationPost,
+    ) -> impl Future<Output = Result<Invitation, Problem>> + Send;
+    /// `DELETE /v1/invitations/{digest}`; the caller is the operator.
+    fn uninvite(&self, call: &Call, digest: Digest) -> impl Future<Output = Result<(), Problem>> + Send;
 
     /// `GET /v1/audit/entries`.
     fn entries(

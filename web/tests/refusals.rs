@@ -136,6 +136,12 @@ async fn bad_paths_methods_and_ids_are_refused_in_the_one_shape() {
         ("GET", format!("/v1/runs/{run}/steps/{other_step}"), 404, "not_found"),
         ("GET", "/v1/ledger/accounts".into(), 403, "operator_only"),
         ("POST", "/v1/events".into(), 403, "operator_only"),
+        ("GET", "/v1/invitations".into(), 403, "operator_only"),
+        ("POST", "/v1/invitations".into(), 403, "operator_only"),
+        ("DELETE", format!("/v1/invitations/{}", artel_protocol::id::Digest::of(b"x")), 403, "operator_only"),
+        ("DELETE", "/v1/invitations/x".into(), 403, "operator_only"),
+        ("POST", format!("/v1/nodes/{}/expel", fake::agent()), 403, "operator_only"),
+        ("POST", format!("/v1/nodes/{}/admit", fake::agent()), 403, "operator_only"),
     ] {
         let got = code_of(&mut client, method, &path, AGENT, b"").await;
         assert_eq!(got, (status, code.to_string()), "{method} {path}");

@@ -24,6 +24,7 @@ fn filled(path: &str) -> String {
         .replace("{did}", &fake::agent().to_string())
         .replace("{name}", &fake::artifact().to_string())
         .replace("{index}", "42")
+        .replace("{digest}", &Digest::of(b"x").to_string())
         .replace("{*tile}", "0/000")
 }
 
@@ -40,6 +41,7 @@ fn body(method: &str, path: &str) -> String {
         ("post", "/v1/runs") => r#"{"name":"r"}"#.into(),
         ("post", "/v1/events") => r#"{"event_name":"xyn.test"}"#.into(),
         ("post", "/v1/artifacts") => r#"{"name":"a"}"#.into(),
+        ("post", p) if p.ends_with("/expel") => r#"{"reason":"it lied"}"#.into(),
         ("post", p) if p.ends_with("/renew") || p.ends_with("/release") => r#"{"epoch":1}"#.into(),
         ("post", p) if p.ends_with("/submit") => r#"{"epoch":1,"output":{}}"#.into(),
         ("patch", _) => "{}".into(),
@@ -331,4 +333,56 @@ async fn the_logs_paths_are_c2sps() {
     }
     let reply = client.ask("GET", "/log/checkpoint", "", b"").await;
     assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
+}
+
+#[tokio::test]
+async fn an_invitation_is_made_shown_once_and_taken_back() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let reply = client.ask("POST", "/v1/invitations", OPERATOR, b"").await;
+    assert_eq!(
+        (reply.status, reply.json()["uses"].as_u64()),
+        (201, Some(1)),
+        "a day for one is asked by nothing"
+    );
+    let body = br#"{"uses":3,"for_ms":60000}"#;
+    let reply = client.ask("POST", "/v1/invitations", &json(OPERATOR), body).await;
+    assert_eq!(reply.json()["invitation"], "artel-invitation-1:AA");
+    let digest = reply.json()["digest"].as_str().expect("a digest").to_owned();
+    let given = client.ask("GET", "/v1/invitations", OPERATOR, b"").await.json();
+    assert_eq!(
+        (&given["items"][0]["digest"], &given["items"][0]["status"]),
+        (&digest.clone().into(), &"live".into())
+    );
+    assert!(given["items"][0].get("invitation").is_none(), "its text is shown once");
+    let reply = client.ask("DELETE", &format!("/v1/invitations/{digest}"), OPERATOR, b"").await;
+    assert_eq!((reply.status, reply.json()["revoked"].as_bool()), (200, Some(true)));
+    let asked =
+        ["invite None None".to_owned(), "invite Some(3) Some(60000)".into(), format!("uninvite {digest}")];
+    assert_eq!(server.service.asked(), asked);
+    for (body, code) in [(r#"{"uses":-1}"#, "invalid"), (r#"{"use":1}"#, "unknown_field"), ("[]", "invalid")]
+    {
+        let reply = client.ask("POST", "/v1/invitations", &json(OPERATOR), body.as_bytes()).await;
+        assert_eq!(reply.code(), code, "{body}");
+    }
+    let reply = client.ask("DELETE", "/v1/invitations/x", OPERATOR, b"").await;
+    assert_eq!((reply.status, reply.code().as_str()), (400, "bad_id"));
+}
+
+#[tokio::test]
+async fn a_node_is_expelled_with_a_reason_and_let_in_by_name() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let nodes = client.ask("GET", "/v1/nodes", AGENT, b"").await.json();
+    assert_eq!((&nodes["items"][0]["status"], &nodes["items"][0]["entry"]), (&"member".into(), &7.into()));
+    let did = fake::agent();
+    let expel = format!("/v1/nodes/{did}/expel");
+    let reply = client.ask("POST", &expel, &json(OPERATOR), br#"{"reason":"it lied"}"#).await;
+    assert_eq!((reply.status, &reply.json()["status"]), (200, &"expelled".into()));
+    let reply = client.ask("POST", &expel, &json(OPERATOR), b"{}").await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "invalid"), "a reason is wanted");
+    let reply = client.ask("POST", &format!("/v1/nodes/{did}/admit"), OPERATOR, b"").await;
+    assert_eq!(reply.status, 200);
+    let refused = "refused operator invalid".to_owned();
+    assert_eq!(server.service.asked(), [format!("expel {did} it lied"), refused, format!("admit {did}")]);
 }

@@ -5,6 +5,7 @@ use super::*;
 use artel_federation::fact::Poster;
 use artel_federation::input::{ArtifactPut, Signed};
 use artel_federation::member::{OwnAct, statement_text};
+use artel_protocol::invitation::InvitationSecret;
 use artel_reputation::Level;
 
 /// splitmix64 (S. Vigna): small, seeded, the same everywhere.
@@ -36,6 +37,7 @@ pub struct Crowd {
     leases: Vec<(usize, Lease)>,
     runs: Vec<(RunId, usize)>,
     asked: Vec<ReplyTo>,
+    secrets: Vec<InvitationSecret>,
 }
 
 const SKILLS: [&str; 4] = ["a", "b", "b@2", "c"];
@@ -43,7 +45,14 @@ const SKILLS: [&str; 4] = ["a", "b", "b@2", "c"];
 impl Crowd {
     pub fn new(seed: u64) -> Self {
         let members = (1..=6).map(member).collect();
-        Crowd { dice: Dice(seed), members, leases: Vec::new(), runs: Vec::new(), asked: Vec::new() }
+        Crowd {
+            dice: Dice(seed),
+            members,
+            leases: Vec::new(),
+            runs: Vec::new(),
+            asked: Vec::new(),
+            secrets: Vec::new(),
+        }
     }
 
     fn skills(&mut self) -> Vec<&'static str> {
@@ -119,9 +128,9 @@ impl Crowd {
         (who, lease.step, epoch)
     }
 
-    fn signed(&mut self, n: usize, act: OwnAct) -> Signed {
+    fn signed(&mut self, home: &Home, n: usize, act: OwnAct) -> Signed {
         let member = &self.members[n];
-        let text = statement_text(&identity(), &member.id, act, member.serial);
+        let text = statement_text(&home.identity, &member.id, act, member.serial);
         let signature = if self.dice.one_in(5) { Signature([1; 64]) } else { member.sign(&text) };
         Signed { statement: text.into_bytes(), signature }
     }
@@ -133,11 +142,11 @@ impl Crowd {
             8..11 => (self.principal(), Request::Configure(self.profile())),
             11 => {
                 let n = self.dice.below(self.members.len());
-                (self.members[n].principal(), Request::Rotate(self.signed(n, OwnAct::Rotate)))
+                (self.members[n].principal(), Request::Rotate(self.signed(home, n, OwnAct::Rotate)))
             }
             12 => {
                 let n = self.dice.below(self.members.len());
-                (self.members[n].principal(), Request::RevokeOwn(self.signed(n, OwnAct::Revoke)))
+                (self.members[n].principal(), Request::RevokeOwn(self.signed(home, n, OwnAct::Revoke)))
             }
             13 => {
                 let n = self.dice.below(self.members.len() + 6);
@@ -194,12 +203,35 @@ impl Crowd {
                 return;
             }
             94 => return if self.dice.one_in(2) { home.restart() } else { home.restart_from_snapshot() },
-            95..98 => return home.skip(self.dice.below(30_000) as u64),
+            95 => return self.act_on_nodes(home),
+            96..98 => return home.skip(self.dice.below(30_000) as u64),
             _ => return home.pass(self.dice.below(30_000) as u64),
         };
         let (principal, request) = request;
         let to = home.ask_later(principal, request);
         self.asked.push(to);
+    }
+
+    /// Invitations and their ends, nodes that ask with and without a secret, expulsions and ways back.
+    fn act_on_nodes(&mut self, home: &mut Home) {
+        for _ in 0..self.dice.below(6) {
+            let node = peer(self.dice.below(5) as u8);
+            let secret = self.dice.of(&self.secrets).copied().filter(|_| !self.dice.one_in(4));
+            let operator = if self.dice.one_in(6) { self.principal() } else { Principal::Operator };
+            let (principal, request) = match self.dice.below(10) {
+                0..2 => {
+                    let (for_ms, uses) = (self.dice.below(60_000) as u64, self.dice.below(4) as u32);
+                    (operator, Request::Invite { for_ms, uses })
+                }
+                2 => (operator, Request::Uninvite(secret.unwrap_or(InvitationSecret([0; 16])).digest())),
+                3 => (operator, Request::Expel { node, reason: "it lied".into() }),
+                4 => (operator, Request::Admit { node, secret: None }),
+                _ => (Principal::Node(node), Request::Admit { node, secret }),
+            };
+            if let Some(Ok(Reply::Invited { secret, .. })) = home.ask(principal, request) {
+                self.secrets.extend(secret);
+            }
+        }
     }
 
     fn artifact(&mut self) -> ArtifactPut {

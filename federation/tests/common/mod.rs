@@ -4,15 +4,16 @@
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 pub mod crowd;
+mod gatekeeper;
 pub mod referee;
 
 use artel_federation::effect::{Lease, Receipt};
-use artel_federation::fact::{Admission, Judgement, Outcome, TaskSpec};
+use artel_federation::fact::{Admission, Joined, Judgement, Outcome, TaskSpec};
 use artel_federation::input::{ClaimNext, Profile, RunPost, StepPost, Submission};
 use artel_federation::run::Run;
 use artel_federation::{
-    Code, Effect, Entry, Fact, Federation, Genesis, Identity, Input, Json, Kind, Now, Options, Principal,
-    Refusal, Reply, ReplyTo, Request,
+    Beginning, Code, Effect, Entry, Fact, Federation, Genesis, Identity, Input, Json, Kind, Now, Options,
+    Principal, Refusal, Reply, ReplyTo, Request,
 };
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
@@ -108,6 +109,23 @@ pub fn genesis() -> Genesis {
     }
 }
 
+/// A federation by invitation that this node founded.
+pub fn closed_genesis() -> Genesis {
+    Genesis { admission: Admission::Invitation, ..genesis() }
+}
+
+/// This node joins a federation that another founded.
+pub fn joining(admission: Admission) -> Beginning {
+    let founder = NodeId(SecretKey::from_seed(&[201; 32]).public());
+    let genesis = Genesis { founders: vec![founder], admission, ..genesis() };
+    Beginning::Join(Joined { genesis, recovery: Digest::of(b"own recovery") })
+}
+
+/// A node of the federation, or one that would like to be.
+pub fn peer(n: u8) -> NodeId {
+    NodeId(SecretKey::from_seed(&[100 + n; 32]).public())
+}
+
 pub fn node() -> NodeId {
     NodeId(SecretKey::from_seed(&[200; 32]).public())
 }
@@ -119,6 +137,7 @@ pub fn identity() -> Identity {
 /// One home, its journal and what it said.
 pub struct Home {
     pub mind: Federation,
+    pub identity: Identity,
     pub options: Options,
     pub mono: Mono,
     pub wall: Wall,
@@ -132,6 +151,7 @@ pub struct Home {
     /// Submissions that wait for their check.
     pub checks: Vec<(StepId, Epoch)>,
     pub closed: Vec<Arc<Run>>,
+    beginning: Beginning,
     folded: Federation,
     asked: u64,
     inputs: u64,
@@ -143,10 +163,21 @@ impl Home {
     }
 
     pub fn with(options: Options) -> Self {
-        let mind = || Federation::new(identity(), options.clone());
+        Self::begun(genesis(), options)
+    }
+
+    pub fn begun(beginning: impl Into<Beginning>, options: Options) -> Self {
+        let beginning = beginning.into();
+        let genesis = match &beginning {
+            Beginning::Found(genesis) | Beginning::Join(Joined { genesis, .. }) => genesis,
+        };
+        let identity = Identity { node: node(), federation: genesis.id() };
+        let mind = || Federation::new(identity, options.clone());
         let (mind, folded) = (mind(), mind());
         let mut home = Home {
             mind,
+            identity,
+            beginning,
             folded,
             options,
             mono: Mono(1_000),
@@ -174,7 +205,7 @@ impl Home {
     pub fn restart_from_snapshot(&mut self) {
         let bytes = self.mind.snapshot().encode();
         self.mind =
-            Federation::from_snapshot(identity(), self.options.clone(), &bytes).expect("our own snapshot");
+            Federation::from_snapshot(self.identity, self.options.clone(), &bytes).expect("our own snapshot");
         assert!(self.mind.snapshot().encode() == bytes, "a snapshot reads back as it was");
         self.begin();
     }
@@ -184,7 +215,12 @@ impl Home {
         self.answers.clear();
         self.checks.clear();
         let (now, mut effects) = (self.now(), Vec::new());
-        self.mind.start(Some(genesis()), ("0.1.0".into(), Digest::of(b"config")), now, &mut effects);
+        self.mind.start(
+            Some(self.beginning.clone()),
+            ("0.1.0".into(), Digest::of(b"config")),
+            now,
+            &mut effects,
+        );
         self.take(effects);
     }
 
@@ -241,7 +277,7 @@ impl Home {
 
     /// The state of a mind that has read the journal's bytes and nothing else.
     pub fn refold(&self) -> Federation {
-        let mut mind = Federation::new(identity(), self.options.clone());
+        let mut mind = Federation::new(self.identity, self.options.clone());
         let mut from = 0;
         for cut in &self.cuts {
             mind.fold(&self.journal[from..*cut], &mut Vec::new()).expect("the journal folds");
@@ -351,6 +387,17 @@ impl Home {
             Reply::Run { run, .. } => {
                 let Fact::RunPosted(f) = fact(run.posted_at) else { panic!("no post stands there") };
                 assert_eq!(f.run, run.id);
+            }
+            Reply::Admitted { node, index: Some(index) } => {
+                assert!(matches!(fact(*index), Fact::Admitted(f) if f.node == *node));
+            }
+            Reply::Expelled(node) => {
+                let expelled = node.expelled.as_ref().expect("so it says");
+                assert!(matches!(fact(expelled.index), Fact::Expelled(f) if f.node == node.id));
+            }
+            Reply::Invited { secret: Some(secret), until, .. } => {
+                let stands = |f: &Fact| matches!(f, Fact::Invited(f) if (f.invitation, f.until) == (secret.digest(), *until));
+                assert!(self.journal.iter().any(|entry| stands(&entry.fact)), "an invitation's entry stands");
             }
             Reply::Emitted { index, .. } => assert_eq!(fact(*index).kind(), Kind::Emitted),
             _ => {}

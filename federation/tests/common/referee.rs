@@ -1,6 +1,7 @@
 //! An independent reader of a journal: it knows DESIGN §5 and the ledger's rules and none of the shipped code, and says
 //! where a journal tells of an illegal step.
 
+use super::gatekeeper::Gatekeeper;
 use artel_federation::fact::{Account, Cause, End, Judgement, Poster, StepSpec};
 use artel_federation::{Entry, Fact};
 use artel_protocol::id::{RunId, StepId};
@@ -44,6 +45,7 @@ struct Referee {
     runs: BTreeMap<RunId, usize>,
     members: BTreeMap<AgentId, Member>,
     balances: BTreeMap<Account, i64>,
+    gate: Gatekeeper,
 }
 
 /// Reads a whole journal.
@@ -67,8 +69,10 @@ fn rule(holds: bool, says: &'static str) -> Result<(), &'static str> {
 
 impl Referee {
     fn read(&mut self, index: u64, entry: &Entry) -> Result<(), &'static str> {
+        self.gate.read(entry)?;
         match &entry.fact {
-            Fact::Genesis(_) => rule(index == 0, "a genesis is the first entry"),
+            Fact::Genesis(_) | Fact::Joined(_) => rule(index == 0, "a beginning is the first entry"),
+            _ if index == 0 => rule(false, "a journal has a beginning"),
             Fact::Enrolled(f) => {
                 let member = self.members.entry(f.agent).or_default();
                 rule(f.serial > member.serial, "a serial rises")?;

@@ -175,9 +175,28 @@ pub fn invariant_what_is_told_stands_in_the_log(told: &Told<'_>) -> Held {
             let emitted = matches!(told.book.others.get(index), Some(Fact::Emitted(_)));
             ensure(emitted, || format!("entry {index} is told of as an event, and is none"))
         }
+        Reply::Admitted { node, index: Some(index) } => {
+            let stands = matches!(told.book.others.get(index), Some(Fact::Admitted(f)) if f.node == *node);
+            ensure(stands, || format!("entry {index} is told of as the admission of {node}, and is none"))
+        }
+        Reply::Expelled(node) => {
+            let entered = |fact: &Fact| matches!(fact, Fact::Expelled(f) if f.node == node.id);
+            ensure(told.book.others.values().rev().any(entered), || {
+                format!("the expulsion of {} is not in the log", node.id)
+            })
+        }
+        Reply::Invited { secret: Some(secret), .. } => {
+            let digest = secret.digest();
+            let entered = |fact: &Fact| matches!(fact, Fact::Invited(f) if f.invitation == digest);
+            ensure(told.book.others.values().rev().any(entered), || {
+                format!("invitation {digest} is told of and not in the log")
+            })
+        }
         Reply::Done => done_stands(told),
         Reply::Agent(agent) => change_stands(told, agent),
         Reply::Challenge { .. } | Reply::Nothing | Reply::Renewed { .. } => Ok(()),
+        // A founder needs no admission, and an open federation's invitation no entry.
+        Reply::Admitted { index: None, .. } | Reply::Invited { secret: None, .. } => Ok(()),
     }
 }
 

@@ -30,7 +30,11 @@ pub fn json_file(what: &str, file: &str) -> anyhow::Result<Box<RawValue>> {
     if file == "-" { json(what, file) } else { json(what, &format!("@{file}")) }
 }
 
-fn from_file(file: &str) -> anyhow::Result<String> {
+/// Reads a file of text, bounded.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn from_file(file: &str) -> anyhow::Result<String> {
     let opened = std::fs::File::open(file).map_err(|e| anyhow::anyhow!("cannot read {file}: {e}"))?;
     bounded(file, opened)
 }

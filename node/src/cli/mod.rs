@@ -8,6 +8,7 @@ pub mod context;
 mod enroll;
 mod event;
 mod input;
+mod invite;
 mod key;
 mod ledger;
 pub mod log;
@@ -113,6 +114,7 @@ enum Verb {
     Artifact(artifact::Artifact),
     #[command(subcommand)]
     Audit(audit::Audit),
+    Invite(invite::Invite),
     #[command(subcommand)]
     Reputation(reputation::Reputation),
     #[command(subcommand)]
@@ -160,6 +162,7 @@ async fn run_verb(cli: Cli) -> anyhow::Result<()> {
         Verb::Event(event) => event.run(&context).await,
         Verb::Artifact(artifact) => artifact.run(&context).await,
         Verb::Audit(audit) => audit.run(&context).await,
+        Verb::Invite(invite) => invite.run(&context).await,
         Verb::Reputation(reputation) => reputation.run(&context).await,
         Verb::Ledger(ledger) => ledger.run(&context).await,
         Verb::Version(version) => version.run(&context),

@@ -1,7 +1,7 @@
 //! `artel up`: starts a node and runs it until it is told to stop.
 
 use super::context::{Context, Usage};
-use crate::boot::{self, UpOptions};
+use crate::boot::{self, Join, UpOptions};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Start a node and run it until SIGINT or SIGTERM.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  artel up --data ./node\n  artel up --data ./node --http 127.0.0.1:0 --json\n  artel up --data ./node --set lease_ms=30000 --set log=debug"
+    after_help = "Examples:\n  artel up --data ./node\n  artel up --data ./node --http 127.0.0.1:0 --json\n  artel up --data ./node --set lease_ms=30000 --set log=debug\n  artel up --data ./other --join artel-invitation-1:AbCd"
 )]
 pub struct Up {
     /// Where the HTTP API listens; port 0 takes a free one.
@@ -18,6 +18,9 @@ pub struct Up {
     /// Where the mesh listens; may be given more than once.
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<String>,
+    /// Join the federation of this invitation instead of founding one; its text, or @FILE.
+    #[arg(long, value_name = "INVITATION")]
+    join: Option<String>,
     /// The configuration file instead of config.toml in the data directory.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -42,9 +45,19 @@ impl Up {
             flags,
             json: context.show.json,
             listen: self.listen,
+            join: self.join.as_deref().map(join).transpose()?,
         };
         boot::up(options).await
     }
+}
+
+/// Reads an invitation; as a file it stands in no list of processes.
+fn join(given: &str) -> anyhow::Result<Join> {
+    let text = match given.strip_prefix('@') {
+        Some(file) => super::input::from_file(file)?,
+        None => given.to_owned(),
+    };
+    Join::read(text.trim()).map_err(|error| Usage(format!("--join: {error}")).into())
 }
 
 fn flags(set: &[String], http: Option<String>) -> Result<BTreeMap<String, String>, Usage> {

@@ -10,13 +10,13 @@ use super::inner::NodeService;
 use super::page;
 use super::refusal::{of_driver, of_index, of_reader};
 use super::shown::{self, Sight, Viewer};
-use crate::events::{self, about, agent_of};
+use crate::events::{self, about, agent_of, node_of};
 use crate::index::Term;
 use artel_federation::fact::{Account, Poster};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Fact, Kind};
 use artel_protocol::id::StepId;
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::{Class, Tile};
 use artel_web::types::audit::{Entry as WebEntry, EntryQuery, Proof};
 use artel_web::types::ledger::{Account as WebAccount, AccountKind, Balance};
@@ -64,6 +64,7 @@ struct Wanted {
     kind: Option<Kind>,
     correlation: Option<artel_protocol::text::Correlation>,
     agent: Option<AgentId>,
+    node: Option<NodeId>,
     task: Option<StepId>,
 }
 
@@ -73,10 +74,10 @@ impl Wanted {
         let (correlation, task) = (query.correlation.clone(), query.task);
         // Most of what an agent sees is about itself, so that is what it is shown unless it looks for something else.
         let own = match viewer {
-            Viewer::Agent(me) if task.is_none() && correlation.is_none() => Some(*me),
+            Viewer::Agent(me) if task.is_none() && correlation.is_none() && query.node.is_none() => Some(*me),
             _ => None,
         };
-        Ok(Wanted { kind, correlation, agent: query.agent.or(own), task })
+        Ok(Wanted { kind, correlation, agent: query.agent.or(own), node: query.node, task })
     }
 
     /// Entries from an index on that may be wanted, and the last index looked at where there may be more.
@@ -85,6 +86,7 @@ impl Wanted {
         terms.extend(self.kind.map(Term::Kind));
         terms.extend(self.correlation.as_ref().map(Term::Correlation));
         terms.extend(self.agent.as_ref().map(Term::Agent));
+        terms.extend(self.node.as_ref().map(Term::Node));
         terms.extend(self.task.as_ref().map(Term::Step));
         let size = service.reader().size();
         let found: Vec<u64> = if terms.is_empty() {
@@ -102,6 +104,7 @@ impl Wanted {
         self.kind.is_none_or(|kind| entry.fact.kind() == kind)
             && self.correlation.as_ref().is_none_or(|wanted| entry.correlation.as_ref() == Some(wanted))
             && self.agent.is_none_or(|agent| agent_of(&entry.fact) == Some(agent))
+            && self.node.is_none_or(|node| node_of(&entry.fact) == Some(node))
             && self.task.is_none_or(|task| about(&entry.fact).1 == Some(task))
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn authenticate(service: &NodeService, bearer: &str) -> Result<Princi
 
 fn principal(principal: artel_federation::Principal) -> Principal {
     match principal {
-        artel_federation::Principal::Stranger => Principal::Anonymous,
+        // No token names a node: nodes come over the mesh.
+        artel_federation::Principal::Stranger | artel_federation::Principal::Node(_) => Principal::Anonymous,
         artel_federation::Principal::Operator => Principal::Operator,
         artel_federation::Principal::Agent { id, serial } => Principal::Agent { id, serial },
     }

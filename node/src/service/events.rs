@@ -10,7 +10,7 @@ use super::inner::NodeService;
 use super::page::bad_cursor;
 use super::refusal::{self, bug};
 use super::shown::Viewer;
-use crate::events::{self, EVENT_OUTPUT_BYTES_MAX, Kept, Recent, about, actor, agent_of};
+use crate::events::{self, EVENT_OUTPUT_BYTES_MAX, Kept, Recent, about, actor, agent_of, node_of};
 use artel_federation::fact::{Emitted, Entry, Judgement, Poster};
 use artel_federation::run::{Run, Step, StepState};
 use artel_federation::{Fact, Json as RulesJson, Reply, Request};
@@ -73,6 +73,7 @@ pub(super) fn sees(viewer: &Viewer, fact: &Fact, poster: Option<Poster>, skills:
     }
     match fact {
         Fact::Genesis(_) | Fact::Started(_) => true,
+        Fact::Joined(_) | Fact::Admitted(_) | Fact::Expelled(_) => true,
         Fact::Offered(offer) => {
             offer.skills.iter().all(|asked| skills.iter().any(|skill| skill.meets(asked)))
         }
@@ -415,6 +416,7 @@ fn resource(fact: &Fact) -> Option<Resource> {
         Fact::Enrolled(_) | Fact::Configured(_) | Fact::Rotated(_) | Fact::Revoked(_) => {
             agent_of(fact).and_then(|agent| of("agent", agent.to_string()))
         }
+        Fact::Admitted(_) | Fact::Expelled(_) => node_of(fact).and_then(|node| of("node", node.to_string())),
         _ => match about(fact) {
             (_, Some(step)) => of("task", step.to_string()),
             (Some(run), None) => of("run", run.to_string()),

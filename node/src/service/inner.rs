@@ -48,6 +48,8 @@ pub struct Parts {
     pub federation_name: String,
     /// The node's key, which signs acknowledgements.
     pub key: Arc<SecretKey>,
+    /// Where other nodes can reach this one, as multiaddrs.
+    pub addresses: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// When the node started.
     pub started: Instant,
 }

@@ -15,6 +15,9 @@ mod events;
 mod failing_disk_test;
 mod inner;
 mod lists;
+mod members;
+#[cfg(test)]
+mod members_test;
 mod node;
 mod page;
 mod refusal;
@@ -30,7 +33,7 @@ pub use node::VERSION;
 pub use upload::FileBlob;
 
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Tile;
 use artel_web::types::agent::{
     Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
@@ -41,6 +44,7 @@ use artel_web::types::auth::{SignedStatement, Verified};
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 use artel_web::types::ledger::Account;
+use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use artel_web::types::node::{Health, Status};
 use artel_web::types::receipt::Receipt;
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
@@ -250,6 +254,25 @@ impl Service for NodeService {
     }
     async fn emit(&self, call: &Call, post: EventPost) -> Result<Event, Problem> {
         events::emit(self, call, post).await
+    }
+
+    async fn nodes(&self, call: &Call, page: Page) -> Result<List<Node>, Problem> {
+        members::list(self, call, page).await
+    }
+    async fn expel(&self, call: &Call, node: NodeId, reason: String) -> Result<Node, Problem> {
+        members::expel(self, call, node, reason).await
+    }
+    async fn admit_node(&self, call: &Call, node: NodeId) -> Result<Node, Problem> {
+        members::admit(self, call, node).await
+    }
+    async fn invitations(&self, call: &Call, page: Page) -> Result<List<GivenInvitation>, Problem> {
+        members::invitations(self, call, page).await
+    }
+    async fn invite(&self, call: &Call, post: InvitationPost) -> Result<Invitation, Problem> {
+        members::invite(self, call, post).await
+    }
+    async fn uninvite(&self, call: &Call, digest: Digest) -> Result<(), Problem> {
+        members::uninvite(self, call, digest).await
     }
 
     async fn entries(&self, call: &Call, query: EntryQuery) -> Result<List<Entry>, Problem> {

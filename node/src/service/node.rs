@@ -64,6 +64,7 @@ pub(super) fn status(service: &NodeService) -> Status {
 
 fn labelled(counts: &Counts) -> Vec<(&'static str, u64)> {
     vec![
+        ("nodes admitted", counts.nodes as u64),
         ("agents", counts.agents as u64),
         ("runs open", counts.runs_open as u64),
         ("steps open", counts.steps_open as u64),

@@ -134,6 +134,12 @@ mod tests {
         (Rule::TooManyWaiting, 503),
         (Rule::ArtifactQuota, 507),
         (Rule::RunnerUnavailable, 422),
+        (Rule::InvitationNeeded, 403),
+        (Rule::InvitationUnknown, 404),
+        (Rule::InvitationExpired, 410),
+        (Rule::InvitationSpent, 409),
+        (Rule::NodeExpelled, 403),
+        (Rule::MembersFull, 507),
     ];
 
     /// Fails to compile when the rules get a code that the table above does not have.
@@ -170,6 +176,12 @@ mod tests {
             Rule::TooManyWaiting => 28,
             Rule::ArtifactQuota => 29,
             Rule::RunnerUnavailable => 30,
+            Rule::InvitationNeeded => 31,
+            Rule::InvitationUnknown => 32,
+            Rule::InvitationExpired => 33,
+            Rule::InvitationSpent => 34,
+            Rule::NodeExpelled => 35,
+            Rule::MembersFull => 36,
         }
     }
 

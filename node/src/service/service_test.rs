@@ -34,7 +34,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Home {
     pub(super) service: NodeService,
-    node: NodeId,
+    pub(super) node: NodeId,
     running: Option<Running>,
     _dir: tempfile::TempDir,
 }
@@ -44,12 +44,25 @@ struct Worker {
     call: Call,
 }
 
-fn home(flags: &[(&str, &str)]) -> Home {
+pub(super) fn home(flags: &[(&str, &str)]) -> Home {
     home_on(|files| Arc::new(files), flags)
+}
+
+/// A home that founded a federation by invitation.
+pub(super) fn closed_home() -> Home {
+    home_of(Admission::Invitation, |files| Arc::new(files), &[])
 }
 
 /// A home whose journal is on a disk of the caller's making.
 pub(super) fn home_on(disk: impl FnOnce(OsFiles) -> Arc<dyn Files>, flags: &[(&str, &str)]) -> Home {
+    home_of(Admission::Open, disk, flags)
+}
+
+fn home_of(
+    admission: Admission,
+    disk: impl FnOnce(OsFiles) -> Arc<dyn Files>,
+    flags: &[(&str, &str)],
+) -> Home {
     let dir = tempfile::tempdir().unwrap();
     let flags = flags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let config =
@@ -59,7 +72,7 @@ pub(super) fn home_on(disk: impl FnOnce(OsFiles) -> Arc<dyn Files>, flags: &[(&s
     let genesis = Genesis {
         name: "workshop".into(),
         founders: vec![node],
-        admission: Admission::Open,
+        admission,
         recovery: Digest::of(b"recovery"),
         created: crate::clock::wall(),
     };
@@ -90,6 +103,7 @@ pub(super) fn home_on(disk: impl FnOnce(OsFiles) -> Arc<dyn Files>, flags: &[(&s
         config,
         identity,
         federation_name: "workshop".into(),
+        addresses: Box::new(|| vec!["/ip4/127.0.0.1/tcp/7".into(), "no address".into()]),
         key: Arc::new(key()),
         started: Instant::now(),
     });
@@ -156,7 +170,7 @@ impl Home {
     }
 
     /// Asks the index until it has caught up.
-    async fn eventually<T>(&self, mut ask: impl AsyncFnMut() -> Result<Option<T>, Problem>) -> T {
+    pub(super) async fn eventually<T>(&self, mut ask: impl AsyncFnMut() -> Result<Option<T>, Problem>) -> T {
         let begun = Instant::now();
         loop {
             match ask().await {

@@ -4,6 +4,7 @@
 //! `cargo test -p artel-protocol --test vectors -- --ignored rewrite`; a changed line in an old one is a broken peer.
 
 mod exchange;
+mod members;
 mod notes;
 mod records;
 mod trees;
@@ -32,6 +33,8 @@ fn all() -> Vec<(&'static str, Value)> {
         ("record", records::record()),
         ("sync", exchange::sync()),
         ("topic", exchange::topic()),
+        ("invitation", members::invitation()),
+        ("hello", members::hello()),
     ]
 }
 

@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod demo;
 mod disk;
+mod join;
 mod journey;
 mod race;
 mod refusals;

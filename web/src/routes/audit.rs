@@ -10,7 +10,7 @@ use crate::routes::agents::PageParams;
 use crate::service::Service;
 use crate::types::audit::EntryQuery;
 use artel_protocol::id::StepId;
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::text::Correlation;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -23,6 +23,7 @@ pub(super) struct EntryParams {
     kind: Option<String>,
     correlation: Option<String>,
     agent: Option<String>,
+    node: Option<String>,
     task: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
@@ -39,6 +40,7 @@ pub(super) async fn entries<S: Service>(
         kind: params.kind,
         correlation: checked("correlation", params.correlation, correlation)?,
         agent: checked("agent", params.agent, AgentId::from_did)?,
+        node: checked("node", params.node, NodeId::from_did)?,
         task: checked("task", params.task, StepId::parse)?,
         page: page(params.limit, params.cursor)?,
     };

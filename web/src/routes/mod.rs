@@ -6,15 +6,17 @@ mod audit;
 mod auth;
 mod enroll;
 mod events;
+mod invitations;
 mod log;
 mod node;
+mod nodes;
 mod runs;
 mod tasks;
 
 use crate::app::{self, App};
 use crate::service::Service;
 use axum::Router;
-use axum::routing::{get, patch, post, put};
+use axum::routing::{delete, get, patch, post, put};
 
 macro_rules! routes {
     ($($method:ident $path:literal $module:ident :: $handler:ident;)*) => {
@@ -85,6 +87,13 @@ routes! {
     get "/v1/events" events::list;
     post "/v1/events" events::emit;
     get "/v1/events/{id}" events::show;
+
+    get "/v1/nodes" nodes::list;
+    post "/v1/nodes/{did}/expel" nodes::expel;
+    post "/v1/nodes/{did}/admit" nodes::admit;
+    get "/v1/invitations" invitations::list;
+    post "/v1/invitations" invitations::post;
+    delete "/v1/invitations/{digest}" invitations::revoke;
 
     get "/v1/audit/entries" audit::entries;
     get "/v1/audit/entries/{index}" audit::entry;

@@ -2,7 +2,7 @@
 
 use super::{Json, Page, edge};
 use artel_protocol::id::StepId;
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
 use serde::Serialize;
@@ -16,6 +16,8 @@ pub struct EntryQuery {
     pub correlation: Option<Correlation>,
     /// Only those about this agent.
     pub agent: Option<AgentId>,
+    /// Only those about this other node.
+    pub node: Option<NodeId>,
     /// Only those about this task.
     pub task: Option<StepId>,
     /// Which page.

@@ -10,6 +10,7 @@ pub mod enroll;
 pub mod event;
 mod json;
 pub mod ledger;
+pub mod member;
 pub mod node;
 pub(crate) mod object;
 mod page;

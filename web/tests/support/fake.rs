@@ -13,6 +13,9 @@ use artel_web::types::auth::{Role, SignedStatement, Verified};
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token, TokenType};
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 use artel_web::types::ledger::{Account, AccountKind, Balance};
+use artel_web::types::member::{
+    GivenInvitation, Invitation, InvitationPost, InvitationStatus, Node, NodeStatus,
+};
 use artel_web::types::node::{Health, HealthStatus, Status};
 use artel_web::types::receipt::{Opening, Receipt, Record};
 use artel_web::types::run::{Progress, Run, RunPost, RunQuery, RunStatus, Step, StepStatus};
@@ -260,6 +263,21 @@ fn an_entry() -> Entry {
         at: NOW,
         correlation_id: None,
         fact: Json::object(),
+    }
+}
+
+fn a_node() -> Node {
+    Node {
+        node_id: NodeId(*agent().key()),
+        peer_id: agent().key().peer_id(),
+        status: NodeStatus::Member,
+        admitted_by: Some("invitation"),
+        invitation: Some(Digest::of(b"x")),
+        admitted_at: Some(NOW),
+        entry: Some(7),
+        reason: None,
+        expelled_at: None,
+        expelled_entry: None,
     }
 }
 
@@ -579,6 +597,44 @@ impl Service for Fake {
     }
     async fn emit(&self, call: &Call, _: EventPost) -> Result<Event, Problem> {
         Ok(an_event(call))
+    }
+
+    async fn nodes(&self, _: &Call, page: Page) -> Result<List<Node>, Problem> {
+        Ok(list(a_node(), &page))
+    }
+    async fn expel(&self, _: &Call, node: NodeId, reason: String) -> Result<Node, Problem> {
+        self.note(format!("expel {node} {reason}"));
+        Ok(Node { status: NodeStatus::Expelled, reason: Some(reason), ..a_node() })
+    }
+    async fn admit_node(&self, _: &Call, node: NodeId) -> Result<Node, Problem> {
+        self.note(format!("admit {node}"));
+        Ok(a_node())
+    }
+    async fn invitations(&self, _: &Call, page: Page) -> Result<List<GivenInvitation>, Problem> {
+        let given = GivenInvitation {
+            digest: Digest::of(b"x"),
+            status: InvitationStatus::Live,
+            uses: 2,
+            used: 1,
+            created_at: NOW,
+            expires_at: NOW,
+        };
+        Ok(list(given, &page))
+    }
+    async fn invite(&self, _: &Call, post: InvitationPost) -> Result<Invitation, Problem> {
+        self.note(format!("invite {:?} {:?}", post.uses, post.for_ms));
+        Ok(Invitation {
+            invitation: "artel-invitation-1:AA".into(),
+            digest: Some(Digest::of(b"x")),
+            federation_id: FederationId([3; 32]),
+            addresses: vec!["/ip4/127.0.0.1/tcp/1".into()],
+            uses: Some(post.uses.unwrap_or(1)),
+            expires_at: NOW,
+        })
+    }
+    async fn uninvite(&self, _: &Call, digest: Digest) -> Result<(), Problem> {
+        self.note(format!("uninvite {digest}"));
+        Ok(())
     }
 
     async fn entries(&self, _: &Call, query: EntryQuery) -> Result<List<Entry>, Problem> {

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 /// Which file's strings go to which targets.
-const FEEDS: [(&str, &[&str]); 17] = [
+const FEEDS: [(&str, &[&str]); 19] = [
     ("keys", &["text", "codec"]),
     ("ids", &["text"]),
     ("codec", &["codec", "frame", "text"]),
@@ -27,6 +27,8 @@ const FEEDS: [(&str, &[&str]); 17] = [
     ("record", &["record", "sync", "frame", "proof"]),
     ("sync", &["sync", "frame"]),
     ("topic", &["text"]),
+    ("invitation", &["invitation"]),
+    ("hello", &["hello", "frame"]),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -34,7 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(vectors), Some(corpus)) = (arguments.next(), arguments.next()) else {
         return Err("want the vectors' folder and the corpus' folder".into());
     };
-    let entries = std::fs::read_to_string(Path::new(&vectors).join("../../federation/vectors/entries.txt"))?;
+    let journals = Path::new(&vectors).join("../../federation/vectors");
+    let mut entries = std::fs::read_to_string(journals.join("entries.txt"))?;
+    entries += &std::fs::read_to_string(journals.join("nodes.txt"))?;
     let folder = Path::new(&corpus).join("entry");
     std::fs::create_dir_all(&folder)?;
     for (number, seed) in entries.split_whitespace().filter_map(|word| hex::decode(word).ok()).enumerate() {

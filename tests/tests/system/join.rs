@@ -1,0 +1,104 @@
+//! Joining a federation with real processes: an invitation from one node is what another begins its journal with.
+
+use crate::{artel, fresh};
+use artel_tests::Done;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+fn run(args: &[&str], data: &Path) -> Done {
+    let mut all: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    all.extend(["--json".into(), "--data".into(), data.display().to_string()]);
+    artel().run(all)
+}
+
+fn invitation(args: &[&str], data: &Path) -> String {
+    let all: Vec<&str> = ["invite"].iter().chain(args).copied().collect();
+    run(&all, data).json()["invitation"].as_str().expect("an invitation").to_owned()
+}
+
+#[test]
+fn a_node_joins_by_an_invitation_and_stays() {
+    let (first, second, third) = (fresh(), fresh(), fresh());
+    let founder = artel().up(first.path()).arg("--listen").arg("/ip4/127.0.0.1/tcp/7434").start();
+    let made = run(&["invite", "--uses", "3", "--for", "2h"], first.path()).json();
+    let text = made["invitation"].as_str().expect("an invitation");
+    assert!(text.starts_with("artel-invitation-1:"), "{text}");
+    assert_eq!(made["addresses"], json!(["/ip4/127.0.0.1/tcp/7434"]));
+    assert_eq!((&made["uses"], &made["federation_id"]), (&json!(3), &json!(founder.federation())));
+    let listed = run(&["invite", "list"], first.path()).json();
+    assert_eq!(
+        (&listed["items"][0]["digest"], &listed["items"][0]["status"]),
+        (&made["digest"], &json!("live"))
+    );
+
+    let joined = artel().up(second.path()).arg("--join").arg(text).start();
+    assert_eq!(joined.federation(), founder.federation());
+    let events = joined.operator().get("/v1/events").is(200);
+    assert_eq!(events["items"][0]["event_name"], "xyn.federation.joined");
+    let kept = second.path().join("invitation");
+    assert_eq!(fs::metadata(&kept).expect("kept").permissions().mode() & 0o7777, 0o600);
+    assert_eq!(joined.stop().code, Some(0));
+    let verified = artel().run(["audit", "verify", second.path().to_str().expect("UTF-8"), "--json"]).json();
+    assert_eq!(verified["sound"], true, "{verified}");
+
+    let again = artel().up(second.path()).start();
+    assert_eq!(again.federation(), founder.federation(), "the journal says so");
+    again.kill();
+    let other = invitation(&[], first.path());
+    let again = artel().up(second.path()).arg("--join").arg(&other).start();
+    assert_eq!(again.federation(), founder.federation(), "the same federation again is fine");
+    assert_eq!(fs::read_to_string(&kept).expect("kept"), other, "the newer invitation is kept");
+    // A member of a federation by invitation invites too.
+    let theirs = invitation(&[], second.path());
+    let file = third.path().join("theirs.txt");
+    fs::write(&file, format!("{theirs}\n")).expect("written");
+    let dir = third.path().join("node");
+    let third = artel().up(&dir).arg("--join").arg(format!("@{}", file.display())).start();
+    assert_eq!(third.federation(), founder.federation());
+}
+
+#[test]
+fn an_invitation_is_taken_back() {
+    let dir = fresh();
+    let _node = artel().up(dir.path()).start();
+    let made = run(&["invite"], dir.path()).json();
+    let digest = made["digest"].as_str().expect("a digest");
+    assert_eq!(run(&["invite", "revoke", digest], dir.path()).json()["revoked"], true);
+    assert_eq!(run(&["invite", "list"], dir.path()).json()["items"], json!([]));
+    let again = run(&["invite", "revoke", digest], dir.path());
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("artel invite list"), "{}", again.stderr);
+}
+
+#[test]
+fn a_wrong_invitation_is_wrong_use_and_another_federations_directory_a_failure() {
+    let (first, second) = (fresh(), fresh());
+    let node = artel().up(first.path()).start();
+    let text = invitation(&[], first.path());
+    let other = artel().up(second.path()).start();
+    assert_eq!(other.stop().code, Some(0));
+    let up = |join: &str, data: &Path| {
+        artel().run(["up", "--http", "127.0.0.1:0", "--data", data.to_str().expect("UTF-8"), "--join", join])
+    };
+    let elsewhere = up(&text, second.path());
+    assert_eq!(elsewhere.code, Some(1), "{}", elsewhere.stderr);
+    for wanted in [node.federation(), "another directory with --data"] {
+        assert!(elsewhere.stderr.contains(wanted), "{}", elsewhere.stderr);
+    }
+    let mut changed = text.clone();
+    changed.replace_range(60..61, if text.as_bytes()[60] == b'A' { "B" } else { "A" });
+    let empty = fresh();
+    for bad in
+        ["", "artel-invitation-1:", "nonsense", &text[..text.len() - 5], &changed, "@/nowhere/invitation"]
+    {
+        let wrong = up(bad, &empty.path().join("node"));
+        let code = if bad.starts_with('@') { 1 } else { 2 };
+        assert_eq!(wrong.code, Some(code), "{bad}: {}", wrong.stderr);
+        assert_eq!(wrong.stderr.trim_end().lines().count(), 1, "one sentence: {}", wrong.stderr);
+    }
+    assert!(!empty.path().join("node").exists(), "nothing was made");
+    let bad_use = artel().run(["invite", "--for", "7", "--data", first.path().to_str().expect("UTF-8")]);
+    assert_eq!(bad_use.code, Some(2));
+}
