@@ -17,6 +17,7 @@ pub mod memory;
 mod open;
 pub mod os;
 mod reader;
+pub mod records;
 mod saved;
 mod scan;
 mod segment;
