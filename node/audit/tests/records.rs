@@ -134,7 +134,10 @@ fn room_comes_back_when_an_author_is_pruned() {
     }
     assert!((5..15).contains(&held), "{held}");
     store.prune(&author(0), 500).expect("pruned");
-    assert_eq!((store.bytes(), store.reader().mark(&author(0))), (0, Mark { next: 500, ..Mark::default() }));
+    assert_eq!(
+        (store.bytes(), store.reader().mark(&author(0))),
+        (0, Mark { floor: 500, next: 500, ..Mark::default() })
+    );
     assert_eq!(store.append(vec![frame(0, 0)]).expect("answered"), [Kept::Pruned]);
     assert_eq!(store.append(vec![lone(501)]).expect("answered"), [Kept::New]);
     store.prune(&author(0), 3).expect("nothing to do");
@@ -362,7 +365,7 @@ proptest! {
                 }
             }
             let held = model.check(&store.reader());
-            let kept = model.kept.iter().filter(|(at, seq)| *seq >= model.floors.get(at).copied().unwrap_or(0));
+            let kept = model.kept.iter().filter(|(at, seq)| *seq >= model.floor(*at));
             prop_assert_eq!(held, kept.copied().collect());
         }
     }

@@ -7,7 +7,9 @@ use std::ops::Range;
 /// How far an author's records are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mark {
-    /// The first `public_seq` that is not held, counted from what was pruned: everything from there on is held up to it.
+    /// Records below it were pruned.
+    pub floor: u64,
+    /// The first `public_seq` that is not held, from the floor on: everything between them is held.
     pub next: u64,
     /// The highest `public_seq` that is held.
     pub last: Option<u64>,
@@ -42,7 +44,7 @@ impl Author {
     pub fn mark(&self) -> Mark {
         let dense = (self.next > self.floor).then(|| self.next - 1);
         let last = self.runs.last_key_value().map(|(_, end)| end - 1).or(dense);
-        Mark { next: self.next, last, records: self.records, bytes: self.bytes }
+        Mark { floor: self.floor, next: self.next, last, records: self.records, bytes: self.bytes }
     }
 
     /// How many runs stand behind holes, which is how many holes there are.

@@ -161,15 +161,15 @@ pub struct Model {
     pub perhaps: BTreeSet<(usize, u64)>,
     /// Below this, records are gone.
     pub floors: BTreeMap<usize, u64>,
-    /// Below this, they may be.
-    pub perhaps_floors: BTreeMap<usize, u64>,
-}
-
-fn floor(floors: &BTreeMap<usize, u64>, at: usize) -> u64 {
-    floors.get(&at).copied().unwrap_or(0)
+    /// The numbers of prunes that failed: below one of them, records may be gone.
+    pub perhaps_floors: BTreeSet<(usize, u64)>,
 }
 
 impl Model {
+    pub fn floor(&self, at: usize) -> u64 {
+        self.floors.get(&at).copied().unwrap_or(0)
+    }
+
     /// Appends frames, given by author and number.
     pub fn append(&mut self, store: &mut RecordStore, which: &[(usize, usize)]) -> Result<(), Error> {
         let frames: Vec<NewFrame> = which.iter().map(|(a, at)| frame(*a, *at)).collect();
@@ -178,34 +178,30 @@ impl Model {
             .collect();
         let reader = store.reader();
         let held = |record: &(usize, u64)| reader.has(&author(record.0), record.1);
-        let before: BTreeSet<(usize, u64)> = records.iter().flatten().copied().filter(held).collect();
+        let mut known: BTreeSet<(usize, u64)> = records.iter().flatten().copied().filter(held).collect();
         match store.append(frames) {
             Ok(kept) => {
                 assert_eq!(kept.len(), which.len());
-                let mut known = before;
                 for (kept, records) in kept.iter().zip(&records) {
-                    let wanted: Vec<(usize, u64)> = (records.iter().copied())
-                        .filter(|(a, seq)| *seq >= floor(&self.floors, *a))
-                        .collect();
-                    // Whether a failed prune came through shows in what is held only.
-                    let is_pruned = records.iter().any(|(a, _)| self.perhaps_floors.contains_key(a));
+                    // A prune that failed may have come through.
+                    let floor = |at: usize| reader.mark(&author(at)).floor;
+                    let wanted: Vec<(usize, u64)> =
+                        records.iter().copied().filter(|(at, seq)| *seq >= floor(*at)).collect();
                     let expected = match wanted.iter().all(|record| known.contains(record)) {
                         true if wanted.len() < records.len() => Kept::Pruned,
                         true => Kept::Known,
                         false => Kept::New,
                     };
-                    assert!(*kept == expected || is_pruned, "{kept:?}, not {expected:?}");
-                    if matches!(kept, Kept::New | Kept::Known) {
-                        known.extend(&wanted);
-                        self.kept.extend(wanted);
-                    }
+                    assert_eq!(*kept, expected);
+                    known.extend(&wanted);
+                    self.kept.extend(wanted);
                 }
                 Ok(())
             }
             Err(error) => {
                 self.perhaps.extend(records.iter().flatten());
                 for record in records.iter().flatten() {
-                    assert!(!held(record) || before.contains(record), "{record:?} is held after {error}");
+                    assert!(!held(record) || known.contains(record), "{record:?} is held after {error}");
                 }
                 Err(error)
             }
@@ -214,19 +210,25 @@ impl Model {
 
     pub fn prune(&mut self, store: &mut RecordStore, at: usize, below: u64) -> Result<(), Error> {
         let done = store.prune(&author(at), below);
-        let floors = if done.is_ok() { &mut self.floors } else { &mut self.perhaps_floors };
-        let floor = floors.entry(at).or_default();
-        *floor = below.max(*floor);
+        if done.is_ok() {
+            let floor = self.floors.entry(at).or_default();
+            *floor = below.max(*floor);
+        } else {
+            self.perhaps_floors.insert((at, below));
+        }
         done
     }
 
     /// What is held must be what was called kept, and perhaps more of what was given. Answers what is held.
     pub fn check(&self, reader: &Records) -> BTreeSet<(usize, u64)> {
+        reader.take_notices();
         let mut held = BTreeSet::new();
         let marks: BTreeMap<Origin, Mark> = reader.marks().into_iter().collect();
         for at in 0..AUTHORS {
             let origin = author(at);
-            let (gone, perhaps) = (floor(&self.floors, at), floor(&self.perhaps_floors, at));
+            let mark = marks.get(&origin).copied().unwrap_or_default();
+            let is_known = mark.floor == self.floor(at) || self.perhaps_floors.contains(&(at, mark.floor));
+            assert!(is_known && mark.floor >= self.floor(at), "author {at}: {mark:?}, {self:?}");
             for seq in 0..RECORDS + 3 {
                 let has = reader.has(&origin, seq);
                 let found = reader.frame(&origin, seq);
@@ -234,54 +236,42 @@ impl Model {
                 if has {
                     held.insert((at, seq));
                     assert_eq!(found, Some(frame_of(at, seq).bytes), "author {at}, record {seq}");
-                    assert!(seq >= gone, "author {at}, record {seq} was pruned");
+                    assert!(seq >= mark.floor, "author {at}, record {seq} was pruned");
                     let given = self.kept.contains(&(at, seq)) || self.perhaps.contains(&(at, seq));
                     assert!(given, "author {at}, record {seq} was never given");
                 } else {
-                    let must = self.kept.contains(&(at, seq)) && seq >= gone.max(perhaps);
+                    let must = self.kept.contains(&(at, seq)) && seq >= mark.floor;
                     assert!(!must, "author {at}, record {seq} was called kept");
                 }
             }
-            self.check_mark(reader, at, marks.get(&origin).copied().unwrap_or_default(), &held);
+            check_mark(reader, at, mark, &held);
             check_pages(reader, at, &held);
         }
         assert_eq!(reader.take_notices(), [], "nothing is left for a reader to find");
         held
     }
 
-    fn check_mark(&self, reader: &Records, at: usize, mark: Mark, held: &BTreeSet<(usize, u64)>) {
-        let seqs: Vec<u64> = held.range((at, 0)..(at + 1, 0)).map(|(_, seq)| *seq).collect();
-        assert_eq!(mark, reader.mark(&author(at)));
-        assert_eq!((mark.records, mark.last), (seqs.len() as u64, seqs.last().copied()), "author {at}");
-        let (gone, perhaps) = (floor(&self.floors, at), floor(&self.perhaps_floors, at));
-        let next = |from: u64| (from..).find(|seq| !seqs.contains(seq)).expect("endless");
-        assert!(mark.next == next(gone) || mark.next == next(gone.max(perhaps)), "author {at}: {mark:?}");
-        let holes: Vec<u64> = reader.holes(&author(at), 99).into_iter().flatten().collect();
-        let last = mark.last.unwrap_or(0);
-        assert_eq!(holes, (mark.next..last).filter(|seq| !seqs.contains(seq)).collect::<Vec<_>>());
-        let frames: BTreeSet<Vec<u8>> = seqs.iter().map(|seq| frame_of(at, *seq).bytes).collect();
-        assert_eq!(mark.bytes > 0, !frames.is_empty());
-        let least: u64 = frames.iter().map(|bytes| bytes.len() as u64).sum();
-        assert!(
-            mark.bytes >= least && mark.bytes <= least + 100 * frames.len() as u64,
-            "author {at}: {mark:?}"
-        );
-    }
-
     /// Takes what is held for kept: what was open is settled.
     pub fn adopt(&mut self, reader: &Records) {
-        let held = self.check(reader);
-        for (at, perhaps) in std::mem::take(&mut self.perhaps_floors) {
-            // Nothing tells a prune that did not come through from one that did, where nothing was held.
-            let floor = self.floors.entry(at).or_default();
-            let came_through = (*floor..perhaps).all(|seq| !held.contains(&(at, seq)));
-            if came_through && reader.mark(&author(at)).next >= perhaps {
-                *floor = perhaps;
-            }
-        }
-        self.kept = held;
+        self.kept = self.check(reader);
+        self.floors = (0..AUTHORS).map(|at| (at, reader.mark(&author(at)).floor)).collect();
         self.perhaps.clear();
+        self.perhaps_floors.clear();
     }
+}
+
+fn check_mark(reader: &Records, at: usize, mark: Mark, held: &BTreeSet<(usize, u64)>) {
+    let seqs: Vec<u64> = held.range((at, 0)..(at + 1, 0)).map(|(_, seq)| *seq).collect();
+    assert_eq!(mark, reader.mark(&author(at)));
+    assert_eq!((mark.records, mark.last), (seqs.len() as u64, seqs.last().copied()), "author {at}");
+    let next = (mark.floor..).find(|seq| !seqs.contains(seq)).expect("endless");
+    assert_eq!(mark.next, next, "author {at}: {mark:?}");
+    let holes: Vec<u64> = reader.holes(&author(at), 99).into_iter().flatten().collect();
+    let last = mark.last.unwrap_or(0);
+    assert_eq!(holes, (mark.next..last).filter(|seq| !seqs.contains(seq)).collect::<Vec<_>>());
+    let frames: BTreeSet<Vec<u8>> = seqs.iter().map(|seq| frame_of(at, *seq).bytes).collect();
+    let least: u64 = frames.iter().map(|bytes| bytes.len() as u64 + 68).sum();
+    assert!(mark.bytes >= least && mark.bytes <= least + 32 * frames.len() as u64, "author {at}: {mark:?}");
 }
 
 /// All frames of an author, page by page: each once, in the order of their first records.
