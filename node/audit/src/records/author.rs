@@ -52,6 +52,13 @@ impl Author {
         self.runs.len()
     }
 
+    /// Whether there are as many records as are said to be held. Not so in an index that lost a run, or between the raising
+    /// of a floor and the removal of what lies below.
+    pub fn adds_up(&self) -> bool {
+        let behind: u64 = self.runs.iter().map(|(start, end)| end - start).sum();
+        self.records == self.next - self.floor + behind
+    }
+
     /// The first holes.
     pub fn first_holes(&self, limit: usize) -> Vec<Range<u64>> {
         let mut from = self.next;

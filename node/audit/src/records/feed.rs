@@ -115,7 +115,7 @@ pub(crate) fn load(
         authors.get_mut(&origin)?.restore_run(start, end).then_some(())
     })?;
     let bytes: u64 = authors.values().map(|author| author.bytes).sum();
-    if bytes != live.values().sum::<u64>() {
+    if bytes != live.values().sum::<u64>() || !authors.values().all(Author::adds_up) {
         return Err("its counts do not agree".into());
     }
     let lacks_floor = |author: &Author| author.floor > 0 && !segments.contains_key(&author.floor_at);

@@ -18,6 +18,7 @@ mod shared;
 mod state;
 mod store;
 mod walk;
+pub mod witness;
 
 pub use author::Mark;
 pub use error::{Error, Notice};

@@ -59,8 +59,18 @@ pub struct TestIndex {
     log: Mutex<Log>,
 }
 
+/// What became of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// Its check sum does not hold.
+    Damaged,
+    /// It is gone, and nothing tells so.
+    Lost,
+}
+
 #[derive(Default, Clone)]
 struct Log {
+    harmed: Option<(u8, Vec<u8>, Harm)>,
     changes: Vec<Option<Batch>>,
     synced: usize,
     calls: u64,
@@ -92,11 +102,26 @@ impl TestIndex {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).calls
     }
 
-    /// One of its values, by tree and key, with a bit flipped: the check sum in front does not hold any more.
-    pub fn all_pairs(&self) -> usize {
-        (1..=5)
-            .map(|tree| self.scan(Tree(tree), b"", None, Order::Ascending, 1024).map_or(0, |p| p.len()))
-            .sum()
+    /// All its pairs, with the tree that each is in.
+    pub fn pairs(&self) -> Vec<(u8, Vec<u8>, Vec<u8>)> {
+        let mut pairs = Vec::new();
+        for tree in 1..=5 {
+            let found = self.inner.scan(Tree(tree), b"", None, Order::Ascending, 1024).expect("in memory");
+            assert!(found.len() < 1024);
+            pairs.extend(found.into_iter().map(|(key, value)| (tree, key, value)));
+        }
+        pairs
+    }
+
+    /// Harms one pair, until the index is cleared.
+    pub fn harm(&self, tree: u8, key: &[u8], harm: Harm) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).harmed = Some((tree, key.to_vec(), harm));
+    }
+
+    fn harm_of(&self, tree: Tree, key: &[u8]) -> Option<Harm> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let (harmed, its_key, harm) = log.harmed.as_ref()?;
+        (*harmed == tree.0 && its_key == key).then_some(*harm)
     }
 
     fn call(&self) -> Result<(), IndexError> {
@@ -109,7 +134,11 @@ impl TestIndex {
 
 impl KvStore for TestIndex {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        self.inner.get(tree, key)
+        match self.harm_of(tree, key) {
+            Some(Harm::Damaged) => Err(IndexError::Damaged("a harmed pair".into())),
+            Some(Harm::Lost) => Ok(None),
+            None => self.inner.get(tree, key),
+        }
     }
 
     fn scan(
@@ -120,7 +149,12 @@ impl KvStore for TestIndex {
         order: Order,
         limit: usize,
     ) -> Result<Pairs, IndexError> {
-        self.inner.scan(tree, prefix, after, order, limit)
+        let mut pairs = self.inner.scan(tree, prefix, after, order, limit)?;
+        if pairs.iter().any(|(key, _)| self.harm_of(tree, key) == Some(Harm::Damaged)) {
+            return Err(IndexError::Damaged("a harmed pair".into()));
+        }
+        pairs.retain(|(key, _)| self.harm_of(tree, key).is_none());
+        Ok(pairs)
     }
 
     fn apply(&self, batch: Batch) -> Result<(), IndexError> {
@@ -142,7 +176,9 @@ impl KvStore for TestIndex {
 
     fn clear(&self) -> Result<(), IndexError> {
         self.call()?;
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).changes.push(None);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.changes.push(None);
+        log.harmed = None;
         self.inner.clear()
     }
 }
