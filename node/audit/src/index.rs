@@ -149,6 +149,13 @@ pub trait KvStore: Send + Sync {
     /// # Errors
     /// [`IndexError`].
     fn sync(&self) -> Result<(), IndexError>;
+
+    /// Takes everything out, damaged values too; the position is 0 from then on. A clearing that was cut short is begun
+    /// again by whoever finds position 0.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    fn clear(&self) -> Result<(), IndexError>;
 }
 
 fn full_key(tree: Tree, key: &[u8]) -> Vec<u8> {
@@ -343,6 +350,11 @@ impl KvStore for MemoryStore {
     fn sync(&self) -> Result<(), IndexError> {
         Ok(())
     }
+
+    fn clear(&self) -> Result<(), IndexError> {
+        self.pairs().clear();
+        Ok(())
+    }
 }
 
 /// What was found when the index was opened.
@@ -526,6 +538,14 @@ impl KvStore for SledStore {
         guarded(|| self.db.flush())?;
         self.data.sync_data().map_err(|e: io::Error| IndexError::Store(e.to_string()))
     }
+
+    fn clear(&self) -> Result<(), IndexError> {
+        guarded(|| {
+            // First of all, so that a half-cleared index says that it is at the start.
+            self.db.remove(SUMMARY_KEY)?;
+            self.db.clear()
+        })
+    }
 }
 
 #[cfg(test)]
@@ -560,6 +580,11 @@ mod tests {
         assert_eq!(store.get(Tree(1), b"b2").expect("read"), None);
         assert_eq!(store.position().expect("read"), 8);
         store.sync().expect("synced");
+        store.clear().expect("cleared");
+        assert_eq!(store.position().expect("read"), 0);
+        assert_eq!(store.scan(Tree(1), b"", None, Order::Ascending, 9).expect("read"), []);
+        filled(store);
+        assert_eq!(keys("b", None, Order::Ascending, 9), "b1 b2 b3");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod open;
 pub mod os;
 pub mod public;
 mod reader;
+pub mod records;
 mod saved;
 mod scan;
 mod segment;

@@ -1,0 +1,95 @@
+//! What the store's writer and its readers share.
+
+use super::error::Notice;
+use super::place::{PLACES, Place, numbered_key};
+use super::state::State;
+use crate::files::Files;
+use crate::index::{IndexError, KvStore};
+use artel_protocol::id::FederationId;
+use artel_protocol::log::Origin;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+/// The most notices that wait to be fetched; the oldest go first.
+const NOTICES_MAX: usize = 256;
+
+/// Whether the index agrees with the segments, as far as anybody has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Health {
+    Sound,
+    /// The next call of the writer builds it again, for this reason.
+    Broken(String),
+    /// Missing records mean nothing.
+    Rebuilding,
+}
+
+pub(crate) struct Shared {
+    pub files: Arc<dyn Files>,
+    pub index: Arc<dyn KvStore>,
+    pub federation: FederationId,
+    state: RwLock<State>,
+    notices: Mutex<VecDeque<Notice>>,
+    health: Mutex<Health>,
+}
+
+impl Shared {
+    pub fn new(files: Arc<dyn Files>, index: Arc<dyn KvStore>, federation: FederationId) -> Self {
+        Shared {
+            files,
+            index,
+            federation,
+            state: RwLock::default(),
+            notices: Mutex::default(),
+            health: Mutex::new(Health::Sound),
+        }
+    }
+
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where a record's frame lies.
+    pub fn place(&self, origin: &Origin, seq: u64) -> Result<Option<Place>, IndexError> {
+        if let Some(place) = self.state().place_in_tail(origin, seq) {
+            return Ok(Some(place));
+        }
+        let stored = self.index.get(PLACES, &numbered_key(origin, seq))?;
+        stored.map(|bytes| parse_place(&bytes)).transpose()
+    }
+
+    pub fn notice(&self, notice: Notice) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.len() == NOTICES_MAX {
+            notices.pop_front();
+        }
+        notices.push_back(notice);
+    }
+
+    pub fn take_notices(&self) -> Vec<Notice> {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+
+    pub fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_health(&self, health: Health) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    /// The index or what it points to is not what it was: it is to be built again.
+    pub fn broken(&self, why: String) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if *health == Health::Sound {
+            *health = Health::Broken(why);
+        }
+    }
+}
+
+pub(crate) fn parse_place(bytes: &[u8]) -> Result<Place, IndexError> {
+    Place::parse(bytes).ok_or_else(|| IndexError::Damaged("the place of a record".into()))
+}
