@@ -49,8 +49,8 @@ impl Loop {
         let remote = endpoint.get_remote_address();
         let remote = split(remote).map_or_else(|_| remote.clone(), |(place, _)| place);
         let connection = Connection::new(remote, endpoint.is_dialer(), now, self.pace.hello_wait);
-        let (burst, all) = (self.pace.gossip_burst, &self.direct_bytes);
-        let state = self.peers.0.entry(peer).or_insert_with(|| Peer::new(node, burst, all, now));
+        let all = &self.direct_bytes;
+        let state = self.peers.0.entry(peer).or_insert_with(|| Peer::new(node, all, now));
         state.connections.insert(id, connection);
         self.count_connections();
         let ticket = self.swarm.behaviour_mut().streams.open(peer, id, Channel::Hello);
@@ -234,6 +234,7 @@ impl Loop {
         let behaviour = self.swarm.behaviour_mut();
         behaviour.gossip.admit(peer);
         behaviour.lookups.admit(peer);
+        behaviour.gossip.inner().set_application_score(&peer, self.standings.penalty(&peer));
         for place in listens.into_iter().chain(outbound.then_some(remote)) {
             behaviour.lookups.inner().add_address(&peer, place);
         }

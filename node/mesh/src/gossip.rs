@@ -55,7 +55,8 @@ fn config(counters: Arc<Counters>) -> Result<gossipsub::Config, gossipsub::Confi
 }
 
 /// Invalid messages and broken rules cost; deliveries neither cost nor earn, so quiet neighbours are not pushed out; many
-/// nodes on one address are no fault (one host, one office).
+/// nodes on one address are no fault (one host, one office), nor is a slow link. Broken promises (IWANT) cost from the
+/// eleventh on: under load an honest peer breaks a few.
 fn scoring(topics: Vec<TopicHash>) -> PeerScoreParams {
     let of_topic = TopicScoreParams {
         topic_weight: 1.0,
@@ -72,7 +73,11 @@ fn scoring(topics: Vec<TopicHash>) -> PeerScoreParams {
         topics: topics.into_iter().map(|topic| (topic, of_topic.clone())).collect(),
         app_specific_weight: 1.0,
         ip_colocation_factor_weight: 0.0,
-        retain_score: limits::COOLDOWN,
+        behaviour_penalty_weight: -1.0,
+        behaviour_penalty_threshold: 10.0,
+        slow_peer_weight: 0.0,
+        // Shorter than a peer is kept off: who comes back after that begins anew.
+        retain_score: limits::COOLDOWN / 2,
         ..PeerScoreParams::default()
     }
 }
@@ -178,6 +183,12 @@ pub(crate) enum Pace {
 impl Rate {
     pub(crate) fn new(burst: u32, now: Instant) -> Self {
         Rate { left: f64::from(burst), at: now, excess: 0.0 }
+    }
+
+    /// Whether the bucket would be full now.
+    pub(crate) fn is_full(&self, rate: u32, burst: u32, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() * f64::from(rate);
+        self.left + gained >= f64::from(burst) && self.excess <= gained
     }
 
     pub(crate) fn one_more(&mut self, rate: u32, burst: u32, now: Instant) -> Pace {

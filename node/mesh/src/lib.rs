@@ -21,6 +21,7 @@ mod mesh;
 mod options;
 mod peers;
 mod run;
+mod standing;
 mod stream;
 mod streams;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use crate::counts::Refusal;
 use crate::direct::Budget;
-use crate::gossip::Rate;
 use crate::limits::{self, DIRECT_WAITING_BYTES_MAX, STREAMS_PER_PEER_MAX};
 use crate::streams::Channel;
 use artel_protocol::key::NodeId;
@@ -28,9 +27,6 @@ pub(crate) struct Peer {
     /// Where it says it listens; believed only once it is admitted.
     pub(crate) listens: Vec<Multiaddr>,
     pub(crate) round_trip: Option<Duration>,
-    /// What breaks of framing cost it so far; not above 0.
-    pub(crate) penalty: f64,
-    pub(crate) rate: Rate,
     pub(crate) direct_in: Arc<Budget>,
     pub(crate) answers_out: Arc<Budget>,
     pub(crate) direct_out: Arc<Budget>,
@@ -105,7 +101,7 @@ impl Drop for Connection {
 }
 
 impl Peer {
-    pub(crate) fn new(node: NodeId, burst: u32, all: &Arc<Budget>, now: Instant) -> Self {
+    pub(crate) fn new(node: NodeId, all: &Arc<Budget>, now: Instant) -> Self {
         let budget = || Budget::new(DIRECT_WAITING_BYTES_MAX, Some(all.clone()));
         Peer {
             node,
@@ -114,8 +110,6 @@ impl Peer {
             up: None,
             listens: Vec::new(),
             round_trip: None,
-            penalty: 0.0,
-            rate: Rate::new(burst, now),
             direct_in: budget(),
             answers_out: budget(),
             direct_out: budget(),

@@ -12,6 +12,7 @@ use crate::gossip::{self, Waiting};
 use crate::limits;
 use crate::mesh::{Command, Shared};
 use crate::peers::{Peer, Peers};
+use crate::standing::Standings;
 use crate::streams::{Event as StreamEvent, Ticket};
 use crate::topic::Topic;
 use crate::traffic::Told;
@@ -57,6 +58,7 @@ pub(crate) struct Loop {
     federation: FederationId,
     pub(crate) topics: HashMap<TopicHash, Topic>,
     pub(crate) waiting: Waiting,
+    pub(crate) standings: Standings,
     /// Substreams that were asked for. One for a connection's hello, one for a peer's requests, the rest by permits.
     pub(crate) tickets: BTreeMap<Ticket, (PeerId, ConnectionId, Purpose)>,
     /// Dials of places without a name.
@@ -139,6 +141,7 @@ impl Loop {
             peers: Peers::default(),
             book,
             waiting: Waiting::new(pace.verdict_wait),
+            standings: Standings::new(pace.gossip_rate, pace.gossip_burst),
             topics: gossip::names(&options),
             federation: options.federation,
             hello: options.hello,
@@ -454,7 +457,7 @@ impl Loop {
         }
         if now >= self.fade_at {
             self.fade_at = now + FADE_INTERVAL;
-            self.fade();
+            self.fade(now);
         }
         if self.book.take_changed() {
             self.emit(Event::KnownChanged);

@@ -262,7 +262,7 @@ impl Loop {
         let state =
             self.peers.0.get_mut(&peer).filter(|state| state.up.is_some()).ok_or(Refusal::NotAdmitted)?;
         let from = state.node;
-        match state.rate.one_more(self.pace.gossip_rate, self.pace.gossip_burst, now) {
+        match self.standings.one_more(peer, now) {
             Pace::Within => {}
             Pace::Above => return Err(Refusal::GossipTooMany),
             Pace::Flood => {
@@ -308,12 +308,11 @@ impl Loop {
 
     /// Bytes that no honest peer sends cost it score.
     pub(crate) fn penalise(&mut self, peer: PeerId) {
-        let Some(state) = self.peers.0.get_mut(&peer) else { return };
-        state.penalty += limits::SCORE_FRAMING;
-        let penalty = state.penalty;
+        let now = Instant::now();
+        let penalty = self.standings.penalise(peer, now);
         self.swarm.behaviour_mut().gossip.inner().set_application_score(&peer, penalty);
         if penalty <= limits::SCORE_GRAYLIST {
-            self.keep_off(peer, Refusal::Score, Instant::now());
+            self.keep_off(peer, Refusal::Score, now);
         }
     }
 
@@ -326,10 +325,9 @@ impl Loop {
         }
     }
 
-    pub(crate) fn fade(&mut self) {
-        for (peer, state) in self.peers.0.iter_mut().filter(|(_, state)| state.penalty < 0.0) {
-            state.penalty *= 0.9;
-            self.swarm.behaviour_mut().gossip.inner().set_application_score(peer, state.penalty);
+    pub(crate) fn fade(&mut self, now: Instant) {
+        for (peer, penalty) in self.standings.fade(now) {
+            self.swarm.behaviour_mut().gossip.inner().set_application_score(&peer, penalty);
         }
     }
 }
