@@ -60,16 +60,26 @@ pub(crate) enum Event {
 #[derive(Default)]
 pub(crate) struct Behaviour {
     next_ticket: u64,
-    todo: VecDeque<ToSwarm<Event, (Ticket, Channel)>>,
+    todo: VecDeque<ToSwarm<Event, (Ticket, &'static str)>>,
 }
 
 impl Behaviour {
     /// Asks for a substream on this connection.
     pub(crate) fn open(&mut self, peer: PeerId, connection: ConnectionId, channel: Channel) -> Ticket {
+        self.open_by_name(peer, connection, channel.name())
+    }
+
+    /// Asks for a substream of any protocol.
+    pub(crate) fn open_by_name(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        name: &'static str,
+    ) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         let handler = NotifyHandler::One(connection);
-        self.todo.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler, event: (ticket, channel) });
+        self.todo.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler, event: (ticket, name) });
         ticket
     }
 }
@@ -130,12 +140,12 @@ pub(crate) enum FromHandler {
 /// A connection's part.
 #[derive(Default)]
 pub(crate) struct Handler {
-    to_open: VecDeque<(Ticket, Channel)>,
+    to_open: VecDeque<(Ticket, &'static str)>,
     done: VecDeque<FromHandler>,
 }
 
 impl ConnectionHandler for Handler {
-    type FromBehaviour = (Ticket, Channel);
+    type FromBehaviour = (Ticket, &'static str);
     type ToBehaviour = FromHandler;
     type InboundProtocol = Any;
     type OutboundProtocol = One;
@@ -146,7 +156,7 @@ impl ConnectionHandler for Handler {
         SubstreamProtocol::new(Any, ()).with_timeout(NEGOTIATION_WAIT)
     }
 
-    fn on_behaviour_event(&mut self, event: (Ticket, Channel)) {
+    fn on_behaviour_event(&mut self, event: (Ticket, &'static str)) {
         self.to_open.push_back(event);
     }
 
@@ -174,8 +184,8 @@ impl ConnectionHandler for Handler {
         if let Some(event) = self.done.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
         }
-        if let Some((ticket, channel)) = self.to_open.pop_front() {
-            let protocol = SubstreamProtocol::new(One(channel), ticket).with_timeout(NEGOTIATION_WAIT);
+        if let Some((ticket, name)) = self.to_open.pop_front() {
+            let protocol = SubstreamProtocol::new(One(name), ticket).with_timeout(NEGOTIATION_WAIT);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         Poll::Pending
@@ -188,7 +198,7 @@ pub(crate) struct Any;
 
 /// Asks for one of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct One(Channel);
+pub(crate) struct One(&'static str);
 
 impl UpgradeInfo for Any {
     type Info = StreamProtocol;
@@ -215,7 +225,7 @@ impl UpgradeInfo for One {
     type InfoIter = std::iter::Once<StreamProtocol>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        std::iter::once(StreamProtocol::new(self.0.name()))
+        std::iter::once(StreamProtocol::new(self.0))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{Address, Topic, gossip, transport};
 use futures_util::StreamExt;
 use libp2p::gossipsub;
 use libp2p::identity::Keypair;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{ConnectionId, NetworkBehaviour, SwarmEvent};
 use libp2p::{PeerId, Swarm};
 use std::collections::HashMap;
@@ -18,11 +19,11 @@ pub type Raw = Compat<libp2p::Stream>;
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     streams: streams::Behaviour,
-    gossip: gossip::Gossipsub,
+    gossip: Toggle<gossip::Gossipsub>,
 }
 
 enum Do {
-    Open(Channel, oneshot::Sender<Option<Raw>>),
+    Open(&'static str, oneshot::Sender<Option<Raw>>),
     Publish(Topic, Vec<u8>),
 }
 
@@ -39,13 +40,18 @@ pub struct Stranger {
 impl Stranger {
     /// Connects to the node.
     pub async fn connect(seed: u8, to: &Address) -> Self {
+        Self::connect_with(seed, to, true).await
+    }
+
+    /// Connects to the node, with a gossipsub of its own or with none in the way of what is made by hand.
+    pub async fn connect_with(seed: u8, to: &Address, gossips: bool) -> Self {
         let der = key(seed).to_pkcs8_der();
         let keypair = Keypair::ed25519_from_bytes(*der.last_chunk::<32>().expect("a seed")).expect("a key");
         let counters = std::sync::Arc::default();
         let options = crate::Options::new(FEDERATION);
         let behaviour = Behaviour {
             streams: streams::Behaviour::default(),
-            gossip: gossip::behaviour(&options, &counters).expect("gossip"),
+            gossip: gossips.then(|| gossip::behaviour(&options, &counters).expect("gossip")).into(),
         };
         let transport = transport::build(&keypair, &counters).expect("transports");
         let config = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(2 * DEADLINE);
@@ -79,18 +85,20 @@ impl Stranger {
     ) {
         let mut opening = HashMap::new();
         for topic in Topic::all() {
-            swarm.behaviour_mut().gossip.subscribe(&topic.wire(&FEDERATION)).expect("a topic of ours");
+            if let Some(gossip) = swarm.behaviour_mut().gossip.as_mut() {
+                gossip.subscribe(&topic.wire(&FEDERATION)).expect("a topic of ours");
+            }
         }
         loop {
             tokio::select! {
                 Some(todo) = to_do.recv() => match todo {
-                    Do::Open(channel, reply) => {
-                        let ticket = swarm.behaviour_mut().streams.open(peer, id, channel);
+                    Do::Open(name, reply) => {
+                        let ticket = swarm.behaviour_mut().streams.open_by_name(peer, id, name);
                         opening.insert(ticket, reply);
                     }
                     Do::Publish(topic, data) => {
                         let topic = topic.wire(&FEDERATION).hash();
-                        let _ = swarm.behaviour_mut().gossip.publish(topic, data);
+                        let _ = swarm.behaviour_mut().gossip.as_mut().map(|gossip| gossip.publish(topic, data));
                     }
                 },
                 event = swarm.select_next_some() => match event {
@@ -110,7 +118,9 @@ impl Stranger {
                     SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message { message, propagation_source, message_id })) => {
                         let _ = heard.send(message.data);
                         let accept = gossipsub::MessageAcceptance::Accept;
-                        swarm.behaviour_mut().gossip.report_message_validation_result(&message_id, &propagation_source, accept);
+                        if let Some(gossip) = swarm.behaviour_mut().gossip.as_mut() {
+                            gossip.report_message_validation_result(&message_id, &propagation_source, accept);
+                        }
                     }
                     SwarmEvent::ConnectionClosed { .. } => return,
                     _ => {}
@@ -120,8 +130,12 @@ impl Stranger {
     }
 
     pub async fn open(&self, channel: Channel) -> Option<Raw> {
+        self.open_by_name(channel.name()).await
+    }
+
+    pub async fn open_by_name(&self, name: &'static str) -> Option<Raw> {
         let (reply, opened) = oneshot::channel();
-        self.todo.send(Do::Open(channel, reply)).ok()?;
+        self.todo.send(Do::Open(name, reply)).ok()?;
         tokio::time::timeout(DEADLINE, opened).await.expect("in time").ok()?
     }
 
