@@ -1,0 +1,437 @@
+//! Direct requests: one long-lived substream for each peer and direction, with many requests in flight on it.
+//!
+//! A frame is `id u64 LE ‖ len u32 LE ‖ bytes`. The asker's ids rise; an answer carries its request's id; a `len` of
+//! `ff ff ff ff` without bytes says that the request was refused.
+
+use crate::counts::{Counters, Lane, Refusal};
+use crate::error::RequestError;
+use crate::limits::{DIRECT_FRAME_BYTES_MAX, DIRECT_IN_FLIGHT_MAX};
+use bytes::{BufMut, Bytes, BytesMut};
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// The bytes before a frame's own.
+const HEAD_BYTES: usize = 12;
+
+/// The length that says "refused".
+const REFUSED: u32 = u32::MAX;
+
+/// How many bytes are gathered into one write.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// A refused request's bytes are read over in pieces of this size.
+const SKIP_BYTES: usize = 8 << 10;
+
+const _: () = assert!(DIRECT_FRAME_BYTES_MAX < REFUSED as usize);
+
+/// How many bytes may wait somewhere; what is taken from it gives itself back.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicUsize,
+    max: usize,
+    all: Option<Arc<Budget>>,
+}
+
+/// Bytes taken from a budget.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    bytes: usize,
+    from: Arc<Budget>,
+}
+
+impl Budget {
+    /// A budget; what is taken from it is taken from `all`, too.
+    pub(crate) fn new(max: usize, all: Option<Arc<Budget>>) -> Arc<Self> {
+        Arc::new(Budget { used: AtomicUsize::new(0), max, all })
+    }
+
+    fn take(self: &Arc<Self>, bytes: usize) -> Option<Taken> {
+        if !self.add(bytes) {
+            return None;
+        }
+        if self.all.as_ref().is_some_and(|all| !all.add(bytes)) {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return None;
+        }
+        Some(Taken { bytes, from: self.clone() })
+    }
+
+    fn add(&self, bytes: usize) -> bool {
+        let more = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.max);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.from.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        if let Some(all) = &self.from.all {
+            all.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Why a substream of direct frames ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The peer, or the connection, closed it.
+    Closed,
+    /// The peer broke the framing.
+    Broken,
+}
+
+/// A frame on its way out, with what it holds until it is written.
+struct Frame {
+    id: u64,
+    data: Option<Bytes>,
+    _place: Option<OwnedSemaphorePermit>,
+    _taken: Option<Taken>,
+}
+
+// The asking side.
+
+type Reply = oneshot::Sender<Result<Bytes, RequestError>>;
+
+/// The requests that wait for an answer. Ids and frames go out in the same order.
+#[derive(Debug, Default)]
+struct Asked {
+    next_id: u64,
+    waiting: HashMap<u64, Reply>,
+    /// Another substream has taken its place; only answers are still to come.
+    replaced: bool,
+    ended: bool,
+}
+
+/// Asks one peer; a cheap clone.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    asked: Arc<Mutex<Asked>>,
+    frames: mpsc::Sender<Frame>,
+    budget: Arc<Budget>,
+}
+
+/// What [`Asker::run`] needs.
+pub(crate) struct AskerTask {
+    asked: EndsWaiting,
+    frames: mpsc::Receiver<Frame>,
+}
+
+impl Asker {
+    pub(crate) fn new(budget: Arc<Budget>) -> (Self, AskerTask) {
+        let (sender, frames) = mpsc::channel(DIRECT_IN_FLIGHT_MAX);
+        let asked = Arc::<Mutex<Asked>>::default();
+        (
+            Asker { asked: asked.clone(), frames: sender, budget },
+            AskerTask { asked: EndsWaiting(asked), frames },
+        )
+    }
+
+    /// Puts a request on its way.
+    pub(crate) fn ask(
+        &self,
+        data: Bytes,
+    ) -> Result<oneshot::Receiver<Result<Bytes, RequestError>>, RequestError> {
+        if data.len() > DIRECT_FRAME_BYTES_MAX {
+            return Err(RequestError::TooLarge);
+        }
+        let taken = self.budget.take(data.len()).ok_or(RequestError::Busy)?;
+        let mut asked = lock(&self.asked);
+        if asked.ended {
+            return Err(RequestError::Gone);
+        }
+        if asked.waiting.len() >= DIRECT_IN_FLIGHT_MAX {
+            // Who gave up waiting has left an entry behind.
+            asked.waiting.retain(|_, reply| !reply.is_closed());
+        }
+        if asked.waiting.len() >= DIRECT_IN_FLIGHT_MAX {
+            return Err(RequestError::Busy);
+        }
+        let id = asked.next_id;
+        let frame = Frame { id, data: Some(data), _place: None, _taken: Some(taken) };
+        self.frames.try_send(frame).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RequestError::Busy,
+            mpsc::error::TrySendError::Closed(_) => RequestError::Gone,
+        })?;
+        asked.next_id += 1;
+        let (reply, answer) = oneshot::channel();
+        asked.waiting.insert(id, reply);
+        Ok(answer)
+    }
+}
+
+impl AskerTask {
+    /// Serves one substream until it ends; then everybody who still waits hears that the peer is gone. When all
+    /// [`Asker`]s are dropped it serves what is under way, and ends.
+    pub(crate) async fn run(self, stream: impl AsyncRead + AsyncWrite, counters: Arc<Counters>) -> Ended {
+        let (reader, writer) = tokio::io::split(stream);
+        let reading = Self::read(reader, &self.asked.0, &counters);
+        let writing = write(writer, self.frames, &counters);
+        let mut reading = std::pin::pin!(reading);
+        let written = tokio::select! {
+            ended = &mut reading => return ended,
+            written = writing => written,
+        };
+        if written.is_err() || self.asked.replace() {
+            return Ended::Closed;
+        }
+        reading.await
+    }
+
+    async fn read(reader: impl AsyncRead + Unpin, asked: &Mutex<Asked>, counters: &Counters) -> Ended {
+        let mut reader = BufReader::new(reader);
+        loop {
+            let Ok((id, len)) = read_head(&mut reader, counters).await else {
+                return Ended::Closed;
+            };
+            let reply = {
+                let mut asked = lock(asked);
+                if id >= asked.next_id {
+                    return Ended::Broken;
+                }
+                asked.waiting.remove(&id)
+            };
+            let answer = match len {
+                REFUSED => Err(RequestError::Refused),
+                len if len as usize > DIRECT_FRAME_BYTES_MAX => return Ended::Broken,
+                len => match read_body(&mut reader, len as usize, counters).await {
+                    Ok(data) => Ok(data),
+                    Err(_) => {
+                        reply.map(|reply| reply.send(Err(RequestError::Gone)));
+                        return Ended::Closed;
+                    }
+                },
+            };
+            // Nobody waits for a late answer.
+            reply.map(|reply| reply.send(answer));
+            let asked = lock(asked);
+            if asked.replaced && asked.waiting.is_empty() {
+                return Ended::Closed;
+            }
+        }
+    }
+}
+
+/// Tells those who wait that the peer is gone, when the task is done and when it is dropped before it began.
+struct EndsWaiting(Arc<Mutex<Asked>>);
+
+impl EndsWaiting {
+    /// No more requests come; true if nobody waits for an answer either.
+    fn replace(&self) -> bool {
+        let mut asked = lock(&self.0);
+        asked.replaced = true;
+        asked.waiting.retain(|_, reply| !reply.is_closed());
+        asked.waiting.is_empty()
+    }
+}
+
+impl Drop for EndsWaiting {
+    fn drop(&mut self) {
+        let mut asked = lock(&self.0);
+        asked.ended = true;
+        for (_, reply) in asked.waiting.drain() {
+            let _ = reply.send(Err(RequestError::Gone));
+        }
+    }
+}
+
+fn lock(asked: &Mutex<Asked>) -> MutexGuard<'_, Asked> {
+    asked.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// The answering side.
+
+/// A request that came.
+pub(crate) struct Request {
+    pub(crate) data: Bytes,
+    pub(crate) answer: Answer,
+}
+
+/// The way back to who asked. Dropped without [`Answer::send`], the asker hears that the request was refused.
+pub struct Answer {
+    way: Option<Way>,
+}
+
+struct Way {
+    id: u64,
+    frames: mpsc::Sender<Frame>,
+    budget: Arc<Budget>,
+    place: OwnedSemaphorePermit,
+    /// What the request takes from the budget, as long as the node works on it.
+    _taken: Taken,
+    counters: Arc<Counters>,
+}
+
+impl Answer {
+    /// Answers. More than [`DIRECT_FRAME_BYTES_MAX`] bytes, or more than may wait for the peer, is a refusal.
+    pub fn send(mut self, data: Bytes) {
+        let Some(way) = self.way.take() else { return };
+        if data.len() > DIRECT_FRAME_BYTES_MAX {
+            tracing::error!(bytes = data.len(), "an answer is larger than a frame; the request is refused");
+            return way.refuse(Refusal::DirectUnanswered);
+        }
+        match way.budget.take(data.len()) {
+            None => way.refuse(Refusal::DirectTooMany),
+            Some(taken) => way.send(Some(data), Some(taken)),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(way) = self.way.take() {
+            way.refuse(Refusal::DirectUnanswered);
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
+impl Way {
+    fn refuse(self, reason: Refusal) {
+        self.counters.refuse(reason);
+        self.send(None, None);
+    }
+
+    fn send(self, data: Option<Bytes>, taken: Option<Taken>) {
+        let frame = Frame { id: self.id, data, _place: Some(self.place), _taken: taken };
+        // The queue has a place for each request in flight, so it is never full; closed, the peer is gone.
+        let _ = self.frames.try_send(frame);
+    }
+}
+
+/// Serves one substream of a peer's requests until it ends. A request is handed on when there is room for it, and refused,
+/// its bytes read over, when there is none.
+pub(crate) async fn serve<P: Copy>(
+    stream: impl AsyncRead + AsyncWrite,
+    (budget_in, budget_out): (Arc<Budget>, Arc<Budget>),
+    counters: Arc<Counters>,
+    (peer, hand_on): (P, mpsc::Sender<(P, Request)>),
+) -> Ended {
+    let (reader, writer) = tokio::io::split(stream);
+    let places = Arc::new(Semaphore::new(DIRECT_IN_FLIGHT_MAX));
+    // As many again for refusals; while they are full the reader waits. So the queue has a place for each frame.
+    let refusals = Arc::new(Semaphore::new(DIRECT_IN_FLIGHT_MAX));
+    let (frames, outgoing) = mpsc::channel::<Frame>(2 * DIRECT_IN_FLIGHT_MAX);
+    let reading = async {
+        let mut reader = BufReader::new(reader);
+        let mut next_id = 0;
+        loop {
+            let Ok((id, len)) = read_head(&mut reader, &counters).await else {
+                return Ended::Closed;
+            };
+            let bytes = len as usize;
+            if bytes > DIRECT_FRAME_BYTES_MAX || id < next_id || id == u64::MAX {
+                return Ended::Broken;
+            }
+            next_id = id + 1;
+            let place = places.clone().try_acquire_owned().ok();
+            let room = place.zip(budget_in.take(bytes));
+            let Some((place, taken)) = room else {
+                counters.refuse(Refusal::DirectTooMany);
+                let refusal = refusals.clone().acquire_owned().await.ok();
+                let frame = Frame { id, data: None, _place: refusal, _taken: None };
+                if skip(&mut reader, bytes, &counters).await.is_err() || frames.try_send(frame).is_err() {
+                    return Ended::Closed;
+                }
+                continue;
+            };
+            let Ok(data) = read_body(&mut reader, bytes, &counters).await else {
+                return Ended::Closed;
+            };
+            let way = Way {
+                id,
+                frames: frames.clone(),
+                budget: budget_out.clone(),
+                place,
+                _taken: taken,
+                counters: counters.clone(),
+            };
+            let request = Request { data, answer: Answer { way: Some(way) } };
+            if hand_on.send((peer, request)).await.is_err() {
+                return Ended::Closed;
+            }
+        }
+    };
+    tokio::select! {
+        ended = reading => ended,
+        _ = write(writer, outgoing, &counters) => Ended::Closed,
+    }
+}
+
+// Both sides.
+
+async fn read_head(reader: &mut (impl AsyncRead + Unpin), counters: &Counters) -> io::Result<(u64, u32)> {
+    let head = (reader.read_u64_le().await?, reader.read_u32_le().await?);
+    counters.lane(Lane::Direct).received(HEAD_BYTES);
+    Ok(head)
+}
+
+async fn read_body(
+    reader: &mut (impl AsyncRead + Unpin),
+    bytes: usize,
+    counters: &Counters,
+) -> io::Result<Bytes> {
+    let mut data = vec![0; bytes];
+    reader.read_exact(&mut data).await?;
+    counters.lane(Lane::Direct).received(bytes);
+    Ok(data.into())
+}
+
+async fn skip(reader: &mut (impl AsyncRead + Unpin), bytes: usize, counters: &Counters) -> io::Result<()> {
+    let mut piece = [0; SKIP_BYTES];
+    let mut left = bytes;
+    while left > 0 {
+        let read = left.min(SKIP_BYTES);
+        reader.read_exact(&mut piece[..read]).await?;
+        left -= read;
+    }
+    counters.lane(Lane::Direct).received(bytes);
+    Ok(())
+}
+
+/// Writes frames as they come, those that wait together in one write.
+async fn write(
+    mut writer: impl AsyncWrite + Unpin,
+    mut frames: mpsc::Receiver<Frame>,
+    counters: &Counters,
+) -> io::Result<()> {
+    let mut buffer = BytesMut::new();
+    while let Some(frame) = frames.recv().await {
+        // What a frame holds is given back when its bytes are written.
+        let mut held = vec![put(&mut buffer, frame)];
+        while buffer.len() < WRITE_BYTES
+            && let Ok(frame) = frames.try_recv()
+        {
+            held.push(put(&mut buffer, frame));
+        }
+        writer.write_all(&buffer).await?;
+        writer.flush().await?;
+        counters.lane(Lane::Direct).sent(buffer.len());
+        buffer.clear();
+        if buffer.capacity() > 2 * WRITE_BYTES {
+            buffer = BytesMut::new();
+        }
+    }
+    Ok(())
+}
+
+fn put(buffer: &mut BytesMut, frame: Frame) -> (Option<OwnedSemaphorePermit>, Option<Taken>) {
+    buffer.put_u64_le(frame.id);
+    match &frame.data {
+        None => buffer.put_u32_le(REFUSED),
+        Some(data) => {
+            buffer.put_u32_le(u32::try_from(data.len()).expect("checked against the most bytes of a frame"));
+            buffer.put_slice(data);
+        }
+    }
+    (frame._place, frame._taken)
+}
