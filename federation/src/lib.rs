@@ -11,6 +11,7 @@ mod bounds_test;
 pub mod chain;
 pub mod commitment;
 pub mod effect;
+pub mod exchange;
 pub mod fact;
 mod federation;
 pub mod input;

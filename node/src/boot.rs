@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::data::{CONFIG, DataDir};
 use crate::driver::{Driver, Running, start_effects};
 use crate::events::Events;
+use crate::neighbours::{self, Neighbours};
 use crate::service::{NodeService, Parts};
 use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
@@ -16,6 +17,7 @@ use anyhow::Context as _;
 use artel_audit::KeyRing;
 use artel_audit::files::Files;
 use artel_audit::os::OsFiles;
+use artel_federation::exchange::Exchange;
 use artel_federation::fact::{Admission, Joined};
 use artel_federation::nodes::GenesisError;
 use artel_federation::options::CLOCK_SKEW_MS;
@@ -49,8 +51,6 @@ pub struct UpOptions {
     pub flags: BTreeMap<String, String>,
     /// Whether the ready line is JSON.
     pub json: bool,
-    /// Addresses for the mesh; until there is one they only stand in invitations.
-    pub listen: Vec<String>,
     /// The invitation to join by.
     pub join: Option<Join>,
 }
@@ -105,6 +105,7 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
         move || Node::open(&options, config)
     })
     .await??;
+    node.meet_neighbours().await?;
     let (service, url) = (node.service(started)?, server.url());
     let closing = CancellationToken::new();
     tokio::spawn(service.clone().keep_counts());
@@ -145,7 +146,10 @@ struct Node {
     index: index::Index,
     events: Arc<Events>,
     reader: SharedReader,
-    listen: Vec<String>,
+    files: Arc<dyn Files>,
+    origin: Origin,
+    /// None where there is nobody to meet: a founder that listens nowhere and knows nobody.
+    neighbours: Option<Neighbours>,
 }
 
 impl Node {
@@ -159,7 +163,7 @@ impl Node {
         let identity = Identity { node, federation: origin.federation() };
         let source = Source {
             ring: Arc::new(KeyRing::load(files.as_ref())?),
-            files,
+            files: files.clone(),
             origin,
             signer: Arc::new(artel_protocol::key::SecretKey::from_pem(&data.node_key.to_pem())?),
             identity,
@@ -174,8 +178,59 @@ impl Node {
         let events = Arc::new(Events::new(state.journal.size()));
         let (feed, index) = index::start(path.join("index"), source.clone(), reader.clone())?;
         let running = Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed))?;
-        let listen = options.listen.clone();
-        Ok(Node { config, data, identity, federation_name, running, index, events, reader, listen })
+        let neighbours = None;
+        Ok(Node {
+            config,
+            data,
+            identity,
+            federation_name,
+            running,
+            index,
+            events,
+            reader,
+            files,
+            origin,
+            neighbours,
+        })
+    }
+
+    /// Opens what is kept of others and begins to listen and to dial.
+    async fn meet_neighbours(&mut self) -> anyhow::Result<()> {
+        let (me, dir) = (self.identity.node, self.data.path().to_owned());
+        let known = self.running.handle.look(|view| {
+            let nodes: Vec<_> = view.nodes(None).cloned().collect();
+            (view.genesis().cloned(), nodes)
+        });
+        let (Some(genesis), nodes) = known.await? else { anyhow::bail!("the journal has no beginning") };
+        let invitation = kept_invitation(&dir)?;
+        let alone = genesis.is_founder(&me) && self.config.listen.is_empty() && !neighbours::knows_any(&dir);
+        if alone {
+            return Ok(());
+        }
+        let mut exchange = Exchange::new(me, genesis);
+        exchange.hear_own(&nodes);
+        let (files, federation) = (self.files.clone(), self.identity.federation);
+        let store = tokio::task::spawn_blocking({
+            let dir = dir.clone();
+            move || neighbours::open_store(&dir, files, federation)
+        });
+        let secret = invitation.as_ref().and_then(Invitation::secret);
+        self.neighbours = Some(
+            Neighbours::start(neighbours::Parts {
+                me: self.origin,
+                key: Arc::new(artel_protocol::key::SecretKey::from_pem(&self.data.node_key.to_pem())?),
+                handle: self.running.handle.clone(),
+                reader: self.reader.clone(),
+                events: self.events.clone(),
+                exchange,
+                store: store.await??,
+                admission: neighbours::Admission::read(&dir, secret)?,
+                options: mesh_options(&self.config, federation, invitation.as_ref())?,
+                dir,
+            })
+            .await?,
+        );
+        Ok(())
     }
 
     /// What HTTP talks to.
@@ -186,9 +241,10 @@ impl Node {
             &self.data.token_key,
             &self.data.operator_token,
         );
-        let (reader, listen) = (self.reader.clone(), self.listen.clone());
+        let (reader, neighbours) = (self.reader.clone(), self.neighbours.clone());
         Ok(NodeService::new(Parts {
-            addresses: Box::new(move || listen.clone()),
+            addresses: Box::new(move || neighbours.as_ref().map(Neighbours::listening).unwrap_or_default()),
+            neighbours: self.neighbours.clone(),
             handle: self.running.handle.clone(),
             down: self.running.down.clone(),
             tokens,
@@ -204,6 +260,11 @@ impl Node {
         }))
     }
 
+    /// Where the mesh listens.
+    fn listening(&self) -> Vec<String> {
+        self.neighbours.as_ref().map(Neighbours::listening).unwrap_or_default()
+    }
+
     /// Says that the node is ready, to people or programs.
     fn announce(&self, url: &str, json: bool) -> anyhow::Result<()> {
         std::fs::write(self.data.path().join(URL_FILE), url)
@@ -214,7 +275,7 @@ impl Node {
             let ready = serde_json::json!({
                 "event": "ready",
                 "peer_id": self.identity.node.key().peer_id(),
-                "listen_addrs": [],
+                "listen_addrs": self.listening(),
                 "http_url": url,
                 "data_dir": self.data.path(),
                 "operator_token_file": token_file,
@@ -225,6 +286,9 @@ impl Node {
             writeln!(out, "Artel is ready at {url}")?;
             writeln!(out, "  node        {}", self.identity.node)?;
             writeln!(out, "  federation  {} ({})", self.federation_name, self.identity.federation)?;
+            for address in self.listening() {
+                writeln!(out, "  mesh        {address}")?;
+            }
             writeln!(out, "  data        {}", self.data.path().display())?;
             writeln!(out, "  operator    token in {}", token_file.display())?;
             if self.data.is_new {
@@ -241,6 +305,9 @@ impl Node {
     async fn end(self) -> anyhow::Result<()> {
         // It says where a running node is; there is none any more.
         let _ = std::fs::remove_file(self.data.path().join(URL_FILE));
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.stop().await;
+        }
         self.running.handle.stop();
         let thread = self.running.thread;
         let joined = tokio::task::spawn_blocking(move || thread.join());
@@ -252,6 +319,25 @@ impl Node {
             ),
         }
     }
+}
+
+/// Where to listen, whether to look around, and whom to dial first: whoever invited.
+fn mesh_options(
+    config: &Config,
+    federation: FederationId,
+    invitation: Option<&Invitation>,
+) -> anyhow::Result<artel_mesh::Options> {
+    let address = |text: &String| {
+        text.parse::<artel_mesh::Address>().with_context(|| format!("{text} is no address of the mesh"))
+    };
+    let listen = config.listen.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+    let known = invitation.map(|invitation| {
+        let addresses = invitation.addresses().iter().filter_map(|text| text.parse().ok()).collect();
+        (invitation.issuer(), addresses)
+    });
+    let mdns = config.mdns && listen.iter().any(|address| !address.is_loopback());
+    let known = known.into_iter().collect();
+    Ok(artel_mesh::Options { listen, known, mdns, ..artel_mesh::Options::new(federation) })
 }
 
 /// Whose journal the directory holds, and what it begins with where it holds no entry yet: the federation of the

@@ -113,6 +113,8 @@ keys! {
     open: bool = false, "Whether whoever asks may join the federation (else by invitation); only the first start uses it.";
     http: SocketAddr = "127.0.0.1:7433".parse().expect("an address"), "Where the HTTP API listens; port 0 takes a free one.";
     public_hosts: Vec<String> = vec![], "Host names beside loopback under which the API may be called.";
+    listen: Vec<String> = vec![], "Where the mesh listens, as multiaddrs such as /ip4/0.0.0.0/tcp/7434; none: this node only dials.";
+    mdns: bool = true, "Whether nodes of the local network are looked for; never where the mesh listens on loopback alone.";
     tls_cert: String = String::new(), "PEM file with the certificate chain; wanted when not listening on loopback.";
     tls_key: String = String::new(), "PEM file with the certificate's private key.";
     plain_http: bool = false, "Allow HTTP without TLS beyond loopback (behind a proxy that ends TLS).";

@@ -16,6 +16,7 @@ pub mod events;
 pub mod handle;
 pub mod hello;
 pub mod index;
+pub mod neighbours;
 pub mod news;
 pub mod service;
 pub mod source;

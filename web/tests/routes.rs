@@ -373,6 +373,16 @@ async fn an_invitation_is_made_shown_once_and_taken_back() {
 async fn a_node_is_expelled_with_a_reason_and_let_in_by_name() {
     let server = start(Options::default()).await;
     let mut client = connect(server.address).await;
+    let peers = client.ask("GET", "/v1/peers", OPERATOR, b"").await.json();
+    assert_eq!(
+        (&peers["items"][0]["status"], &peers["items"][0]["transport"]),
+        (&"admitted".into(), &"tcp".into())
+    );
+    assert_eq!(
+        client.ask("GET", "/v1/peers", AGENT, b"").await.status,
+        403,
+        "addresses are the operator's to see"
+    );
     let nodes = client.ask("GET", "/v1/nodes", AGENT, b"").await.json();
     assert_eq!((&nodes["items"][0]["status"], &nodes["items"][0]["entry"]), (&"member".into(), &7.into()));
     let did = fake::agent();

@@ -50,6 +50,15 @@ impl Address {
         Address(place.with(Protocol::P2p(peer_of(node))))
     }
 
+    /// Whether only this machine reaches it.
+    pub fn is_loopback(&self) -> bool {
+        self.0.iter().any(|part| match part {
+            Protocol::Ip4(ip) => ip.is_loopback(),
+            Protocol::Ip6(ip) => ip.is_loopback(),
+            _ => false,
+        })
+    }
+
     /// How it is reached.
     pub fn transport(&self) -> Transport {
         transport_of(&self.0)

@@ -5,8 +5,9 @@ use crate::counts::Refusal;
 use crate::direct::Answer;
 use crate::hello::HelloAnswer;
 use crate::stream::Stream;
-use crate::topic::{MessageId, Topic};
+use crate::topic::MessageId;
 use artel_protocol::key::NodeId;
+use artel_protocol::topic::Topic;
 use bytes::Bytes;
 use std::time::Duration;
 

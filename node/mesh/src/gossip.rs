@@ -3,8 +3,9 @@
 use crate::counts::Counters;
 use crate::error::PublishError;
 use crate::limits::{self, GOSSIP_MESH};
-use crate::topic::{MessageId, Topic};
+use crate::topic::{MessageId, wire};
 use crate::{Error, Options};
+use artel_protocol::topic::Topic;
 use libp2p::PeerId;
 use libp2p::gossipsub::{
     self, ConfigBuilder, IdentityTransform, MessageAuthenticity, PeerScoreParams, PeerScoreThresholds,
@@ -20,7 +21,7 @@ pub(crate) type Gossipsub = gossipsub::Behaviour<IdentityTransform, WhitelistSub
 
 pub(crate) fn behaviour(options: &Options, counters: &Arc<Counters>) -> Result<Gossipsub, Error> {
     let setup = |error: &dyn std::fmt::Display| Error::Setup(format!("gossip: {error}"));
-    let topics: Vec<_> = Topic::all().map(|topic| topic.wire(&options.federation).hash()).collect();
+    let topics: Vec<_> = Topic::all().map(|topic| wire(topic, &options.federation).hash()).collect();
     let filter = WhitelistSubscriptionFilter(topics.iter().cloned().collect());
     let config = config(counters.clone()).map_err(|e| setup(&e))?;
     let mut gossip = Gossipsub::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
@@ -93,7 +94,7 @@ fn thresholds() -> PeerScoreThresholds {
 
 /// Topics by their names on the wire.
 pub(crate) fn names(options: &Options) -> HashMap<TopicHash, Topic> {
-    Topic::all().map(|topic| (topic.wire(&options.federation).hash(), topic)).collect()
+    Topic::all().map(|topic| (wire(topic, &options.federation).hash(), topic)).collect()
 }
 
 pub(crate) fn publish_error(error: &gossipsub::PublishError) -> PublishError {

@@ -31,6 +31,7 @@ mod traffic;
 mod transport;
 
 pub use address::{Address, AddressError, Transport};
+pub use artel_protocol::topic::Topic;
 pub use counts::{Counts, Lane, Refusal};
 pub use direct::Answer;
 pub use error::{Error, OpenError, PublishError, RequestError};
@@ -39,4 +40,4 @@ pub use hello::HelloAnswer;
 pub use mesh::{Events, Mesh, Running};
 pub use options::{Options, Pace};
 pub use stream::Stream;
-pub use topic::{MessageId, Shard, TASK_SHARDS, Topic};
+pub use topic::MessageId;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// The most bytes in a hello or a welcome (16 KiB): a membership proof with some room. More ends the connection.
-pub const HELLO_BYTES_MAX: usize = 16 << 10;
+/// The most bytes in a hello or a welcome (72 KiB): a chain of eight admissions with their proofs, and addresses. More ends
+/// the connection.
+pub const HELLO_BYTES_MAX: usize = 72 << 10;
 
 /// How long a connection may take from its start until both hellos are accepted. Longer lets strangers hold places; much
 /// shorter loses slow links. Then the connection is closed.

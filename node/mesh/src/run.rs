@@ -14,11 +14,11 @@ use crate::mesh::{Command, Shared};
 use crate::peers::{Peer, Peers};
 use crate::standing::Standings;
 use crate::streams::{Event as StreamEvent, Ticket};
-use crate::topic::Topic;
 use crate::traffic::Told;
 use crate::{Options, Pace, transport};
 use artel_protocol::id::FederationId;
 use artel_protocol::key::SecretKey;
+use artel_protocol::topic::Topic;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use libp2p::gossipsub::TopicHash;
@@ -287,17 +287,17 @@ impl Loop {
                 self.swarm.behaviour_mut().banned.unblock_peer(peer);
             }
             Command::Subscribe(topic) => {
-                let topic = topic.wire(&self.federation);
+                let topic = crate::topic::wire(topic, &self.federation);
                 if let Err(error) = self.swarm.behaviour_mut().gossip.inner().subscribe(&topic) {
                     tracing::error!(%error, "a topic of ours was not subscribed");
                 }
             }
             Command::Unsubscribe(topic) => {
-                let topic = topic.wire(&self.federation);
+                let topic = crate::topic::wire(topic, &self.federation);
                 self.swarm.behaviour_mut().gossip.inner().unsubscribe(&topic);
             }
             Command::Publish(topic, data, reply) => {
-                let _ = reply.send(self.publish(topic.wire(&self.federation), data));
+                let _ = reply.send(self.publish(crate::topic::wire(topic, &self.federation), data));
             }
             Command::Verdict(id, from, verdict) => self.judge(id, from, verdict),
             Command::Open(peer, protocol, reply) => self.open_raw(peer, protocol, reply),

@@ -12,6 +12,7 @@ mod invite;
 mod key;
 mod ledger;
 pub mod log;
+mod peers;
 pub mod receipt;
 mod reputation;
 mod run;
@@ -115,6 +116,7 @@ enum Verb {
     #[command(subcommand)]
     Audit(audit::Audit),
     Invite(invite::Invite),
+    Peers(peers::Peers),
     #[command(subcommand)]
     Reputation(reputation::Reputation),
     #[command(subcommand)]
@@ -163,6 +165,7 @@ async fn run_verb(cli: Cli) -> anyhow::Result<()> {
         Verb::Artifact(artifact) => artifact.run(&context).await,
         Verb::Audit(audit) => audit.run(&context).await,
         Verb::Invite(invite) => invite.run(&context).await,
+        Verb::Peers(peers) => peers.run(&context).await,
         Verb::Reputation(reputation) => reputation.run(&context).await,
         Verb::Ledger(ledger) => ledger.run(&context).await,
         Verb::Version(version) => version.run(&context),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Start a node and run it until SIGINT or SIGTERM.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  artel up --data ./node\n  artel up --data ./node --http 127.0.0.1:0 --json\n  artel up --data ./node --set lease_ms=30000 --set log=debug\n  artel up --data ./other --join artel-invitation-1:AbCd"
+    after_help = "Examples:\n  artel up --data ./node\n  artel up --data ./node --http 127.0.0.1:0 --json\n  artel up --data ./node --listen /ip4/127.0.0.1/tcp/7434 --listen /ip4/127.0.0.1/udp/7434/quic-v1\n  artel up --data ./node --set lease_ms=30000 --set log=debug\n  artel up --data ./other --join artel-invitation-1:AbCd"
 )]
 pub struct Up {
     /// Where the HTTP API listens; port 0 takes a free one.
@@ -35,7 +35,10 @@ pub struct Up {
 impl Up {
     /// Runs the node.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let flags = flags(&self.set, self.http)?;
+        let mut flags = flags(&self.set, self.http)?;
+        if !self.listen.is_empty() {
+            flags.insert("listen".into(), self.listen.join(","));
+        }
         if self.end_with_stdin {
             end_with_stdin();
         }
@@ -44,7 +47,6 @@ impl Up {
             config_file: self.config,
             flags,
             json: context.show.json,
-            listen: self.listen,
             join: self.join.as_deref().map(join).transpose()?,
         };
         boot::up(options).await

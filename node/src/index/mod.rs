@@ -127,7 +127,7 @@ pub fn start(dir: PathBuf, source: Source, reader: SharedReader) -> std::io::Res
 
 /// Opens what is on disk and checks it; an index that cannot be used is moved aside and built anew, and where the disk
 /// has no room for one it is kept in memory until the next start.
-fn open_store(dir: &Path) -> Arc<dyn KvStore> {
+pub(crate) fn open_store(dir: &Path) -> Arc<dyn KvStore> {
     match open_sound(dir) {
         Ok(store) => Arc::new(store),
         Err(error) => {

@@ -50,6 +50,8 @@ pub struct Parts {
     pub key: Arc<SecretKey>,
     /// Where other nodes can reach this one, as multiaddrs.
     pub addresses: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// Other nodes, where this one has to do with any.
+    pub neighbours: Option<crate::neighbours::Neighbours>,
     /// When the node started.
     pub started: Instant,
 }

@@ -20,6 +20,7 @@ mod members;
 mod members_test;
 mod node;
 mod page;
+mod peers;
 mod refusal;
 mod runs;
 #[cfg(test)]
@@ -46,6 +47,7 @@ use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 use artel_web::types::ledger::Account;
 use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use artel_web::types::node::{Health, Status};
+use artel_web::types::peer::Peer;
 use artel_web::types::receipt::Receipt;
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::{
@@ -254,6 +256,10 @@ impl Service for NodeService {
     }
     async fn emit(&self, call: &Call, post: EventPost) -> Result<Event, Problem> {
         events::emit(self, call, post).await
+    }
+
+    async fn peers(&self, _: &Call) -> Result<List<Peer>, Problem> {
+        peers::list(self).await
     }
 
     async fn nodes(&self, call: &Call, page: Page) -> Result<List<Node>, Problem> {

@@ -104,6 +104,7 @@ fn home_of(
         identity,
         federation_name: "workshop".into(),
         addresses: Box::new(|| vec!["/ip4/127.0.0.1/tcp/7".into(), "no address".into()]),
+        neighbours: None,
         key: Arc::new(key()),
         started: Instant::now(),
     });

@@ -10,6 +10,7 @@ mod invitations;
 mod log;
 mod node;
 mod nodes;
+mod peers;
 mod runs;
 mod tasks;
 
@@ -88,6 +89,7 @@ routes! {
     post "/v1/events" events::emit;
     get "/v1/events/{id}" events::show;
 
+    get "/v1/peers" peers::list;
     get "/v1/nodes" nodes::list;
     post "/v1/nodes/{did}/expel" nodes::expel;
     post "/v1/nodes/{did}/admit" nodes::admit;

@@ -14,6 +14,7 @@ pub mod member;
 pub mod node;
 pub(crate) mod object;
 mod page;
+pub mod peer;
 pub mod receipt;
 pub mod run;
 pub mod task;

@@ -17,6 +17,7 @@ use artel_web::types::member::{
     GivenInvitation, Invitation, InvitationPost, InvitationStatus, Node, NodeStatus,
 };
 use artel_web::types::node::{Health, HealthStatus, Status};
+use artel_web::types::peer::{Peer, PeerStatus};
 use artel_web::types::receipt::{Opening, Receipt, Record};
 use artel_web::types::run::{Progress, Run, RunPost, RunQuery, RunStatus, Step, StepStatus};
 use artel_web::types::task::*;
@@ -597,6 +598,22 @@ impl Service for Fake {
     }
     async fn emit(&self, call: &Call, _: EventPost) -> Result<Event, Problem> {
         Ok(an_event(call))
+    }
+
+    async fn peers(&self, _: &Call) -> Result<List<Peer>, Problem> {
+        let peer = Peer {
+            node_id: a_node().node_id,
+            peer_id: a_node().peer_id,
+            status: PeerStatus::Admitted,
+            addresses: vec!["/ip4/127.0.0.1/tcp/7".into()],
+            listens: vec![],
+            direction: "outbound",
+            transport: "tcp".into(),
+            round_trip_ms: Some(0.5),
+            score: 0.0,
+            connected_ms: 9,
+        };
+        Ok(List { items: vec![peer], next_cursor: None })
     }
 
     async fn nodes(&self, _: &Call, page: Page) -> Result<List<Node>, Problem> {

@@ -86,7 +86,7 @@ impl Stranger {
         let mut opening = HashMap::new();
         for topic in Topic::all() {
             if let Some(gossip) = swarm.behaviour_mut().gossip.as_mut() {
-                gossip.subscribe(&topic.wire(&FEDERATION)).expect("a topic of ours");
+                gossip.subscribe(&crate::topic::wire(topic, &FEDERATION)).expect("a topic of ours");
             }
         }
         loop {
@@ -97,7 +97,7 @@ impl Stranger {
                         opening.insert(ticket, reply);
                     }
                     Do::Publish(topic, data) => {
-                        let topic = topic.wire(&FEDERATION).hash();
+                        let topic = crate::topic::wire(topic, &FEDERATION).hash();
                         let _ = swarm.behaviour_mut().gossip.as_mut().map(|gossip| gossip.publish(topic, data));
                     }
                 },

@@ -1,0 +1,254 @@
+//! Others' journals: whose records are kept, which are wrong, what is missing, and who belongs to the federation by them.
+//!
+//! Records are never this node's facts: they change nothing of its market, so they have a state of their own. It is made
+//! from what is kept and can be made again. Whether a record stands where it says was checked before
+//! (`artel_protocol::record`); carrying and keeping is the shell's.
+
+use crate::chain::{self, Expulsions, Link};
+use crate::fact::{Admitted, Entry, Error, Expelled, Fact, Genesis};
+use crate::nodes::{ExpelledAt, Node};
+use artel_protocol::hello::CHAIN_LINKS_MAX;
+use artel_protocol::key::NodeId;
+use artel_protocol::log::Origin;
+use artel_protocol::log::leaf::Class;
+use artel_protocol::record::{Record, Records};
+use artel_protocol::sync::{MARKS_MAX, Mark};
+use artel_protocol::topic::Topic;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most admissions of others that are remembered. Larger, and members that admit the whole world fill our memory (some
+/// 100 bytes each); smaller, and a large federation's youngest are strangers here until they show their chain.
+pub const ADMISSIONS_MAX: usize = 65_536;
+
+/// The topic that a public fact is gossiped on; nothing for a private one.
+pub fn topic_of(fact: &Fact) -> Option<Topic> {
+    match fact {
+        _ if fact.class() == Class::Private => None,
+        Fact::Offered(offer) => Some(Topic::of_offer(&offer.skills)),
+        Fact::Genesis(_) | Fact::Joined(_) | Fact::Started(_) | Fact::Admitted(_) | Fact::Expelled(_) => {
+            Some(Topic::Agents)
+        }
+        _ => Some(Topic::Trust),
+    }
+}
+
+/// What becomes of a frame of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is kept, and passed on.
+    Keep,
+    /// All of it is held already, or it is this node's own.
+    Known,
+    /// Its author belongs to nobody that this node knows, or has filled its share: not kept, and nobody's fault.
+    Unwanted,
+    /// No honest node sends this.
+    Wrong(&'static str),
+}
+
+/// What is known of the other nodes' journals.
+pub struct Exchange {
+    me: NodeId,
+    genesis: Genesis,
+    /// By node: who admitted it, and where in its journal.
+    admissions: BTreeMap<NodeId, BTreeMap<NodeId, (u64, Admitted)>>,
+    admissions_count: usize,
+    expulsions: Expulsions,
+    members: BTreeSet<NodeId>,
+    held: BTreeMap<Origin, u64>,
+    full: BTreeSet<Origin>,
+}
+
+impl Exchange {
+    /// Knows the founders, and nothing yet of anybody else.
+    pub fn new(me: NodeId, genesis: Genesis) -> Self {
+        let members = genesis.founders.iter().copied().collect();
+        let (admissions, held, full) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let expulsions = Expulsions::default();
+        Exchange { me, genesis, admissions, admissions_count: 0, expulsions, members, held, full }
+    }
+
+    /// The record that founded the federation.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Whether a node belongs to the federation, by all that is known here.
+    pub fn is_member(&self, node: &NodeId) -> bool {
+        self.members.contains(node)
+    }
+
+    /// The members that are known, in order of their keys.
+    pub fn members(&self) -> impl Iterator<Item = &NodeId> {
+        self.members.iter()
+    }
+
+    /// Learns of entries of a journal, this node's own or another's, in their order; those that say nothing of membership
+    /// change nothing.
+    pub fn hear<'a>(&mut self, author: NodeId, entries: impl IntoIterator<Item = (u64, &'a Fact)>) {
+        let mut heard = false;
+        for (index, fact) in entries {
+            match fact {
+                Fact::Admitted(admitted) => self.hear_admission(author, index, admitted),
+                Fact::Expelled(_) => {}
+                _ => continue,
+            }
+            self.expulsions.learn(&self.genesis, author, index, fact);
+            heard = true;
+        }
+        if heard {
+            self.members = self.all_members();
+        }
+    }
+
+    /// Learns whom this node itself admitted and expelled, as its own journal's fold has it.
+    pub fn hear_own(&mut self, nodes: &[Node]) {
+        let mut entries = Vec::new();
+        for node in nodes {
+            let admitted = node
+                .admitted
+                .as_ref()
+                .map(|at| (at.index, Fact::Admitted(Admitted { node: node.id, by: at.by })));
+            let reason = |at: &ExpelledAt| at.reason.clone();
+            let expelled = node
+                .expelled
+                .as_ref()
+                .map(|at| (at.index, Fact::Expelled(Expelled { node: node.id, reason: reason(at) })));
+            entries.extend(admitted.into_iter().chain(expelled));
+        }
+        entries.sort_by_key(|(index, _)| *index);
+        self.hear(self.me, entries.iter().map(|(index, fact)| (*index, fact)));
+    }
+
+    fn hear_admission(&mut self, author: NodeId, index: u64, admitted: &Admitted) {
+        let by = self.admissions.entry(admitted.node).or_default();
+        if let Some(known) = by.get_mut(&author) {
+            if known.0 < index {
+                *known = (index, admitted.clone());
+            }
+        } else if self.admissions_count < ADMISSIONS_MAX {
+            by.insert(author, (index, admitted.clone()));
+            self.admissions_count += 1;
+        }
+    }
+
+    /// Everybody to whom a chain of admissions leads from a founder, the nearest first.
+    fn all_members(&self) -> BTreeSet<NodeId> {
+        let mut chains: BTreeMap<NodeId, Vec<Link>> =
+            self.genesis.founders.iter().map(|founder| (*founder, Vec::new())).collect();
+        for length in 1..=CHAIN_LINKS_MAX {
+            let mut found = Vec::new();
+            for (node, by) in self.admissions.iter().filter(|(node, _)| !chains.contains_key(node)) {
+                let through = by.iter().filter_map(|(author, (index, admitted))| {
+                    let rest = chains.get(author).filter(|rest| rest.len() + 1 == length)?;
+                    let link = Link { author: *author, index: *index, admitted: admitted.clone() };
+                    let chain: Vec<Link> = std::iter::once(link).chain(rest.iter().cloned()).collect();
+                    self.holds(node, &chain).then_some(chain)
+                });
+                found.extend(through.map(|chain| (*node, chain)).next());
+            }
+            if found.is_empty() {
+                break;
+            }
+            chains.extend(found);
+        }
+        chains.into_keys().collect()
+    }
+
+    fn holds(&self, node: &NodeId, chain: &[Link]) -> bool {
+        chain::membership(&self.genesis, &self.me, node, chain, &self.expulsions).is_ok()
+    }
+
+    /// What is known of expulsions; a peer's chain may teach more.
+    pub fn expulsions_mut(&mut self) -> &mut Expulsions {
+        &mut self.expulsions
+    }
+
+    /// Judges a chain of admissions.
+    ///
+    /// # Errors
+    /// [`chain::Error`]: the first thing that does not hold.
+    pub fn judge_chain(&self, peer: &NodeId, chain: &[Link]) -> Result<(), chain::Error> {
+        chain::membership(&self.genesis, &self.me, peer, chain, &self.expulsions)
+    }
+
+    /// Judges a frame of records that came over a topic, or where that is none, over a stream.
+    pub fn judge(&self, topic: Option<Topic>, records: &Records) -> Judgement {
+        if let Some(wrong) = records.records().iter().find_map(|record| wrong(topic, record)) {
+            return Judgement::Wrong(wrong);
+        }
+        let origin = records.origin();
+        if origin.node() == self.me {
+            return Judgement::Known;
+        }
+        if !self.is_member(&origin.node()) || self.full.contains(&origin) {
+            return Judgement::Unwanted;
+        }
+        let last = records.records().last().expect("a frame has records").public_seq;
+        if self.held.get(&origin).is_some_and(|next| last < *next) {
+            Judgement::Known
+        } else {
+            Judgement::Keep
+        }
+    }
+
+    /// Whether records of this journal are missing before these.
+    pub fn lacks_before(&self, records: &Records) -> bool {
+        let first = records.records().first().expect("a frame has records").public_seq;
+        self.held.get(&records.origin()).copied().unwrap_or_default() < first
+    }
+
+    /// Up to where a journal's records are held now; `is_full` when its author's share is used up.
+    pub fn holds_up_to(&mut self, origin: Origin, next: u64, is_full: bool) {
+        self.held.insert(origin, next);
+        if is_full {
+            self.full.insert(origin);
+        } else {
+            self.full.remove(&origin);
+        }
+    }
+
+    /// What is told to a neighbour: up to where each journal's records are held, with this node's own.
+    pub fn marks(&self, own: Mark) -> Vec<Mark> {
+        let others = self.held.iter().map(|(origin, next)| Mark { origin: *origin, next: *next });
+        let mut marks: Vec<Mark> =
+            others.filter(|mark| mark.origin != own.origin && mark.next > 0).chain([own]).collect();
+        marks.sort();
+        marks.truncate(MARKS_MAX);
+        marks
+    }
+
+    /// What a neighbour has that this node lacks and wants, as far as it knows the authors by now: from where on.
+    pub fn missing(&self, theirs: &[Mark]) -> Vec<Mark> {
+        let lacks = |mark: &Mark| {
+            let node = mark.origin.node();
+            let next = self.held.get(&mark.origin).copied().unwrap_or_default();
+            let wanted = node != self.me && self.is_member(&node) && !self.full.contains(&mark.origin);
+            (wanted && next < mark.next).then_some(Mark { origin: mark.origin, next })
+        };
+        theirs.iter().filter_map(lacks).collect()
+    }
+}
+
+/// What is wrong with a record that stands in its author's journal all the same; kinds of later versions are left unread.
+fn wrong(topic: Option<Topic>, record: &Record) -> Option<&'static str> {
+    let entry = match Entry::decode(&record.body) {
+        Ok(entry) => entry,
+        Err(Error::UnknownKind(_) | Error::UnknownVersion(..)) => return None,
+        Err(Error::Codec(_)) => return Some("malformed"),
+    };
+    if entry.encode() != record.body {
+        return Some("not_canonical");
+    }
+    if entry.correlation.is_some() {
+        return Some("correlated");
+    }
+    match topic_of(&entry.fact) {
+        None => Some("private"),
+        Some(of) if topic.is_some_and(|topic| topic != of) => Some("topic"),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "exchange_test.rs"]
+mod tests;

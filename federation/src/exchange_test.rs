@@ -1,0 +1,179 @@
+//! What becomes of others' records.
+
+use super::*;
+use crate::fact::{Admission, AdmittedBy, Expelled, Offered, Refused, Started, Submitted};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Digest, Epoch, FederationId, RunId};
+use artel_protocol::key::{AgentId, SecretKey};
+use artel_protocol::log::{Checkpoint, Hash, SignedCheckpoint, Subtree, subset, tree};
+use artel_protocol::skill::Skill;
+use artel_protocol::text::Correlation;
+use artel_protocol::time::Wall;
+use artel_reputation::Complexity;
+
+const HOME: FederationId = FederationId([3; 32]);
+
+fn secret(n: u8) -> SecretKey {
+    SecretKey::from_seed(&[n; 32])
+}
+
+fn node(n: u8) -> NodeId {
+    NodeId(secret(n).public())
+}
+
+fn origin(n: u8) -> Origin {
+    Origin::new(HOME, node(n), 0)
+}
+
+/// A federation by invitation that node 1 founded, as node 2 sees it.
+fn exchange() -> Exchange {
+    let founders = vec![node(1)];
+    let (name, admission, recovery) = ("test".into(), Admission::Invitation, Digest([0; 32]));
+    Exchange::new(node(2), Genesis { name, founders, admission, recovery, created: Wall(0) })
+}
+
+fn admitted(n: u8) -> Fact {
+    Fact::Admitted(Admitted { node: node(n), by: AdmittedBy::Invitation(Digest([n; 32])) })
+}
+
+fn expelled(n: u8) -> Fact {
+    Fact::Expelled(Expelled { node: node(n), reason: "gone".into() })
+}
+
+fn offered(skill: &str) -> Fact {
+    Fact::Offered(Offered {
+        step: RunId::new(Wall(1), [1; 9]).step(0),
+        epoch: Epoch(1),
+        skills: vec![Skill::parse(skill).expect("a skill")],
+        complexity: Complexity::Simple,
+        level_min: None,
+        reward: Credits::ZERO,
+        deadline: Wall(9),
+        terms: Digest([0; 32]),
+        window_ms: 0,
+        top: 8,
+        verdict_within_ms: 1,
+    })
+}
+
+fn started() -> Fact {
+    Fact::Started(Started { boot: 1, version: "1".into(), configuration: Digest([0; 32]) })
+}
+
+fn entry(fact: Fact) -> Vec<u8> {
+    Entry { at: Wall(5), correlation: None, fact }.encode()
+}
+
+/// Bodies as the public entries of node `n` from a number on, all of whose entries are public.
+fn records(n: u8, from: u64, bodies: Vec<Vec<u8>>) -> Records {
+    let record =
+        |(i, body)| Record { index: from + i as u64, public_seq: from + i as u64, salt: [0; 16], body };
+    let records: Vec<Record> = bodies.into_iter().enumerate().map(record).collect();
+    let before = (0..from).map(|i| tree::leaf_hash(&i.to_be_bytes()));
+    let leaves: Vec<Hash> = before.chain(records.iter().map(|record| record.leaf().hash())).collect();
+    let size = leaves.len() as u64;
+    let plain = Checkpoint::new(origin(n), size, tree::root_of(&leaves)).expect("plain");
+    let checkpoint = SignedCheckpoint::sign(plain, &secret(n)).expect("its own key");
+    let read = |at: Subtree| {
+        let start = (at.index << at.level) as usize;
+        Ok::<_, tree::Error>(tree::root_of(&leaves[start..start + (1 << at.level)]))
+    };
+    let positions: Vec<u64> = (from..size).collect();
+    let proof = subset::prove(&positions, size, read).expect("within the tree");
+    Records::new(&checkpoint, records, proof).expect("sound")
+}
+
+#[test]
+fn what_is_right_and_new_is_kept_and_what_no_honest_node_sends_is_wrong() {
+    let exchange = exchange();
+    let offer = |body| records(1, 0, vec![body]);
+    let (shard, other) = (Topic::of_offer(&[Skill::parse("text").expect("a skill")]), Topic::Trust);
+    assert_eq!(exchange.judge(Some(shard), &offer(entry(offered("text")))), Judgement::Keep);
+    assert_eq!(
+        exchange.judge(None, &offer(entry(offered("text")))),
+        Judgement::Keep,
+        "a stream has no topic"
+    );
+    assert_eq!(exchange.judge(Some(other), &offer(entry(offered("text")))), Judgement::Wrong("topic"));
+    let refused = Fact::Refused(Refused { who: crate::fact::Poster::Operator, code: "x".into(), count: 1 });
+    assert_eq!(exchange.judge(None, &offer(entry(refused))), Judgement::Wrong("private"));
+    let correlation = Correlation::parse("abc");
+    let correlated = Entry { at: Wall(5), correlation, fact: started() }.encode();
+    assert_eq!(exchange.judge(None, &offer(correlated)), Judgement::Wrong("correlated"));
+    let mut cut = entry(started());
+    cut.pop();
+    assert_eq!(exchange.judge(None, &offer(cut)), Judgement::Wrong("malformed"));
+    let mut later = entry(started());
+    later[0] = 0xff;
+    assert_eq!(exchange.judge(Some(other), &offer(later)), Judgement::Keep, "a kind of a later version");
+    assert_eq!(exchange.judge(None, &records(2, 0, vec![entry(started())])), Judgement::Known, "its own");
+    assert_eq!(
+        exchange.judge(None, &records(9, 0, vec![entry(started())])),
+        Judgement::Unwanted,
+        "a stranger's"
+    );
+}
+
+#[test]
+fn what_is_held_is_known_and_what_is_missing_is_wanted() {
+    let mut exchange = exchange();
+    let three = records(1, 4, vec![entry(started()), entry(started()), entry(started())]);
+    assert!(exchange.lacks_before(&three));
+    exchange.holds_up_to(origin(1), 6, false);
+    assert!(!exchange.lacks_before(&three));
+    assert_eq!(exchange.judge(None, &three), Judgement::Keep, "the last one is new");
+    exchange.holds_up_to(origin(1), 7, false);
+    assert_eq!(exchange.judge(None, &three), Judgement::Known);
+    let mark = |n, next| Mark { origin: origin(n), next };
+    let theirs = [mark(1, 9), mark(2, 50), mark(9, 50)];
+    assert_eq!(exchange.missing(&theirs), [mark(1, 7)], "neither its own nor a stranger's");
+    let mut own = vec![mark(1, 7), mark(2, 5)];
+    own.sort();
+    assert_eq!(exchange.marks(mark(2, 5)), own);
+    exchange.holds_up_to(origin(1), 7, true);
+    assert_eq!(
+        (exchange.missing(&theirs), exchange.judge(None, &records(1, 9, vec![entry(started())]))),
+        (vec![], Judgement::Unwanted),
+        "its share is used up"
+    );
+}
+
+#[test]
+fn members_are_those_to_whom_admissions_lead_from_a_founder() {
+    let mut exchange = exchange();
+    let are = |exchange: &Exchange| (1..=9).filter(|n| exchange.is_member(&node(*n))).collect::<Vec<u8>>();
+    assert_eq!(are(&exchange), [1]);
+    exchange.hear(node(4), [(0, &admitted(5))]);
+    assert_eq!(are(&exchange), [1], "who admits is no member yet");
+    exchange.hear(node(1), [(3, &admitted(3)), (4, &admitted(4))]);
+    assert_eq!(are(&exchange), [1, 3, 4, 5], "and all that leads on from there");
+    exchange.hear(node(5), [(7, &expelled(3)), (8, &admitted(6))]);
+    assert_eq!(are(&exchange), [1, 3, 4, 5, 6], "neither founder nor its admitter");
+    exchange.hear(node(1), [(9, &expelled(4))]);
+    assert_eq!(are(&exchange), [1, 3], "with those that it alone admitted");
+    exchange.hear(node(3), [(2, &admitted(5))]);
+    assert_eq!(are(&exchange), [1, 3, 5, 6], "another way leads to them");
+    exchange.hear(node(1), [(11, &admitted(4))]);
+    assert_eq!(are(&exchange), [1, 3, 4, 5, 6]);
+}
+
+#[test]
+fn every_public_fact_has_a_topic_and_no_private_one() {
+    let submitted = Fact::Submitted(Submitted {
+        step: RunId::new(Wall(1), [1; 9]).step(0),
+        epoch: Epoch(1),
+        agent: AgentId(secret(1).public()),
+        result: Digest([0; 32]),
+        authority: crate::fact::Authority::Session,
+        late: false,
+    });
+    for (fact, topic) in [
+        (started(), Some(Topic::Agents)),
+        (admitted(3), Some(Topic::Agents)),
+        (submitted, Some(Topic::Trust)),
+        (offered("text"), Some(Topic::of_offer(&[Skill::parse("text").expect("a skill")]))),
+        (Fact::Refused(Refused { who: crate::fact::Poster::Operator, code: "x".into(), count: 1 }), None),
+    ] {
+        assert_eq!(topic_of(&fact), topic);
+    }
+}

@@ -1,0 +1,142 @@
+//! The thread that keeps others' records: what was judged good is appended to the record store, many frames a sync, and
+//! only then counted on. What it cannot write is dropped: its author has it still, and it is asked for again.
+
+use super::members::Members;
+use super::shared::Shared;
+use artel_audit::records::{Item, Kept, NewFrame, RecordStore};
+use artel_protocol::record::Records;
+use std::sync::Weak;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many frames may wait to be kept. At the limit gossip is dropped, and streams wait.
+const WAITING_MAX: usize = 256;
+
+/// How many frames are written with one sync; at most 64 KiB each, so 4 MiB in all.
+const BATCH_MAX: usize = 64;
+
+/// How long the thread rests after a write that failed. What comes meanwhile waits or is dropped.
+const REST: Duration = Duration::from_secs(1);
+
+/// A frame to be kept, and who waits for it.
+struct Job {
+    records: Records,
+    done: Option<oneshot::Sender<Kept>>,
+}
+
+/// What the thread is asked.
+enum Ask {
+    Keep(Job),
+    /// Write down what shortens the next start, and end.
+    End(oneshot::Sender<()>),
+}
+
+/// The way to the thread.
+#[derive(Clone)]
+pub(super) struct Keeper(mpsc::Sender<Ask>);
+
+/// What the thread is told.
+pub(super) struct Queue(mpsc::Receiver<Ask>);
+
+/// Starts the thread. It ends when nobody can ask it any more.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn start(
+    (store, members): (RecordStore, Members),
+    queue: Queue,
+    shared: Weak<Shared>,
+) -> std::io::Result<()> {
+    let run = move || run(store, members, queue.0, &shared);
+    std::thread::Builder::new().name("keeper".into()).spawn(run).map(drop)
+}
+
+impl Keeper {
+    /// A way to a thread that is still to be started.
+    pub fn new() -> (Self, Queue) {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        (Keeper(sender), Queue(receiver))
+    }
+
+    /// Keeps a frame if there is room for it just now.
+    pub fn offer(&self, records: Records) {
+        if self.0.try_send(Ask::Keep(Job { records, done: None })).is_err() {
+            tracing::debug!("too many records wait to be kept; a frame was dropped and will be fetched");
+        }
+    }
+
+    /// Keeps a frame, and says what became of it once it is on disk; nothing where it could not be written.
+    pub async fn keep(&self, records: Records) -> oneshot::Receiver<Kept> {
+        let (done, kept) = oneshot::channel();
+        // The thread ends with the node; whoever waits is told by the dropped sender.
+        let _ = self.0.send(Ask::Keep(Job { records, done: Some(done) })).await;
+        kept
+    }
+
+    /// Ends the thread once it has done what waits before.
+    pub async fn end(&self) {
+        let (done, ended) = oneshot::channel();
+        // It may have ended already.
+        let _ = self.0.send(Ask::End(done)).await;
+        let _ = ended.await;
+    }
+}
+
+fn run(mut store: RecordStore, mut members: Members, mut queue: mpsc::Receiver<Ask>, shared: &Weak<Shared>) {
+    let mut end = None;
+    while end.is_none()
+        && let Some(first) = queue.blocking_recv()
+    {
+        let (mut jobs, mut next) = (Vec::new(), Some(first));
+        while let Some(ask) = next {
+            match ask {
+                Ask::Keep(job) => jobs.push(job),
+                Ask::End(done) => end = Some(done),
+            }
+            next = if jobs.len() < BATCH_MAX && end.is_none() { queue.try_recv().ok() } else { None };
+        }
+        let Some(shared) = shared.upgrade() else { break };
+        match store.append(jobs.iter().map(|job| frame_of(&job.records)).collect()) {
+            Ok(kept) => {
+                for (job, kept) in jobs.into_iter().zip(kept) {
+                    count_on(&shared, &mut members, &job.records, kept);
+                    // Whoever waited may be gone.
+                    job.done.map(|done| done.send(kept));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "records of others cannot be written; they will be fetched again");
+                drop(jobs);
+                std::thread::sleep(REST);
+            }
+        }
+        members.save_if_due(&shared.records);
+        for notice in store.take_notices() {
+            tracing::warn!(%notice, "the record store repaired something");
+        }
+    }
+    members.save(&store.reader());
+    if let Err(error) = store.feed() {
+        tracing::warn!(%error, "the index of records is behind; the next start brings it up");
+    }
+    // Whoever waited may be gone.
+    end.map(|done| done.send(()));
+}
+
+fn frame_of(records: &Records) -> NewFrame {
+    let item =
+        |record: &artel_protocol::record::Record| Item { public_seq: record.public_seq, index: record.index };
+    let items = records.records().iter().map(item).collect();
+    NewFrame { origin: records.origin(), topic: 0, bytes: records.bytes().to_vec(), items }
+}
+
+/// What is on disk is known from here on.
+fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kept) {
+    let origin = records.origin();
+    let next = shared.records.mark(&origin).next;
+    let mut exchange = shared.exchange();
+    exchange.holds_up_to(origin, next, kept == Kept::OverCap);
+    if kept == Kept::New {
+        members.learn(records, &mut exchange);
+    }
+}

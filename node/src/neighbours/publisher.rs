@@ -1,0 +1,118 @@
+//! Tells neighbours what became public here: follows the synced journal, gathers for a moment, and says each topic's
+//! entries as frames of records under one checkpoint.
+
+use super::shared::Shared;
+use artel_audit::Reader;
+use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
+use artel_federation::exchange::topic_of;
+use artel_federation::{Entry, Fact};
+use artel_protocol::log::Class;
+use artel_protocol::record::Records;
+use artel_protocol::topic::Topic;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For how long entries are gathered into frames (decision 4). Each frame costs a signature, and each listener a check and a
+/// message; longer, and an offer is heard of later.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How many entries are read at once.
+const STRIDE: u64 = 1_024;
+
+/// Publishes until the node ends.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut synced = shared.events.watch();
+    // What stands there at the start is fetched by those who lack it.
+    let mut next = shared.reader.get().size();
+    while synced.changed().await.is_ok() {
+        tokio::time::sleep(GATHER).await;
+        if let Err(error) = shared.handle.checkpoint().await {
+            // Nothing is lost: the next round begins at the same entry.
+            tracing::debug!(%error, "no checkpoint to publish under");
+            continue;
+        }
+        let reader = shared.reader.get();
+        let end = reader.checkpoint().size();
+        if end <= next {
+            // The journal was opened again, or nothing new stands under the checkpoint.
+            next = next.min(end);
+            continue;
+        }
+        let (from, me, listened) = (next, shared.me, !shared.up().is_empty());
+        let read = tokio::task::spawn_blocking(move || between(&reader, from, end, listened)).await;
+        let (heard, frames) = match read {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "public entries cannot be read");
+                continue;
+            }
+            Err(_) => return,
+        };
+        shared.exchange().hear(me.node(), heard.iter().map(|(index, fact)| (*index, fact)));
+        for (topic, records) in frames {
+            let said = shared.mesh.publish(topic, Bytes::copy_from_slice(records.bytes())).await;
+            if let Err(error) = said {
+                tracing::debug!(%error, ?topic, "records were not gossiped; they will be fetched");
+            }
+        }
+        next = end;
+    }
+}
+
+type Heard = Vec<(u64, Fact)>;
+
+/// What this node's own entries say of membership, and where somebody listens, all that is public as frames by topic.
+fn between(
+    reader: &Reader,
+    from: u64,
+    end: u64,
+    listened: bool,
+) -> Result<(Heard, Vec<(Topic, Records)>), artel_audit::Error> {
+    let (mut heard, mut frames, mut open) = (Vec::new(), Vec::new(), BTreeMap::<Topic, Frame>::new());
+    let mut index = from;
+    while index < end {
+        let stride: Vec<u64> = (index..end.min(index + STRIDE)).collect();
+        let (entries, next) = reader.some(&stride, RECORDS_BYTES)?;
+        index = next.unwrap_or(index + stride.len() as u64);
+        for stored in entries.iter().filter(|entry| entry.leaf.class() == Class::Public) {
+            let Ok(entry) = Entry::decode(&stored.body) else { continue };
+            if let Some(topic) = topic_of(&entry.fact).filter(|_| listened) {
+                let frame = open.entry(topic).or_default();
+                if let Some(full) = frame.add(stored.index, stored.body.len()) {
+                    frames.push((topic, reader.records(&full)?));
+                }
+            }
+            if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
+                heard.push((stored.index, entry.fact));
+            }
+        }
+    }
+    for (topic, frame) in open {
+        frames.push((topic, reader.records(&frame.positions)?));
+    }
+    Ok((heard, frames))
+}
+
+/// The entries of a topic that go into its next frame.
+#[derive(Default)]
+struct Frame {
+    positions: Vec<u64>,
+    bytes: usize,
+}
+
+impl Frame {
+    /// Adds an entry; where it does not fit any more, hands out what is there and begins with it.
+    fn add(&mut self, index: u64, body_bytes: usize) -> Option<Vec<u64>> {
+        let bytes = RECORD_HEAD_BYTES + body_bytes;
+        let is_full = self.positions.len() == RECORDS_MAX || self.bytes + bytes > RECORDS_BYTES;
+        let full = (is_full && !self.positions.is_empty()).then(|| {
+            self.bytes = 0;
+            std::mem::take(&mut self.positions)
+        });
+        self.positions.push(index);
+        self.bytes += bytes;
+        full
+    }
+}

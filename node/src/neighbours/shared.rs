@@ -1,0 +1,89 @@
+//! What the tasks that deal with neighbours share.
+
+use super::admission::Admission;
+use super::book;
+use super::keeper::Keeper;
+use crate::events::Events;
+use crate::handle::Handle;
+use crate::source::SharedReader;
+use artel_audit::records::Records;
+use artel_federation::exchange::Exchange;
+use artel_mesh::Mesh;
+use artel_protocol::key::{NodeId, SecretKey};
+use artel_protocol::log::Origin;
+use artel_protocol::sync::Mark;
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// One for all.
+pub(super) struct Shared {
+    pub dir: PathBuf,
+    pub me: Origin,
+    pub key: Arc<SecretKey>,
+    pub mesh: Mesh,
+    pub handle: Handle,
+    pub reader: SharedReader,
+    pub events: Arc<Events>,
+    pub records: Records,
+    pub keeper: Keeper,
+    pub admission: Admission,
+    pub exchange: Mutex<Exchange>,
+    /// The neighbours that are admitted.
+    pub up: Mutex<BTreeSet<NodeId>>,
+    /// Whom something should be fetched from.
+    pub wants: mpsc::Sender<NodeId>,
+}
+
+impl Shared {
+    /// What is known of others. Never held over a wait.
+    pub fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The neighbours that are admitted. Never held over a wait.
+    pub fn up(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The neighbour after `last`, in turn.
+    pub fn next_up(&self, last: Option<NodeId>) -> Option<NodeId> {
+        let up = self.up();
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        up.range((after, Bound::Unbounded)).next().or(up.first()).copied()
+    }
+
+    /// Where this node listens.
+    pub fn addresses(&self) -> Vec<String> {
+        self.mesh.listening().iter().map(ToString::to_string).collect()
+    }
+
+    /// Asks that what is missing is fetched from a neighbour. Where too many are asked for already, gossip or the next round
+    /// asks again.
+    pub fn want_from(&self, peer: NodeId) {
+        let _ = self.wants.try_send(peer);
+    }
+
+    /// Writes down whom this node knows.
+    pub async fn remember_peers(&self) {
+        let Ok(known) = self.mesh.known().await else { return };
+        let dir = self.dir.clone();
+        let written = tokio::task::spawn_blocking(move || book::write(&dir, &known)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the known peers cannot be written down; they are learnt anew after a restart");
+        }
+    }
+
+    /// Up to where each journal's records are held, this node's own under the newest checkpoint that may be shown.
+    pub async fn marks(&self) -> anyhow::Result<Vec<Mark>> {
+        let reader = self.reader.get();
+        let next = tokio::task::spawn_blocking(move || match reader.checkpoint().size() {
+            0 => Ok(0),
+            size => reader.leaf(size - 1).map(|leaf| leaf.next_public_seq()),
+        })
+        .await??;
+        Ok(self.exchange().marks(Mark { origin: self.me, next }))
+    }
+}

@@ -1,0 +1,168 @@
+//! The exchange of records over a `sync` stream, from both of its ends: what is missing is fetched, and whoever asks is
+//! answered from this node's journal and its record store. A stream that breaks loses nothing.
+
+use super::shared::Shared;
+use anyhow::{Context as _, bail};
+use artel_audit::records::Kept;
+use artel_federation::exchange::Judgement;
+use artel_mesh::{Protocol, Stream};
+use artel_protocol::codec::FRAME_HEAD_BYTES;
+use artel_protocol::key::NodeId;
+use artel_protocol::record::Records;
+use artel_protocol::sync::{Mark, Message, marks_digest};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+
+/// How long one message may take. Whoever is slower is asked again later, or another neighbour is.
+const MESSAGE_WAIT: Duration = Duration::from_secs(20);
+
+/// How often one stream asks what else there is: authors become known by records of others, a link of a chain each time.
+const ROUNDS_MAX: usize = 16;
+
+/// How many frames of a stream may wait to be kept before it reads on: with 64 KiB each at most 2 MiB a stream.
+const UNKEPT_MAX: usize = 32;
+
+/// How much one want is answered with (16 MiB); then its asker asks again, so that streams take turns.
+const WANT_BYTES_MAX: usize = 16 << 20;
+
+/// How much is read from the store at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// Fetches from a neighbour what this node lacks; says how many frames were kept.
+pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<usize> {
+    let mut stream = shared.mesh.open(peer, Protocol::Sync).await?;
+    let mut kept = 0;
+    for _ in 0..ROUNDS_MAX {
+        let marks = shared.marks().await?;
+        say(&mut stream, &Message::Ask(marks_digest(&marks))).await?;
+        let theirs = match hear(&mut stream).await? {
+            Some(Message::Same) => break,
+            Some(Message::Marks(theirs)) => theirs,
+            _ => bail!("no answer to what there is"),
+        };
+        let before = kept;
+        let missing = shared.exchange().missing(&theirs);
+        for want in missing {
+            kept += fetch(shared, &mut stream, want).await?;
+        }
+        if kept == before {
+            break;
+        }
+    }
+    stream.shutdown().await?;
+    Ok(kept)
+}
+
+/// Fetches one journal's records, from a number on.
+async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow::Result<usize> {
+    say(stream, &Message::Want(want)).await?;
+    let mut unkept = Vec::new();
+    let mut kept = 0;
+    loop {
+        match hear(stream).await? {
+            Some(Message::Records(bytes)) => {
+                let records =
+                    Records::check(&bytes, &shared.me.federation()).context("records that do not hold")?;
+                if records.origin() != want.origin {
+                    bail!("records of another journal than the one that was asked for");
+                }
+                let judged = shared.exchange().judge(None, &records);
+                match judged {
+                    Judgement::Keep => unkept.push(shared.keeper.keep(records).await),
+                    Judgement::Known | Judgement::Unwanted => {}
+                    Judgement::Wrong(what) => bail!("records that no honest node sends: {what}"),
+                }
+                if unkept.len() >= UNKEPT_MAX {
+                    kept += all_kept(std::mem::take(&mut unkept)).await?;
+                }
+            }
+            Some(Message::End { .. }) => return Ok(kept + all_kept(unkept).await?),
+            _ => bail!("no answer to a want"),
+        }
+    }
+}
+
+async fn all_kept(waiting: Vec<oneshot::Receiver<Kept>>) -> anyhow::Result<usize> {
+    let mut new = 0;
+    for kept in waiting {
+        new += usize::from(kept.await.context("records could not be written")? == Kept::New);
+    }
+    Ok(new)
+}
+
+/// Answers a neighbour until it is content.
+pub(super) async fn serve(shared: Arc<Shared>, mut stream: Stream) -> anyhow::Result<()> {
+    while let Some(message) = hear(&mut stream).await? {
+        match message {
+            Message::Ask(digest) => {
+                let marks = shared.marks().await?;
+                let same = marks_digest(&marks) == digest;
+                say(&mut stream, &if same { Message::Same } else { Message::Marks(marks) }).await?;
+            }
+            Message::Want(want) => give(&shared, &mut stream, want).await?,
+            _ => bail!("an answer where a question was wanted"),
+        }
+    }
+    Ok(())
+}
+
+/// Sends a journal's records from a number on, as far as they are here.
+async fn give(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow::Result<()> {
+    let (mut next, mut sent) = (want.next, 0);
+    while sent < WANT_BYTES_MAX {
+        let (shared, origin) = (shared.clone(), want.origin);
+        let read = tokio::task::spawn_blocking(move || shared.frames_from(&origin, next)).await?;
+        let Some((frames, then)) = read? else { break };
+        for frame in frames {
+            sent += frame.len();
+            write(stream, &frame).await?;
+        }
+        next = then;
+    }
+    say(stream, &Message::End { next }).await
+}
+
+impl Shared {
+    /// Some of a journal's frames of records from a number on, and the number behind them; nothing where there are none.
+    fn frames_from(
+        &self,
+        origin: &artel_protocol::log::Origin,
+        next: u64,
+    ) -> anyhow::Result<Option<(Vec<Vec<u8>>, u64)>> {
+        if *origin == self.me {
+            let Some(records) = self.reader.get().records_from(next)? else { return Ok(None) };
+            let then = records.records().last().expect("a frame has records").public_seq + 1;
+            return Ok(Some((vec![records.bytes().to_vec()], then)));
+        }
+        let (frames, then) = self.records.frames(origin, next, READ_BYTES);
+        Ok((!frames.is_empty()).then_some((frames, then)))
+    }
+}
+
+async fn say(stream: &mut Stream, message: &Message) -> anyhow::Result<()> {
+    write(stream, &message.encode()).await?;
+    Ok(tokio::time::timeout(MESSAGE_WAIT, stream.flush()).await??)
+}
+
+async fn write(stream: &mut Stream, bytes: &[u8]) -> anyhow::Result<()> {
+    Ok(tokio::time::timeout(MESSAGE_WAIT, stream.write_all(bytes)).await??)
+}
+
+/// The next message; nothing where the other side has ended the stream.
+async fn hear(stream: &mut Stream) -> anyhow::Result<Option<Message>> {
+    let mut head = [0; FRAME_HEAD_BYTES];
+    let began = tokio::time::timeout(MESSAGE_WAIT, stream.read(&mut head[..1])).await??;
+    if began == 0 {
+        return Ok(None);
+    }
+    tokio::time::timeout(MESSAGE_WAIT, async {
+        stream.read_exact(&mut head[1..]).await?;
+        let mut bytes = head.to_vec();
+        bytes.resize(FRAME_HEAD_BYTES + Message::payload_len(&head)?, 0);
+        stream.read_exact(&mut bytes[FRAME_HEAD_BYTES..]).await?;
+        Ok(Some(Message::decode(&bytes)?))
+    })
+    .await?
+}
