@@ -29,7 +29,7 @@ pub(crate) struct Author {
     next: u64,
     /// Runs behind holes, by their start, each with its end. Never empty, never touching.
     runs: BTreeMap<u64, u64>,
-    pub records: u64,
+    records: u64,
     pub bytes: u64,
     /// Starts of runs that came or went since the index was fed.
     changed: BTreeSet<u64>,
@@ -52,11 +52,14 @@ impl Author {
         self.runs.len()
     }
 
-    /// Whether there are as many records as are said to be held. Not so in an index that lost a run, or between the raising
-    /// of a floor and the removal of what lies below.
+    /// Whether there are as many records as are said to be held: not so in an index that lost a run.
     pub fn adds_up(&self) -> bool {
+        self.records == self.count()
+    }
+
+    fn count(&self) -> u64 {
         let behind: u64 = self.runs.iter().map(|(start, end)| end - start).sum();
-        self.records == self.next - self.floor + behind
+        self.next - self.floor + behind
     }
 
     /// The first holes.
@@ -73,6 +76,7 @@ impl Author {
     /// Takes up a record that was not held.
     pub fn insert(&mut self, seq: u64) {
         debug_assert!(seq >= self.floor && !self.holds(seq));
+        self.records += 1;
         let (mut start, mut end) = (seq, seq + 1);
         if let Some(after) = self.runs.remove(&end) {
             self.changed.insert(end);
@@ -103,6 +107,7 @@ impl Author {
             self.changed.insert(start);
             self.next = self.next.max(end);
         }
+        self.records = self.count();
         true
     }
 
@@ -175,6 +180,7 @@ mod tests {
                 let holes: Vec<u64> = author.first_holes(99).into_iter().flatten().collect();
                 prop_assert_eq!(missing, holes);
                 prop_assert_eq!(author.holes(), author.first_holes(99).len());
+                prop_assert!(author.adds_up() && author.mark().records == set.len() as u64);
                 // What the index would hold by now, fed piece by piece, is what there is.
                 let mut restored = Author::parse(&author.to_bytes()).expect("our own bytes");
                 for (start, end) in &author.runs {

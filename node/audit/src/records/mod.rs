@@ -87,7 +87,7 @@ pub enum Kept {
 }
 
 /// How much a store may hold. Bytes are those of frames with at least one record that is wanted, with what stands around
-/// them on disk. The files have at most twice that and two segments.
+/// them on disk. After a prune the files have at most twice that and two segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Of one author (64 MiB: some 50,000 lone records). Larger, and fewer authors fill the store.
@@ -96,7 +96,7 @@ pub struct Limits {
     pub store_bytes_max: u64,
     /// Authors that a mark is held for (65,536): each costs some 250 bytes of memory.
     pub authors_max: u64,
-    /// Of a segment (16 MiB), at most 1 GiB. Larger ones are freed later; smaller ones are more files. A larger append
+    /// Of a segment (16 MiB), at most 64 MiB. Larger ones are freed later; smaller ones are more files. A larger append
     /// gets a segment of its own size.
     pub segment_bytes: u64,
 }

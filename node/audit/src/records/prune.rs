@@ -81,13 +81,14 @@ impl RecordStore {
     /// The first segment of which too little is wanted, or the one before it whose end only its head says.
     fn next_to_free(&self) -> Option<u32> {
         let state = self.shared.state();
-        let (last, _) = state.segments.last_key_value()?;
+        // The index has come up to it.
+        let last = state.position.segment;
         let is_wanted = |number: u32| {
             state.segments.get(&number).is_some_and(|segment| {
                 segment.live > 0 && segment.live * WANTED_ONE_IN >= u64::from(segment.end - HEAD_BYTES)
             })
         };
-        let mut number = *state.segments.keys().find(|number| *number < last && !is_wanted(**number))?;
+        let mut number = *state.segments.keys().find(|number| **number < last && !is_wanted(**number))?;
         while state.says_where_another_ends(number) {
             number -= 1;
         }

@@ -8,8 +8,7 @@ use super::frame::{self, Payload};
 use super::place::{PLACES, Place, author_key, numbered_key, parse_numbered};
 use super::segment;
 use super::shared::{Health, Shared, parse_place};
-use super::walk;
-use crate::files::{Access, File};
+use crate::files::{self, Access, File};
 use crate::index::{IndexError, Order};
 use artel_protocol::log::Origin;
 use std::collections::{BTreeMap, BTreeSet};
@@ -200,9 +199,8 @@ impl Records {
                 file
             }
         };
-        let Some(frame) = walk::read_one(file.as_ref(), place.segment, place.offset, place.len)? else {
-            return Ok(None);
-        };
+        let mut frame = vec![0; place.len as usize];
+        files::read_exact_at(file.as_ref(), &mut frame, u64::from(place.offset))?;
         let payload = frame::open(&frame, place.segment, place.offset);
         let payload = payload.and_then(|payload| frame::parse(payload, self.shared.federation));
         Ok(match payload {

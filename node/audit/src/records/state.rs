@@ -87,7 +87,6 @@ impl State {
             author.insert(*seq);
             self.tail.insert((*origin, *seq), Place { segment, offset, len, last });
         }
-        author.records += records.len() as u64;
         author.bytes += u64::from(len);
         self.holes = self.holes - holes + author.holes();
         self.changed_authors.insert(*origin);
@@ -104,7 +103,7 @@ impl State {
         self.change_live(segment, |live| live + u64::from(from.len));
     }
 
-    /// Raises an author's floor, as a frame in `segment` says. What lies below it is still counted.
+    /// Raises an author's floor, as a frame in `segment` says. Frames below it still count.
     pub fn raise_floor(&mut self, origin: &Origin, below: u64, segment: u32) {
         let author = self.authors.entry(*origin).or_default();
         let holes = author.holes();
@@ -116,11 +115,13 @@ impl State {
         self.changed_authors.insert(*origin);
     }
 
-    /// Counts a record below the floor no more, and its frame neither if it was the last record read from it.
+    /// Counts the frame of a record below the floor no more, if that was the last record read from it.
     pub fn uncount(&mut self, origin: &Origin, seq: u64, place: Place) {
-        let len = if place.last == seq { u64::from(place.len) } else { 0 };
+        if place.last != seq {
+            return;
+        }
+        let len = u64::from(place.len);
         let author = self.authors.entry(*origin).or_default();
-        author.records = author.records.saturating_sub(1);
         author.bytes = author.bytes.saturating_sub(len);
         self.changed_authors.insert(*origin);
         self.live = self.live.saturating_sub(len);
@@ -135,9 +136,10 @@ impl State {
     }
 
     /// Whether nothing is read from a segment, no frame in it says what was pruned, and its head is not needed to say where
-    /// the one before it ends. The index must have come up to all this. The last one stays, so that no number is used twice.
+    /// the one before it ends. The index must have come up to all this. The segment that it has come up to stays, so that no
+    /// number is used twice.
     pub fn is_removable(&self, number: u32) -> bool {
-        let is_last = self.segments.last_key_value().is_none_or(|(last, _)| *last == number);
+        let is_last = number >= self.position.segment;
         let is_live = self.segments.get(&number).is_none_or(|segment| segment.live > 0);
         let says_end = self.says_where_another_ends(number);
         !is_last && !is_live && !says_end && !self.authors.values().any(|author| author.floor_at == number)

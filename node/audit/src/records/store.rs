@@ -23,8 +23,8 @@ use artel_protocol::log::Origin;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The most bytes of a segment, whatever the limits say (1 GiB): offsets have 32 bits.
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// The most bytes of a segment, whatever the limits say (64 MiB): a start without an index holds the last one in memory.
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 
 /// A store that was opened.
 pub struct Opened {
@@ -251,8 +251,8 @@ impl RecordStore {
     fn begin(&mut self, number: u32, file: Arc<dyn File>) {
         self.active = Some(Active { number, file, offset: HEAD_BYTES });
         self.shared.change(|state| {
+            // The position follows with the first frame: until then the segment's name may not be durable.
             state.segments.insert(number, Segment { end: HEAD_BYTES, len: HEAD_BYTES, live: 0 });
-            state.position = Position { segment: number, offset: HEAD_BYTES };
         });
     }
 }

@@ -110,15 +110,6 @@ impl Walk {
     }
 }
 
-/// Reads one frame; `None` when it is not whole any more.
-pub(crate) fn read_one(file: &dyn File, segment: u32, offset: u32, len: u32) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = vec![0; len as usize];
-    let read = files::read_up_to(file, &mut bytes, u64::from(offset))?;
-    let whole =
-        read == bytes.len() && frame::open(&bytes, segment, offset).is_some_and(|p| p.len() + 12 == read);
-    Ok(whole.then_some(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
