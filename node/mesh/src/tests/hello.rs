@@ -1,4 +1,4 @@
-use super::stranger::Stranger;
+use super::stranger::{Stranger, ends};
 use super::*;
 use crate::limits::HELLO_BYTES_MAX;
 use crate::streams::Channel;
@@ -240,7 +240,7 @@ async fn nothing_of_a_stranger_is_taken() {
         let mut stream = stranger.open(channel).await.expect("the protocol is spoken");
         let _ = stream.write_all(&[0; 64]).await;
         let _ = stream.flush().await;
-        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0, "{channel:?} is closed");
+        assert!(ends(&mut stream).await, "{channel:?} is closed");
     }
     a.refused(Refusal::NotAdmitted, 3).await;
     assert_eq!(a.ask(9, b"hi").await, Err(RequestError::NotAdmitted));

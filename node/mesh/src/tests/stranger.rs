@@ -10,11 +10,52 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{ConnectionId, NetworkBehaviour, SwarmEvent};
 use libp2p::{PeerId, Swarm};
 use std::collections::HashMap;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
-pub type Raw = Compat<libp2p::Stream>;
+/// A substream whose reads fail when the time is over.
+pub struct Raw {
+    inner: Compat<libp2p::Stream>,
+    until: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Raw {
+    fn new(stream: libp2p::Stream) -> Self {
+        Raw { inner: stream.compat(), until: Box::pin(tokio::time::sleep(DEADLINE)) }
+    }
+}
+
+impl AsyncRead for Raw {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.until.as_mut().poll(cx).is_ready() {
+            panic!("nothing to read in time");
+        }
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Raw {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -104,11 +145,11 @@ impl Stranger {
                 event = swarm.select_next_some() => match event {
                     SwarmEvent::Behaviour(BehaviourEvent::Streams(event)) => match event {
                         StreamEvent::Inbound { channel, stream, .. } => {
-                            let _ = inbound.send((channel, stream.compat()));
+                            let _ = inbound.send((channel, Raw::new(stream)));
                         }
                         StreamEvent::Opened { ticket, stream } => {
                             if let Some(reply) = opening.remove(&ticket) {
-                                let _ = reply.send(Some(stream.compat()));
+                                let _ = reply.send(Some(Raw::new(stream)));
                             }
                         }
                         StreamEvent::Failed { ticket } => {
@@ -186,4 +227,9 @@ impl Stranger {
         let _ =
             tokio::time::timeout(DEADLINE, &mut self.closed).await.expect("the node closes the connection");
     }
+}
+
+/// Whether the node ends the stream, in time.
+pub async fn ends(stream: &mut Raw) -> bool {
+    stream.read(&mut [0; 1]).await.unwrap_or(0) == 0
 }
