@@ -11,6 +11,7 @@ pub mod commitment;
 pub mod effect;
 pub mod fact;
 mod federation;
+mod forms;
 pub mod input;
 pub mod json;
 pub mod ledger;
