@@ -41,7 +41,7 @@ pub use engine::ENGINE;
 pub use limits::Limits;
 pub use outcome::{Artifact, Death, Fault, Log, Outcome, Refusal, Resource, Spent, TrapKind, WallMissing};
 pub use policy::{Ask, Kind, Policy, Rule, allows};
-pub use runner::{Counts, Error, Options, Runner};
+pub use runner::{Counts, Error, Options, Runner, smallest_module};
 pub use step::{Given, Module, Step};
 pub use walls::{Wall, Walls};
 

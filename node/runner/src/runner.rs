@@ -248,6 +248,11 @@ impl Runner {
         self.0.walls
     }
 
+    /// How many primed processes wait for a step.
+    pub fn ready(&self) -> usize {
+        self.0.pool().ready.len()
+    }
+
     /// What was counted since the start.
     pub fn counts(&self) -> Counts {
         let [done, failed, inconclusive, not_run, compiled] =
@@ -504,6 +509,11 @@ impl Known {
             self.refused.remove(&oldest);
         }
     }
+}
+
+/// The smallest module that is a step: the one that primes processes. It reads its input and puts out `{}`.
+pub fn smallest_module() -> Module {
+    Module::new(PRIME)
 }
 
 /// This program, also when its file has been replaced while it runs.

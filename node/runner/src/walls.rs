@@ -282,6 +282,9 @@ fn calls(purpose: Purpose) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompile
         (libc::SYS_mremap, vec![]),
         (libc::SYS_madvise, vec![]),
         (libc::SYS_brk, vec![]),
+        // The binary's allocator names what it maps, and asks on which processor it is.
+        (libc::SYS_prctl, vec![rule(when(0, Is::Eq, libc::PR_SET_VMA as u64)?)?]),
+        (libc::SYS_getcpu, vec![]),
         (libc::SYS_exit_group, vec![]),
         // Locks that nobody else holds.
         (libc::SYS_futex, vec![]),

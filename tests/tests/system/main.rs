@@ -13,6 +13,7 @@ mod disk;
 mod journey;
 mod race;
 mod refusals;
+mod sandbox;
 mod secrecy;
 mod seeds;
 mod tls;
