@@ -127,6 +127,7 @@ impl Home {
             input: Json::new(*b"{}"),
             output_schema: None,
             poster_may_claim: false,
+            runner: None,
         };
         let step = |i: usize| StepPost { name: i.to_string(), needs: vec![], task: task.clone() };
         Request::Post(RunPost {

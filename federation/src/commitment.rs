@@ -4,6 +4,7 @@
 //! Salts come from the entropy of the input that makes the entry, and stand in the private entry beside it.
 
 use crate::fact::TaskSpec;
+use crate::forms::LeastTask;
 use artel_protocol::codec::{Decode, Encode, encode_into};
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::log::leaf::SALT_BYTES;
@@ -43,17 +44,19 @@ pub fn terms_salt(run: Salt, step: &StepId) -> Salt {
 }
 
 /// The commitment to a whole task as posted, which its offers name: SHA-256 of `artel/1/terms ‖ 0 ‖` the
-/// [`terms_salt`] `(16) ‖ step id (16) ‖` the task in the one encoding. A step's id holds its run's and its number.
+/// [`terms_salt`] `(16) ‖ step id (16) ‖` the task in the one encoding, of version 1 where it has no runner. A step's id
+/// holds its run's and its number.
 pub fn terms(salt: Salt, step: &StepId, task: &TaskSpec) -> Digest {
     let mut bytes = b"artel/1/terms\0".to_vec();
     encode_into(&(salt, *step), &mut bytes);
-    encode_into(task, &mut bytes);
+    encode_into(&LeastTask(task), &mut bytes);
     Digest::of(&bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fact::RunnerSpec;
     use crate::json::Json;
     use artel_protocol::amount::Credits;
     use artel_protocol::id::RunId;
@@ -77,6 +80,7 @@ mod tests {
             input: Json::new(*b"{}"),
             output_schema: None,
             poster_may_claim: false,
+            runner: None,
         }
     }
 
@@ -120,8 +124,16 @@ mod tests {
         let mut bytes = b"artel/1/terms\0".to_vec();
         bytes.extend(of_step.0);
         bytes.extend(run.step(1).bytes());
-        bytes.extend(artel_protocol::codec::encode(&task("count")));
+        // Without a runner, and without the byte that would say so.
+        let mut encoded = artel_protocol::codec::encode(&task("count"));
+        assert_eq!(encoded.pop(), Some(0));
+        bytes.extend(encoded);
         assert_eq!(terms(of_step, &run.step(1), &task("count")), Digest::of(&bytes));
         assert_ne!(terms(of_step, &run.step(1), &task("sum")), Digest::of(&bytes));
+        let module = Digest::of(b"module");
+        let with_runner = TaskSpec { runner: Some(RunnerSpec::Wasm { module }), ..task("count") };
+        bytes.extend([1, 0, 0, 0, 0]);
+        bytes.extend(module.0);
+        assert_eq!(terms(of_step, &run.step(1), &with_runner), Digest::of(&bytes));
     }
 }

@@ -1,7 +1,7 @@
 //! What a federation's mind wants done, in order: entries first, then whatever may only happen once they are on disk.
 
 use crate::commitment::Opening;
-use crate::fact::{Authority, Entry, Outcome, Poster};
+use crate::fact::{Authority, Entry, Outcome, Poster, RunnerSpec};
 use crate::input::ReplyTo;
 use crate::json::Json;
 use crate::member::Agent;
@@ -151,6 +151,8 @@ pub struct Lease {
     pub artifacts: Vec<(String, Vec<Digest>)>,
     /// The schema of the output.
     pub output_schema: Option<Json>,
+    /// How it is to be run, where the agent does not do it in its own way.
+    pub runner: Option<RunnerSpec>,
     /// The base reward.
     pub reward: Credits,
     /// The deadline.

@@ -4,6 +4,7 @@
 //! One entry's body is `kind u16 ‖ version u16 ‖ len u32 ‖ (at, correlation, payload)` in the one encoding.
 
 use crate::commitment::Salt;
+use crate::forms;
 use crate::json::Json;
 use artel_protocol::amount::Credits;
 use artel_protocol::codec::{self, Decode, Encode, Frame};
@@ -198,6 +199,16 @@ pub enum Poster {
     Agent(AgentId),
 }
 
+/// How a step is to be run where no agent does it in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum RunnerSpec {
+    /// A WebAssembly command in a node's sandbox.
+    Wasm {
+        /// Digest of the module, an artifact of home.
+        module: Digest,
+    },
+}
+
 /// What is asked of whoever takes a step.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct TaskSpec {
@@ -221,6 +232,8 @@ pub struct TaskSpec {
     pub output_schema: Option<Json>,
     /// Whether the poster itself may take it.
     pub poster_may_claim: bool,
+    /// How it is to be run; none where the agent does it in its own way. Not in version 1 (`forms.rs`).
+    pub runner: Option<RunnerSpec>,
 }
 
 /// One vertex of a run.
@@ -574,7 +587,7 @@ pub struct Refused {
 }
 
 macro_rules! facts {
-    ($($number:literal $class:ident $name:ident($payload:ty) $doc:literal,)*) => {
+    ($($number:literal $version:literal $class:ident $name:ident($payload:ty) $doc:literal,)*) => {
         /// Everything that can change this node's state.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Fact { $(#[doc = $doc] $name($payload),)* }
@@ -588,6 +601,8 @@ macro_rules! facts {
             pub const ALL: &[Kind] = &[$(Kind::$name),*];
             /// The number in the entry.
             pub fn number(self) -> u16 { match self { $(Kind::$name => $number),* } }
+            /// The newest version of its form, and the one that is written where an older one cannot say it all.
+            pub fn version(self) -> u16 { match self { $(Kind::$name => $version),* } }
             /// The kind's name in lists and filters.
             pub fn name(self) -> &'static str { match self { $(Kind::$name => stringify!($name)),* } }
             /// The kind of a number, if it is one of ours.
@@ -602,7 +617,7 @@ macro_rules! facts {
         }
 
         fn encode_body(entry: &Entry, out: &mut Vec<u8>) {
-            match &entry.fact { $(Fact::$name(f) => Frame::append($number, VERSION, &(entry.at, &entry.correlation, f), out)),* }
+            match &entry.fact { $(Fact::$name(f) => Frame::append($number, $version, &(entry.at, &entry.correlation, f), out)),* }
         }
 
         fn decode_body(number: u16, payload: &[u8]) -> Result<Entry, Error> {
@@ -632,37 +647,34 @@ mod class_of {
 }
 
 facts! {
-    1 public Genesis(Genesis) "The federation was founded.",
-    2 public Started(Started) "The node began to take requests.",
-    3 public Joined(Joined) "The node joined a federation that others founded.",
-    4 public Admitted(Admitted) "A node became a member.",
-    5 public Expelled(Expelled) "A node is a member no more.",
-    6 private Invited(Invited) "The operator gave out an invitation.",
-    7 private InvitationEnded(InvitationEnded) "The operator took an invitation back.",
-    16 private Enrolled(Enrolled) "An agent answered its challenge.",
-    17 private Configured(Configured) "An agent changed what it says of itself.",
-    18 private Rotated(Rotated) "An agent got a new token.",
-    19 private Revoked(Revoked) "An agent's token and delegation ended.",
-    32 private RunPosted(RunPosted) "A run was posted.",
-    33 private CancelAsked(CancelAsked) "Somebody asked that a run or step stops.",
-    34 private RunEnded(RunEnded) "Every step of a run has come to an end.",
-    48 public Offered(Offered) "A step is open to claims.",
-    49 public Granted(Granted) "An agent won a step.",
-    50 public Released(LeaseEnded) "An agent gave its lease back.",
-    51 public Lapsed(LeaseEnded) "A lease ran out.",
-    52 public Submitted(Submitted) "A result came in under a live lease.",
-    53 private Output(Output) "The private part of a submission.",
-    54 public Verdict(Verdict) "Home judged a submission.",
-    55 public StepEnded(StepEnded) "A step ended without an accepted result.",
-    56 private Findings(Findings) "What a failed check found.",
-    64 transfer Transfer(Transfer) "Money moved.",
-    80 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
-    96 private Emitted(Emitted) "The operator emitted an event.",
-    97 private Refused(Refused) "What one principal was refused in one minute.",
+    1 1 public Genesis(Genesis) "The federation was founded.",
+    2 1 public Started(Started) "The node began to take requests.",
+    3 1 public Joined(Joined) "The node joined a federation that others founded.",
+    4 1 public Admitted(Admitted) "A node became a member.",
+    5 1 public Expelled(Expelled) "A node is a member no more.",
+    6 1 private Invited(Invited) "The operator gave out an invitation.",
+    7 1 private InvitationEnded(InvitationEnded) "The operator took an invitation back.",
+    16 1 private Enrolled(Enrolled) "An agent answered its challenge.",
+    17 1 private Configured(Configured) "An agent changed what it says of itself.",
+    18 1 private Rotated(Rotated) "An agent got a new token.",
+    19 1 private Revoked(Revoked) "An agent's token and delegation ended.",
+    32 2 private RunPosted(RunPosted) "A run was posted.",
+    33 1 private CancelAsked(CancelAsked) "Somebody asked that a run or step stops.",
+    34 1 private RunEnded(RunEnded) "Every step of a run has come to an end.",
+    48 1 public Offered(Offered) "A step is open to claims.",
+    49 1 public Granted(Granted) "An agent won a step.",
+    50 1 public Released(LeaseEnded) "An agent gave its lease back.",
+    51 1 public Lapsed(LeaseEnded) "A lease ran out.",
+    52 1 public Submitted(Submitted) "A result came in under a live lease.",
+    53 1 private Output(Output) "The private part of a submission.",
+    54 1 public Verdict(Verdict) "Home judged a submission.",
+    55 1 public StepEnded(StepEnded) "A step ended without an accepted result.",
+    56 1 private Findings(Findings) "What a failed check found.",
+    64 1 transfer Transfer(Transfer) "Money moved.",
+    80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
+    96 1 private Emitted(Emitted) "The operator emitted an event.",
+    97 1 private Refused(Refused) "What one principal was refused in one minute.",
 }
-
-/// The version that we write. Older ones are decoded beside it once there are any.
-pub const VERSION: u16 = 1;
 
 /// One fact with when and why it came to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -693,7 +705,13 @@ impl Entry {
     /// The entry's body as the journal holds it.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
-        encode_body(self, &mut out);
+        match &self.fact {
+            Fact::RunPosted(posted) if forms::is_first(posted) => {
+                let fields = (self.at, &self.correlation, forms::FirstRunPosted(posted));
+                Frame::append(Kind::RunPosted.number(), 1, &fields, &mut out);
+            }
+            _ => encode_body(self, &mut out),
+        }
         out
     }
 
@@ -703,9 +721,19 @@ impl Entry {
     /// [`Error`] when the bytes are not one of our facts.
     pub fn decode(body: &[u8]) -> Result<Entry, Error> {
         let frame = Frame::parse(body)?;
-        if frame.version != VERSION {
+        let kind = Kind::of(frame.kind).ok_or(Error::UnknownKind(frame.kind))?;
+        if kind == Kind::RunPosted && frame.version == 1 {
+            return forms::decode_first(frame.payload);
+        }
+        if frame.version != kind.version() {
             return Err(Error::UnknownVersion(frame.kind, frame.version));
         }
-        decode_body(frame.kind, frame.payload)
+        let entry = decode_body(frame.kind, frame.payload)?;
+        match &entry.fact {
+            Fact::RunPosted(posted) if forms::is_first(posted) => {
+                Err(codec::Error::Malformed("a run without a runner is of version 1".into()).into())
+            }
+            _ => Ok(entry),
+        }
     }
 }

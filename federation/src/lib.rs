@@ -14,6 +14,7 @@ pub mod effect;
 pub mod exchange;
 pub mod fact;
 mod federation;
+mod forms;
 pub mod input;
 pub mod json;
 pub mod ledger;

@@ -508,6 +508,7 @@ impl Federation {
             needs: needed().filter_map(output).collect(),
             artifacts: needed().filter_map(artifacts).collect(),
             output_schema: task.output_schema.clone(),
+            runner: task.runner,
             reward: task.reward,
             deadline: task.deadline,
         }

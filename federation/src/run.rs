@@ -425,6 +425,7 @@ mod tests {
             input: Json::new(*b"{}"),
             output_schema: None,
             poster_may_claim: false,
+            runner: None,
         }
     }
 

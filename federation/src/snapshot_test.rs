@@ -116,6 +116,7 @@ impl Home {
             input: json(r#"{"some":"input"}"#),
             output_schema: checked.then(|| json("{}")),
             poster_may_claim: true,
+            runner: Some(crate::fact::RunnerSpec::Wasm { module: artel_protocol::id::Digest([7; 32]) }),
         };
         let step = |name: &str, needs: Vec<String>| StepPost { name: name.into(), needs, task: task.clone() };
         let post = RunPost {
@@ -212,6 +213,7 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
         input: json(&text(5_000)),
         output_schema: Some(json(&text(5_000))),
         poster_may_claim: true,
+        runner: Some(crate::fact::RunnerSpec::Wasm { module: artel_protocol::id::Digest([7; 32]) }),
     };
     let bare = Step::new(StepSpec {
         name: "b".into(),

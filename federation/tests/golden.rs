@@ -60,7 +60,21 @@ fn task() -> TaskSpec {
         input: json(r#"{"file":"a"}"#),
         output_schema: Some(json(r#"{"type":"object"}"#)),
         poster_may_claim: true,
+        runner: None,
     }
+}
+
+fn run_with_runner() -> RunId {
+    RunId::new(BEGIN, [8; 9])
+}
+
+fn task_with_runner() -> TaskSpec {
+    let module = Digest::of(b"module");
+    TaskSpec { reward: Credits::ZERO, runner: Some(RunnerSpec::Wasm { module }), ..task() }
+}
+
+fn terms_of(step: StepId, task: &TaskSpec) -> Digest {
+    terms(terms_salt(RUN_SALT, &step), &step, task)
 }
 
 fn transfer(cause: Cause, legs: &[(Account, i64)]) -> Fact {
@@ -247,11 +261,44 @@ fn journal() -> Vec<(&'static str, Entry)> {
         ),
         ("admitted, open", Fact::Admitted(Admitted { node: peer(1), by: AdmittedBy::Open })),
         ("expelled", Fact::Expelled(Expelled { node: peer(1), reason: "granted one step twice".into() })),
+        (
+            "run posted with a runner",
+            Fact::RunPosted(RunPosted {
+                run: run_with_runner(),
+                poster: Poster::Operator,
+                name: "count".into(),
+                inputs: json("{}"),
+                priority: 0,
+                steps: vec![StepSpec { name: "count".into(), needs: vec![], task: task_with_runner() }],
+                post_key: None,
+                attempts_max: 3,
+                lapses_max: 3,
+                salt: RUN_SALT,
+            }),
+        ),
+        (
+            "offered with a runner",
+            Fact::Offered(Offered {
+                step: run_with_runner().step(0),
+                epoch: Epoch(1),
+                skills: skills(&["count@2"]),
+                complexity: Complexity::Simple,
+                level_min: Some(Level::Novice),
+                reward: Credits::ZERO,
+                deadline: BEGIN.plus_ms(3_600_000),
+                terms: terms_of(run_with_runner().step(0), &task_with_runner()),
+                window_ms: 0,
+                top: 8,
+                verdict_within_ms: 600_000,
+            }),
+        ),
     ];
     let mut entries = dated(facts);
     // The first files had a correlation in every entry but one; newer public entries have none, as in a journal.
-    for at in [0, entries.len() - 2, entries.len() - 1] {
-        entries[at].1.correlation = None;
+    entries[0].1.correlation = None;
+    let newer = entries.iter().position(|(name, _)| *name == "admitted, open").expect("it is there");
+    for (_, entry) in entries[newer..].iter_mut().filter(|(_, entry)| entry.fact.class() == Class::Public) {
+        entry.correlation = None;
     }
     entries
 }
@@ -323,7 +370,8 @@ fn vectors() -> String {
     let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
     text += &format!("federation\t{}\n", genesis().id());
     text += &format!("step\t{}\nagent\t{}\nnode\t{}\n", step_id(), agent(), identity().node);
-    text += &format!("terms\t{}\n", terms(terms_salt(RUN_SALT, &step_id()), &step_id(), &task()));
+    text += &format!("terms\t{}\n", terms_of(step_id(), &task()));
+    text += &format!("terms with a runner\t{}\n", terms_of(run_with_runner().step(0), &task_with_runner()));
     text += &format!("snapshot\t{}\n", folded(&entries));
     text
 }
@@ -412,8 +460,23 @@ fn a_body_that_is_cut_longer_or_of_another_kind_is_refused() {
         };
         assert_eq!(with(1, 0xff), Err(Error::UnknownKind(u16::from_le_bytes([body[0], 0xff]))), "{what}");
         let kind = entry.fact.kind().number();
-        assert_eq!(with(2, 2), Err(Error::UnknownVersion(kind, 2)), "{what}");
+        let newer = entry.fact.kind().version() + 1;
+        assert_eq!(with(2, newer as u8), Err(Error::UnknownVersion(kind, newer)), "{what}");
     }
+}
+
+#[test]
+fn what_version_1_can_say_has_no_other_form() {
+    let named = |name: &str| journal().into_iter().find(|(what, _)| *what == name).expect(name).1.encode();
+    let (first, second) = (named("run posted"), named("run posted with a runner"));
+    assert_eq!((first[2], second[2]), (1, 2));
+    // Behind the runner (37 bytes) stand no post key, two numbers and the salt. Without it, a version 2 says nothing new.
+    let at = second.len() - 19 - 37;
+    let mut none = [&second[..at], &[0], &second[at + 37..]].concat();
+    let length = none.len() as u32 - 8;
+    none[4..8].copy_from_slice(&length.to_le_bytes());
+    let error = Entry::decode(&none).expect_err("not its form");
+    assert!(error.to_string().contains("a run without a runner is of version 1"), "{error}");
 }
 
 /// The fields that a stranger reads first, by hand.

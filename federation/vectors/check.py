@@ -103,7 +103,14 @@ task = struct(
     ("complexity", complexity), ("reward", u64), ("deadline", u64), ("input", blob),
     ("output_schema", option(blob)), ("poster_may_claim", boolean),
 )
-step_spec = struct(("name", text), ("needs", blob), ("task", task))
+runner = enum(struct(("module", digest)))
+task_2 = lambda r: {**task(r), "runner": option(runner)(r)}
+step_spec = lambda task: struct(("name", text), ("needs", blob), ("task", task))
+run_posted = lambda task: struct(
+    ("run", uuid), ("poster", poster), ("name", text), ("inputs", blob), ("priority", i32),
+    ("steps", many(step_spec(task))), ("post_key", option(struct(("key", digest), ("body", digest)))),
+    ("attempts_max", u8), ("lapses_max", u8), ("salt", salt),
+)
 judgement = enum(struct(("quality", u8), ("checked", boolean)), struct(("check", text)))
 genesis_record = (("name", text), ("founders", many(key)), ("admission", plain(2)), ("recovery", digest),
                   ("created", u64))
@@ -125,10 +132,7 @@ KINDS = {
     18: ("Rotated", "private", struct(("agent", key), ("serial", u32), ("expires", u64), ("signature", signature))),
     19: ("Revoked", "private", struct(("agent", key), ("by", revoker), ("serial", u32),
                                       ("signature", option(signature)))),
-    32: ("RunPosted", "private", struct(("run", uuid), ("poster", poster), ("name", text), ("inputs", blob),
-                                        ("priority", i32), ("steps", many(step_spec)),
-                                        ("post_key", option(struct(("key", digest), ("body", digest)))),
-                                        ("attempts_max", u8), ("lapses_max", u8), ("salt", salt))),
+    32: ("RunPosted", "private", run_posted(task)),
     33: ("CancelAsked", "private", struct(("run", uuid), ("step", option(uuid)), ("by", poster))),
     34: ("RunEnded", "private", struct(("run", uuid), ("status", plain(5)))),
     48: ("Offered", "public", struct(("step", uuid), ("epoch", u32), ("skills", skills),
@@ -157,18 +161,24 @@ KINDS = {
     97: ("Refused", "private", struct(("who", poster), ("code", text), ("count", u32))),
 }
 
+# Kinds with a second version; what the first one can say is written in the first one.
+NEWER = {(32, 2): run_posted(task_2)}
+
 
 def decode(body):
     """Number, moment, correlation, the fields, and where the fields begin and lie in the payload."""
     head = Reader(body)
     kind, version, length = u16(head), u16(head), u32(head)
-    assert version == 1, f"version {version}"
+    assert version == 1 or (kind, version) in NEWER, f"version {version}"
     payload = Reader(head.take(length))
     head.done()
     at, correlation = u64(payload), option(text)(payload)
     start = payload.at
-    fields = KINDS[kind][2](payload)
+    fields = NEWER.get((kind, version), KINDS[kind][2])(payload)
     payload.done()
+    if kind == 32:
+        newer = any(step["task"].get("runner") is not None for step in fields["steps"])
+        assert version == 1 + newer, "the least version that can say it"
     return kind, at, correlation, fields, payload.data[start:]
 
 
@@ -203,12 +213,12 @@ def terms(run_salt, step, task_bytes):
     return hashlib.sha256(b"artel/1/terms\0" + step_salt + step + task_bytes).digest()
 
 
-def encoded_task(fields_bytes):
+def encoded_task(fields_bytes, read):
     """The bytes of the first step's task, cut out of RunPosted by reading up to it."""
     r = Reader(fields_bytes)
     uuid(r), poster(r), text(r), blob(r), i32(r), u64(r), text(r), blob(r)
     start = r.at
-    task(r)
+    read(r)
     return r.data[start : r.at]
 
 
@@ -282,7 +292,7 @@ def main():
             assert (accounts[0], accounts[1][0], accounts[2:]) == ((2, step), 1, [(3, step)]), "a payment's legs"
 
     genesis = next(raw for kind, _, raw in entries if kind == 1)
-    posted, run_salt = next((raw, fields["salt"]) for kind, fields, raw in entries if kind == 32)
+    (posted, raw_posted), (ran, raw_ran) = ((fields, raw) for kind, fields, raw in entries if kind == 32)
     offers = [fields for kind, fields, _ in entries if kind == 48]
     offered = offers[0]
     granted = next(fields for kind, fields, _ in entries if kind == 49)
@@ -292,10 +302,12 @@ def main():
         "step": uuid_text(offered["step"]),
         "agent": did(granted["agent"]),
         "node": did(founder),
-        "terms": "sha256:" + terms(run_salt, offered["step"], encoded_task(posted)).hex(),
+        "terms": "sha256:" + terms(posted["salt"], offered["step"], encoded_task(raw_posted, task)).hex(),
+        "terms with a runner": "sha256:" + terms(ran["salt"], offers[-1]["step"], encoded_task(raw_ran, task_2)).hex(),
     }
     for offer in offers:
-        assert "sha256:" + offer["terms"].hex() == found["terms"], "an offer names its terms"
+        named = "terms with a runner" if offer is offers[-1] else "terms"
+        assert "sha256:" + offer["terms"].hex() == found[named], "an offer names its terms"
     for name, value in found.items():
         assert wanted[name] == value, f"{name}: {value}, the file says {wanted[name]}"
     others, said = read("nodes.txt")

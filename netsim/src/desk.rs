@@ -153,6 +153,7 @@ fn task(rng: &mut Rng, deadline: Wall, purse: Purse) -> TaskSpec {
         input: Json::new(*b"{\"n\":1}"),
         output_schema: rng.chance(500).then(|| Json::new(*b"{\"type\":\"object\"}")),
         poster_may_claim: rng.chance(300),
+        runner: None,
     }
 }
 

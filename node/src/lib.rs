@@ -28,6 +28,8 @@ use std::process::ExitCode;
 
 /// The whole program: the command line in, an exit status out (0 done, 1 failed, 2 wrong use).
 pub fn run() -> ExitCode {
+    // Before anything else: a step's process is this program, and must have opened and started nothing.
+    artel_runner::child_if_asked();
     // Several crates bring a TLS provider; one is chosen here, before anything can ask for it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     cli::run(std::env::args_os())

@@ -96,6 +96,7 @@ impl Crowd {
                 deadline: home.wall.plus_ms(self.dice.below(120_000) as u64),
                 output_schema: self.dice.one_in(2).then(|| json("{}")),
                 poster_may_claim: self.dice.one_in(2),
+                runner: None,
                 ..home.task()
             };
             steps.push(step(&i.to_string(), &needs, task));
@@ -317,6 +318,7 @@ fn lease_of(step: StepId) -> Lease {
         needs: Vec::new(),
         artifacts: Vec::new(),
         output_schema: None,
+        runner: None,
         reward: Credits::ZERO,
         deadline: Wall(0),
     }

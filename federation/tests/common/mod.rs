@@ -460,6 +460,7 @@ impl Home {
             input: json("{}"),
             output_schema: None,
             poster_may_claim: false,
+            runner: None,
         }
     }
 

@@ -105,6 +105,7 @@ impl Home {
             needs: Vec::new(),
             artifacts: Vec::new(),
             output_schema: None,
+            runner: None,
             reward: task.reward,
             deadline: task.deadline,
         };

@@ -47,6 +47,13 @@ fn cpu_us(stat: &str) -> Option<u64> {
     Some((user + system) * TICK_US)
 }
 
+/// As [`cpu_us`], with fields 16 and 17: the children that were waited for.
+pub(super) fn cpu_with_children_us(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let times = fields.split_ascii_whitespace().skip(11).take(4);
+    times.map(|time| time.parse::<u64>().ok()).sum::<Option<u64>>().map(|ticks| ticks * TICK_US)
+}
+
 fn pss_kb(memory: &str) -> Option<u64> {
     let line = memory.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     line.split_ascii_whitespace().next()?.parse().ok()

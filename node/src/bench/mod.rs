@@ -7,6 +7,7 @@ mod measure;
 mod node;
 mod report;
 mod start;
+mod step;
 mod tasks;
 mod wire;
 
@@ -105,6 +106,13 @@ enum What {
         #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
         starts: u32,
     },
+    /// A step in the sandbox, its module compiled before, beside starting /bin/true and one sync.
+    #[command(after_help = "Examples:\n  artel bench step\n  artel bench step --steps 2000 --json")]
+    Step {
+        /// How many steps, one after the other.
+        #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        steps: u32,
+    },
     /// What a node takes of memory and CPU while its agents wait.
     #[command(after_help = "Examples:\n  artel bench idle --workers 8")]
     Idle {
@@ -139,6 +147,7 @@ impl Bench {
                 }
                 return Ok(());
             }
+            What::Step { steps } => return step::step(&report, &scratch, *steps).await,
             _ => {}
         }
         let node =
@@ -164,6 +173,8 @@ async fn through_the_api(queues: &mut Queues<'_>, what: What) -> anyhow::Result<
             Ok(())
         }
         What::Idle { workers, seconds } => queues.idle(workers, seconds).await,
-        What::Audit { .. } | What::Start { .. } => unreachable!("these start what they need themselves"),
+        What::Audit { .. } | What::Start { .. } | What::Step { .. } => {
+            unreachable!("these start what they need themselves")
+        }
     }
 }

@@ -3,18 +3,20 @@
 
 use artel_federation::commitment;
 use artel_federation::effect as rules;
-use artel_federation::fact::{Outcome, TaskSpec};
+use artel_federation::fact::{Outcome, RunnerSpec, TaskSpec};
 use artel_federation::member;
 use artel_federation::run::{RunStatus, StepState};
 use artel_federation::{Json as RulesJson, fact::End};
 use artel_protocol::amount::Credits;
+use artel_protocol::id::Digest;
 use artel_protocol::time::Wall;
 use artel_reputation as reputation;
 use artel_web::types::agent::{Agent, AgentStatus, Level, OwnAgent, Reputation, Score};
 use artel_web::types::receipt::Opening;
 use artel_web::types::run::{RunStatus as WebRunStatus, StepStatus};
-use artel_web::types::task::{Complexity, Lease, TaskPost, TaskStatus, Verdict};
+use artel_web::types::task::{Complexity, Lease, Runner, TaskPost, TaskStatus, Verdict};
 use artel_web::types::{Json, run::Failure};
+use artel_web::{Code, Problem};
 use bytes::Bytes;
 
 /// The deadline of a task whose poster named none, in milliseconds from the post (24 h). Shorter, and work that nobody
@@ -179,6 +181,7 @@ pub(super) fn lease(lease: rules::Lease) -> Lease {
         needs: lease.needs.into_iter().map(|(name, output)| (name, json(&output))).collect(),
         artifacts: lease.artifacts,
         output_schema: lease.output_schema.as_ref().map(json),
+        runner: lease.runner.map(runner),
         title: lease.title,
         description: lease.description,
         name: lease.name,
@@ -201,7 +204,37 @@ pub(super) fn task_spec(post: TaskPost, now: Wall) -> TaskSpec {
         input: rules_json(&post.input),
         output_schema: post.output_schema.as_ref().map(rules_json),
         poster_may_claim: post.poster_may_claim,
+        runner: post.runner.as_ref().and_then(|asked| runner_spec(asked).ok()),
     }
+}
+
+/// How a task is run, in the words of HTTP.
+pub(super) fn runner(spec: RunnerSpec) -> Runner {
+    match spec {
+        RunnerSpec::Wasm { module } => Runner::Wasm { module },
+    }
+}
+
+/// What a post asks to be run by: `{"kind":"wasm","module":"sha256:HEX"}`. An unknown kind is another refusal than a known one
+/// with something wrong in it.
+pub(super) fn runner_spec(asked: &Json) -> Result<RunnerSpec, Problem> {
+    let invalid = |what: &str| Problem::new(Code::Invalid, format!("runner: {what}"));
+    let asked: serde_json::Value =
+        serde_json::from_slice(asked.bytes()).map_err(|_| invalid("want a JSON object"))?;
+    let Some(parts) = asked.as_object() else { return Err(invalid("want a JSON object")) };
+    match parts.get("kind").and_then(serde_json::Value::as_str) {
+        Some("wasm") => {}
+        Some(_) => return Err(Problem::of(Code::RunnerUnavailable)),
+        None => return Err(invalid("it has no kind; there is \"wasm\"")),
+    }
+    if let Some(unknown) = parts.keys().find(|key| !matches!(key.as_str(), "kind" | "module")) {
+        return Err(invalid(&format!("it has a field {unknown:?}, which is not known")));
+    }
+    let module = parts.get("module").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let digest = Digest::parse(module).ok().filter(|_| module.starts_with("sha256:"));
+    let module =
+        digest.ok_or_else(|| invalid("module is the digest of an artifact: sha256: and 64 hex digits"))?;
+    Ok(RunnerSpec::Wasm { module })
 }
 
 /// What everybody here sees of an agent.

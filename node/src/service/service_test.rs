@@ -378,6 +378,7 @@ async fn the_holder_can_hold_home_to_what_it_offered() {
         input: artel_federation::Json::new(seen.input.unwrap().bytes()),
         output_schema: seen.output_schema.map(|schema| artel_federation::Json::new(schema.bytes())),
         poster_may_claim: seen.poster_may_claim,
+        runner: None,
     };
     assert_eq!(terms(Salt(salt), &task.task_id, &spec), digest, "and the answer opens it");
     let query = TaskQuery { status: StatusFilter::Any, ..TaskQuery::default() };
@@ -656,9 +657,17 @@ async fn a_bad_post_is_refused_and_leaves_nothing() {
     let home = home(&[]);
     let worker = home.worker(1, r#"["coding"]"#).await;
     let large = format!(r#"{{"title":"t","input":"{}"}}"#, "x".repeat(256 << 10));
+    let hex = "0".repeat(64);
+    let no_module = format!(r#"{{"title":"t","runner":{{"kind":"wasm","module":"sha256:{hex}"}}}}"#);
+    let one_field_more = no_module.replace("\"kind\"", "\"fuel\":1,\"kind\"");
     for (body, code) in [
         (r#"{"title":""}"#, Code::Invalid),
-        (r#"{"title":"t","runner":{"kind":"wasm"}}"#, Code::RunnerUnavailable),
+        (r#"{"title":"t","runner":{"kind":"container"}}"#, Code::RunnerUnavailable),
+        (r#"{"title":"t","runner":{"kind":"wasm"}}"#, Code::Invalid),
+        (r#"{"title":"t","runner":{}}"#, Code::Invalid),
+        (r#"{"title":"t","runner":"wasm"}"#, Code::Invalid),
+        (no_module.as_str(), Code::ArtifactMissing),
+        (one_field_more.as_str(), Code::Invalid),
         (r#"{"title":"t","output_schema":{"type":"nonsense"}}"#, Code::BadSchema),
         (large.as_str(), Code::InputTooLarge),
     ] {

@@ -167,6 +167,7 @@ pub(super) fn task(run: &Run, number: usize, sight: Sight, detail: Detail) -> Ta
         output: step.output.as_ref().filter(|_| sight.sees_output(&step.state)).and_then(shown),
         output_schema: task.output_schema.as_ref().and_then(shown),
         poster_may_claim: task.poster_may_claim,
+        runner: task.runner.map(convert::runner),
         terms: match detail {
             Detail::Full if sight.sees_input() && !run.trimmed => {
                 Some(terms(run.salt, &run.step_id(number), task))

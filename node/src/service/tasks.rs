@@ -4,10 +4,11 @@
 use super::acknowledge;
 use super::convert;
 use super::inner::{NodeService, now};
-use super::refusal::bug;
+use super::refusal::{bug, of_store};
 use super::shown::{self, Detail, Viewer};
 use crate::check;
 use artel_federation::effect::Receipt;
+use artel_federation::fact::RunnerSpec;
 use artel_federation::input::{ClaimNext, RunPost, StepPost, Submission};
 use artel_federation::run::Run;
 use artel_federation::{Json, Reply, Request};
@@ -18,6 +19,7 @@ use artel_protocol::limits::{
 };
 use artel_protocol::skill::Skill;
 use artel_protocol::text::is_plain;
+use artel_web::types::Json as WebJson;
 use artel_web::types::task::{ClaimRequest, Lease, Renewed, SubmitRequest, Submitted, Task, TaskPost};
 use artel_web::{Call, Code, Problem};
 
@@ -61,8 +63,8 @@ pub(super) async fn check_post(service: &NodeService, post: &TaskPost) -> Result
     if post.input.bytes().len() > INPUT_BYTES_MAX {
         return Err(Problem::of(Code::InputTooLarge));
     }
-    if post.runner.is_some() {
-        return Err(Problem::of(Code::RunnerUnavailable));
+    if let Some(asked) = &post.runner {
+        check_runner(service, asked).await?;
     }
     let Some(schema) = post.output_schema.clone() else { return Ok(()) };
     if schema.bytes().len() > artel_protocol::limits::SCHEMA_BYTES_MAX {
@@ -76,6 +78,21 @@ pub(super) async fn check_post(service: &NodeService, post: &TaskPost) -> Result
         })
     };
     service.blocking(compiled).await
+}
+
+/// That this node can hand out what a task is to be run with.
+async fn check_runner(service: &NodeService, asked: &WebJson) -> Result<(), Problem> {
+    let RunnerSpec::Wasm { module } = convert::runner_spec(asked)?;
+    match service.parts().blobs.len(&module).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            let message = format!(
+                "{module} is no artifact of this node; put the module first: PUT /v1/artifacts/{module}"
+            );
+            Err(Problem::new(Code::ArtifactMissing, message))
+        }
+        Err(error) => Err(of_store(error)),
+    }
 }
 
 /// `GET /v1/tasks/{id}`.

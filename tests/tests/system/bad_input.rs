@@ -388,7 +388,12 @@ fn work_that_cannot_be_is_not_posted() {
             422,
             "bad_schema",
         ),
-        ("a runner that is not here", with("runner", json!({"kind": "wasm"})), 422, "runner_unavailable"),
+        (
+            "a runner that is not here",
+            with("runner", json!({"kind": "container"})),
+            422,
+            "runner_unavailable",
+        ),
         ("too many skills", with("requirements", json!({"capabilities": skills})), 422, "invalid"),
         ("no credit", poor, 402, "insufficient_credit"),
         ("an agent before all others", pushy, 403, "forbidden"),

@@ -14,6 +14,7 @@ mod join;
 mod journey;
 mod race;
 mod refusals;
+mod sandbox;
 mod secrecy;
 mod seeds;
 mod tls;

@@ -36,6 +36,18 @@ pub struct Requirements {
     pub level: Option<Level>,
 }
 
+/// How a task is run where no agent does it in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Runner {
+    /// A WebAssembly command in a node's sandbox.
+    Wasm {
+        /// The module, an artifact of this node.
+        #[serde(serialize_with = "edge::text")]
+        module: Digest,
+    },
+}
+
 /// `POST /v1/tasks`, and one step of `POST /v1/runs`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,6 +165,8 @@ pub struct Task {
     pub output_schema: Option<Json>,
     /// Whether the poster itself may take it.
     pub poster_may_claim: bool,
+    /// How it is run; null where the agent works in its own way.
+    pub runner: Option<Runner>,
     /// What its offers commit home to, for those who see the input; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
@@ -297,6 +311,8 @@ pub struct Lease {
     pub artifacts: Vec<(String, Vec<Digest>)>,
     /// The schema of the output.
     pub output_schema: Option<Json>,
+    /// How it is to be run; null where the agent works in its own way.
+    pub runner: Option<Runner>,
     /// The base reward.
     #[serde(serialize_with = "edge::credits")]
     pub reward: Credits,

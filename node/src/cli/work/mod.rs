@@ -1,32 +1,41 @@
-//! `artel work`: a worker that claims what its agent qualifies for and has a command do it. The command runs on the
-//! agent's own machine, at its own risk, with its agent's token in its environment.
+//! `artel work`: a worker that claims what its agent qualifies for and has it done: by a command, which runs on the agent's own
+//! machine, at its own risk, with its agent's token in its environment; or, without a command, in this program's sandbox.
 
 mod command;
+mod sandbox;
 mod session;
 mod slot;
 
 use super::agent::Enroll;
 use super::context::Context;
 use super::{show, up};
+use artel_protocol::key::NodeId;
+use artel_protocol::log::SignedCheckpoint;
 use clap::Args;
+use sandbox::{Rules, Sandbox};
 use serde_json::{Value, json};
 use session::Session;
-use slot::Slot;
+use slot::{Doer, Slot};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Claim tasks, have a command do them, hand in what it writes.
+/// Where compiled code is kept in a data directory. It can always be deleted.
+const CODE_DIR: &str = "code";
+
+/// Claim tasks, do them in a sandbox or have a command do them, hand in what comes of it.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text --exec ./count-words.sh\n  artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4\n\nCMD gets the step as one JSON object on stdin (task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, gives the task back; another agent may take it then."
+    after_help = "Examples:\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text\n  artel work --node http://127.0.0.1:7433 --key agent.pem --allow module=sha256:HEX\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text --exec ./count-words.sh\n  artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4\n\nCMD gets the step as one JSON object on stdin (task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, gives the task back; another agent may take it then."
 )]
 pub struct Work {
-    /// The command, run by sh -c for each task.
+    /// The command, run by sh -c for each task. Without one, tasks with a runner are run in the sandbox, others given back.
     #[arg(long, value_name = "CMD")]
-    exec: String,
+    exec: Option<String>,
+    #[command(flatten)]
+    rules: Rules,
     #[command(flatten)]
     profile: Enroll,
     /// How many tasks to do at once.
@@ -88,9 +97,22 @@ impl Work {
         }
         let session = Arc::new(session);
         let slots = if self.once { 1 } else { self.slots };
+        let doer = match self.exec {
+            Some(command) => Doer::Command(command),
+            None => {
+                let sandbox = Sandbox::start(
+                    &self.rules,
+                    slots,
+                    context.data().map(|data| data.join(CODE_DIR)),
+                    home(context).await?,
+                )
+                .await?;
+                Doer::Sandbox(Arc::new(sandbox))
+            }
+        };
         let mut running = JoinSet::new();
         for _ in 0..slots {
-            let slot = Slot::new(session.clone(), stop.clone(), tell, self.exec.clone());
+            let slot = Slot::new(session.clone(), stop.clone(), tell, doer.clone());
             let once = self.once;
             running.spawn(async move { if once { slot.run_once().await } else { slot.run().await } });
         }
@@ -106,6 +128,14 @@ impl Work {
         listening.abort();
         result
     }
+}
+
+/// The node that is worked for, as its checkpoint says.
+async fn home(context: &Context) -> anyhow::Result<NodeId> {
+    let note = context.anonymous()?.get_text("/log/checkpoint").await?;
+    let checkpoint = SignedCheckpoint::parse(&note)
+        .map_err(|e| anyhow::anyhow!("the node's checkpoint does not verify: {e}"))?;
+    Ok(checkpoint.origin().node())
 }
 
 /// Turns signals into a stop: the first one lets commands finish for a while, the second one does not.

@@ -2,6 +2,7 @@
 //! again until the node has answered for it; nothing is asked for twice in a row without waiting.
 
 use super::command::Running;
+use super::sandbox::{Sandbox, Work};
 use super::session::{Backoff, Session};
 use super::{Stop, Tell};
 use crate::client::{Client, Error};
@@ -70,16 +71,25 @@ enum Outcome {
     Stopped,
 }
 
+/// Who does the work.
+#[derive(Clone)]
+pub(super) enum Doer {
+    /// A command of the agent's.
+    Command(String),
+    /// This program's sandbox.
+    Sandbox(Arc<Sandbox>),
+}
+
 pub(super) struct Slot {
     session: Arc<Session>,
     stop: Stop,
     tell: Tell,
-    command: String,
+    doer: Doer,
 }
 
 impl Slot {
-    pub fn new(session: Arc<Session>, stop: Stop, tell: Tell, command: String) -> Self {
-        Slot { session, stop, tell, command }
+    pub fn new(session: Arc<Session>, stop: Stop, tell: Tell, doer: Doer) -> Self {
+        Slot { session, stop, tell, doer }
     }
 
     /// Works until the stop.
@@ -189,12 +199,22 @@ impl Slot {
         self.tell.event("claimed", about, &format!("claimed {} ({})", lease.task_id, lease.title));
         let client = self.session.client().await;
         let token = client.token().unwrap_or_default();
-        let output = match Running::start(&self.command, step, client.base(), token) {
-            Ok(running) => self.attend(running, &lease).await,
-            Err(error) => Ended::Bad(format!("the command cannot be started: {error}")),
+        let ended = match &self.doer {
+            Doer::Command(command) => match Running::start(command, step, client.base(), token) {
+                Ok(mut running) => {
+                    let output = async {
+                        let output = running.output().await?;
+                        Ok(Work { artifacts: artifacts_of(&output), output })
+                    };
+                    self.attend(output, &lease).await
+                }
+                Err(error) => Ended::Bad(format!("the command cannot be started: {error}")),
+            },
+            // Dropping it ends the step's process.
+            Doer::Sandbox(sandbox) => self.attend(sandbox.run(&client, step, self.tell), &lease).await,
         };
-        match output {
-            Ended::Output(output) => self.submit(&lease, &output, more).await,
+        match ended {
+            Ended::Done(work) => self.submit(&lease, &work, more).await,
             Ended::Bad(why) => {
                 self.release(&lease, &why).await;
                 Ok(Outcome::Failed(format!("task {} was given back: {why}", lease.task_id)))
@@ -207,19 +227,18 @@ impl Slot {
         }
     }
 
-    /// Lets the command run, renewing the lease meanwhile.
-    async fn attend(&self, mut running: Running, lease: &Lease) -> Ended {
+    /// Lets the work go on, renewing the lease meanwhile.
+    async fn attend(&self, work: impl Future<Output = Result<Work, String>>, lease: &Lease) -> Ended {
         let interval = Duration::from_millis(u64::from(lease.lease_ms / RENEWALS_PER_TERM).max(1));
         let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let output = running.output();
-        tokio::pin!(output);
+        tokio::pin!(work);
         let mut renewing = true;
         loop {
             tokio::select! {
-                output = &mut output => {
-                    return match output {
-                        Ok(output) => Ended::Output(output),
+                done = &mut work => {
+                    return match done {
+                        Ok(work) => Ended::Done(work),
                         Err(why) => Ended::Bad(why),
                     };
                 }
@@ -252,8 +271,8 @@ impl Slot {
     }
 
     /// Hands a result in, again and again until there is an answer.
-    async fn submit(&self, lease: &Lease, output: &RawValue, more: bool) -> anyhow::Result<Outcome> {
-        let artifacts = artifacts_of(output);
+    async fn submit(&self, lease: &Lease, work: &Work, more: bool) -> anyhow::Result<Outcome> {
+        let Work { output, artifacts } = work;
         let path = format!("/v1/tasks/{}/submit", lease.task_id);
         let mut backoff = Backoff::new();
         let answer = loop {
@@ -261,7 +280,7 @@ impl Slot {
             let more = more && !self.stop.soft.is_cancelled();
             // Not to be waited for here: the answer to this result should not hang on there being a next task.
             let claim_next = more.then_some(ClaimNext { wait_ms: 0 });
-            let submission = Submission { epoch: lease.epoch, output, artifacts: &artifacts, claim_next };
+            let submission = Submission { epoch: lease.epoch, output, artifacts, claim_next };
             let answer = client.post(&path, &submission, 0).await;
             match answer {
                 Ok(answer) => break answer.unwrap_or_default(),
@@ -350,9 +369,9 @@ impl Slot {
     }
 }
 
-/// How a command ended.
+/// How the work ended.
 enum Ended {
-    Output(Box<RawValue>),
+    Done(Work),
     Bad(String),
     Lost(String),
     Stopped,

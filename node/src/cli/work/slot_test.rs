@@ -2,7 +2,7 @@
 
 use super::super::session::Session;
 use super::super::{Stop, Tell};
-use super::Slot;
+use super::{Doer, Slot};
 use crate::cli::Global;
 use crate::cli::context::{Context, write_token};
 use crate::cli::enroll::Profile;
@@ -63,7 +63,7 @@ impl Played {
         let tell = Tell { json: false };
         let session = Session::new(&Context::new(global), Profile::default(), tell).expect("a session");
         session.start().await.expect("the token is good");
-        Slot::new(Arc::new(session), stop.clone(), tell, command.to_owned())
+        Slot::new(Arc::new(session), stop.clone(), tell, Doer::Command(command.to_owned()))
     }
 }
 

@@ -1,0 +1,282 @@
+//! Running steps in this node's sandbox: the module is fetched by its digest and checked, what the step leaves goes back as
+//! artifacts. What may run is the operator's to say.
+
+use super::Tell;
+use crate::cli::artifact;
+use crate::cli::context::Usage;
+use crate::client::Client;
+use artel_protocol::id::Digest;
+use artel_protocol::key::NodeId;
+use artel_protocol::limits::STEP_ARTIFACTS_MAX;
+use artel_protocol::skill::Skill;
+use artel_runner::{Ask, Given, Kind, Limits, Module, Options, Outcome, Policy, Rule, Runner, Step, allows};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// How many modules are kept, so that a run of like steps fetches its module once. The oldest goes first.
+const MODULES_MAX: usize = 8;
+
+/// What a step's log is called as an artifact.
+const LOG_NAME: &str = "log.txt";
+
+/// What is looked at in a lease.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    runner: Option<AskedRunner>,
+    input: Box<RawValue>,
+    #[serde(default)]
+    needs: BTreeMap<String, Box<RawValue>>,
+    #[serde(default)]
+    artifacts: BTreeMap<String, Vec<String>>,
+    task_id: String,
+}
+
+/// What is looked at in a task, where a rule is about skills.
+#[derive(Deserialize)]
+struct Task {
+    requirements: Requirements,
+}
+
+#[derive(Deserialize)]
+struct Requirements {
+    capabilities: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct AskedRunner {
+    kind: String,
+    #[serde(default)]
+    module: String,
+}
+
+/// What is handed in.
+pub(super) struct Work {
+    /// The output.
+    pub output: Box<RawValue>,
+    /// Digests of its artifacts.
+    pub artifacts: Vec<String>,
+}
+
+/// A sandbox and what may run in it.
+pub(super) struct Sandbox {
+    runner: Runner,
+    policy: Policy,
+    home: NodeId,
+    modules: Mutex<VecDeque<Module>>,
+}
+
+impl Sandbox {
+    /// Starts it. Without rules, what the node that is worked for offers may run, and nothing else.
+    ///
+    /// # Errors
+    /// That a wall is missing here, which one and why; nothing runs then.
+    pub async fn start(
+        rules: &Rules,
+        slots: u32,
+        cache_dir: Option<PathBuf>,
+        home: NodeId,
+    ) -> anyhow::Result<Self> {
+        let mut policy = Policy { allow: read_rules(&rules.allow)?, deny: read_rules(&rules.deny)? };
+        if policy.allow.is_empty() {
+            policy.allow.push(Rule { home: Some(home), ..Rule::default() });
+        }
+        let steps_max = slots as usize;
+        let options = Options { cache_dir, steps_max, pool_size: steps_max.min(2), ..Options::default() };
+        let runner =
+            Runner::start(options).await.map_err(|e| anyhow::anyhow!("no step can be run here: {e}"))?;
+        Ok(Sandbox { runner, policy, home, modules: Mutex::default() })
+    }
+
+    /// Runs one step and puts what it left.
+    ///
+    /// # Errors
+    /// A sentence that says why there is no result.
+    pub async fn run(&self, client: &Client, step: &RawValue, tell: Tell) -> Result<Work, String> {
+        let asked: Asked =
+            serde_json::from_str(step.get()).map_err(|e| format!("the lease cannot be read: {e}"))?;
+        let Some(runner) = &asked.runner else {
+            return Err("it names no runner; a worker with --exec can do it".to_owned());
+        };
+        let kind = Kind::parse(&runner.kind).ok_or_else(|| format!("this worker runs no {}", runner.kind))?;
+        let module = Digest::parse(&runner.module).map_err(|e| format!("its module: {e}"))?;
+        let skills = self.skills(client, &asked.task_id).await?;
+        if !allows(&self.policy, &Ask { home: &self.home, kind, module: &module, skills: &skills }) {
+            return Err(format!("the policy of this worker does not allow {module}; see --allow"));
+        }
+        let step = Step {
+            module: self.module(client, &module).await?,
+            input: asked.input.get().to_owned(),
+            needs: asked.needs.iter().map(|(name, output)| (name.clone(), output.get().to_owned())).collect(),
+            artifacts: given(client, &asked.artifacts).await?,
+            deadline_ms: None,
+        };
+        let (outcome, profile) = (self.runner.run(step).await, self.runner.profile());
+        let (output, artifacts, log, spent) = match outcome {
+            Outcome::Done { output, artifacts, log, spent } => (output, artifacts, log, spent),
+            Outcome::Failed { fault, log, .. } => return Err(with_log(&fault.to_string(), &log.text())),
+            Outcome::Inconclusive { resource, log, .. } => {
+                return Err(with_log(&format!("{resource}; another node may see another end"), &log.text()));
+            }
+            Outcome::NotRun(refusal) => return Err(refusal.to_string()),
+        };
+        tell.event(
+            "ran",
+            json!({"module": module.to_string(), "fuel": spent.fuel, "cpu_us": spent.cpu_us, "profile": profile.to_string()}),
+            &format!("ran {module} in {} µs of CPU", spent.cpu_us),
+        );
+        let mut digests = Vec::new();
+        for left in artifacts {
+            digests.push(put(client, &left.name, "output", "application/octet-stream", left.bytes).await?);
+        }
+        if !log.bytes.is_empty() {
+            digests.push(
+                put(client, LOG_NAME, "log", "text/plain; charset=utf-8", log.text().into_bytes()).await?,
+            );
+        }
+        // Two files with the same bytes are one artifact.
+        let mut seen = std::collections::BTreeSet::new();
+        digests.retain(|digest| seen.insert(digest.clone()));
+        let output = RawValue::from_string(output).map_err(|e| format!("its output is not JSON: {e}"))?;
+        Ok(Work { output, artifacts: digests })
+    }
+
+    /// What the step requires, where a rule is about that.
+    async fn skills(&self, client: &Client, task_id: &str) -> Result<Vec<Skill>, String> {
+        let mut rules = self.policy.allow.iter().chain(&self.policy.deny);
+        if rules.all(|rule| rule.skill.is_none()) {
+            return Ok(Vec::new());
+        }
+        let task: Task = client.get(&format!("/v1/tasks/{task_id}")).await.map_err(|e| e.to_string())?;
+        let skills = task.requirements.capabilities.iter();
+        skills.map(|skill| Skill::parse(skill).map_err(|e| e.to_string())).collect()
+    }
+
+    async fn module(&self, client: &Client, digest: &Digest) -> Result<Module, String> {
+        if let Some(known) = self.modules().iter().find(|module| module.digest() == *digest).cloned() {
+            return Ok(known);
+        }
+        let max = Limits::default().module_bytes as usize;
+        let bytes = artifact::fetch(client, digest, max).await.map_err(|e| format!("its module: {e}"))?;
+        let module = Module::new(bytes);
+        let mut modules = self.modules();
+        modules.push_back(module.clone());
+        if modules.len() > MODULES_MAX {
+            modules.pop_front();
+        }
+        Ok(module)
+    }
+
+    fn modules(&self) -> std::sync::MutexGuard<'_, VecDeque<Module>> {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The artifacts of the steps that this one needs, each under its digest's hex digits: `artifacts/HEX`.
+async fn given(client: &Client, named: &BTreeMap<String, Vec<String>>) -> Result<Vec<Given>, String> {
+    let mut room = Limits::default().artifact_bytes as usize;
+    let mut given = BTreeMap::new();
+    for text in named.values().flatten() {
+        let digest = Digest::parse(text).map_err(|e| format!("an artifact: {e}"))?;
+        if given.contains_key(&digest) {
+            continue;
+        }
+        if given.len() == STEP_ARTIFACTS_MAX {
+            return Err(format!("more than {STEP_ARTIFACTS_MAX} artifacts are handed to it"));
+        }
+        let bytes = artifact::fetch(client, &digest, room).await.map_err(|e| format!("an artifact: {e}"))?;
+        room -= bytes.len();
+        given.insert(digest, bytes);
+    }
+    Ok(given.into_iter().map(|(digest, bytes)| Given { name: digest.hex(), bytes: bytes.into() }).collect())
+}
+
+async fn put(
+    client: &Client,
+    name: &str,
+    kind: &str,
+    media_type: &str,
+    bytes: Vec<u8>,
+) -> Result<String, String> {
+    let put = artifact::put(client, name, kind, media_type, bytes).await;
+    put.map(|digest| digest.to_string()).map_err(|e| format!("what it left cannot be stored: {e}"))
+}
+
+/// A reason with the end of the log, which says more.
+fn with_log(why: &str, log: &str) -> String {
+    const TAIL_BYTES: usize = 400;
+    let log = log.trim();
+    if log.is_empty() {
+        return why.to_owned();
+    }
+    let from = log.ceil_char_boundary(log.len().saturating_sub(TAIL_BYTES));
+    format!("{why}; its log ends: {}", log[from..].replace('\n', " | "))
+}
+
+/// What the operator says on the command line.
+#[derive(clap::Args, Debug, Default)]
+pub struct Rules {
+    /// Let steps run in the sandbox that fit all of RULE: any, or parts like home=DID,module=sha256:HEX,skill=NAME,kind=wasm
+    /// [default: what the node that is worked for offers]
+    #[arg(long, value_name = "RULE", conflicts_with = "exec")]
+    allow: Vec<String>,
+    /// Let no step run that fits all of RULE, whatever is allowed.
+    #[arg(long, value_name = "RULE", conflicts_with = "exec")]
+    deny: Vec<String>,
+}
+
+fn read_rules(texts: &[String]) -> anyhow::Result<Vec<Rule>> {
+    texts
+        .iter()
+        .map(|text| read_rule(text).map_err(|why| Usage(format!("{text:?} is no rule: {why}")).into()))
+        .collect()
+}
+
+fn read_rule(text: &str) -> Result<Rule, String> {
+    let mut rule = Rule::default();
+    if text == "any" {
+        return Ok(rule);
+    }
+    for part in text.split(',') {
+        let (name, value) = part.split_once('=').ok_or_else(|| format!("{part:?} is not NAME=VALUE"))?;
+        match name {
+            "home" => rule.home = Some(NodeId::from_did(value).map_err(|e| e.to_string())?),
+            "module" => rule.module = Some(Digest::parse(value).map_err(|e| e.to_string())?),
+            "skill" => rule.skill = Some(Skill::parse(value).map_err(|e| e.to_string())?),
+            "kind" => {
+                rule.kind = Some(Kind::parse(value).ok_or_else(|| format!("there is no kind {value:?}"))?)
+            }
+            _ => return Err(format!("there is no part {name:?}")),
+        }
+    }
+    Ok(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_and_nothing_else_is() {
+        let hex = "ab".repeat(32);
+        assert_eq!(read_rule("any"), Ok(Rule::default()));
+        let rule = read_rule(&format!("module=sha256:{hex},kind=wasm,skill=text")).expect("a rule");
+        assert_eq!(rule.module, Digest::parse(&hex).ok());
+        assert_eq!((rule.kind, rule.home), (Some(Kind::Wasm), None));
+        for text in ["", "all", "module=7", "kind=docker", "home=did:key:x", "fuel=1", "kind=wasm,"] {
+            assert!(read_rule(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_has_the_end_of_the_log() {
+        assert_eq!(with_log("bad", " \n"), "bad");
+        assert_eq!(with_log("bad", "a\nb\n"), "bad; its log ends: a | b");
+        let long = with_log("bad", &"é".repeat(1000));
+        assert!(long.len() < 450, "{}", long.len());
+    }
+}
