@@ -630,7 +630,7 @@ pub enum Error {
 impl Entry {
     /// The entry's body as the journal holds it.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
+        let mut out = Vec::new();
         encode_body(self, &mut out);
         out
     }
