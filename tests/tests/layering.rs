@@ -50,7 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sled", &["artel-audit"]),
     ("crc32c", &["artel-audit"]),
     ("chacha20", &["artel-audit", "artel-vault"]),
-    ("aws-lc", &["artel-audit"]),
+    ("aws-lc", &["artel-audit", "artel-node"]),
     ("axum", &["artel-web"]),
     ("askama", &["artel-web"]),
     ("tower", &["artel-web"]),

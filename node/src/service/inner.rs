@@ -1,6 +1,7 @@
 //! What every answer is made from: the way into the rules, looks at the synced state, the index, the journal's reader.
 //! Here it is judged whether a caller's credential stands for a read; for a request the rules judge it themselves.
 
+use super::acknowledge::Hand;
 use super::refusal;
 use super::shown::Viewer;
 use crate::clock;
@@ -17,7 +18,6 @@ use artel_federation::run::Run;
 use artel_federation::view::{Counts, View};
 use artel_federation::{Entry, Fact, Identity, Input, Json, Reply, Request};
 use artel_protocol::id::{Digest, RunId};
-use artel_protocol::key::SecretKey;
 use artel_web::{Call, Code, Principal, Problem};
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
@@ -46,8 +46,8 @@ pub struct Parts {
     pub identity: Identity,
     /// The federation's name.
     pub federation_name: String,
-    /// The node's key, which signs acknowledgements.
-    pub key: Arc<SecretKey>,
+    /// What signs acknowledgements with the node's key.
+    pub hand: Hand,
     /// When the node started.
     pub started: Instant,
 }

@@ -90,7 +90,7 @@ pub(super) fn home_on(disk: impl FnOnce(OsFiles) -> Arc<dyn Files>, flags: &[(&s
         config,
         identity,
         federation_name: "workshop".into(),
-        key: Arc::new(key()),
+        hand: Hand::new(&key()),
         started: Instant::now(),
     });
     Home { service, node, running: Some(running), _dir: dir }
