@@ -704,7 +704,7 @@ pub enum Error {
 impl Entry {
     /// The entry's body as the journal holds it.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
+        let mut out = Vec::new();
         match &self.fact {
             Fact::RunPosted(posted) if forms::is_first(posted) => {
                 let fields = (self.at, &self.correlation, forms::FirstRunPosted(posted));

@@ -30,7 +30,7 @@ impl Turn {
     pub fn record(&mut self, state: &mut State, fact: Fact) -> u64 {
         let index = state.size;
         // The caller chose it, and by it strangers could tell what belongs together: it stands in private entries only.
-        let correlation = self.correlation.clone().filter(|_| fact.class() == Class::Private);
+        let correlation = self.correlation.as_ref().filter(|_| fact.class() == Class::Private).cloned();
         let entry = Entry { at: self.now.wall, correlation, fact };
         if let Err(error) = state.apply(&entry) {
             panic!("the rules made a fact that does not fold: {error}");

@@ -8,7 +8,7 @@ use crate::data::{CONFIG, DataDir};
 use crate::driver::{Driver, Running, start_effects};
 use crate::events::Events;
 use crate::neighbours::{self, Neighbours};
-use crate::service::{NodeService, Parts};
+use crate::service::{Hand, NodeService, Parts};
 use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
 use crate::token::Tokens;
@@ -248,7 +248,7 @@ impl Node {
             handle: self.running.handle.clone(),
             down: self.running.down.clone(),
             tokens,
-            key: Arc::new(artel_protocol::key::SecretKey::from_pem(&self.data.node_key.to_pem())?),
+            hand: Hand::new(&self.data.node_key),
             blobs: Blobs::open(self.data.path())?,
             index: self.index.clone(),
             events: self.events.clone(),

@@ -43,8 +43,13 @@ pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
     bincode::encode_to_vec(value, CONFIG).expect("our encoders have no failing case")
 }
 
+/// The room that a buffer gets before an encoding is written into it, in bytes. Most entries fit, so that most buffers
+/// are taken once; larger, and small values waste it.
+const USUAL_BYTES: usize = 512;
+
 /// Appends a value's encoding to `out`.
 pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    out.reserve(USUAL_BYTES.saturating_sub(out.len()));
     bincode::encode_into_std_write(value, out, CONFIG).expect("writing to a vector cannot fail");
 }
 
@@ -154,6 +159,7 @@ impl<'a> Frame<'a> {
     /// Appends `kind`, `version` and a value's encoding as one frame.
     pub fn append<T: Encode>(kind: u16, version: u16, value: &T, out: &mut Vec<u8>) {
         let start = out.len();
+        out.reserve(USUAL_BYTES);
         out.extend_from_slice(&kind.to_le_bytes());
         out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&[0; 4]);

@@ -53,7 +53,9 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.hex())
+        let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
+        write_hex(&self.0, &mut text[7..]);
+        f.write_str(ascii(&text))
     }
 }
 
@@ -96,9 +98,30 @@ impl fmt::Debug for FederationId {
     }
 }
 
-fn uuid_text(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let h = hex::encode(bytes);
-    write!(f, "{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
+/// Sixteen bytes in a UUID's text form.
+pub fn uuid(bytes: &[u8; 16]) -> String {
+    ascii(&uuid_text(bytes)).to_owned()
+}
+
+fn uuid_text(bytes: &[u8; 16]) -> [u8; 36] {
+    let mut text = [b'-'; 36];
+    write_hex(&bytes[..4], &mut text[..8]);
+    write_hex(&bytes[4..6], &mut text[9..13]);
+    write_hex(&bytes[6..8], &mut text[14..18]);
+    write_hex(&bytes[8..10], &mut text[19..23]);
+    write_hex(&bytes[10..], &mut text[24..]);
+    text
+}
+
+/// Writes two hex digits a byte into `text`, which has room for exactly these.
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    hex::encode_to_slice(bytes, text).expect("two places a byte");
+}
+
+/// Text that was written here, in ASCII. Ids are printed several times in every answer, so they are put together in
+/// place and not by a formatter.
+pub(crate) fn ascii(text: &[u8]) -> &str {
+    std::str::from_utf8(text).expect("ASCII is UTF-8")
 }
 
 fn uuid_parse(text: &str) -> Result<[u8; 16], Error> {
@@ -149,12 +172,12 @@ macro_rules! uuid_id {
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                uuid_text(&self.0, f)
+                f.write_str(ascii(&uuid_text(&self.0)))
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                uuid_text(&self.0, f)
+                f.write_str(ascii(&uuid_text(&self.0)))
             }
         }
     };

@@ -2,7 +2,7 @@
 //! Python's `cryptography` read and write; `did:key` for agents and nodes; the libp2p peer id of the same key.
 
 use crate::codec::{Decode, Encode};
-use crate::id::FederationId;
+use crate::id::{FederationId, ascii};
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
@@ -17,6 +17,15 @@ pub const ALGORITHM_ED25519: u8 = 1;
 
 /// The multicodec of an Ed25519 public key (`0xed`, as an unsigned varint), which opens every `did:key`.
 const MULTICODEC_ED25519: [u8; 2] = [0xed, 0x01];
+
+/// What every `did:key` in base58 begins with.
+const DID_HEAD: &[u8] = b"did:key:z";
+
+/// The digits of an Ed25519 key and its multicodec in base58: always as many, since the multicodec comes first.
+const DID_DIGITS: usize = 47;
+
+/// The bytes of a `did:key`.
+const DID_BYTES: usize = DID_HEAD.len() + DID_DIGITS;
 
 /// A libp2p peer id of an Ed25519 key: identity multihash (`00 24`) of the protobuf `{1: Ed25519, 2: key}`.
 const PEER_ID_HEAD: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
@@ -80,9 +89,15 @@ impl PublicKey {
 
     /// The key as `did:key:z6Mk…`.
     pub fn did(&self) -> String {
-        let mut bytes = MULTICODEC_ED25519.to_vec();
-        bytes.extend_from_slice(&self.0);
-        format!("did:key:z{}", bs58::encode(bytes).into_string())
+        ascii(&self.did_text()).to_owned()
+    }
+
+    fn did_text(&self) -> [u8; DID_BYTES] {
+        let mut text = [0; DID_BYTES];
+        let (head, digits) = text.split_at_mut(DID_HEAD.len());
+        head.copy_from_slice(DID_HEAD);
+        write_base58(&self.0, digits);
+        text
     }
 
     /// Reads `did:key:z6Mk…` and checks the key.
@@ -90,7 +105,7 @@ impl PublicKey {
     /// # Errors
     /// [`Error::Did`] or [`Error::WeakKey`].
     pub fn from_did(did: &str) -> Result<Self, Error> {
-        let encoded = did.strip_prefix("did:key:z").filter(|e| e.len() < 64).ok_or(Error::Did)?;
+        let encoded = did.strip_prefix(ascii(DID_HEAD)).filter(|e| e.len() < 64).ok_or(Error::Did)?;
         let bytes = bs58::decode(encoded).into_vec().map_err(|_| Error::Did)?;
         let key = bytes.strip_prefix(&MULTICODEC_ED25519).ok_or(Error::Did)?;
         Self::checked(key.try_into().map_err(|_| Error::Did)?)
@@ -117,6 +132,31 @@ impl PublicKey {
     }
 }
 
+/// Writes [`MULTICODEC_ED25519`] and a key in Bitcoin's base58. Five digits at a time: an agent's did stands in every
+/// answer about its work, and digit by digit takes five times as long.
+fn write_base58(key: &[u8; 32], digits: &mut [u8]) {
+    const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+    const FIVE_DIGITS: u64 = 58u64.pow(5);
+    // The last five digits first.
+    let mut fives = [0; DID_DIGITS.div_ceil(5)];
+    fives[0] = u64::from(u16::from_be_bytes(MULTICODEC_ED25519));
+    for word in key.chunks_exact(4) {
+        let mut carry = u64::from(u32::from_be_bytes(word.try_into().expect("four bytes")));
+        for five in &mut fives {
+            carry += *five << 32;
+            *five = carry % FIVE_DIGITS;
+            carry /= FIVE_DIGITS;
+        }
+    }
+    for (five, digits) in fives.into_iter().zip(digits.rchunks_mut(5)) {
+        let mut rest = five;
+        for digit in digits.iter_mut().rev() {
+            *digit = ALPHABET[(rest % 58) as usize];
+            rest /= 58;
+        }
+    }
+}
+
 impl Encode for PublicKey {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         (ALGORITHM_ED25519, self.0).encode(encoder)
@@ -139,9 +179,15 @@ fn tagged<const N: usize, D: Decoder>(decoder: &mut D) -> Result<[u8; N], Decode
     }
 }
 
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(ascii(&self.did_text()))
+    }
+}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.did())
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -190,12 +236,12 @@ macro_rules! key_id {
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0.did())
+                fmt::Display::fmt(&self.0, f)
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0.did())
+                fmt::Display::fmt(&self.0, f)
             }
         }
     };
@@ -280,6 +326,7 @@ pub fn signed_bytes(domain: &str, federation: &FederationId, payload: &[u8]) -> 
 mod tests {
     use super::*;
     use crate::codec;
+    use crate::id::Digest;
 
     fn key() -> SecretKey {
         SecretKey::from_seed(&[7; 32])
@@ -307,6 +354,17 @@ mod tests {
             &did[..40],
         ] {
             assert!(PublicKey::from_did(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_did_is_written_as_the_base58_library_writes_it() {
+        for n in 0..=255 {
+            for key in [[n; 32], Digest::of(&[n]).0] {
+                let bytes = [MULTICODEC_ED25519.as_slice(), &key].concat();
+                let written = format!("did:key:z{}", bs58::encode(bytes).into_string());
+                assert_eq!(PublicKey::from_bytes(key).did(), written);
+            }
         }
     }
 

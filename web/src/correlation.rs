@@ -1,5 +1,6 @@
 //! Correlation ids: the caller's where it is one, else a fresh one in the form of a UUID (version 7).
 
+use artel_protocol::id::uuid;
 use artel_protocol::text::Correlation;
 use axum::http::{HeaderMap, HeaderName};
 use std::hash::{BuildHasher as _, RandomState};
@@ -23,15 +24,11 @@ fn fresh() -> Correlation {
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
     let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
     let bits = KEY.hash_one(n);
-    let text = format!(
-        "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
-        ms >> 16 & 0xffff_ffff,
-        ms & 0xffff,
-        n & 0xfff,
-        0x8000 | bits >> 48 & 0x3fff,
-        bits & 0xffff_ffff_ffff,
-    );
-    Correlation::parse(&text).expect("36 visible characters")
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    bytes[6..8].copy_from_slice(&(0x7000 | n as u16 & 0xfff).to_be_bytes());
+    bytes[8..].copy_from_slice(&(1 << 63 | bits >> 2).to_be_bytes());
+    Correlation::parse(&uuid(&bytes)).expect("36 visible characters")
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 use crate::error::Error;
 use crate::files::{self, Files};
 use artel_protocol::id::Digest;
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use chacha20::{R20, hchacha};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,15 +52,18 @@ pub enum RingError {
     TooMany,
 }
 
-struct DataKey {
-    bytes: Zeroizing<[u8; 32]>,
-    cipher: XChaCha20Poly1305,
-}
+struct DataKey(Zeroizing<[u8; 32]>);
 
 impl DataKey {
-    fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
-        let cipher = XChaCha20Poly1305::new((&*bytes).into());
-        DataKey { bytes, cipher }
+    /// XChaCha20-Poly1305 under a nonce, as draft-irtf-cfrg-xchacha-03 makes it: ChaCha20-Poly1305 (RFC 8439) under the key
+    /// that HChaCha20 makes of the nonce's first 16 bytes, with four zeros and the other eight as its nonce.
+    fn cipher(&self, nonce: &[u8; NONCE_BYTES]) -> (LessSafeKey, Nonce) {
+        let (first, last) = nonce.split_first_chunk::<16>().expect("16 of 24 bytes");
+        let subkey = Zeroizing::new(<[u8; 32]>::from(hchacha::<R20>((&*self.0).into(), first.into())));
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &*subkey).expect("a key of 32 bytes");
+        let mut nonce = [0; 12];
+        nonce[4..].copy_from_slice(last);
+        (LessSafeKey::new(key), Nonce::assume_unique_for_key(nonce))
     }
 }
 
@@ -92,7 +95,7 @@ impl KeyRing {
         entropy.fill_bytes(&mut *bytes);
         let last = self.keys.keys().next_back().map_or(0, |id| id.0);
         self.active = KeyId(last.checked_add(1).expect("nobody rotates keys 2^32 times"));
-        self.keys.insert(self.active, DataKey::new(bytes));
+        self.keys.insert(self.active, DataKey(bytes));
         self.active
     }
 
@@ -117,7 +120,7 @@ impl KeyRing {
         let mut text = Zeroizing::new(format!("{HEAD}\n"));
         for (id, key) in &self.keys {
             let state = if *id == self.active { "active" } else { "old" };
-            let hex = Zeroizing::new(hex::encode(*key.bytes));
+            let hex = Zeroizing::new(hex::encode(*key.0));
             let line = Zeroizing::new(format!("{} {state} {}", id.0, *hex));
             text.push_str(&line);
             text.push(' ');
@@ -155,7 +158,7 @@ impl KeyRing {
             if state == "active" {
                 active.push(id);
             }
-            if keys.insert(id, DataKey::new(bytes)).is_some() {
+            if keys.insert(id, DataKey(bytes)).is_some() {
                 return Err(bad());
             }
             if keys.len() > KEYS_MAX {
@@ -220,12 +223,11 @@ impl KeyRing {
 
     /// Seals `out[from..]` in place under the active key and appends the tag.
     pub(crate) fn seal(&self, nonce: &[u8; NONCE_BYTES], context: &[u8], out: &mut Vec<u8>, from: usize) {
-        let key = &self.keys[&self.active];
-        let text = &mut out[from..];
-        let tag = (key.cipher)
-            .encrypt_inout_detached(&XNonce::from(*nonce), context, text.into())
+        let (key, nonce) = self.keys[&self.active].cipher(nonce);
+        let tag = key
+            .seal_in_place_separate_tag(nonce, Aad::from(context), &mut out[from..])
             .expect("frames and states are far below the cipher's limit of 256 GiB");
-        out.extend_from_slice(&tag);
+        out.extend_from_slice(tag.as_ref());
     }
 
     /// Opens what [`KeyRing::seal`] made. `None` without the key or when anything was changed.
@@ -236,17 +238,10 @@ impl KeyRing {
         context: &[u8],
         sealed: &[u8],
     ) -> Option<Vec<u8>> {
-        let key = self.keys.get(&id)?;
-        let (text, tag) = sealed.split_last_chunk::<TAG_BYTES>()?;
-        let mut text = text.to_vec();
-        (key.cipher)
-            .decrypt_inout_detached(
-                &XNonce::from(*nonce),
-                context,
-                text.as_mut_slice().into(),
-                &Tag::from(*tag),
-            )
-            .ok()?;
+        let (key, nonce) = self.keys.get(&id)?.cipher(nonce);
+        let mut text = sealed.to_vec();
+        let bytes = key.open_in_place(nonce, Aad::from(context), &mut text).ok()?.len();
+        text.truncate(bytes);
         Some(text)
     }
 }
@@ -298,6 +293,24 @@ mod tests {
                 assert!(KeyRing::from_text(&changed).is_err() || same, "byte {at}, bit {bit}");
             }
         }
+    }
+
+    /// The example of draft-irtf-cfrg-xchacha-03, A.3.1.
+    #[test]
+    fn sealing_is_xchacha20_poly1305() {
+        let key = DataKey(Zeroizing::new(std::array::from_fn(|i| 0x80 + i as u8)));
+        let keys = KeyRing { keys: BTreeMap::from([(KeyId(1), key)]), active: KeyId(1) };
+        let nonce: [u8; NONCE_BYTES] = std::array::from_fn(|i| 0x40 + i as u8);
+        let context = hex::decode("50515253c0c1c2c3c4c5c6c7").expect("hex");
+        let text = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
+        let mut sealed = text.to_vec();
+        keys.seal(&nonce, &context, &mut sealed, 0);
+        let wanted = "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb731c7f1b0b4aa6440bf3a82f4eda7e39\
+            ae64c6708c54c216cb96b72e1213b4522f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff921f9664c\
+            97637da9768812f615c68b13b52ec0875924c1c7987947deafd8780acf49";
+        assert_eq!(hex::encode(&sealed), wanted);
+        assert_eq!(keys.open(KeyId(1), &nonce, &context, &sealed), Some(text.to_vec()));
+        assert_eq!(keys.open(KeyId(1), &nonce, &context, &sealed[..TAG_BYTES - 1]), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What every answer is made from: the way into the rules, looks at the synced state, the index, the journal's reader.
 //! Here it is judged whether a caller's credential stands for a read; for a request the rules judge it themselves.
 
+use super::acknowledge::Hand;
 use super::refusal;
 use super::shown::Viewer;
 use crate::clock;
@@ -17,7 +18,6 @@ use artel_federation::run::Run;
 use artel_federation::view::{Counts, View};
 use artel_federation::{Entry, Fact, Identity, Input, Json, Reply, Request};
 use artel_protocol::id::{Digest, RunId};
-use artel_protocol::key::SecretKey;
 use artel_web::{Call, Code, Principal, Problem};
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
@@ -46,12 +46,14 @@ pub struct Parts {
     pub identity: Identity,
     /// The federation's name.
     pub federation_name: String,
-    /// The node's key, which signs acknowledgements.
+    /// The node's key, which signs invitations.
     pub key: Arc<SecretKey>,
     /// Where other nodes can reach this one, as multiaddrs.
     pub addresses: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Other nodes, where this one has to do with any.
     pub neighbours: Option<crate::neighbours::Neighbours>,
+    /// What signs acknowledgements with the node's key.
+    pub hand: Hand,
     /// When the node started.
     pub started: Instant,
 }

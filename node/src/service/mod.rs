@@ -29,6 +29,7 @@ mod shown;
 mod tasks;
 mod upload;
 
+pub use acknowledge::Hand;
 pub use inner::{NodeService, Parts};
 pub use node::VERSION;
 pub use upload::FileBlob;

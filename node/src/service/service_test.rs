@@ -106,6 +106,7 @@ fn home_of(
         addresses: Box::new(|| vec!["/ip4/127.0.0.1/tcp/7".into(), "no address".into()]),
         neighbours: None,
         key: Arc::new(key()),
+        hand: Hand::new(&key()),
         started: Instant::now(),
     });
     Home { service, node, running: Some(running), _dir: dir }

@@ -297,7 +297,7 @@ async fn next_after_repeat(
 /// The answer, with home's signature on what it acknowledges.
 fn submitted(service: &NodeService, receipt: Receipt) -> Submitted {
     let parts = service.parts();
-    let acknowledgement = acknowledge::sign(&receipt, &parts.key, &parts.identity.federation);
+    let acknowledgement = acknowledge::sign(&receipt, &parts.hand, &parts.identity.federation);
     let verdict = receipt.verdict.as_ref();
     Submitted {
         acknowledgement,
