@@ -1,5 +1,5 @@
 //! The journal: append-only segments as the truth, one sync for all who wait, checkpoint slots, snapshots, and the
-//! transparency log over all of it.
+//! transparency log over all of it. Beside it, in [`records`], what other nodes' journals said in public.
 //!
 //! Nothing here knows what an entry means, what time it is, or which disk it is on.
 

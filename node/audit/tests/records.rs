@@ -317,6 +317,54 @@ fn a_scan_sees_every_frame_that_is_held_and_changes_nothing() {
     assert_eq!(scan(Arc::new(MemoryDisk::new()), FEDERATION).expect("no directory").count(), 0);
 }
 
+#[test]
+fn readers_see_whole_frames_while_segments_come_and_go() {
+    let (_, _, mut store) = new_store();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let order = std::sync::atomic::Ordering::Relaxed;
+    let read = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let (records, done) = (store.reader(), &done);
+                scope.spawn(move || {
+                    let mut read = 0;
+                    while !done.load(order) {
+                        for at in 0..AUTHORS {
+                            let mark = records.mark(&author(at));
+                            let (frames, next) = records.frames(&author(at), mark.floor, 4000);
+                            assert!(next >= mark.floor);
+                            read += frames.len();
+                            for seq in mark.floor..mark.next {
+                                let Some(bytes) = records.frame(&author(at), seq) else {
+                                    continue;
+                                };
+                                assert_eq!(bytes, record_model::frame_of(at, seq).bytes);
+                                read += 1;
+                            }
+                        }
+                    }
+                    read
+                })
+            })
+            .collect();
+        let mut model = Model::default();
+        for at in 0..FRAMES {
+            for author_at in 0..AUTHORS {
+                model.append(&mut store, &[(author_at, at)]).expect("a healthy disk");
+                if at % 3 == 2 {
+                    model.prune(&mut store, author_at, at as u64 * 2 - 4).expect("a healthy disk");
+                }
+            }
+        }
+        done.store(true, order);
+        let read = readers.into_iter().map(|reader| reader.join().expect("no panic")).sum::<usize>();
+        assert_eq!(store.take_notices(), [], "nobody took a moved frame for a damaged one");
+        model.check(&store.reader());
+        read
+    });
+    assert!(read > 100, "{read}");
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Append(Vec<(usize, usize)>),

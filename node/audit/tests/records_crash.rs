@@ -253,6 +253,27 @@ fn what_only_the_kernel_holds_is_never_relied_on() {
 }
 
 #[test]
+fn what_a_process_kept_that_followed_one_on_a_failing_disk_is_not_lost() {
+    for from in 0..points() {
+        // Everything fails until the process dies. The next one finds what the kernel's cache holds, names too.
+        let lived = live_with(&[Plan { fault: Fault::Eio, from, count: 1 << 40 }], from, None);
+        lived.disk.heal();
+        let mut model = lived.model.clone();
+        let mut opened = open(&lived.disk, &lived.index).unwrap_or_else(|e| panic!("point {from}: {e}"));
+        model.adopt(&opened.store.reader());
+        for at in 0..3 {
+            model.append(&mut opened.store, &[(at, 50), (at, 53)]).expect("a healthy disk");
+        }
+        drop(opened);
+        for seed in 0..6 {
+            for index in [lived.index.after_crash(seed), Arc::default()] {
+                model.check(&open(&lived.disk.after_crash(seed), &index).expect("opens").store.reader());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_was_pruned_stays_pruned_when_the_segment_that_says_so_goes() {
     let mut opened_with_it = 0;
     for point in 0..40 {
@@ -262,7 +283,7 @@ fn what_was_pruned_stays_pruned_when_the_segment_that_says_so_goes() {
         for at in 0..6 {
             model.append(&mut store, &[(0, at)]).expect("a healthy disk");
         }
-        model.prune(&mut store, 0, 8).expect("a healthy disk");
+        model.prune(&mut store, 0, 15).expect("a healthy disk");
         for at in 0..12 {
             model.append(&mut store, &[(1, at)]).expect("a healthy disk");
         }
@@ -275,12 +296,16 @@ fn what_was_pruned_stays_pruned_when_the_segment_that_says_so_goes() {
         disk.heal();
         drop(store);
         let opened = open(&disk, &index).expect("opens");
-        assert_eq!(opened.store.reader().mark(&author(0)).floor, 8, "point {point}");
+        assert_eq!(opened.store.reader().mark(&author(0)).floor, 15, "point {point}");
         model.check(&opened.store.reader());
         opened_with_it += u32::from(done.is_err());
         drop(opened);
+        // Opening freed what it could.
+        let opened = open(&disk, &index).expect("opens");
+        assert_eq!(opened.notices, [], "point {point}");
+        drop(opened);
         model.check(&open(&disk, &Arc::default()).expect("opens").store.reader());
-        assert_eq!(open(&disk, &Arc::default()).expect("opens").store.reader().mark(&author(0)).floor, 8);
+        assert_eq!(open(&disk, &Arc::default()).expect("opens").store.reader().mark(&author(0)).floor, 15);
     }
     assert!(opened_with_it > 3);
 }

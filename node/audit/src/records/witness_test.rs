@@ -180,6 +180,21 @@ fn what_was_remembered_survives_any_fault_at_any_point() {
 }
 
 #[test]
+fn a_file_that_failed_is_never_written_again() {
+    for (fault, point) in [(Fault::Eio, 0), (Fault::Eio, 1), (Fault::Full, 0)] {
+        let disk = MemoryDisk::new();
+        let (mut table, _) = open(&disk).expect("a new table");
+        remember(&mut table, 1, 5).expect("new");
+        disk.plan(Plan { fault, from: disk.points() + point, count: 1 });
+        assert!(matches!(remember(&mut table, 1, 6), Err(WitnessError::Disk(_))));
+        assert_eq!(table.get(&origin(1)).map(|known| known.size), Some(5));
+        let points = disk.points();
+        remember(&mut table, 1, 7).expect("into another file");
+        assert_eq!(disk.points(), points + 5, "made, written, synced, renamed, its directory synced");
+    }
+}
+
+#[test]
 fn a_power_loss_while_opening_loses_nothing() {
     let (disk, mut model) = (MemoryDisk::new(), Model::default());
     let (mut table, _) = open(&disk).expect("a new table");
