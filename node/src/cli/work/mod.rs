@@ -85,6 +85,7 @@ impl Tell {
 impl Work {
     /// Works until it is told to stop.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let policy = self.rules.policy()?;
         let (stop, tell) = (Stop::default(), Tell { json: context.show.json });
         let listening = tokio::spawn(listen(stop.clone(), Duration::from_secs(self.grace)));
         if self.end_with_stdin {
@@ -101,7 +102,7 @@ impl Work {
             Some(command) => Doer::Command(command),
             None => {
                 let sandbox = Sandbox::start(
-                    &self.rules,
+                    policy,
                     slots,
                     context.data().map(|data| data.join(CODE_DIR)),
                     home(context).await?,

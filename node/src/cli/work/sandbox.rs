@@ -76,12 +76,11 @@ impl Sandbox {
     /// # Errors
     /// That a wall is missing here, which one and why; nothing runs then.
     pub async fn start(
-        rules: &Rules,
+        mut policy: Policy,
         slots: u32,
         cache_dir: Option<PathBuf>,
         home: NodeId,
     ) -> anyhow::Result<Self> {
-        let mut policy = Policy { allow: read_rules(&rules.allow)?, deny: read_rules(&rules.deny)? };
         if policy.allow.is_empty() {
             policy.allow.push(Rule { home: Some(home), ..Rule::default() });
         }
@@ -227,6 +226,16 @@ pub struct Rules {
     /// Let no step run that fits all of RULE, whatever is allowed.
     #[arg(long, value_name = "RULE", conflicts_with = "exec")]
     deny: Vec<String>,
+}
+
+impl Rules {
+    /// The policy that they say.
+    ///
+    /// # Errors
+    /// [`Usage`]: which of them is none.
+    pub(super) fn policy(&self) -> anyhow::Result<Policy> {
+        Ok(Policy { allow: read_rules(&self.allow)?, deny: read_rules(&self.deny)? })
+    }
 }
 
 fn read_rules(texts: &[String]) -> anyhow::Result<Vec<Rule>> {
