@@ -248,6 +248,7 @@ impl Node {
             handle: self.running.handle.clone(),
             down: self.running.down.clone(),
             tokens,
+            key: Arc::new(artel_protocol::key::SecretKey::from_pem(&self.data.node_key.to_pem())?),
             hand: Hand::new(&self.data.node_key),
             blobs: Blobs::open(self.data.path())?,
             index: self.index.clone(),

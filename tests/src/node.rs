@@ -220,6 +220,17 @@ impl Node {
         self.ready["federation_id"].as_str().expect("the ready line has a federation")
     }
 
+    /// Its peer id.
+    pub fn peer_id(&self) -> &str {
+        self.ready["peer_id"].as_str().expect("the ready line has a peer id")
+    }
+
+    /// Where its mesh listens.
+    pub fn listening(&self) -> Vec<String> {
+        let addresses = self.ready["listen_addrs"].as_array().expect("the ready line has addresses");
+        addresses.iter().map(|address| address.as_str().expect("text").to_owned()).collect()
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.running.child.id()

@@ -383,6 +383,8 @@ async fn a_node_is_expelled_with_a_reason_and_let_in_by_name() {
         403,
         "addresses are the operator's to see"
     );
+    let journals = client.ask("GET", "/v1/journals", OPERATOR, b"").await.json();
+    assert_eq!(journals["items"][0]["held_up_to"], 7);
     let nodes = client.ask("GET", "/v1/nodes", AGENT, b"").await.json();
     assert_eq!((&nodes["items"][0]["status"], &nodes["items"][0]["entry"]), (&"member".into(), &7.into()));
     let did = fake::agent();

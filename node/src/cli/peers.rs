@@ -2,12 +2,22 @@
 
 use super::context::Context;
 use super::show::Column;
+use crate::client::escape;
 use clap::Args;
 
 /// Show the nodes that this node is connected to.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  artel peers --data ./node\n  artel peers --data ./node --json")]
-pub struct Peers {}
+#[command(
+    after_help = "Examples:\n  artel peers --data ./node\n  artel peers --data ./node --json\n  artel peers --journals --data ./node"
+)]
+pub struct Peers {
+    /// Show what is kept of other nodes' journals instead.
+    #[arg(long)]
+    journals: bool,
+    /// Where to go on in the journals, as the last page said.
+    #[arg(long, requires = "journals")]
+    cursor: Option<String>,
+}
 
 const COLUMNS: &[Column] = &[
     ("peer", "peer_id"),
@@ -17,11 +27,25 @@ const COLUMNS: &[Column] = &[
     ("round trip ms", "round_trip_ms"),
     ("score", "score"),
     ("addresses", "addresses"),
+    ("reason", "reason"),
+];
+
+const JOURNALS: &[Column] = &[
+    ("node", "node_id"),
+    ("member", "member"),
+    ("held up to", "held_up_to"),
+    ("records", "records"),
+    ("bytes", "bytes"),
 ];
 
 impl Peers {
     /// Shows them.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        if self.journals {
+            let cursor = self.cursor.map(|c| format!("&cursor={}", escape(&c))).unwrap_or_default();
+            let answer = context.client()?.get_text(&format!("/v1/journals?limit=50{cursor}")).await?;
+            return context.show.list(&answer, JOURNALS, "nothing is kept of other nodes' journals");
+        }
         let answer = context.client()?.get_text("/v1/peers").await?;
         context.show.list(
             &answer,

@@ -119,7 +119,8 @@ pub(super) async fn welcomed(shared: Arc<Shared>, by: NodeId, data: Bytes) {
         Err(error) => return tracing::debug!(%by, %error, "a welcome that is none"),
     };
     if !welcome.accept {
-        return tracing::warn!(%by, code = welcome.code, message = welcome.message, "a peer does not let this node in");
+        tracing::warn!(%by, code = welcome.code, message = welcome.message, "a peer does not let this node in");
+        return shared.remember_refusal(by, format!("{}: {}", welcome.code, welcome.message));
     }
     if welcome.admission.is_empty() || !shared.admission.chain().is_empty() {
         return;

@@ -17,7 +17,7 @@ use crate::handle::Handle;
 use crate::hello;
 use crate::source::SharedReader;
 use artel_audit::files::Files;
-use artel_audit::records::{self, Opened, RecordStore, Records};
+use artel_audit::records::{self, Mark, Opened, RecordStore, Records};
 use artel_federation::exchange::Exchange;
 use artel_mesh::{Event, Mesh, Protocol, Running};
 use artel_protocol::id::FederationId;
@@ -26,7 +26,7 @@ use artel_protocol::log::Origin;
 use keeper::Keeper;
 use members::Members;
 use shared::Shared;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -103,6 +103,17 @@ pub struct Parts {
     pub options: artel_mesh::Options,
 }
 
+/// What is kept of another node's journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// The journal.
+    pub origin: Origin,
+    /// How far its records are held.
+    pub mark: Mark,
+    /// Whether its node is a member, by all that is known here.
+    pub member: bool,
+}
+
 /// Neighbours, while the node runs. A cheap clone.
 #[derive(Clone)]
 pub struct Neighbours(Arc<Shared>);
@@ -139,6 +150,7 @@ impl Neighbours {
             admission,
             exchange: Mutex::new(exchange),
             up: Mutex::default(),
+            refused_by: Mutex::default(),
             wants,
         });
         keeper::start((store, members), kept, Arc::downgrade(&shared))?;
@@ -160,6 +172,24 @@ impl Neighbours {
     /// When the mesh has ended.
     pub async fn peers(&self) -> anyhow::Result<Vec<Peer>> {
         Ok(self.0.mesh.peers().await?)
+    }
+
+    /// Who does not let this node in, and why not.
+    pub fn refused_by(&self) -> BTreeMap<NodeId, String> {
+        self.0.refused_by().clone()
+    }
+
+    /// What is kept of each other journal, by origin.
+    pub fn journals(&self) -> Vec<Held> {
+        let mut marks = self.0.records.marks();
+        marks.sort_by_key(|(origin, _)| *origin);
+        let exchange = self.0.exchange();
+        let held = |(origin, mark): (Origin, Mark)| Held {
+            origin,
+            mark,
+            member: exchange.is_member(&origin.node()),
+        };
+        marks.into_iter().map(held).collect()
     }
 
     /// Says goodbye.
@@ -190,6 +220,7 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
             Event::Up(neighbour) => {
                 tracing::info!(peer = %neighbour.node, address = %neighbour.address, "a neighbour came up");
                 shared.up().insert(neighbour.node);
+                shared.refused_by().remove(&neighbour.node);
                 shared.want_from(neighbour.node);
             }
             Event::Down { peer, reason } => {

@@ -12,11 +12,14 @@ use artel_mesh::Mesh;
 use artel_protocol::key::{NodeId, SecretKey};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::Mark;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
+
+/// How many refusals are remembered. A node that more do not let in has a reason that the first ones say.
+const REFUSALS_MAX: usize = 64;
 
 /// One for all.
 pub(super) struct Shared {
@@ -33,6 +36,8 @@ pub(super) struct Shared {
     pub exchange: Mutex<Exchange>,
     /// The neighbours that are admitted.
     pub up: Mutex<BTreeSet<NodeId>>,
+    /// Who does not let this node in, and why not, by what it said last.
+    pub refused_by: Mutex<BTreeMap<NodeId, String>>,
     /// Whom something should be fetched from.
     pub wants: mpsc::Sender<NodeId>,
 }
@@ -46,6 +51,19 @@ impl Shared {
     /// The neighbours that are admitted. Never held over a wait.
     pub fn up(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
         self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who does not let this node in, and why not. Never held over a wait.
+    pub fn refused_by(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
+        self.refused_by.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers why a node does not let this one in.
+    pub fn remember_refusal(&self, by: NodeId, why: String) {
+        let mut refused = self.refused_by();
+        if refused.len() < REFUSALS_MAX || refused.contains_key(&by) {
+            refused.insert(by, why);
+        }
     }
 
     /// The neighbour after `last`, in turn.

@@ -18,6 +18,7 @@ use artel_federation::run::Run;
 use artel_federation::view::{Counts, View};
 use artel_federation::{Entry, Fact, Identity, Input, Json, Reply, Request};
 use artel_protocol::id::{Digest, RunId};
+use artel_protocol::key::SecretKey;
 use artel_web::{Call, Code, Principal, Problem};
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;

@@ -48,7 +48,7 @@ use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 use artel_web::types::ledger::Account;
 use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use artel_web::types::node::{Health, Status};
-use artel_web::types::peer::Peer;
+use artel_web::types::peer::{Journal, Peer};
 use artel_web::types::receipt::Receipt;
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::{
@@ -261,6 +261,10 @@ impl Service for NodeService {
 
     async fn peers(&self, _: &Call) -> Result<List<Peer>, Problem> {
         peers::list(self).await
+    }
+
+    async fn journals(&self, _: &Call, page: Page) -> Result<List<Journal>, Problem> {
+        peers::journals(self, &page)
     }
 
     async fn nodes(&self, call: &Call, page: Page) -> Result<List<Node>, Problem> {

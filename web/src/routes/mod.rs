@@ -90,6 +90,7 @@ routes! {
     get "/v1/events/{id}" events::show;
 
     get "/v1/peers" peers::list;
+    get "/v1/journals" peers::journals;
     get "/v1/nodes" nodes::list;
     post "/v1/nodes/{did}/expel" nodes::expel;
     post "/v1/nodes/{did}/admit" nodes::admit;

@@ -1,9 +1,11 @@
-//! Neighbours: the nodes that this one is connected to.
+//! Neighbours: the nodes that this one is connected to, and what it keeps of others' journals.
 
 use crate::answer;
 use crate::app::App;
 use crate::caller::AsOperator;
 use crate::problem::Problem;
+use crate::query::{Query, page};
+use crate::routes::agents::PageParams;
 use crate::service::Service;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,4 +18,15 @@ pub(super) async fn list<S: Service>(
 ) -> Result<Response, Problem> {
     let peers = app.within(app.service.peers(&call)).await?;
     Ok(answer::json(StatusCode::OK, &call.correlation, &peers))
+}
+
+/// `GET /v1/journals`.
+pub(super) async fn journals<S: Service>(
+    State(app): State<App<S>>,
+    AsOperator(call): AsOperator,
+    Query(params): Query<PageParams>,
+) -> Result<Response, Problem> {
+    let page = page(params.limit, params.cursor)?;
+    let journals = app.within(app.service.journals(&call, page)).await?;
+    Ok(answer::json(StatusCode::OK, &call.correlation, &journals))
 }

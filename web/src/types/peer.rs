@@ -1,4 +1,4 @@
-//! Neighbours: the nodes that this one is connected to.
+//! Neighbours: the nodes that this one is connected to, and what it keeps of others' journals.
 
 use super::edge;
 use artel_protocol::key::NodeId;
@@ -12,9 +12,11 @@ pub enum PeerStatus {
     Connecting,
     /// Both hellos were accepted.
     Admitted,
+    /// It does not let this node in.
+    Refused,
 }
 
-/// A connected peer.
+/// A connected peer, or one that does not let this node in.
 #[derive(Debug, Clone, Serialize)]
 pub struct Peer {
     /// The node.
@@ -24,6 +26,8 @@ pub struct Peer {
     pub peer_id: String,
     /// How far it is trusted with a hearing.
     pub status: PeerStatus,
+    /// Why it does not let this node in, as it said last; `null` where it does.
+    pub reason: Option<String>,
     /// Where its connections go to, as multiaddrs.
     pub addresses: Vec<String>,
     /// Where it says it listens, as multiaddrs.
@@ -38,4 +42,22 @@ pub struct Peer {
     pub score: f64,
     /// For how long it has been connected, in milliseconds.
     pub connected_ms: u64,
+}
+
+/// What is kept of another node's journal.
+#[derive(Debug, Clone, Serialize)]
+pub struct Journal {
+    /// The node whose journal it is.
+    #[serde(serialize_with = "edge::text")]
+    pub node_id: NodeId,
+    /// The journal's name, as its checkpoints have it.
+    pub origin: String,
+    /// Whether the node is a member, by all that is known here.
+    pub member: bool,
+    /// All its records below this number are held.
+    pub held_up_to: u64,
+    /// How many records are held.
+    pub records: u64,
+    /// The bytes that they take up on disk.
+    pub bytes: u64,
 }

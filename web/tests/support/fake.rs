@@ -17,7 +17,7 @@ use artel_web::types::member::{
     GivenInvitation, Invitation, InvitationPost, InvitationStatus, Node, NodeStatus,
 };
 use artel_web::types::node::{Health, HealthStatus, Status};
-use artel_web::types::peer::{Peer, PeerStatus};
+use artel_web::types::peer::{Journal, Peer, PeerStatus};
 use artel_web::types::receipt::{Opening, Receipt, Record};
 use artel_web::types::run::{Progress, Run, RunPost, RunQuery, RunStatus, Step, StepStatus};
 use artel_web::types::task::*;
@@ -605,6 +605,7 @@ impl Service for Fake {
             node_id: a_node().node_id,
             peer_id: a_node().peer_id,
             status: PeerStatus::Admitted,
+            reason: None,
             addresses: vec!["/ip4/127.0.0.1/tcp/7".into()],
             listens: vec![],
             direction: "outbound",
@@ -614,6 +615,18 @@ impl Service for Fake {
             connected_ms: 9,
         };
         Ok(List { items: vec![peer], next_cursor: None })
+    }
+
+    async fn journals(&self, _: &Call, page: Page) -> Result<List<Journal>, Problem> {
+        let journal = Journal {
+            node_id: a_node().node_id,
+            origin: "artel/ab/12D3/0".into(),
+            member: true,
+            held_up_to: 7,
+            records: 7,
+            bytes: 900,
+        };
+        Ok(list(journal, &page))
     }
 
     async fn nodes(&self, _: &Call, page: Page) -> Result<List<Node>, Problem> {

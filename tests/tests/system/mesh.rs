@@ -1,0 +1,146 @@
+//! Nodes that do not trust each other, as real processes: who is let in, and that everybody comes to hold everybody's
+//! records, whoever was down when they were made.
+
+use crate::{artel, fresh};
+use artel_tests::Node;
+use artel_tests::wait;
+use serde_json::{Value, json};
+use std::path::Path;
+
+const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    wait::until(what, || holds().then_some(()));
+}
+
+fn invite(data: &Path, uses: u32) -> String {
+    let uses = uses.to_string();
+    let made =
+        artel().run(["invite", "--uses", &uses, "--json", "--data", data.to_str().expect("UTF-8")]).json();
+    made["invitation"].as_str().expect("an invitation").to_owned()
+}
+
+fn founder(data: &Path) -> Node {
+    artel().up(data).arg("--listen").arg(LISTEN).start()
+}
+
+fn member(data: &Path, invitation: &str) -> Node {
+    artel().up(data).arg("--listen").arg(LISTEN).arg("--join").arg(invitation).start()
+}
+
+fn items(node: &Node, path: &str) -> Vec<Value> {
+    node.operator().get(path).is(200)["items"].as_array().expect("a list").clone()
+}
+
+/// How many peers have accepted a node and are accepted by it.
+fn admitted(node: &Node) -> usize {
+    items(node, "/v1/peers").iter().filter(|peer| peer["status"] == "admitted").count()
+}
+
+/// Whether somebody does not let a node in for this reason.
+fn refused(node: &Node, code: &str) -> bool {
+    items(node, "/v1/peers")
+        .iter()
+        .any(|peer| peer["reason"].as_str().is_some_and(|why| why.starts_with(code)))
+}
+
+/// How many records `holder` has of another node's journal, without a gap.
+fn held(holder: &Node, of: &str) -> u64 {
+    let journals = items(holder, "/v1/journals?limit=200");
+    let found =
+        journals.iter().find(|journal| journal["origin"].as_str().is_some_and(|origin| origin.contains(of)));
+    found.map_or(0, |journal| journal["held_up_to"].as_u64().expect("a number"))
+}
+
+fn post(node: &Node, count: usize) {
+    let step = |i: usize| json!({"name": format!("s{i}"), "task": {"title": "t", "requirements": {"capabilities": ["nobody"]}, "input": {}}});
+    for from in (0..count).step_by(200) {
+        let steps: Vec<Value> = (from..count.min(from + 200)).map(step).collect();
+        node.operator().post("/v1/runs", &json!({"name": "many", "inputs": {}, "steps": steps})).is(201);
+    }
+}
+
+#[test]
+fn three_nodes_hold_each_others_records_also_when_one_was_down() {
+    let (a, b, c) = (fresh(), fresh(), fresh());
+    let first = founder(a.path());
+    let invitation = invite(a.path(), 2);
+    let second = member(b.path(), &invitation);
+    let third = member(c.path(), &invitation);
+    until("all are admitted", || admitted(&first) == 2 && admitted(&second) >= 1 && admitted(&third) >= 1);
+    post(&first, 50);
+    until("offers are gossiped", || {
+        held(&second, first.peer_id()) >= 50 && held(&third, first.peer_id()) >= 50
+    });
+    until("each of each", || held(&second, third.peer_id()) > 0 && held(&third, second.peer_id()) > 0);
+
+    let gone = third.peer_id().to_owned();
+    assert_eq!(third.stop().code, Some(0));
+    post(&first, 1_000);
+    let third = artel().up(c.path()).arg("--listen").arg(LISTEN).start();
+    assert_eq!(third.peer_id(), gone);
+    until("what was missed is fetched", || held(&third, first.peer_id()) >= 1_050);
+
+    // The log of each verifies, offline, with what it keeps of others beside it.
+    drop((first, second, third));
+    for data in [a.path(), b.path(), c.path()] {
+        let verified = artel().run(["audit", "verify", data.to_str().expect("UTF-8"), "--json"]).json();
+        assert_eq!(verified["sound"], true, "{verified}");
+    }
+}
+
+#[test]
+fn a_newcomer_gets_the_whole_history_through_whoever_has_it() {
+    let (a, b, c) = (fresh(), fresh(), fresh());
+    let first = founder(a.path());
+    let second = member(b.path(), &invite(a.path(), 1));
+    until("it is let in", || admitted(&second) == 1);
+    post(&first, 300);
+    until("it holds all", || held(&second, first.peer_id()) >= 300);
+    let (founder_id, invitation) = (first.peer_id().to_owned(), invite(b.path(), 1));
+    // The founder is away: a member lets the newcomer in, and gives it what the founder said.
+    assert_eq!(first.stop().code, Some(0));
+    let third = member(c.path(), &invitation);
+    until("it is let in by a member", || admitted(&third) == 1);
+    until("it holds what others keep", || {
+        held(&third, &founder_id) >= 300 && held(&third, second.peer_id()) > 0
+    });
+}
+
+#[test]
+fn a_node_that_was_alone_finds_the_others_when_they_appear() {
+    let (a, b) = (fresh(), fresh());
+    let first = founder(a.path());
+    let invitation = invite(a.path(), 1);
+    let listening = first.listening()[0].clone();
+    assert_eq!(first.stop().code, Some(0));
+    let second = member(b.path(), &invitation);
+    assert_eq!(admitted(&second), 0, "nobody is there");
+    // The founder comes back where the invitation says.
+    let first = artel().up(a.path()).arg("--listen").arg(listening).start();
+    until("it joins late", || admitted(&second) == 1 && admitted(&first) == 1);
+    post(&second, 3);
+    until("and is heard", || held(&first, second.peer_id()) >= 3);
+}
+
+#[test]
+fn a_stranger_and_an_expelled_node_are_not_let_in() {
+    let (a, b, c) = (fresh(), fresh(), fresh());
+    let first = founder(a.path());
+    let invitation = invite(a.path(), 1);
+    let second = member(b.path(), &invitation);
+    until("it is let in", || admitted(&second) == 1);
+    // The one use is spent.
+    let third = member(c.path(), &invitation);
+    until("it is refused", || refused(&third, "invitation_spent"));
+    assert_eq!(admitted(&third), 0);
+    let did =
+        items(&first, "/v1/nodes").iter().find(|node| node["status"] == "member").expect("one")["node_id"]
+            .clone();
+    let expel = format!("/v1/nodes/{}/expel", did.as_str().expect("a did"));
+    first.operator().post(&expel, &json!({"reason": "a test"})).is(200);
+    assert_eq!(second.stop().code, Some(0));
+    let second = artel().up(b.path()).arg("--listen").arg(LISTEN).start();
+    until("it is refused", || refused(&second, "node_expelled"));
+    assert_eq!(admitted(&second), 0);
+}
