@@ -159,7 +159,10 @@ pub trait KvStore: Send + Sync {
 }
 
 fn full_key(tree: Tree, key: &[u8]) -> Vec<u8> {
-    [&[tree.0], key].concat()
+    let mut full = Vec::with_capacity(1 + key.len());
+    full.push(tree.0);
+    full.extend_from_slice(key);
+    full
 }
 
 /// The bounds of the keys that begin with `prefix` and lie beyond `after`.
@@ -192,7 +195,9 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 /// A value with a check sum over key and value in front: sled's own do not cover everything that it reads.
 fn with_check_sum(key: &[u8], value: &[u8]) -> Vec<u8> {
     let crc = crc32c::crc32c_append(crc32c::crc32c(key), value);
-    [crc.to_le_bytes().as_slice(), value].concat()
+    let mut checked = crc.to_le_bytes().to_vec();
+    checked.extend_from_slice(value);
+    checked
 }
 
 fn checked(key: &[u8], stored: &[u8]) -> Result<Vec<u8>, IndexError> {
@@ -249,7 +254,9 @@ impl Summary {
 }
 
 fn pair_digest(key: &[u8], stored: &[u8]) -> u128 {
-    let bytes = [(key.len() as u32).to_le_bytes().as_slice(), key, stored].concat();
+    let mut bytes = (key.len() as u32).to_le_bytes().to_vec();
+    bytes.extend_from_slice(key);
+    bytes.extend_from_slice(stored);
     let digest = Digest::of(&bytes).0;
     u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
 }

@@ -16,10 +16,11 @@ use artel_federation::{Entry, Fact};
 use artel_protocol::codec;
 use artel_protocol::id::StepId;
 use artel_protocol::key::AgentId;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// How many rows one batch holds. Larger batches make a slow disk's pauses longer, smaller ones cost more.
@@ -29,12 +30,9 @@ const BATCH_ROWS_MAX: usize = 4_096;
 /// read that much again.
 const SYNC_ENTRIES: u64 = 65_536;
 
-/// For how long rows are gathered into one batch, where they are not enough before. Each batch wakes sled's threads, which
-/// cost more than its rows; longer, and a crash makes more be read again. What is not written yet is found in memory.
-const GATHER: Duration = Duration::from_millis(500);
-
-/// How often the queue is emptied meanwhile. Less often, and it fills; oftener, and the thread wakes for a few commits.
-const LOOK: Duration = Duration::from_millis(100);
+/// For how long rows are gathered into one batch. Each batch wakes sled's threads, which cost more than its rows; longer,
+/// and the queue fills. What is not written yet is found in memory.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// How long the index waits before it opens a store again that could not be written.
 const RETRY: Duration = Duration::from_secs(1);
@@ -54,13 +52,13 @@ pub(super) struct Indexer {
     position: u64,
     /// The position that is durable.
     synced: u64,
-    /// Terms of the block that is not full yet, in the order in which they came, some of them several times.
-    terms: Vec<[u8; 4]>,
+    /// Terms of the block that is not full yet.
+    terms: BTreeSet<[u8; 4]>,
 }
 
 impl Indexer {
     pub(super) fn new(source: Source, reader: SharedReader, shared: Arc<Shared>) -> Self {
-        Indexer { source, reader, shared, position: 0, synced: 0, terms: Vec::new() }
+        Indexer { source, reader, shared, position: 0, synced: 0, terms: BTreeSet::new() }
     }
 
     /// Follows the journal until the driver is gone. A store that fails is opened again, as often as it takes: a full disk
@@ -124,16 +122,15 @@ impl Indexer {
         }
     }
 
-    /// Rows for what comes within [`GATHER`], or until there are enough.
+    /// Rows for what comes within [`GATHER`]: what is there, and after a rest what has come since.
     fn gather(&mut self, first: Vec<News>, queue: &Receiver<Vec<News>>) -> Rows {
-        let (mut rows, begun) = (Rows::new(), Instant::now());
+        let mut rows = Rows::new();
         self.take(&mut rows, first);
-        while rows.len() < BATCH_ROWS_MAX {
-            match queue.try_recv() {
-                Ok(news) => self.take(&mut rows, news),
-                Err(TryRecvError::Empty) if begun.elapsed() < GATHER => std::thread::sleep(LOOK),
-                Err(_) => break,
-            }
+        std::thread::sleep(GATHER);
+        while rows.len() < BATCH_ROWS_MAX
+            && let Ok(news) = queue.try_recv()
+        {
+            self.take(&mut rows, news);
         }
         rows
     }
@@ -230,9 +227,7 @@ impl Indexer {
         self.position = first_index + entries.len() as u64;
     }
 
-    fn put_terms(&mut self, rows: &mut Rows, block: u64) {
-        self.terms.sort_unstable();
-        self.terms.dedup();
-        rows.push((TERMS, block.to_be_bytes().to_vec(), self.terms.as_flattened().to_vec()));
+    fn put_terms(&self, rows: &mut Rows, block: u64) {
+        rows.push((TERMS, block.to_be_bytes().to_vec(), self.terms.iter().flatten().copied().collect()));
     }
 }
