@@ -128,6 +128,7 @@ fn token() -> Token {
 
 fn a_task() -> Task {
     Task {
+        runner: None,
         task_id: task(),
         run_id: run(),
         name: "only".into(),
@@ -158,6 +159,7 @@ fn a_task() -> Task {
 
 fn lease() -> Lease {
     Lease {
+        runner: None,
         task_id: task(),
         run_id: run(),
         name: "only".into(),
