@@ -232,6 +232,10 @@ impl Book {
         bytes.extend(&salt.0[..16]);
         bytes.extend(id.bytes());
         bytes.extend(artel_protocol::codec::encode(task));
+        if task.runner.is_none() {
+            // A task without a runner is said as it was before there were any: without the mark that there is none.
+            assert_eq!(bytes.pop(), Some(0), "the runner stands last");
+        }
         Some(Digest::of(&bytes))
     }
 

@@ -370,7 +370,7 @@ async fn an_invitation_is_made_shown_once_and_taken_back() {
 }
 
 #[tokio::test]
-async fn a_node_is_expelled_with_a_reason_and_let_in_by_name() {
+async fn neighbours_are_the_operators_to_see() {
     let server = start(Options::default()).await;
     let mut client = connect(server.address).await;
     let peers = client.ask("GET", "/v1/peers", OPERATOR, b"").await.json();
@@ -385,6 +385,12 @@ async fn a_node_is_expelled_with_a_reason_and_let_in_by_name() {
     );
     let journals = client.ask("GET", "/v1/journals", OPERATOR, b"").await.json();
     assert_eq!(journals["items"][0]["held_up_to"], 7);
+}
+
+#[tokio::test]
+async fn a_node_is_expelled_with_a_reason_and_let_in_by_name() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
     let nodes = client.ask("GET", "/v1/nodes", AGENT, b"").await.json();
     assert_eq!((&nodes["items"][0]["status"], &nodes["items"][0]["entry"]), (&"member".into(), &7.into()));
     let did = fake::agent();

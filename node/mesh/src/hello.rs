@@ -114,10 +114,10 @@ mod tests {
     async fn a_hello_is_a_length_and_bytes() {
         assert_eq!(heard(b"\x02\0\0\0hi").await, Some(Bytes::from_static(b"hi")));
         assert_eq!(heard(b"\0\0\0\0").await, Some(Bytes::new()));
-        for bad in [&b""[..], b"\x02\0\0", b"\x02\0\0\0h", b"\x01\x40\0\0", b"\xff\xff\xff\xff"] {
+        for bad in [&b""[..], b"\x02\0\0", b"\x02\0\0\0h", b"\x01\x20\x01\0", b"\xff\xff\xff\xff"] {
             assert_eq!(heard(bad).await, None, "{bad:?}");
         }
-        let mut longest = 16_384_u32.to_le_bytes().to_vec();
+        let mut longest = (HELLO_BYTES_MAX as u32).to_le_bytes().to_vec();
         longest.resize(4 + HELLO_BYTES_MAX, 7);
         assert_eq!(heard(&longest).await.map(|data| data.len()), Some(HELLO_BYTES_MAX));
     }

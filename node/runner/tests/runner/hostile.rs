@@ -193,7 +193,7 @@ async fn a_compile_bomb_ends_the_compiler_and_not_the_node() {
     let limits = Limits { compile_cpu_s: 1, compile_memory_bytes: 64 << 20, ..small() };
     let runner = with(Limits { module_bytes: 4 << 20, ..limits }).await;
     // One function of much code: cost grows faster than its size.
-    let code = "(local.set 0 (i32.add (local.get 0) (i32.load (local.get 0))))".repeat(60_000);
+    let code = "(local.set 0 (i32.add (local.get 0) (i32.load (local.get 0))))".repeat(400_000);
     let wide = wat(&format!("(module (memory 1) (func (export \"_start\") (local i32) {code}))"));
     let why = refused(&runner, wide.clone()).await;
     assert!(why.contains("could not be compiled within its limits"), "{why}");
