@@ -26,7 +26,7 @@ struct Job {
 
 /// What the thread is asked.
 enum Ask {
-    Keep(Job),
+    Keep(Box<Job>),
     /// Write down what shortens the next start, and end.
     End(oneshot::Sender<()>),
 }
@@ -60,7 +60,7 @@ impl Keeper {
 
     /// Keeps a frame if there is room for it just now.
     pub fn offer(&self, records: Records) {
-        if self.0.try_send(Ask::Keep(Job { records, done: None })).is_err() {
+        if self.0.try_send(Ask::Keep(Box::new(Job { records, done: None }))).is_err() {
             tracing::debug!("too many records wait to be kept; a frame was dropped and will be fetched");
         }
     }
@@ -69,7 +69,7 @@ impl Keeper {
     pub async fn keep(&self, records: Records) -> oneshot::Receiver<Kept> {
         let (done, kept) = oneshot::channel();
         // The thread ends with the node; whoever waits is told by the dropped sender.
-        let _ = self.0.send(Ask::Keep(Job { records, done: Some(done) })).await;
+        let _ = self.0.send(Ask::Keep(Box::new(Job { records, done: Some(done) }))).await;
         kept
     }
 
@@ -90,7 +90,7 @@ fn run(mut store: RecordStore, mut members: Members, mut queue: mpsc::Receiver<A
         let (mut jobs, mut next) = (Vec::new(), Some(first));
         while let Some(ask) = next {
             match ask {
-                Ask::Keep(job) => jobs.push(job),
+                Ask::Keep(job) => jobs.push(*job),
                 Ask::End(done) => end = Some(done),
             }
             next = if jobs.len() < BATCH_MAX && end.is_none() { queue.try_recv().ok() } else { None };
