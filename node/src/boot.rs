@@ -199,9 +199,11 @@ impl Node {
         let (me, dir) = (self.identity.node, self.data.path().to_owned());
         let known = self.running.handle.look(|view| {
             let nodes: Vec<_> = view.nodes(None).cloned().collect();
-            (view.genesis().cloned(), nodes)
+            (view.genesis().cloned(), nodes, view.size())
         });
-        let (Some(genesis), nodes) = known.await? else { anyhow::bail!("the journal has no beginning") };
+        let (Some(genesis), nodes, heard) = known.await? else {
+            anyhow::bail!("the journal has no beginning")
+        };
         let invitation = kept_invitation(&dir)?;
         let alone = genesis.is_founder(&me) && self.config.listen.is_empty() && !neighbours::knows_any(&dir);
         if alone {
@@ -223,6 +225,7 @@ impl Node {
                 reader: self.reader.clone(),
                 events: self.events.clone(),
                 exchange,
+                heard,
                 store: store.await??,
                 admission: neighbours::Admission::read(&dir, secret)?,
                 options: mesh_options(&self.config, federation, invitation.as_ref())?,

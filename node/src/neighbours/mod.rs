@@ -97,6 +97,8 @@ pub struct Parts {
     pub exchange: Exchange,
     /// What is kept of them.
     pub store: RecordStore,
+    /// The size of the journal that `exchange` has heard of.
+    pub heard: u64,
     /// What lets this node in.
     pub admission: Admission,
     /// Where to listen, whether to look around, and whom to dial first.
@@ -124,8 +126,19 @@ impl Neighbours {
     /// # Errors
     /// An address that cannot be listened on, and what the disk says.
     pub async fn start(parts: Parts) -> anyhow::Result<Self> {
-        let Parts { dir, me, key, handle, reader, events, mut exchange, store, admission, mut options } =
-            parts;
+        let Parts {
+            dir,
+            me,
+            key,
+            handle,
+            reader,
+            events,
+            mut exchange,
+            heard,
+            store,
+            admission,
+            mut options,
+        } = parts;
         options.known.extend(book::read(&dir)?);
         options.hello =
             hello::say((&me, &key), wall(), vec![], admission.chain(), admission.secret())?.into();
@@ -154,7 +167,7 @@ impl Neighbours {
             wants,
         });
         keeper::start((store, members), kept, Arc::downgrade(&shared))?;
-        tokio::spawn(publisher::run(shared.clone()));
+        tokio::spawn(publisher::run(shared.clone(), heard));
         tokio::spawn(fetch(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(follow(shared.clone(), happened));
@@ -293,9 +306,15 @@ async fn fetch(shared: Arc<Shared>, mut wanted: mpsc::Receiver<NodeId>) {
                 Ok(0) => {}
                 Ok(frames) => tracing::info!(%peer, frames, "records were fetched"),
                 Err(error) => {
-                    tracing::debug!(%peer, error = format!("{error:#}"), "records could not be fetched")
+                    tracing::debug!(%peer, error = format!("{error:#}"), "records could not be fetched");
+                    if error.is::<sync::Dishonest>() {
+                        // The mesh may have ended, and every connection with it.
+                        let _ = shared.mesh.refuse(&peer).await;
+                    }
                 }
             }
+            // What was fetched may say that somebody is no member any more.
+            shared.dismiss_strangers().await;
             tokio::time::sleep(PAUSE).await;
             // The receiver ends with the node.
             let _ = done.send(peer).await;

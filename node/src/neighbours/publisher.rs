@@ -21,11 +21,9 @@ const GATHER: Duration = Duration::from_millis(100);
 /// How many entries are read at once.
 const STRIDE: u64 = 1_024;
 
-/// Publishes until the node ends.
-pub(super) async fn run(shared: Arc<Shared>) {
+/// Publishes what follows the first `next` entries, until the node ends. What stands before is fetched by those who lack it.
+pub(super) async fn run(shared: Arc<Shared>, mut next: u64) {
     let mut synced = shared.events.watch();
-    // What stands there at the start is fetched by those who lack it.
-    let mut next = shared.reader.get().size();
     while synced.changed().await.is_ok() {
         tokio::time::sleep(GATHER).await;
         if let Err(error) = shared.handle.checkpoint().await {
@@ -51,6 +49,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Err(_) => return,
         };
         shared.exchange().hear(me.node(), heard.iter().map(|(index, fact)| (*index, fact)));
+        if !heard.is_empty() {
+            shared.dismiss_strangers().await;
+        }
         for (topic, records) in frames {
             let said = shared.mesh.publish(topic, Bytes::copy_from_slice(records.bytes())).await;
             if let Err(error) = said {

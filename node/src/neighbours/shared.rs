@@ -66,6 +66,20 @@ impl Shared {
         }
     }
 
+    /// Sends away whoever is connected and is no member any more.
+    pub async fn dismiss_strangers(&self) {
+        let up: Vec<NodeId> = self.up().iter().copied().collect();
+        let strangers: Vec<NodeId> = {
+            let exchange = self.exchange();
+            up.into_iter().filter(|peer| !exchange.is_member(peer)).collect()
+        };
+        for peer in strangers {
+            tracing::info!(%peer, "a neighbour is no member any more");
+            // The mesh may have ended, and every connection with it.
+            let _ = self.mesh.refuse(&peer).await;
+        }
+    }
+
     /// The neighbour after `last`, in turn.
     pub fn next_up(&self, last: Option<NodeId>) -> Option<NodeId> {
         let up = self.up();

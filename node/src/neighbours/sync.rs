@@ -27,8 +27,16 @@ const UNKEPT_MAX: usize = 32;
 /// How much one want is answered with (16 MiB); then its asker asks again, so that streams take turns.
 const WANT_BYTES_MAX: usize = 16 << 20;
 
+/// How much one want may be answered with before its asker gives up: twice what an honest neighbour sends.
+const ANSWER_BYTES_MAX: usize = 2 * WANT_BYTES_MAX;
+
 /// How much is read from the store at once.
 const READ_BYTES: usize = 256 << 10;
+
+/// What no honest neighbour sends: it is sent away.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Dishonest(String);
 
 /// Fetches from a neighbour what this node lacks; says how many frames were kept.
 pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<usize> {
@@ -58,21 +66,26 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
 /// Fetches one journal's records, from a number on.
 async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow::Result<usize> {
     say(stream, &Message::Want(want)).await?;
-    let mut unkept = Vec::new();
-    let mut kept = 0;
+    let (mut unkept, mut kept, mut answered) = (Vec::new(), 0, 0);
     loop {
         match hear(stream).await? {
             Some(Message::Records(bytes)) => {
-                let records =
-                    Records::check(&bytes, &shared.me.federation()).context("records that do not hold")?;
+                answered += bytes.len();
+                if answered > ANSWER_BYTES_MAX {
+                    return Err(dishonest("more than was asked for"));
+                }
+                let records = Records::check(&bytes, &shared.me.federation())
+                    .map_err(|error| dishonest(format!("records that do not hold: {error}")))?;
                 if records.origin() != want.origin {
-                    bail!("records of another journal than the one that was asked for");
+                    return Err(dishonest("records of another journal than the one that was asked for"));
                 }
                 let judged = shared.exchange().judge(None, &records);
                 match judged {
                     Judgement::Keep => unkept.push(shared.keeper.keep(records).await),
                     Judgement::Known | Judgement::Unwanted => {}
-                    Judgement::Wrong(what) => bail!("records that no honest node sends: {what}"),
+                    Judgement::Wrong(what) => {
+                        return Err(dishonest(format!("records that no honest node sends: {what}")));
+                    }
                 }
                 if unkept.len() >= UNKEPT_MAX {
                     kept += all_kept(std::mem::take(&mut unkept)).await?;
@@ -82,6 +95,10 @@ async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow:
             _ => bail!("no answer to a want"),
         }
     }
+}
+
+fn dishonest(what: impl Into<String>) -> anyhow::Error {
+    Dishonest(what.into()).into()
 }
 
 async fn all_kept(waiting: Vec<oneshot::Receiver<Kept>>) -> anyhow::Result<usize> {

@@ -139,6 +139,8 @@ fn a_stranger_and_an_expelled_node_are_not_let_in() {
             .clone();
     let expel = format!("/v1/nodes/{}/expel", did.as_str().expect("a did"));
     first.operator().post(&expel, &json!({"reason": "a test"})).is(200);
+    until("it is sent away at once", || admitted(&first) == 0);
+    until("and told why", || refused(&second, "node_expelled"));
     assert_eq!(second.stop().code, Some(0));
     let second = artel().up(b.path()).arg("--listen").arg(LISTEN).start();
     until("it is refused", || refused(&second, "node_expelled"));
