@@ -6,8 +6,12 @@ use artel_tests::Node;
 use artel_tests::wait;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Duration;
 
 const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
+
+/// Sooner than neighbours ask each other anyway, which they do every half minute: whatever comes within it was gossiped.
+const GOSSIP: Duration = Duration::from_secs(20);
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     wait::until(what, || holds().then_some(()));
@@ -69,8 +73,9 @@ fn three_nodes_hold_each_others_records_also_when_one_was_down() {
     let third = member(c.path(), &invitation);
     until("all are admitted", || admitted(&first) == 2 && admitted(&second) >= 1 && admitted(&third) >= 1);
     post(&first, 50);
-    until("offers are gossiped", || {
-        held(&second, first.peer_id()) >= 50 && held(&third, first.peer_id()) >= 50
+    wait::until_within(GOSSIP, "offers by gossip", || {
+        let all = held(&second, first.peer_id()) >= 50 && held(&third, first.peer_id()) >= 50;
+        all.then_some(())
     });
     until("each of each", || held(&second, third.peer_id()) > 0 && held(&third, second.peer_id()) > 0);
 
