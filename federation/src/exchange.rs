@@ -20,6 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// 100 bytes each); smaller, and a large federation's youngest are strangers here until they show their chain.
 pub const ADMISSIONS_MAX: usize = 65_536;
 
+/// The most journals that are remembered to have filled their share. A member may name journals without end (incarnations);
+/// one that is forgotten here costs a frame again when it is next heard of.
+pub const FULL_MAX: usize = 65_536;
+
 /// The topic that a public fact is gossiped on; nothing for a private one.
 pub fn topic_of(fact: &Fact) -> Option<Topic> {
     match fact {
@@ -199,11 +203,14 @@ impl Exchange {
 
     /// Up to where a journal's records are held now; `is_full` when its author's share is used up.
     pub fn holds_up_to(&mut self, origin: Origin, next: u64, is_full: bool) {
-        self.held.insert(origin, next);
-        if is_full {
-            self.full.insert(origin);
-        } else {
+        // What nothing is held of needs no place here, so there are as many as the store has journals.
+        if next > 0 {
+            self.held.insert(origin, next);
+        }
+        if !is_full {
             self.full.remove(&origin);
+        } else if self.full.len() < FULL_MAX {
+            self.full.insert(origin);
         }
     }
 

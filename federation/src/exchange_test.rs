@@ -177,3 +177,12 @@ fn every_public_fact_has_a_topic_and_no_private_one() {
         assert_eq!(topic_of(&fact), topic);
     }
 }
+
+#[test]
+fn journals_without_end_that_are_not_kept_take_up_a_bounded_place() {
+    let mut exchange = exchange();
+    for incarnation in 0..FULL_MAX as u32 + 9 {
+        exchange.holds_up_to(Origin::new(HOME, node(1), incarnation), 0, true);
+    }
+    assert_eq!((exchange.held.len(), exchange.full.len()), (0, FULL_MAX));
+}

@@ -17,6 +17,10 @@ const FILE: &str = "members";
 /// After how many kept records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 4_096;
 
+/// How many entries the file has at most (some 20 MiB): a member may admit and expel without end. What comes later counts
+/// until the next start, and then no more.
+const WORDS_MAX: usize = 1 << 17;
+
 /// How many bytes of frames are read at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -78,7 +82,9 @@ impl Members {
         for record in records.records() {
             let Ok(entry) = Entry::decode(&record.body) else { continue };
             if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
-                self.words.push((author, record.index, record.body.clone()));
+                if self.words.len() < WORDS_MAX {
+                    self.words.push((author, record.index, record.body.clone()));
+                }
                 heard.push((record.index, entry.fact));
             }
         }
