@@ -85,6 +85,8 @@ impl Home {
             rejected: 0,
             lapsed: 0,
             earned_units: 0,
+            entry: 0,
+            guest: None,
         };
         self.mind.state.agent_bytes += agent.bytes();
         let before = self.mind.state.agents.insert(id, agent.into());
@@ -267,6 +269,7 @@ fn results_beyond_a_posters_share_stop_its_grants_alone() {
         output: Json::new(*b"{}"),
         artifacts: vec![],
         next: None,
+        brought: None,
     };
     assert_eq!(home.code(worker, Request::Submit(submission)), None, "the worker does not pay for it");
 }
@@ -291,6 +294,7 @@ fn full_memory_takes_no_posts_and_later_no_results() {
         output: Json::new(*b"{}"),
         artifacts: vec![],
         next: None,
+        brought: None,
     };
     assert_eq!(home.code(worker, Request::Submit(submission.clone())), Some(Code::BookFull));
     let next = Request::ClaimNext(ClaimNext { wait_ms: 0 });

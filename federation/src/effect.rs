@@ -1,5 +1,6 @@
 //! What a federation's mind wants done, in order: entries first, then whatever may only happen once they are on disk.
 
+use crate::away::Engagement;
 use crate::commitment::Opening;
 use crate::fact::{Authority, Entry, Outcome, Poster, RunnerSpec};
 use crate::input::ReplyTo;
@@ -8,6 +9,7 @@ use crate::member::Agent;
 use crate::nodes::Node;
 use crate::run::Run;
 use artel_protocol::amount::Credits;
+use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
 use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::{AgentId, NodeId};
@@ -86,6 +88,8 @@ pub enum Reply {
     Done,
     /// A submission was taken in.
     Submitted(Box<Receipt>),
+    /// A result for another home is in the outbox.
+    HandedIn(Arc<Engagement>),
     /// An artifact was entered.
     Stored {
         /// Its id.
@@ -121,7 +125,7 @@ pub enum Reply {
 }
 
 /// What the winner of a step is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Encode, Decode)]
 pub struct Lease {
     /// The step.
     pub step: StepId,
@@ -157,10 +161,12 @@ pub struct Lease {
     pub reward: Credits,
     /// The deadline.
     pub deadline: Wall,
+    /// Within which time after a submission home gives its verdict, in milliseconds.
+    pub verdict_within_ms: u32,
 }
 
 /// What home acknowledges, and once judged the verdict beside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Receipt {
     /// The step.
     pub step: StepId,
@@ -185,7 +191,7 @@ pub struct Receipt {
 }
 
 /// A submission's judgement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Judged {
     /// The journal index of the `Verdict` entry.
     pub index: u64,

@@ -166,6 +166,7 @@ fn every_public_fact_has_a_topic_and_no_private_one() {
         result: Digest([0; 32]),
         authority: crate::fact::Authority::Session,
         late: false,
+        handed_at: None,
     });
     for (fact, topic) in [
         (started(), Some(Topic::Agents)),

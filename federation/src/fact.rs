@@ -140,6 +140,28 @@ pub struct Enrolled {
     pub signature: Signature,
 }
 
+/// An agent of another node is known here from now on, or with other words: it may claim as its node says, on what it
+/// signed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Introduced {
+    /// The agent.
+    pub agent: AgentId,
+    /// The node that speaks for it.
+    pub node: NodeId,
+    /// Its name for people.
+    pub name: String,
+    /// Its skills, sorted, each once.
+    pub skills: Vec<Skill>,
+    /// What it delegated to that node, if anything.
+    pub delegation: Option<Delegation>,
+    /// What identifies that delegation.
+    pub warrant: Option<Digest>,
+    /// The text that it signed: the challenge of its enrollment there, or the statement of its act here.
+    pub will: String,
+    /// The agent's signature over the text's bytes.
+    pub signature: Signature,
+}
+
 /// An agent changed what it says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Configured {
@@ -365,6 +387,122 @@ pub struct Submitted {
     pub authority: Authority,
     /// Whether the deadline had passed by home's wall clock.
     pub late: bool,
+    /// Where the worker's node recorded it, where that is another node. Not in version 1 (`forms.rs`).
+    pub handed_at: Option<HandedAt>,
+}
+
+/// Where a worker's node recorded that it handed a result in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct HandedAt {
+    /// The node.
+    pub node: NodeId,
+    /// The incarnation of its journal.
+    pub incarnation: u32,
+    /// The index of its `HandedIn` entry.
+    pub index: u64,
+}
+
+/// One lease of another home: whose, of which step, under which epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Abroad {
+    /// The home.
+    pub home: NodeId,
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+}
+
+/// An agent of this node won a step of another home.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Undertaken {
+    /// The lease.
+    pub lease: Abroad,
+    /// The agent.
+    pub agent: AgentId,
+    /// On whose authority it claimed.
+    pub authority: Authority,
+    /// The index of home's `Granted` entry in its journal.
+    pub granted: u64,
+    /// The lease's term in milliseconds.
+    pub lease_ms: u32,
+    /// Within which time after a submission home promises a verdict, in milliseconds.
+    pub verdict_within_ms: u32,
+}
+
+/// The private part of a result for another home, right before the public one, whose commitment it opens.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Outgoing {
+    /// The lease.
+    pub lease: Abroad,
+    /// The commitment's salt, of this result alone.
+    pub salt: Salt,
+    /// The output.
+    pub output: Json,
+    /// Digests of its artifacts.
+    pub artifacts: Vec<Digest>,
+    /// The agent's own signature over its statement, and the statement's moment, where it signed itself.
+    pub own: Option<(Wall, Signature)>,
+}
+
+/// An agent of this node handed in a result for another home; with home's `Submitted`, which names this entry, and its
+/// verdict it makes the receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HandedIn {
+    /// The lease.
+    pub lease: Abroad,
+    /// Who.
+    pub agent: AgentId,
+    /// The salted commitment to the output and its artifacts; home's `Submitted` names the same.
+    pub result: Digest,
+    /// On whose authority.
+    pub authority: Authority,
+}
+
+/// Home acknowledged a result.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Acknowledged {
+    /// The lease.
+    pub lease: Abroad,
+    /// The index of home's `Submitted` entry in its journal.
+    pub submitted: u64,
+    /// When home took it in, by home's wall clock.
+    pub at: Wall,
+    /// Home's signature over the acknowledgement.
+    pub signature: Signature,
+}
+
+/// Home's verdict on a result of an agent of this node was heard.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Concluded {
+    /// The lease.
+    pub lease: Abroad,
+    /// The index of home's `Verdict` entry in its journal.
+    pub verdict: u64,
+    /// The judgement.
+    pub judgement: Judgement,
+}
+
+/// A lease of another home is over for this node without a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct LetGo {
+    /// The lease.
+    pub lease: Abroad,
+    /// Why: `released`, `lapsed`, `unheard`, or the code of home's refusal.
+    pub code: String,
+}
+
+/// Home has given no verdict within the time that it promised. Public: a home can be held to it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Unanswered {
+    /// The lease.
+    pub lease: Abroad,
+    /// The agent.
+    pub agent: AgentId,
+    /// The index of the `HandedIn` entry in this journal.
+    pub handed_in: u64,
+    /// The index of home's `Submitted` entry in its journal, where home acknowledged the result.
+    pub submitted: Option<u64>,
 }
 
 /// The private part of a submission, right before the public one, whose commitment it opens.
@@ -658,6 +796,7 @@ facts! {
     17 1 private Configured(Configured) "An agent changed what it says of itself.",
     18 1 private Rotated(Rotated) "An agent got a new token.",
     19 1 private Revoked(Revoked) "An agent's token and delegation ended.",
+    20 1 private Introduced(Introduced) "An agent of another node is known here.",
     32 2 private RunPosted(RunPosted) "A run was posted.",
     33 1 private CancelAsked(CancelAsked) "Somebody asked that a run or step stops.",
     34 1 private RunEnded(RunEnded) "Every step of a run has come to an end.",
@@ -665,7 +804,7 @@ facts! {
     49 1 public Granted(Granted) "An agent won a step.",
     50 1 public Released(LeaseEnded) "An agent gave its lease back.",
     51 1 public Lapsed(LeaseEnded) "A lease ran out.",
-    52 1 public Submitted(Submitted) "A result came in under a live lease.",
+    52 2 public Submitted(Submitted) "A result came in under a live lease.",
     53 1 private Output(Output) "The private part of a submission.",
     54 1 public Verdict(Verdict) "Home judged a submission.",
     55 1 public StepEnded(StepEnded) "A step ended without an accepted result.",
@@ -674,6 +813,13 @@ facts! {
     80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
     96 1 private Emitted(Emitted) "The operator emitted an event.",
     97 1 private Refused(Refused) "What one principal was refused in one minute.",
+    112 1 private Undertaken(Undertaken) "An agent of this node won a step of another home.",
+    113 1 private Outgoing(Outgoing) "The private part of a result for another home.",
+    114 1 public HandedIn(HandedIn) "An agent of this node handed in a result for another home.",
+    115 1 private Acknowledged(Acknowledged) "Another home acknowledged a result.",
+    116 1 private Concluded(Concluded) "Another home's verdict was heard.",
+    117 1 private LetGo(LetGo) "A lease of another home is over without a verdict.",
+    118 1 public Unanswered(Unanswered) "Another home has given no verdict in time.",
 }
 
 /// One fact with when and why it came to be.
@@ -710,6 +856,10 @@ impl Entry {
                 let fields = (self.at, &self.correlation, forms::FirstRunPosted(posted));
                 Frame::append(Kind::RunPosted.number(), 1, &fields, &mut out);
             }
+            Fact::Submitted(submitted) if submitted.handed_at.is_none() => {
+                let fields = (self.at, &self.correlation, forms::FirstSubmitted(submitted));
+                Frame::append(Kind::Submitted.number(), 1, &fields, &mut out);
+            }
             _ => encode_body(self, &mut out),
         }
         out
@@ -722,8 +872,10 @@ impl Entry {
     pub fn decode(body: &[u8]) -> Result<Entry, Error> {
         let frame = Frame::parse(body)?;
         let kind = Kind::of(frame.kind).ok_or(Error::UnknownKind(frame.kind))?;
-        if kind == Kind::RunPosted && frame.version == 1 {
-            return forms::decode_first(frame.payload);
+        match (kind, frame.version) {
+            (Kind::RunPosted, 1) => return forms::decode_first_run_posted(frame.payload),
+            (Kind::Submitted, 1) => return forms::decode_first_submitted(frame.payload),
+            _ => {}
         }
         if frame.version != kind.version() {
             return Err(Error::UnknownVersion(frame.kind, frame.version));
@@ -732,6 +884,9 @@ impl Entry {
         match &entry.fact {
             Fact::RunPosted(posted) if forms::is_first(posted) => {
                 Err(codec::Error::Malformed("a run without a runner is of version 1".into()).into())
+            }
+            Fact::Submitted(submitted) if submitted.handed_at.is_none() => {
+                Err(codec::Error::Malformed("a submission at home alone is of version 1".into()).into())
             }
             _ => Ok(entry),
         }

@@ -154,6 +154,8 @@ impl Federation {
                 Wake::Check(effect) => turn.effect(effect),
             }
         }
+        let abroad: Vec<_> = self.state.away.all().map(|engagement| engagement.lease).collect();
+        abroad.into_iter().for_each(|lease| self.watch(lease, &now));
         turn.finish(&mut self.state, effects);
     }
 
@@ -264,7 +266,12 @@ impl Federation {
             Principal::Operator => Ok(()),
             Principal::Node(peer) => match request {
                 Request::Admit { node, .. } if node == peer => Ok(()),
-                _ => Err(Refusal::new(Code::Forbidden, "a node may ask to be admitted itself, nothing else")),
+                Request::Visit(_) => Ok(()),
+                Request::Hear { lease, .. } if lease.home == *peer => Ok(()),
+                _ => Err(Refusal::new(
+                    Code::Forbidden,
+                    "a node asks to be admitted itself, brings its agents' claims and results, or says what became of ours; nothing else",
+                )),
             },
             Principal::Agent { id, serial } => match self.state.agents.get(id) {
                 None => {
@@ -293,6 +300,7 @@ impl Federation {
                 self.live.challenges.spend(&id);
             }
             Timer::Refusals => self.write_refusals(turn),
+            Timer::Abroad(lease) => self.abroad_is_due(turn, lease),
         }
     }
 

@@ -1,11 +1,17 @@
-//! The forms of a task and of `RunPosted`: version 1 knows no runner, version 2 has it at the task's end. What has no runner is
-//! written as version 1, so that it has one form, the one that it always had.
+//! The forms of facts that have more than one version. What an older version can say is written in it, so that it has one
+//! form, the one that it always had.
+//!
+//! `RunPosted` (and a task): version 1 knows no runner, version 2 has it at the task's end. `Submitted`: version 1 knows no
+//! other node, version 2 ends with where the worker's node recorded it.
 
-use crate::fact::{Entry, Error, Fact, PostKey, Poster, RunPosted, RunnerSpec, StepSpec, TaskSpec};
+use crate::fact::{
+    Authority, Entry, Error, Fact, PostKey, Poster, RunPosted, RunnerSpec, StepSpec, Submitted, TaskSpec,
+};
 use crate::json::Json;
 use artel_protocol::amount::Credits;
 use artel_protocol::codec::{self, Decode, Encode};
-use artel_protocol::id::RunId;
+use artel_protocol::id::{Digest, Epoch, RunId, StepId};
+use artel_protocol::key::AgentId;
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
@@ -112,7 +118,7 @@ struct OldRunPosted {
 }
 
 /// Reads a `RunPosted` of version 1.
-pub(crate) fn decode_first(payload: &[u8]) -> Result<Entry, Error> {
+pub(crate) fn decode_first_run_posted(payload: &[u8]) -> Result<Entry, Error> {
     let (at, correlation, old): (Wall, Option<Correlation>, OldRunPosted) = codec::decode_own(payload)?;
     let steps = old.steps.into_iter().map(|OldStep { name, needs, task }| StepSpec {
         name,
@@ -144,4 +150,37 @@ pub(crate) fn decode_first(payload: &[u8]) -> Result<Entry, Error> {
         salt: old.salt,
     };
     Ok(Entry { at, correlation, fact: Fact::RunPosted(posted) })
+}
+
+/// A submission as version 1 has it.
+pub(crate) struct FirstSubmitted<'a>(pub &'a Submitted);
+
+impl Encode for FirstSubmitted<'_> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let submitted = self.0;
+        submitted.step.encode(encoder)?;
+        submitted.epoch.encode(encoder)?;
+        submitted.agent.encode(encoder)?;
+        submitted.result.encode(encoder)?;
+        submitted.authority.encode(encoder)?;
+        submitted.late.encode(encoder)
+    }
+}
+
+#[derive(Encode, Decode)]
+struct OldSubmitted {
+    step: StepId,
+    epoch: Epoch,
+    agent: AgentId,
+    result: Digest,
+    authority: Authority,
+    late: bool,
+}
+
+/// Reads a `Submitted` of version 1.
+pub(crate) fn decode_first_submitted(payload: &[u8]) -> Result<Entry, Error> {
+    let (at, correlation, old): (Wall, Option<Correlation>, OldSubmitted) = codec::decode_own(payload)?;
+    let OldSubmitted { step, epoch, agent, result, authority, late } = old;
+    let submitted = Submitted { step, epoch, agent, result, authority, late, handed_at: None };
+    Ok(Entry { at, correlation, fact: Fact::Submitted(submitted) })
 }

@@ -1,8 +1,9 @@
 //! What can happen to a federation's mind: requests of known principals and strangers, finished checks, time.
 
 use crate::commitment::Salt;
-use crate::fact::{Outcome, Poster, TaskSpec};
+use crate::fact::{Abroad, HandedAt, Judgement, Outcome, Poster, TaskSpec, Undertaken};
 use crate::json::Json;
+use crate::visit::message::Visit;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
 use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::{AgentId, NodeId, Signature};
@@ -165,6 +166,57 @@ pub struct Submission {
     pub artifacts: Vec<Digest>,
     /// Whether the answer should bring the next task.
     pub next: Option<ClaimNext>,
+    /// What came with it from the worker's node, where that is another node.
+    pub brought: Option<Brought>,
+}
+
+/// What a worker's node has recorded of a result before it sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brought {
+    /// The salt of its commitment.
+    pub salt: Salt,
+    /// Where it is recorded.
+    pub at: HandedAt,
+}
+
+/// A result for another home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// The output.
+    pub output: Json,
+    /// Digests of its artifacts, which the shell has seen on disk.
+    pub artifacts: Vec<Digest>,
+    /// The agent's own signature over its statement, and the statement's moment, where it signed itself.
+    pub own: Option<(Wall, Signature)>,
+}
+
+/// What was heard of a lease at another home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// It goes on.
+    Renewed,
+    /// The result was acknowledged.
+    Acknowledged {
+        /// The index of home's `Submitted` entry.
+        submitted: u64,
+        /// When home took it in, by home's wall clock.
+        at: Wall,
+        /// Home's signature over the acknowledgement.
+        signature: Signature,
+    },
+    /// The result was judged.
+    Judged {
+        /// The index of home's `Verdict` entry.
+        verdict: u64,
+        /// The judgement.
+        judgement: Judgement,
+    },
+    /// It is over without a verdict: given back, or refused with this code.
+    Over(String),
 }
 
 /// Bytes that are on disk under their digest, to be entered.
@@ -284,6 +336,19 @@ pub enum Request {
         node: NodeId,
         /// The secret of the invitation that it has.
         secret: Option<InvitationSecret>,
+    },
+    /// An agent of the node that asks does something here.
+    Visit(Box<Visit>),
+    /// An agent of this node won a step of another home.
+    Undertake(Box<Undertaken>),
+    /// An agent of this node hands in a result for another home.
+    HandIn(Work),
+    /// The node that asks, a home, has said something of a lease that an agent of this node has there.
+    Hear {
+        /// The lease; its home is who asks.
+        lease: Abroad,
+        /// What it said.
+        word: Word,
     },
     /// The operator expels a node.
     Expel {

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod admission;
+pub mod away;
 #[cfg(test)]
 mod bounds_test;
 pub mod chain;
@@ -36,6 +37,7 @@ pub mod state;
 pub mod timer;
 mod turn;
 pub mod view;
+pub mod visit;
 pub mod witness;
 
 pub use effect::{Code, Effect, Refusal, Reply};

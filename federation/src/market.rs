@@ -216,8 +216,8 @@ impl Federation {
             ));
         }
         let member = &self.state.agents[&agent];
-        let (level, live) = (self.assess(member, turn.now.wall).level, self.state.live_leases(&agent));
-        matching::qualifies(member, level, live, &step.spec.task, run.poster, &step.barred)
+        let (level, free) = (self.assess(member, turn.now.wall).level, self.free_leases(member));
+        matching::qualifies(member, level, free, &step.spec.task, run.poster, &step.barred)
             .map_err(|code| Refusal::new(code, unqualified(code)))?;
         if self.no_room_for_results(run.poster) {
             return Err(Refusal::new(
@@ -242,7 +242,7 @@ impl Federation {
         agent: AgentId,
         claim: ClaimNext,
     ) -> Result<Option<Reply>, Refusal> {
-        if self.state.live_leases(&agent) >= self.state.agents[&agent].capacity {
+        if self.free_leases(&self.state.agents[&agent]) == 0 {
             return Err(Refusal::new(Code::CapacityFull, unqualified(Code::CapacityFull)));
         }
         if let Some(lease) = self.grant_best(turn, agent, None) {
@@ -259,11 +259,11 @@ impl Federation {
     /// Grants an agent the best open task that it qualifies for, if there is one; `after` is the submission that asked.
     pub(crate) fn grant_best(&mut self, turn: &mut Turn, agent: AgentId, after: After) -> Option<Lease> {
         let member = &self.state.agents[&agent];
-        let (level, live) = (self.assess(member, turn.now.wall).level, self.state.live_leases(&agent));
+        let (level, free) = (self.assess(member, turn.now.wall).level, self.free_leases(member));
         let takes = |id: StepId| {
             let windowed = self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent));
             let (run, step) = self.state.step(&id).expect("an offer has its step");
-            let fits = matching::qualifies(member, level, live, &step.spec.task, run.poster, &step.barred);
+            let fits = matching::qualifies(member, level, free, &step.spec.task, run.poster, &step.barred);
             !windowed && fits.is_ok() && turn.now.wall < step.spec.task.deadline
         };
         let serves = |poster| !self.no_room_for_results(poster);
@@ -321,8 +321,7 @@ impl Federation {
         if claim.wait_ms == 0 || self.live.waiters.closed {
             return Ok(Some(reply));
         }
-        let waits_max =
-            self.state.agents[&agent].capacity.saturating_sub(self.state.live_leases(&agent)) as usize;
+        let waits_max = self.free_leases(&self.state.agents[&agent]) as usize;
         if self.live.waiters.len() >= WAITERS_MAX || self.live.waiters.of(&agent) >= waits_max {
             return match reply {
                 Reply::Nothing => Err(Refusal::new(
@@ -405,9 +404,9 @@ impl Federation {
         let kept = matching::kept_for_newcomers(&id, task.complexity);
         let candidate = |(since, waiter): (u64, &Waiter)| {
             let agent = self.state.agents.get(&waiter.agent)?;
-            let live = self.state.live_leases(&agent.id);
+            let free = self.free_leases(agent);
             let assessed = self.assess(agent, wall);
-            matching::qualifies(agent, assessed.level, live, task, run.poster, &step.barred).ok()?;
+            matching::qualifies(agent, assessed.level, free, task, run.poster, &step.barred).ok()?;
             Some((waiter.to, candidate_of(agent, &assessed, since)))
         };
         self.live
@@ -432,8 +431,8 @@ impl Federation {
             .values()
             .filter_map(|agent| {
                 let assessed = self.assess(agent, turn.now.wall);
-                let live = self.state.live_leases(&agent.id);
-                matching::qualifies(agent, assessed.level, live, task, run.poster, &step.barred).ok()?;
+                let free = self.free_leases(agent);
+                matching::qualifies(agent, assessed.level, free, task, run.poster, &step.barred).ok()?;
                 Some(candidate_of(agent, &assessed, 0))
             })
             .collect();
@@ -511,6 +510,7 @@ impl Federation {
             runner: task.runner,
             reward: task.reward,
             deadline: task.deadline,
+            verdict_within_ms: self.options.verdict_within_ms,
         }
     }
 
@@ -617,6 +617,11 @@ impl Federation {
         self.live.granted.remove(&id);
     }
 
+    /// How many more leases an agent may take.
+    pub(crate) fn free_leases(&self, agent: &Agent) -> u32 {
+        self.leases_allowed(agent).saturating_sub(self.state.live_leases(&agent.id))
+    }
+
     pub(crate) fn assess(&self, agent: &Agent, wall: Wall) -> Assessment {
         agent.standing.assess(wall)
     }
@@ -627,10 +632,12 @@ fn candidate_of(agent: &Agent, assessed: &Assessment, since: u64) -> Candidate {
     Candidate { agent: agent.id, bound: assessed.lower.0, newcomer, since }
 }
 
-/// On whose authority an agent's token acts: under its delegation while that lasts, else as its own session.
+/// On whose authority an agent acts: under its delegation while that lasts, else as its token's own session, or, where another
+/// node brings it, under its own signature.
 pub(crate) fn authority(agent: &Agent, wall: Wall) -> Authority {
     match agent.delegation {
         Some(delegation) if wall < delegation.until.plus_ms(CLOCK_SKEW_MS) => Authority::Delegated,
+        _ if agent.guest.is_some() => Authority::Own,
         _ => Authority::Session,
     }
 }

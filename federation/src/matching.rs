@@ -20,14 +20,14 @@ pub fn level_asked(task: &TaskSpec) -> Level {
     task.level_min.map_or(by_complexity, |level| level.max(by_complexity))
 }
 
-/// Whether an agent with this level and this many live leases may take a step; the reason where it may not.
+/// Whether an agent with this level that may take this many more leases may take a step; the reason where it may not.
 ///
 /// # Errors
 /// The code of the first condition that does not hold.
 pub fn qualifies(
     agent: &Agent,
     level: Level,
-    live: u32,
+    free: u32,
     task: &TaskSpec,
     poster: Poster,
     barred: &[AgentId],
@@ -45,7 +45,7 @@ pub fn qualifies(
     if barred.contains(&agent.id) {
         return Err(Code::Barred);
     }
-    if live >= agent.capacity {
+    if free == 0 {
         return Err(Code::CapacityFull);
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::options::{AGENT_FIXED_BYTES, CHALLENGE_MS, CHALLENGES_MAX, Options};
 use crate::run::skill_bytes;
 use crate::timer::{Timer, Timers};
 use artel_protocol::codec::{Decode, Encode};
-use artel_protocol::id::{EnrollmentId, FederationId};
+use artel_protocol::id::{Digest, EnrollmentId, FederationId};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::limits::{METADATA_BYTES_MAX, NAME_BYTES_MAX, SKILLS_MAX};
 use artel_protocol::skill::Skill;
@@ -53,9 +53,46 @@ pub struct Agent {
     pub lapsed: u64,
     /// Units earned in all.
     pub earned_units: u64,
+    /// The journal index of the entry in which it came in, last time: there stands what it signed.
+    pub entry: u64,
+    /// What is known of it where it is not enrolled here and another node speaks for it.
+    pub guest: Option<Guest>,
+}
+
+/// An agent of another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Guest {
+    /// The node that speaks for it.
+    pub node: NodeId,
+    /// What identifies the delegation by which it does; none where the agent signs each act itself.
+    pub warrant: Option<Digest>,
 }
 
 impl Agent {
+    /// Nobody yet: what an agent's first entry changes.
+    pub(crate) fn new(id: AgentId, at: Wall) -> Self {
+        Agent {
+            id,
+            name: String::new(),
+            skills: Vec::new(),
+            metadata: Json::new(*b"{}"),
+            capacity: 0,
+            delegation: None,
+            serial: 0,
+            expires: at,
+            revoked: None,
+            enrolled: at,
+            updated: at,
+            standing: Standing::default(),
+            accepted: 0,
+            rejected: 0,
+            lapsed: 0,
+            earned_units: 0,
+            entry: 0,
+            guest: None,
+        }
+    }
+
     /// The bytes that the agent counts: no fewer than it and its account take in a snapshot.
     pub fn bytes(&self) -> u64 {
         text_bytes(&self.name, &self.skills, &self.metadata) + AGENT_FIXED_BYTES as u64
@@ -138,19 +175,28 @@ fn challenge_text(
     expires: Wall,
 ) -> String {
     let nonce: String = nonce.iter().map(|b| format!("{b:02x}")).collect();
-    let mut text = format!(
-        "artel enrollment\npurpose: enroll this key as an agent\nfederation: {}\nnode: {}\nagent: {agent}\nname: {name}\nnonce: {nonce}\nexpires: {}\n",
-        identity.federation,
-        identity.node,
-        expires.iso8601(),
-    );
+    let mut text = enrollment_head(identity, agent);
+    text.push_str(&format!("name: {name}\nnonce: {nonce}\nexpires: {}\n", expires.iso8601()));
     if let Some(delegation) = delegation {
-        let until = delegation.until.iso8601();
-        text.push_str(&format!(
-            "delegates: this node may claim, renew and submit in the agent's name until {until}\n"
-        ));
+        text.push_str(&delegates_line(delegation.until));
     }
     text
+}
+
+/// The lines of a challenge that say what it is for, where and for whom.
+pub(crate) fn enrollment_head(identity: &Identity, agent: &AgentId) -> String {
+    let (federation, node) = (identity.federation, identity.node);
+    format!(
+        "artel enrollment\npurpose: enroll this key as an agent\nfederation: {federation}\nnode: {node}\nagent: {agent}\n"
+    )
+}
+
+/// A challenge's last line, where the agent delegates.
+pub(crate) fn delegates_line(until: Wall) -> String {
+    format!(
+        "delegates: this node may claim, renew and submit in the agent's name until {}\n",
+        until.iso8601()
+    )
 }
 
 /// An act that an agent signs itself.

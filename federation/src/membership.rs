@@ -4,9 +4,11 @@ use crate::effect::{Code, Refusal, Reply};
 use crate::fact::{Configured, Enrolled, Fact, Poster, Revoked, Revoker, Rotated};
 use crate::federation::Federation;
 use crate::input::{Principal, Profile, ReplyTo, Request};
+use crate::json::Json;
 use crate::member::{OwnAct, check_profile, check_statement, text_bytes};
 use crate::options::{AGENT_FIXED_BYTES, AGENTS_BYTES_MAX, AGENTS_MAX};
 use crate::turn::Turn;
+use crate::visit::message::Visit;
 use artel_protocol::id::EnrollmentId;
 use artel_protocol::key::{AgentId, Signature};
 
@@ -84,6 +86,13 @@ impl Federation {
                 }
                 self.admit_node(turn, &principal, (node, secret)).map(Some)
             }
+            Request::Visit(visit) => match principal {
+                Principal::Node(node) => self.visit(turn, to, node, *visit),
+                _ => Err(Refusal::new(Code::Forbidden, "only a node brings another node's agents")),
+            },
+            Request::Undertake(won) => self.undertake(turn, agent()?, *won).map(Some),
+            Request::HandIn(work) => self.hand_in(turn, agent()?, work).map(Some),
+            Request::Hear { lease, word } => self.hear_of(turn, lease, word).map(Some),
             Request::Expel { node, reason } => {
                 operator()?;
                 self.expel(turn, node, reason).map(Some)
@@ -163,8 +172,16 @@ impl Federation {
 
     /// Whether what all agents say of themselves leaves room for this profile; one that does not grow always fits.
     fn check_agents_room(&self, agent: &AgentId, profile: &Profile) -> Result<(), Refusal> {
+        self.check_agent_bytes(agent, text_bytes(&profile.name, &profile.skills, &profile.metadata))
+    }
+
+    /// The same for what another node says of its agent.
+    pub(crate) fn check_guests_room(&self, visit: &Visit) -> Result<(), Refusal> {
+        self.check_agent_bytes(&visit.agent, text_bytes(&visit.name, &visit.skills, &Json::new(*b"{}")))
+    }
+
+    fn check_agent_bytes(&self, agent: &AgentId, texts: u64) -> Result<(), Refusal> {
         let old = self.state.agents.get(agent).map_or(0, |known| known.bytes());
-        let texts = text_bytes(&profile.name, &profile.skills, &profile.metadata);
         let new = texts + AGENT_FIXED_BYTES as u64;
         if new > old && self.state.agent_bytes - old + new > AGENTS_BYTES_MAX {
             let message = "this node's memory of agents is full; send less metadata or fewer capabilities, or try another node";

@@ -233,6 +233,8 @@ mod tests {
             rejected: 0,
             lapsed: 0,
             earned_units: 0,
+            entry: 0,
+            guest: None,
         }
     }
 

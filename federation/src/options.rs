@@ -129,6 +129,27 @@ pub const DEADLINE_MS_MAX: u64 = 366 * 24 * 3_600_000;
 /// How far wall clocks may differ when a credential is judged, in milliseconds (decision 20).
 pub const CLOCK_SKEW_MS: u64 = 300_000;
 
+/// The most agents of one other node that are known here; at the limit further ones get `too_many`. A member must not fill
+/// [`AGENTS_MAX`] alone.
+pub const GUESTS_PER_NODE_MAX: usize = 4_096;
+/// How often what is known of another node's agent may change, in milliseconds: each change is an entry, which the other
+/// node causes and this one keeps. A sooner one gets `too_many`.
+pub const GUEST_CHANGE_MS: u64 = 60_000;
+/// For how many results accepted here an agent of another node gets one lease more at once. Fewer, and a handful of easy
+/// tasks buys the power to hold many hard ones back; more, and good workers wait.
+pub const GUEST_ACCEPTED_PER_LEASE: u64 = 2;
+/// The most leases and results at other homes that are under way; at the limit claims there get `book_full`. Each costs
+/// some 400 bytes, in memory and in every snapshot.
+pub const ENGAGEMENTS_MAX: usize = 65_536;
+/// What one takes in a snapshot, in bytes, and a little more.
+pub const ENGAGEMENT_BYTES: usize = 384;
+/// For how long a result waits in the outbox for its home, and a lease's result for a verdict, in milliseconds (seven days).
+/// Then it is let go; what was recorded stays.
+pub const OUTBOX_MS: u64 = 7 * 24 * 3_600_000;
+/// How many terms a lease at another home may go on here without a renewal: home may have started anew and given it a
+/// full term more.
+pub const ABROAD_TERMS: u64 = 3;
+
 /// The most nodes that this one has admitted and not expelled; at the limit others get `members_full`. Each costs some 200
 /// bytes of memory, and a place in every snapshot.
 pub const MEMBERS_MAX: usize = 65_536;
@@ -158,4 +179,5 @@ pub const SNAPSHOT_BYTES_MAX: u64 = HELD_BYTES_MAX
     + (2 * POST_KEYS_MAX * POST_KEY_BYTES) as u64
     + (MEMBERS_MAX * MEMBER_BYTES + EXPELLED_MAX * EXPELLED_BYTES) as u64
     + (INVITATIONS_MAX * INVITATION_ROW_BYTES) as u64
+    + (ENGAGEMENTS_MAX * ENGAGEMENT_BYTES) as u64
     + (1 << 20);

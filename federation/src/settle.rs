@@ -93,7 +93,7 @@ impl Federation {
         };
         if let Some(lease) = self.granted_after(agent, (submission.step, submission.epoch), &turn.now) {
             receipt.next = Some(Box::new(lease));
-        } else if self.state.live_leases(&agent) < self.state.agents[&agent].capacity {
+        } else if self.free_leases(&self.state.agents[&agent]) > 0 {
             match self.grant_best(turn, agent, Some((submission.step, submission.epoch))) {
                 Some(lease) => receipt.next = Some(Box::new(lease)),
                 None => {
@@ -111,11 +111,13 @@ impl Federation {
         let authority = authority(&self.state.agents[&agent], turn.now.wall);
         self.disarm_lease(id);
         let (output, artifacts) = (submission.output.clone(), submission.artifacts.clone());
-        let private = Output { step: id, epoch, salt: turn.now.salt(), output, artifacts };
+        let salt = submission.brought.map_or(turn.now.salt(), |brought| brought.salt);
+        let private = Output { step: id, epoch, salt, output, artifacts };
         turn.record(&mut self.state, Fact::Output(private));
         let (_, step) = self.state.step(&id).expect("the lease was seen");
         let (_, opening) = step.handing.as_ref().expect("the private half was just written");
-        let submitted = Submitted { step: id, epoch, agent, result: opening.result(), authority, late };
+        let (result, handed_at) = (opening.result(), submission.brought.map(|brought| brought.at));
+        let submitted = Submitted { step: id, epoch, agent, result, authority, late, handed_at };
         turn.record(&mut self.state, Fact::Submitted(submitted));
     }
 

@@ -1,6 +1,7 @@
 //! The durable state as bytes and back: a shortcut for the fold, never the truth. Sections of `count u64`, then values
 //! of `len u32 ‖ encoding`; what is derived is derived again.
 
+use crate::away::{Engagement, Engagements};
 use crate::fact::{Account, Error, Genesis};
 use crate::member::Agent;
 use crate::nodes::{LiveInvitation, Node, Nodes};
@@ -12,7 +13,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
@@ -27,6 +28,7 @@ pub struct Snapshot {
     posts: Vec<PostRow>,
     nodes: Vec<Arc<Node>>,
     invitations: Vec<LiveInvitation>,
+    away: Vec<Arc<Engagement>>,
 }
 
 impl Snapshot {
@@ -44,6 +46,7 @@ impl Snapshot {
         out.section(self.posts.iter());
         out.section(self.nodes.iter().map(AsRef::as_ref));
         out.section(self.invitations.iter());
+        out.section(self.away.iter().map(AsRef::as_ref));
         out.0
     }
 }
@@ -61,6 +64,7 @@ impl State {
             posts: self.post_keys.rows(),
             nodes: self.nodes.known().values().cloned().collect(),
             invitations: self.nodes.invitations().cloned().collect(),
+            away: self.away.all().cloned().collect(),
         }
     }
 
@@ -92,6 +96,9 @@ impl State {
         from.section(|row| nodes.push(row))?;
         from.section(|row| invitations.push(row))?;
         state.nodes = Nodes::from_rows(nodes, invitations);
+        let mut away = Vec::new();
+        from.section(|row| away.push(row))?;
+        state.away = Engagements::from_rows(away);
         from.end()?;
         state.derive();
         Ok(state)
@@ -102,6 +109,8 @@ impl State {
         self.recent_steps = self.recent.values().map(|run| run.steps.len()).sum();
         self.recent_bytes = self.recent.values().map(|run| run.bytes()).sum();
         self.agent_bytes = self.agents.values().map(|agent| agent.bytes()).sum();
+        let guests: Vec<_> = self.agents.values().filter_map(|agent| agent.guest).collect();
+        guests.into_iter().for_each(|guest| self.count_guest(None, Some(guest.node)));
         let taken: Vec<_> =
             self.runs.values().map(|run| (run.poster, run.steps.len(), run.bytes())).collect();
         for (poster, steps, bytes) in taken {

@@ -9,7 +9,7 @@ use crate::fact::{
 use crate::input::{
     ClaimNext, Input, Now, Principal, Profile, ReplyTo, Request, RunPost, StepPost, Submission,
 };
-use crate::member::Agent;
+use crate::member::{Agent, Guest};
 use crate::nodes::{AdmittedAt, ExpelledAt, LiveInvitation, Node};
 use crate::options::{
     EXPELLED_BYTES, FINDINGS_BYTES_MAX, INVITATION_ROW_BYTES, MEMBER_BYTES, POST_KEY_BYTES, REASON_BYTES_MAX,
@@ -135,7 +135,8 @@ impl Home {
     fn submit(&mut self, who: Principal, step: StepId, epoch: u32) {
         let next = Some(ClaimNext { wait_ms: 0 });
         let output = json(&format!("{:?}", "x".repeat(3_000)));
-        let submission = Submission { step, epoch: Epoch(epoch), output, artifacts: vec![], next };
+        let submission =
+            Submission { step, epoch: Epoch(epoch), output, artifacts: vec![], next, brought: None };
         self.ask(who, Request::Submit(submission)).expect("a live lease");
     }
 }
@@ -287,6 +288,8 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
         rejected: 1,
         lapsed: 1,
         earned_units: 1,
+        entry: 1,
+        guest: Some(Guest { node: NodeId(key(1).public()), warrant: Some(digest) }),
     };
     let account = encoded(&(Account::Agent(agent.id), i64::MAX));
     assert!(encoded(&agent) + account <= agent.bytes(), "{} {}", encoded(&agent), agent.bytes());

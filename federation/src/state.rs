@@ -1,10 +1,11 @@
 //! The durable state: the fold over the journal's entries, and nothing else. Everything here is rebuilt by `fold`; a
 //! snapshot is only a shortcut to it.
 
+use crate::away::Engagements;
 use crate::commitment::Opening;
 use crate::fact::*;
 use crate::ledger::{Ledger, poster_account};
-use crate::member::Agent;
+use crate::member::{Agent, Guest};
 use crate::nodes::Nodes;
 use crate::offers::Offers;
 use crate::options::{RECENT_RUNS, RECENT_RUNS_BYTES, RECENT_STEPS};
@@ -12,7 +13,7 @@ use crate::post_keys::PostKeys;
 use crate::run::{Handed, Run, Step, StepState};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Epoch, FederationId, RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::time::Wall;
 use artel_reputation::{self as reputation, Evidence, Quality, Standing};
 use std::cmp::Reverse;
@@ -58,6 +59,8 @@ pub struct State {
     pub(crate) post_keys: PostKeys,
     pub(crate) artifact_bytes: u64,
     pub(crate) totals: Totals,
+    /// What this node's agents have under way at other homes.
+    pub(crate) away: Engagements,
     // Derived from the above; never in a snapshot.
     pub(crate) offers: Offers,
     pub(crate) leases: BTreeMap<AgentId, BTreeSet<StepId>>,
@@ -66,6 +69,7 @@ pub struct State {
     pub(crate) recent_steps: usize,
     pub(crate) recent_bytes: u64,
     pub(crate) agent_bytes: u64,
+    pub(crate) guests: BTreeMap<NodeId, usize>,
     touched: BTreeSet<RunId>,
 }
 
@@ -122,9 +126,10 @@ impl State {
                 Ok(())
             }
             Fact::Enrolled(f) => {
-                self.enrolled(f, entry.at);
+                self.enrolled(f, entry.at, index);
                 Ok(())
             }
+            Fact::Introduced(f) => self.introduced(f, entry.at, index),
             Fact::Configured(f) => self.configured(f, entry.at),
             Fact::Rotated(f) => self.with_agent(&f.agent, |agent| {
                 agent.serial = f.serial;
@@ -151,6 +156,13 @@ impl State {
                 self.artifact_bytes = self.artifact_bytes.saturating_add(f.bytes_new);
                 Ok(())
             }
+            Fact::Undertaken(f) => self.away.undertaken(f, entry.at),
+            Fact::Outgoing(f) => self.away.outgoing(f),
+            Fact::HandedIn(f) => self.away.handed_in(f, (entry.at, index)),
+            Fact::Acknowledged(f) => self.away.acknowledged(f),
+            Fact::Concluded(f) => self.away.concluded(f),
+            Fact::LetGo(f) => self.away.let_go(f),
+            Fact::Unanswered(f) => self.away.unanswered(f),
             Fact::RunEnded(_) | Fact::Emitted(_) | Fact::Refused(_) => Ok(()),
         };
         if let Some((id, before)) = weighed {
@@ -255,9 +267,9 @@ impl State {
         self.runs.get(id).or_else(|| self.recent.get(id))
     }
 
-    /// How many leases an agent holds.
+    /// How many leases an agent holds, here and at other homes.
     pub fn live_leases(&self, agent: &AgentId) -> u32 {
-        self.leases.get(agent).map_or(0, |steps| steps.len() as u32)
+        self.leases.get(agent).map_or(0, |steps| steps.len() as u32) + self.away.live_leases(agent)
     }
 
     fn begin(&mut self, genesis: &Genesis, founded: bool, index: u64) -> Result<(), String> {
@@ -268,39 +280,65 @@ impl State {
         Ok(())
     }
 
-    fn enrolled(&mut self, f: &Enrolled, at: Wall) {
-        let before = self.agents.get(&f.agent).map_or(0, |agent| agent.bytes());
-        let agent = self.agents.entry(f.agent).or_insert_with(|| {
-            Arc::new(Agent {
-                id: f.agent,
-                name: String::new(),
-                skills: Vec::new(),
-                metadata: f.metadata.clone(),
-                capacity: 0,
-                delegation: None,
-                serial: 0,
-                expires: at,
-                revoked: None,
-                enrolled: at,
-                updated: at,
-                standing: Standing::default(),
-                accepted: 0,
-                rejected: 0,
-                lapsed: 0,
-                earned_units: 0,
-            })
+    fn enrolled(&mut self, f: &Enrolled, at: Wall, index: u64) {
+        self.with_new_agent(&f.agent, at, |agent| {
+            agent.name.clone_from(&f.name);
+            agent.skills.clone_from(&f.skills);
+            agent.metadata = f.metadata.clone();
+            agent.capacity = f.capacity;
+            agent.delegation = f.delegation;
+            agent.serial = f.serial;
+            agent.expires = f.expires;
+            agent.revoked = None;
+            agent.updated = at;
+            agent.entry = index;
+            agent.guest = None;
         });
+    }
+
+    /// An agent of another node; one that was enrolled here and has left may come back so.
+    fn introduced(&mut self, f: &Introduced, at: Wall, index: u64) -> Result<(), String> {
+        if self.agents.get(&f.agent).is_some_and(|agent| agent.guest.is_none() && agent.revoked.is_none()) {
+            return Err(format!("{} is enrolled here", f.agent));
+        }
+        self.with_new_agent(&f.agent, at, |agent| {
+            agent.name.clone_from(&f.name);
+            agent.skills.clone_from(&f.skills);
+            agent.delegation = f.delegation;
+            agent.revoked = None;
+            agent.updated = at;
+            agent.entry = index;
+            agent.guest = Some(Guest { node: f.node, warrant: f.warrant });
+        });
+        Ok(())
+    }
+
+    /// Changes an agent, a new one where there was none, and keeps the counts that follow from it.
+    fn with_new_agent(&mut self, id: &AgentId, at: Wall, change: impl FnOnce(&mut Agent)) {
+        let known = self.agents.get(id);
+        let (before, was) = (known.map_or(0, |agent| agent.bytes()), known.and_then(|agent| agent.guest));
+        let agent = self.agents.entry(*id).or_insert_with(|| Arc::new(Agent::new(*id, at)));
         let agent = Arc::make_mut(agent);
-        agent.name.clone_from(&f.name);
-        agent.skills.clone_from(&f.skills);
-        agent.metadata = f.metadata.clone();
-        agent.capacity = f.capacity;
-        agent.delegation = f.delegation;
-        agent.serial = f.serial;
-        agent.expires = f.expires;
-        agent.revoked = None;
-        agent.updated = at;
-        self.agent_bytes = self.agent_bytes - before + agent.bytes();
+        change(agent);
+        let (after, is) = (agent.bytes(), agent.guest);
+        self.agent_bytes = self.agent_bytes - before + after;
+        self.count_guest(was.map(|guest| guest.node), is.map(|guest| guest.node));
+    }
+
+    /// Keeps how many agents of each other node are known.
+    pub(crate) fn count_guest(&mut self, was: Option<NodeId>, is: Option<NodeId>) {
+        if let Some(count) = was.and_then(|node| self.guests.get_mut(&node)) {
+            *count -= 1;
+        }
+        if let Some(node) = is {
+            *self.guests.entry(node).or_default() += 1;
+        }
+        self.guests.retain(|_, count| *count > 0);
+    }
+
+    /// How many agents of another node are known.
+    pub(crate) fn guests_of(&self, node: &NodeId) -> usize {
+        self.guests.get(node).copied().unwrap_or_default()
     }
 
     fn configured(&mut self, f: &Configured, at: Wall) -> Result<(), String> {

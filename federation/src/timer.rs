@@ -1,5 +1,6 @@
 //! The one timer table: every reason to wake is named here.
 
+use crate::fact::Abroad;
 use crate::input::ReplyTo;
 use artel_protocol::id::{EnrollmentId, StepId};
 use artel_protocol::time::Mono;
@@ -20,6 +21,8 @@ pub enum Timer {
     Challenge(EnrollmentId),
     /// The minute's refusals are written down.
     Refusals,
+    /// A lease at another home, or a result there, has waited long enough.
+    Abroad(Abroad),
 }
 
 /// When each timer goes off; setting one anew moves it.

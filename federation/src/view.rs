@@ -1,6 +1,7 @@
 //! A read-only view of the state for outsiders. It shows what the fold shows; the caller sees to it that only synced
 //! positions are looked at.
 
+use crate::away::Engagements;
 use crate::fact::{Account, Genesis};
 use crate::federation::Federation;
 use crate::member::{Agent, Identity};
@@ -104,6 +105,16 @@ impl<'a> View<'a> {
     /// The steps that an agent holds leases on.
     pub fn leases(&self, agent: &AgentId) -> Vec<StepId> {
         self.0.state.leases.get(agent).into_iter().flatten().copied().collect()
+    }
+
+    /// What this node's agents have under way at other homes.
+    pub fn away(&self) -> &'a Engagements {
+        &self.0.state.away
+    }
+
+    /// How many more leases an agent may take.
+    pub fn free_leases(&self, agent: &Agent) -> u32 {
+        self.0.free_leases(agent)
     }
 
     /// A node that this one admitted or expelled.

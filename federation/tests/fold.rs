@@ -87,7 +87,8 @@ fn left_alone_all_work_comes_to_an_end_and_nothing_is_left_behind() {
                 home.input(Input::Checked { step, epoch, outcome: rejected() });
             }
         }
-        home.pass(3 * HOUR_MS);
+        // What no home has heard of is kept for seven days.
+        home.pass(8 * DAY_MS);
         let counts = home.mind.view().counts();
         let left = (counts.runs_open, counts.steps_open, counts.offers, counts.leases, counts.waiting);
         assert_eq!(left, (0, 0, 0, 0, 0));
@@ -158,6 +159,7 @@ fn a_snapshot_goes_on_as_the_journal_does() {
                     output: json("[1]"),
                     artifacts: Vec::new(),
                     next: None,
+                    brought: None,
                 }),
                 _ => Request::Renew { step, epoch },
             };

@@ -24,9 +24,10 @@ use common::{BEGIN, genesis, identity, joining, json, member, node, peer, skills
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/");
 /// A file's name, what it holds, and what would be written today.
 type File = (&'static str, &'static str, fn() -> String);
-const FILES: [File; 2] = [
+const FILES: [File; 3] = [
     ("entries.txt", include_str!("../vectors/entries.txt"), vectors),
     ("nodes.txt", include_str!("../vectors/nodes.txt"), node_vectors),
+    ("abroad.txt", include_str!("../vectors/abroad.txt"), abroad_vectors),
 ];
 
 /// The run's salt, which in a journal is random.
@@ -118,7 +119,15 @@ fn journal() -> Vec<(&'static str, Entry)> {
         let (output, artifacts) = (output.digest(), artifacts.clone());
         let result = Opening { salt: salt(epoch), output, artifacts }.result();
         let authority = Authority::Delegated;
-        Fact::Submitted(Submitted { step, epoch: Epoch(epoch), agent, result, authority, late })
+        Fact::Submitted(Submitted {
+            step,
+            epoch: Epoch(epoch),
+            agent,
+            result,
+            authority,
+            late,
+            handed_at: None,
+        })
     };
     let verdict = |epoch: u32, submitted: u64, judgement: Judgement| {
         Fact::Verdict(Verdict { step, epoch: Epoch(epoch), agent, submitted, judgement })
@@ -339,11 +348,161 @@ fn node_journal() -> Vec<(&'static str, Entry)> {
         ("admitted by the operator", Fact::Admitted(Admitted { node: peer(1), by: AdmittedBy::Operator })),
         ("expelled unseen", Fact::Expelled(Expelled { node: peer(2), reason: "forked its log".into() })),
     ];
-    let mut entries = dated(facts);
+    without_correlation(dated(facts))
+}
+
+/// What is recorded where a home and a worker's node are two: an agent of another node does a step here, and an agent of
+/// this node does three elsewhere. It folds.
+fn abroad_journal() -> Vec<(&'static str, Entry)> {
+    let (agent, guest, signature) = (agent(), member(2).id, Signature([0x5a; 64]));
+    let output = json(r#"{"lines":3}"#);
+    let salt = Salt([9; 16]);
+    let result = Opening { salt, output: output.digest(), artifacts: vec![] }.result();
+    let (step, epoch) = (run_with_runner().step(0), Epoch(1));
+    let deadline = BEGIN.plus_ms(3_600_000);
+    let lease = |n: u8| Abroad { home: peer(1), step: RunId::new(BEGIN, [n; 9]).step(0), epoch: Epoch(3) };
+    let undertaken = |n: u8| {
+        let (authority, granted) = (Authority::Delegated, 40 + u64::from(n));
+        let (lease_ms, verdict_within_ms) = (60_000, 600_000);
+        let lease = lease(n);
+        Fact::Undertaken(Undertaken { lease, agent, authority, granted, lease_ms, verdict_within_ms })
+    };
+    let outgoing = |n: u8, own| {
+        let (output, artifacts) = (output.clone(), vec![]);
+        Fact::Outgoing(Outgoing { lease: lease(n), salt, output, artifacts, own })
+    };
+    let handed_in = |n: u8, authority| Fact::HandedIn(HandedIn { lease: lease(n), agent, result, authority });
+    let judgement = Judgement::Accepted { quality: 100, checked: false };
+    let facts = vec![
+        ("genesis", Fact::Genesis(genesis())),
+        (
+            "enrolled",
+            Fact::Enrolled(Enrolled {
+                agent,
+                name: "Ada".into(),
+                skills: skills(&["count@2"]),
+                metadata: json("{}"),
+                capacity: 3,
+                delegation: Some(Delegation { until: BEGIN.plus_ms(1_000_000) }),
+                serial: 1,
+                expires: BEGIN.plus_ms(2_000_000),
+                challenge: "artel enrollment\n".into(),
+                signature,
+            }),
+        ),
+        (
+            "introduced under a delegation",
+            Fact::Introduced(Introduced {
+                agent: guest,
+                node: peer(1),
+                name: "Bob".into(),
+                skills: skills(&["count@2"]),
+                delegation: Some(Delegation { until: BEGIN.plus_ms(1_000_000) }),
+                warrant: Some(Digest::of(b"challenge and signature")),
+                will: "artel enrollment\n".into(),
+                signature,
+            }),
+        ),
+        (
+            "introduced by its own statement",
+            Fact::Introduced(Introduced {
+                agent: guest,
+                node: peer(2),
+                name: "Bob".into(),
+                skills: skills(&["count@2"]),
+                delegation: None,
+                warrant: None,
+                will: "artel statement\n".into(),
+                signature,
+            }),
+        ),
+        (
+            "run posted",
+            Fact::RunPosted(RunPosted {
+                run: run_with_runner(),
+                poster: Poster::Operator,
+                name: "count".into(),
+                inputs: json("{}"),
+                priority: 0,
+                steps: vec![StepSpec { name: "count".into(), needs: vec![], task: task_with_runner() }],
+                post_key: None,
+                attempts_max: 3,
+                lapses_max: 3,
+                salt: RUN_SALT,
+            }),
+        ),
+        (
+            "offered",
+            Fact::Offered(Offered {
+                step,
+                epoch,
+                skills: skills(&["count@2"]),
+                complexity: Complexity::Simple,
+                level_min: Some(Level::Novice),
+                reward: Credits::ZERO,
+                deadline,
+                terms: terms_of(step, &task_with_runner()),
+                window_ms: 0,
+                top: 8,
+                verdict_within_ms: 600_000,
+            }),
+        ),
+        (
+            "granted to an agent of another node",
+            Fact::Granted(Granted {
+                step,
+                epoch,
+                agent: guest,
+                level: Level::Novice,
+                bound: 0,
+                lease_ms: 60_000,
+                authority: Authority::Own,
+            }),
+        ),
+        ("output", Fact::Output(Output { step, epoch, salt, output: output.clone(), artifacts: vec![] })),
+        (
+            "submitted by an agent of another node",
+            Fact::Submitted(Submitted {
+                step,
+                epoch,
+                agent: guest,
+                result,
+                authority: Authority::Own,
+                late: false,
+                handed_at: Some(HandedAt { node: peer(2), incarnation: 1, index: 77 }),
+            }),
+        ),
+        ("undertaken", undertaken(1)),
+        ("undertaken once more", undertaken(2)),
+        ("undertaken a third time", undertaken(3)),
+        ("outgoing", outgoing(1, None)),
+        ("handed in", handed_in(1, Authority::Delegated)),
+        ("outgoing under its own signature", outgoing(2, Some((BEGIN, signature)))),
+        ("handed in under its own signature", handed_in(2, Authority::Own)),
+        (
+            "acknowledged",
+            Fact::Acknowledged(Acknowledged { lease: lease(1), submitted: 50, at: BEGIN, signature }),
+        ),
+        (
+            "unanswered",
+            Fact::Unanswered(Unanswered { lease: lease(1), agent, handed_in: 13, submitted: Some(50) }),
+        ),
+        ("concluded", Fact::Concluded(Concluded { lease: lease(1), verdict: 52, judgement })),
+        ("let go", Fact::LetGo(LetGo { lease: lease(3), code: "released".into() })),
+    ];
+    without_correlation(dated(facts))
+}
+
+/// Public entries have no correlation in a journal.
+fn without_correlation(mut entries: Vec<(&'static str, Entry)>) -> Vec<(&'static str, Entry)> {
     for (_, entry) in entries.iter_mut().filter(|(_, entry)| entry.fact.class() == Class::Public) {
         entry.correlation = None;
     }
     entries
+}
+
+fn all_journals() -> Vec<(&'static str, Entry)> {
+    [journal(), node_journal(), abroad_journal()].concat()
 }
 
 fn folded(entries: &[Entry]) -> Digest {
@@ -398,6 +557,18 @@ fn node_vectors() -> String {
     text
 }
 
+fn abroad_vectors() -> String {
+    let journal = abroad_journal();
+    let mut text = String::from(
+        "# Golden entries of work between two nodes, at home and away, in the form of entries.txt; in this order they are\n\
+         # a journal that folds. Written by tests/golden.rs, which says how.\n",
+    );
+    text += &lines(&journal);
+    let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
+    text += &format!("home\t{}\nsnapshot\t{}\n", peer(1), folded(&entries));
+    text
+}
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the one switch that writes the vectors")]
 fn golden_entries_have_not_changed() {
@@ -419,7 +590,7 @@ fn golden_entries_have_not_changed() {
 #[test]
 fn every_kind_has_a_golden_entry() {
     let kinds: std::collections::BTreeSet<Kind> =
-        journal().into_iter().chain(node_journal()).map(|(_, entry)| entry.fact.kind()).collect();
+        all_journals().into_iter().map(|(_, entry)| entry.fact.kind()).collect();
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), Kind::ALL);
 }
 
@@ -446,7 +617,7 @@ fn golden_entries_still_decode_and_fold() {
 
 #[test]
 fn a_body_that_is_cut_longer_or_of_another_kind_is_refused() {
-    for (what, entry) in journal().into_iter().chain(node_journal()) {
+    for (what, entry) in all_journals() {
         let body = entry.encode();
         for cut in 0..body.len() {
             assert!(Entry::decode(&body[..cut]).is_err(), "{what} cut at {cut}");
@@ -477,6 +648,16 @@ fn what_version_1_can_say_has_no_other_form() {
     none[4..8].copy_from_slice(&length.to_le_bytes());
     let error = Entry::decode(&none).expect_err("not its form");
     assert!(error.to_string().contains("a run without a runner is of version 1"), "{error}");
+    let submitted =
+        |name: &str| all_journals().into_iter().find(|(what, _)| *what == name).expect(name).1.encode();
+    let (first, second) = (submitted("submitted"), submitted("submitted by an agent of another node"));
+    assert_eq!((first[2], second[2]), (1, 2));
+    // It ends with a one, a node (33 bytes), an incarnation and an index.
+    let mut none = [&second[..second.len() - 46], &[0]].concat();
+    let length = none.len() as u32 - 8;
+    none[4..8].copy_from_slice(&length.to_le_bytes());
+    let error = Entry::decode(&none).expect_err("not its form");
+    assert!(error.to_string().contains("a submission at home alone is of version 1"), "{error}");
 }
 
 /// The fields that a stranger reads first, by hand.

@@ -44,7 +44,7 @@ const SKILLS: [&str; 4] = ["a", "b", "b@2", "c"];
 
 impl Crowd {
     pub fn new(seed: u64) -> Self {
-        let members = (1..=6).map(member).collect();
+        let members = (1..=8).map(member).collect();
         Crowd {
             dice: Dice(seed),
             members,
@@ -173,7 +173,17 @@ impl Crowd {
                 let wait_ms = self.dice.below(2) as u32 * 5_000;
                 let next = self.dice.one_in(2).then_some(ClaimNext { wait_ms });
                 let output = json(if self.dice.one_in(8) { "[2]" } else { "[1]" });
-                (who, Request::Submit(Submission { step, epoch, output, artifacts: Vec::new(), next }))
+                (
+                    who,
+                    Request::Submit(Submission {
+                        step,
+                        epoch,
+                        output,
+                        artifacts: Vec::new(),
+                        next,
+                        brought: None,
+                    }),
+                )
             }
             76..86 => return self.check(home),
             86..89 => {
@@ -204,7 +214,7 @@ impl Crowd {
                 return;
             }
             94 => return if self.dice.one_in(2) { home.restart() } else { home.restart_from_snapshot() },
-            95 => return self.act_on_nodes(home),
+            95 => return if self.dice.one_in(2) { self.act_on_nodes(home) } else { self.act_abroad(home) },
             96..98 => return home.skip(self.dice.below(30_000) as u64),
             _ => return home.pass(self.dice.below(30_000) as u64),
         };
@@ -215,7 +225,7 @@ impl Crowd {
 
     /// Invitations and their ends, nodes that ask with and without a secret, expulsions and ways back.
     fn act_on_nodes(&mut self, home: &mut Home) {
-        for _ in 0..self.dice.below(6) {
+        for _ in 0..self.dice.below(10) {
             let node = peer(self.dice.below(5) as u8);
             let secret = self.dice.of(&self.secrets).copied().filter(|_| !self.dice.one_in(4));
             let operator = if self.dice.one_in(6) { self.principal() } else { Principal::Operator };
@@ -232,6 +242,24 @@ impl Crowd {
             if let Some(Ok(Reply::Invited { secret, .. })) = home.ask(principal, request) {
                 self.secrets.extend(secret);
             }
+        }
+    }
+
+    /// Agents of other nodes here, and agents of this one elsewhere.
+    fn act_abroad(&mut self, home: &mut Home) {
+        for _ in 0..self.dice.below(24) {
+            let n = self.dice.below(self.members.len());
+            let (_, step, epoch) = self.any_lease(home);
+            let (principal, request) = match self.dice.one_in(2) {
+                true => {
+                    let held = if self.dice.one_in(2) { (step, epoch) } else { (self.any_step(), Epoch(1)) };
+                    let node = Principal::Node(peer(1));
+                    (node, abroad::visit(&mut self.dice, home, &self.members[n], held))
+                }
+                false => abroad::away(&mut self.dice, &self.members[n]),
+            };
+            let to = home.ask_later(principal, request);
+            self.asked.push(to);
         }
     }
 
@@ -321,5 +349,6 @@ fn lease_of(step: StepId) -> Lease {
         runner: None,
         reward: Credits::ZERO,
         deadline: Wall(0),
+        verdict_within_ms: 0,
     }
 }

@@ -3,6 +3,8 @@
 //! outside contract only and decides nothing itself.
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod abroad;
+mod courier;
 pub mod crowd;
 mod gatekeeper;
 pub mod referee;
@@ -563,6 +565,7 @@ pub fn submission(lease: &Lease, output: &str) -> Submission {
         output: json(output),
         artifacts: Vec::new(),
         next: None,
+        brought: None,
     }
 }
 

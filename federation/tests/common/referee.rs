@@ -1,6 +1,7 @@
 //! An independent reader of a journal: it knows DESIGN §5 and the ledger's rules and none of the shipped code, and says
 //! where a journal tells of an illegal step.
 
+use super::courier::Courier;
 use super::gatekeeper::Gatekeeper;
 use artel_federation::fact::{Account, Cause, End, Judgement, Poster, StepSpec};
 use artel_federation::{Entry, Fact};
@@ -37,6 +38,16 @@ struct Member {
     revoked: bool,
     serial: u32,
     leases: BTreeSet<StepId>,
+    /// Of another node: it has one lease and earns more, or loses them.
+    guest: bool,
+    accepted: usize,
+    lost: usize,
+}
+
+impl Member {
+    fn may_hold(&self) -> usize {
+        if self.guest { 1 + (self.accepted / 2).saturating_sub(self.lost) } else { self.capacity }
+    }
 }
 
 #[derive(Default)]
@@ -46,6 +57,7 @@ struct Referee {
     members: BTreeMap<AgentId, Member>,
     balances: BTreeMap<Account, i64>,
     gate: Gatekeeper,
+    courier: Courier,
 }
 
 /// Reads a whole journal.
@@ -70,6 +82,7 @@ fn rule(holds: bool, says: &'static str) -> Result<(), &'static str> {
 impl Referee {
     fn read(&mut self, index: u64, entry: &Entry) -> Result<(), &'static str> {
         self.gate.read(entry)?;
+        self.courier.read(entry)?;
         match &entry.fact {
             Fact::Genesis(_) | Fact::Joined(_) => rule(index == 0, "a beginning is the first entry"),
             _ if index == 0 => rule(false, "a journal has a beginning"),
@@ -77,7 +90,23 @@ impl Referee {
                 let member = self.members.entry(f.agent).or_default();
                 rule(f.serial > member.serial, "a serial rises")?;
                 (member.serial, member.capacity, member.revoked) = (f.serial, f.capacity as usize, false);
+                member.guest = false;
                 Ok(())
+            }
+            Fact::Introduced(f) => {
+                let member = self.members.entry(f.agent).or_default();
+                let enrolled = member.serial > 0 && !member.guest && !member.revoked;
+                rule(!enrolled, "who is enrolled is not introduced")?;
+                (member.guest, member.revoked) = (true, false);
+                Ok(())
+            }
+            Fact::Undertaken(f) => {
+                let elsewhere = self.courier.held_by(f.agent);
+                let member = self.member(f.agent)?;
+                rule(
+                    member.leases.len() + elsewhere <= member.may_hold(),
+                    "capacity, with what is held elsewhere",
+                )
             }
             Fact::Configured(f) => {
                 self.member(f.agent)?.capacity = f.capacity as usize;
@@ -140,13 +169,19 @@ impl Referee {
                 let own = step.poster == Poster::Agent(f.agent) && !step.spec.task.poster_may_claim;
                 rule(!own, "a poster takes its own only if it said so")?;
                 (step.at, step.epoch) = (At::Leased(f.agent), f.epoch.0);
+                let elsewhere = self.courier.held_by(f.agent);
                 let member = self.member(f.agent)?;
                 rule(!member.revoked, "the revoked win nothing")?;
                 rule(member.leases.insert(f.step), "one lease a step")?;
-                rule(member.leases.len() <= member.capacity, "capacity")
+                rule(member.leases.len() + elsewhere <= member.may_hold(), "capacity")
             }
             Fact::Released(f) | Fact::Lapsed(f) => {
-                self.step(f.step)?.barred.insert(f.agent);
+                let step = self.step(f.step)?;
+                step.barred.insert(f.agent);
+                let own = step.poster == Poster::Agent(f.agent);
+                if matches!(entry.fact, Fact::Lapsed(_)) && !own {
+                    self.member(f.agent)?.lost += 1;
+                }
                 self.ends(f.step, f.epoch.0, f.agent, At::Waiting)
             }
             Fact::Submitted(f) => {
@@ -161,13 +196,22 @@ impl Referee {
                     f.epoch.0 == step.epoch && step.submitted == Some(f.submitted),
                     "it names its submission",
                 )?;
-                if matches!(f.judgement, Judgement::Accepted { .. }) {
+                let accepted = matches!(f.judgement, Judgement::Accepted { .. });
+                let own = step.poster == Poster::Agent(f.agent);
+                if accepted {
                     step.at = At::Accepted;
-                    return rule(step.escrow == 0, "what was accepted holds no escrow");
+                    rule(step.escrow == 0, "what was accepted holds no escrow")?;
+                } else {
+                    step.barred.insert(f.agent);
+                    step.at = At::Waiting;
+                    rule(!step.paid, "what was rejected is not paid")?;
                 }
-                step.barred.insert(f.agent);
-                step.at = At::Waiting;
-                rule(!step.paid, "what was rejected is not paid")
+                if !own {
+                    let member = self.member(f.agent)?;
+                    let count = if accepted { &mut member.accepted } else { &mut member.lost };
+                    *count += 1;
+                }
+                Ok(())
             }
             Fact::StepEnded(f) => self.step_ended(f.step, f.end, entry.at),
             Fact::Transfer(f) => self.transfer(f),

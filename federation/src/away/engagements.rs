@@ -1,0 +1,213 @@
+//! What agents of this node have under way at other homes, as the fold has it.
+
+use crate::commitment::Opening;
+use crate::fact::{
+    Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
+};
+use artel_protocol::codec::{Decode, Encode};
+use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::key::AgentId;
+use artel_protocol::time::Wall;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A lease at another home, until its result is judged or it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Engagement {
+    /// The lease.
+    pub lease: Abroad,
+    /// Who holds it.
+    pub agent: AgentId,
+    /// On whose authority it was claimed.
+    pub authority: Authority,
+    /// The index of home's `Granted` entry in its journal.
+    pub granted: u64,
+    /// The lease's term in milliseconds.
+    pub lease_ms: u32,
+    /// Within which time after a submission home promises a verdict, in milliseconds.
+    pub verdict_within_ms: u32,
+    /// When it was won, by this node's wall clock.
+    pub won: Wall,
+    /// The private half of a result, until the public one behind it.
+    outgoing: Option<Opening>,
+    /// The result, once it was handed in.
+    pub result: Option<Handed>,
+}
+
+impl Engagement {
+    fn named(&self) -> (AgentId, StepId, Epoch) {
+        (self.agent, self.lease.step, self.lease.epoch)
+    }
+}
+
+/// A result that was handed in for another home.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Handed {
+    /// The journal index of the `HandedIn` entry; the `Outgoing` one stands right before it.
+    pub index: u64,
+    /// When.
+    pub at: Wall,
+    /// The commitment.
+    pub result: Digest,
+    /// What opens it.
+    pub opening: Opening,
+    /// The index of home's `Submitted` entry in its journal, once home acknowledged it.
+    pub acknowledged: Option<u64>,
+    /// Whether it was said that home is silent.
+    pub unanswered: bool,
+}
+
+/// All of them, by lease.
+#[derive(Debug, Clone, Default)]
+pub struct Engagements {
+    all: BTreeMap<Abroad, Arc<Engagement>>,
+    /// Derived: the leases that each agent holds, its results not among them.
+    held: BTreeMap<AgentId, BTreeSet<Abroad>>,
+    /// Derived: each lease by what its agent knows of it.
+    leases_of: BTreeMap<(AgentId, StepId, Epoch), Abroad>,
+}
+
+impl Engagements {
+    pub(crate) fn from_rows(rows: Vec<Engagement>) -> Self {
+        let mut engagements = Engagements::default();
+        rows.into_iter().for_each(|row| engagements.insert(row));
+        engagements
+    }
+
+    fn insert(&mut self, engagement: Engagement) {
+        if engagement.result.is_none() {
+            self.held.entry(engagement.agent).or_default().insert(engagement.lease);
+        }
+        self.leases_of.insert(engagement.named(), engagement.lease);
+        self.all.insert(engagement.lease, Arc::new(engagement));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// An agent's lease, whichever home it is of: an agent names step and epoch.
+    pub fn of(&self, agent: &AgentId, step: &StepId, epoch: Epoch) -> Option<&Arc<Engagement>> {
+        self.leases_of.get(&(*agent, *step, epoch)).and_then(|lease| self.all.get(lease))
+    }
+
+    /// All of them, by lease.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = &Arc<Engagement>> {
+        self.all.values()
+    }
+
+    /// One of them.
+    pub fn get(&self, lease: &Abroad) -> Option<&Engagement> {
+        self.all.get(lease).map(AsRef::as_ref)
+    }
+
+    /// The leases that an agent holds and has handed nothing in for.
+    pub fn held_by(&self, agent: &AgentId) -> impl Iterator<Item = &Abroad> {
+        self.held.get(agent).into_iter().flatten()
+    }
+
+    /// How many those are.
+    pub fn live_leases(&self, agent: &AgentId) -> u32 {
+        self.held.get(agent).map_or(0, |leases| leases.len() as u32)
+    }
+
+    pub(crate) fn undertaken(&mut self, f: &Undertaken, at: Wall) -> Result<(), String> {
+        let known = self.all.contains_key(&f.lease);
+        if known || self.leases_of.contains_key(&(f.agent, f.lease.step, f.lease.epoch)) {
+            return Err(format!("lease {} of step {} was undertaken before", f.lease.epoch, f.lease.step));
+        }
+        self.insert(Engagement {
+            lease: f.lease,
+            agent: f.agent,
+            authority: f.authority,
+            granted: f.granted,
+            lease_ms: f.lease_ms,
+            verdict_within_ms: f.verdict_within_ms,
+            won: at,
+            outgoing: None,
+            result: None,
+        });
+        Ok(())
+    }
+
+    fn change(&mut self, lease: &Abroad) -> Result<&mut Engagement, String> {
+        let known = self.all.get_mut(lease).map(Arc::make_mut);
+        known.ok_or_else(|| {
+            format!("there is no lease {} of step {} at {}", lease.epoch, lease.step, lease.home)
+        })
+    }
+
+    pub(crate) fn outgoing(&mut self, f: &Outgoing) -> Result<(), String> {
+        let opening = Opening { salt: f.salt, output: f.output.digest(), artifacts: f.artifacts.clone() };
+        self.change(&f.lease)?.outgoing = Some(opening);
+        Ok(())
+    }
+
+    pub(crate) fn handed_in(&mut self, f: &HandedIn, (at, index): (Wall, u64)) -> Result<(), String> {
+        let engagement = self.change(&f.lease)?;
+        let opening = match engagement.outgoing.take() {
+            Some(opening) if opening.result() == f.result && engagement.result.is_none() => opening,
+            _ => {
+                return Err(format!(
+                    "what stands before it does not open the result of step {}",
+                    f.lease.step
+                ));
+            }
+        };
+        if engagement.agent != f.agent {
+            return Err(format!("{} does not hold the lease of step {}", f.agent, f.lease.step));
+        }
+        let result = f.result;
+        engagement.result =
+            Some(Handed { index, at, result, opening, acknowledged: None, unanswered: false });
+        self.unhold(&f.agent, &f.lease);
+        Ok(())
+    }
+
+    fn handed(&mut self, lease: &Abroad) -> Result<&mut Handed, String> {
+        let handed = self.change(lease)?.result.as_mut();
+        handed.ok_or_else(|| format!("nothing was handed in for step {} at {}", lease.step, lease.home))
+    }
+
+    pub(crate) fn acknowledged(&mut self, f: &Acknowledged) -> Result<(), String> {
+        self.handed(&f.lease)?.acknowledged = Some(f.submitted);
+        Ok(())
+    }
+
+    pub(crate) fn unanswered(&mut self, f: &Unanswered) -> Result<(), String> {
+        self.handed(&f.lease)?.unanswered = true;
+        Ok(())
+    }
+
+    pub(crate) fn concluded(&mut self, f: &Concluded) -> Result<(), String> {
+        self.handed(&f.lease)?;
+        self.remove(&f.lease)
+    }
+
+    pub(crate) fn let_go(&mut self, f: &LetGo) -> Result<(), String> {
+        self.remove(&f.lease)
+    }
+
+    fn remove(&mut self, lease: &Abroad) -> Result<(), String> {
+        let (agent, named) = (self.change(lease)?.agent, self.change(lease)?.named());
+        self.all.remove(lease);
+        self.leases_of.remove(&named);
+        self.unhold(&agent, lease);
+        Ok(())
+    }
+
+    fn unhold(&mut self, agent: &AgentId, lease: &Abroad) {
+        if let Some(leases) = self.held.get_mut(agent) {
+            leases.remove(lease);
+            if leases.is_empty() {
+                self.held.remove(agent);
+            }
+        }
+    }
+}

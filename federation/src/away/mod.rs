@@ -1,0 +1,160 @@
+//! Work away from home: what this node's agents win at other homes, hand in there and hear of it. Home decides; here it is
+//! written down before it is sent, so that no result is lost, and kept until home has judged it.
+
+mod engagements;
+
+pub use engagements::{Engagement, Engagements, Handed};
+
+use crate::commitment::Opening;
+use crate::effect::{Code, Refusal, Reply};
+use crate::fact::{
+    Abroad, Acknowledged, Authority, Concluded, Fact, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
+};
+use crate::federation::Federation;
+use crate::input::{Now, Word, Work};
+use crate::options::{ABROAD_TERMS, ENGAGEMENTS_MAX, OUTBOX_MS};
+use crate::timer::Timer;
+use crate::turn::Turn;
+use artel_protocol::key::AgentId;
+use artel_protocol::limits::{OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
+
+impl Federation {
+    /// An agent of this node won a step elsewhere. Where it cannot be taken on, the shell gives it back.
+    pub(crate) fn undertake(
+        &mut self,
+        turn: &mut Turn,
+        agent: AgentId,
+        won: Undertaken,
+    ) -> Result<Reply, Refusal> {
+        if won.agent != agent {
+            return Err(Refusal::new(Code::Forbidden, "an agent undertakes for itself"));
+        }
+        if self.state.away.get(&won.lease).is_some() {
+            return Ok(Reply::Done);
+        }
+        if self.state.away.of(&agent, &won.lease.step, won.lease.epoch).is_some() {
+            let message =
+                "you hold a lease of another home on a step of the same id; submit or release that one first";
+            return Err(Refusal::new(Code::CapacityFull, message));
+        }
+        if self.state.live_leases(&agent) >= self.state.agents[&agent].capacity {
+            return Err(Refusal::new(
+                Code::CapacityFull,
+                "you hold as many leases as you may; submit or release one first",
+            ));
+        }
+        if self.state.away.len() >= ENGAGEMENTS_MAX {
+            let message =
+                format!("this node has {ENGAGEMENTS_MAX} leases and results at other homes; try later");
+            return Err(Refusal::new(Code::BookFull, message));
+        }
+        let lease = won.lease;
+        turn.record(&mut self.state, Fact::Undertaken(won));
+        self.watch(lease, &turn.now);
+        Ok(Reply::Done)
+    }
+
+    /// An agent hands in what another home asked for. From here on it is in the outbox.
+    pub(crate) fn hand_in(&mut self, turn: &mut Turn, agent: AgentId, work: Work) -> Result<Reply, Refusal> {
+        let Some(engagement) = self.state.away.of(&agent, &work.step, work.epoch).cloned() else {
+            return Err(Refusal::new(
+                Code::StaleEpoch,
+                "this lease is over or was never yours; claim the task again",
+            ));
+        };
+        let lease = engagement.lease;
+        if let Some(handed) = &engagement.result {
+            let same =
+                handed.opening.output == work.output.digest() && handed.opening.artifacts == work.artifacts;
+            return match same {
+                true => Ok(Reply::HandedIn(engagement)),
+                false => Err(Refusal::new(
+                    Code::AlreadySubmitted,
+                    "another result was submitted under this lease before; the first one stands",
+                )),
+            };
+        }
+        if work.output.len() > OUTPUT_BYTES_MAX || work.artifacts.len() > STEP_ARTIFACTS_MAX {
+            let message = format!(
+                "a result has at most {OUTPUT_BYTES_MAX} bytes and {STEP_ARTIFACTS_MAX} artifacts. You still hold the lease"
+            );
+            return Err(Refusal::new(Code::TooMany, message));
+        }
+        let (salt, artifacts) = (turn.now.salt(), work.artifacts);
+        let opening = Opening { salt, output: work.output.digest(), artifacts: artifacts.clone() };
+        let authority = if work.own.is_some() { Authority::Own } else { engagement.authority };
+        let outgoing = Outgoing { lease, salt, output: work.output, artifacts, own: work.own };
+        turn.record(&mut self.state, Fact::Outgoing(outgoing));
+        let handed_in = HandedIn { lease, agent, result: opening.result(), authority };
+        turn.record(&mut self.state, Fact::HandedIn(handed_in));
+        self.watch(lease, &turn.now);
+        self.serve_waits(turn, agent);
+        let engagement = self.state.away.of(&agent, &lease.step, lease.epoch).expect("just handed in");
+        Ok(Reply::HandedIn(engagement.clone()))
+    }
+
+    /// A home has said something of a lease there. What comes twice changes nothing.
+    pub(crate) fn hear_of(&mut self, turn: &mut Turn, lease: Abroad, word: Word) -> Result<Reply, Refusal> {
+        let Some(engagement) = self.state.away.get(&lease) else {
+            return Err(Refusal::new(Code::NotFound, "there is no such lease at that home"));
+        };
+        let agent = engagement.agent;
+        let handed = engagement.result.as_ref();
+        let acknowledged = handed.map(|handed| handed.acknowledged.is_some());
+        match (word, acknowledged) {
+            (Word::Renewed, None) => self.watch(lease, &turn.now),
+            (Word::Acknowledged { submitted, at, signature }, Some(false)) => {
+                let acknowledged = Acknowledged { lease, submitted, at, signature };
+                turn.record(&mut self.state, Fact::Acknowledged(acknowledged));
+            }
+            (Word::Judged { verdict, judgement }, Some(_)) => {
+                turn.record(&mut self.state, Fact::Concluded(Concluded { lease, verdict, judgement }));
+                self.live.timers.cancel(Timer::Abroad(lease));
+            }
+            // What home has acknowledged it cannot let go of.
+            (Word::Over(code), None | Some(false)) => {
+                turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code }));
+                self.live.timers.cancel(Timer::Abroad(lease));
+                self.serve_waits(turn, agent);
+            }
+            _ => {}
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Sets the timer for what a lease waits for.
+    pub(crate) fn watch(&mut self, lease: Abroad, now: &Now) {
+        let Some(engagement) = self.state.away.get(&lease) else { return };
+        let at = match &engagement.result {
+            // A lease that goes on is renewed, and then the timer is set anew.
+            None => now.mono.plus_ms(ABROAD_TERMS * u64::from(engagement.lease_ms)),
+            Some(handed) => {
+                let due = match handed.unanswered {
+                    false => handed.at.plus_ms(u64::from(engagement.verdict_within_ms)),
+                    true => handed.at.plus_ms(OUTBOX_MS),
+                };
+                now.mono.plus_ms(due.since_ms(now.wall))
+            }
+        };
+        self.live.timers.set(Timer::Abroad(lease), at);
+    }
+
+    /// A lease was not renewed, a verdict has not come, or a result has found no home for too long.
+    pub(crate) fn abroad_is_due(&mut self, turn: &mut Turn, lease: Abroad) {
+        let Some(engagement) = self.state.away.get(&lease) else { return };
+        let agent = engagement.agent;
+        match &engagement.result {
+            Some(handed) if !handed.unanswered => {
+                let (handed_in, submitted) = (handed.index, handed.acknowledged);
+                let unanswered = Unanswered { lease, agent, handed_in, submitted };
+                turn.record(&mut self.state, Fact::Unanswered(unanswered));
+                self.watch(lease, &turn.now);
+            }
+            result => {
+                let code = if result.is_some() { "unheard" } else { "lapsed" };
+                turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code: code.into() }));
+                self.serve_waits(turn, agent);
+            }
+        }
+    }
+}

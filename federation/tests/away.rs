@@ -1,0 +1,146 @@
+//! What this node's agents do at other homes: written down before it is sent, kept until home has judged it, and let go of
+//! in the end whatever home does.
+
+mod common;
+
+use artel_federation::away::Engagement;
+use artel_federation::fact::{Abroad, Authority, Judgement, Undertaken};
+use artel_federation::input::{Word, Work};
+use artel_federation::{Code, Fact, Options, Principal, Reply, Request};
+use artel_protocol::id::{Epoch, RunId};
+use artel_protocol::key::Signature;
+use common::*;
+
+fn lease(n: u8) -> Abroad {
+    Abroad { home: peer(1), step: RunId::new(BEGIN, [n; 9]).step(0), epoch: Epoch(1) }
+}
+
+fn undertake(home: &mut Home, agent: &Member, n: u8) -> Answer {
+    let won = Undertaken {
+        lease: lease(n),
+        agent: agent.id,
+        authority: Authority::Delegated,
+        granted: 7,
+        lease_ms: 60_000,
+        verdict_within_ms: 600_000,
+    };
+    home.ask(agent.principal(), Request::Undertake(Box::new(won))).expect("answered")
+}
+
+fn work(n: u8, output: &str) -> Work {
+    Work { step: lease(n).step, epoch: Epoch(1), output: json(output), artifacts: vec![], own: None }
+}
+
+fn hand_in(home: &mut Home, agent: &Member, work: Work) -> Result<Engagement, Code> {
+    match home.ask(agent.principal(), Request::HandIn(work)).expect("answered") {
+        Ok(Reply::HandedIn(engagement)) => Ok(engagement.as_ref().clone()),
+        Ok(other) => panic!("{other:?}"),
+        Err(refusal) => Err(refusal.code),
+    }
+}
+
+fn hear(home: &mut Home, n: u8, word: Word) -> Answer {
+    let request = Request::Hear { lease: lease(n), word };
+    home.ask(Principal::Node(peer(1)), request).expect("answered")
+}
+
+fn acknowledged() -> Word {
+    Word::Acknowledged { submitted: 9, at: BEGIN, signature: Signature([1; 64]) }
+}
+
+fn judged() -> Word {
+    Word::Judged { verdict: 11, judgement: Judgement::Accepted { quality: 100, checked: false } }
+}
+
+fn let_go(home: &Home) -> Vec<String> {
+    home.facts(|f| if let Fact::LetGo(f) = f { Some(f.code.clone()) } else { None })
+}
+
+#[test]
+fn a_result_is_in_the_outbox_until_it_is_judged() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    undertake(&mut home, &ada, 1).expect("taken on");
+    undertake(&mut home, &ada, 1).expect("said twice, done once");
+    let handed = hand_in(&mut home, &ada, work(1, "[1]")).expect("in the outbox");
+    assert_eq!(hand_in(&mut home, &ada, work(1, "[1]")), Ok(handed), "the same again");
+    assert_eq!(hand_in(&mut home, &ada, work(1, "[2]")), Err(Code::AlreadySubmitted));
+    assert_eq!(hand_in(&mut home, &ada, work(2, "[1]")), Err(Code::StaleEpoch));
+    home.restart();
+    assert_eq!(home.mind.view().away().len(), 1, "it is in the journal");
+    home.restart_from_snapshot();
+    hear(&mut home, 1, acknowledged()).expect("known");
+    hear(&mut home, 1, acknowledged()).expect("and nothing new");
+    hear(&mut home, 1, Word::Over("stale_epoch".into())).expect("what home acknowledged it cannot take back");
+    assert_eq!(home.facts(|f| matches!(f, Fact::Acknowledged(_)).then_some(())).len(), 1);
+    hear(&mut home, 1, judged()).expect("known");
+    assert!(home.mind.view().away().is_empty());
+    assert!(hear(&mut home, 1, judged()).is_err(), "it is over");
+}
+
+#[test]
+fn leases_elsewhere_count() {
+    let mut home = Home::with(Options { leases_max: 1, ..Options::default() });
+    let ada = home.enroll(1, &["text"]);
+    let step = home.post_one(home.task());
+    undertake(&mut home, &ada, 1).expect("taken on");
+    assert!(matches!(undertake(&mut home, &ada, 2), Err(refusal) if refusal.code == Code::CapacityFull));
+    let claim = home.ask(ada.principal(), Request::Claim(step)).expect("answered");
+    assert_eq!(leased(claim), Err(Code::CapacityFull));
+    hand_in(&mut home, &ada, work(1, "{}")).expect("in the outbox");
+    let claim = home.ask(ada.principal(), Request::Claim(step)).expect("answered");
+    assert!(leased(claim).expect("free again").is_some());
+}
+
+#[test]
+fn a_lease_that_is_not_renewed_is_let_go() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    undertake(&mut home, &ada, 1).expect("taken on");
+    home.pass(2 * MINUTE_MS);
+    hear(&mut home, 1, Word::Renewed).expect("known");
+    home.pass(2 * MINUTE_MS);
+    assert!(let_go(&home).is_empty());
+    home.pass(2 * MINUTE_MS);
+    assert_eq!(let_go(&home), ["lapsed"]);
+    assert_eq!(hand_in(&mut home, &ada, work(1, "{}")), Err(Code::StaleEpoch));
+}
+
+#[test]
+fn a_home_that_is_silent_is_said_to_be_and_its_result_let_go_at_last() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    for n in [1, 2] {
+        undertake(&mut home, &ada, n).expect("taken on");
+        hand_in(&mut home, &ada, work(n, "{}")).expect("in the outbox");
+    }
+    hear(&mut home, 1, acknowledged()).expect("known");
+    let unanswered = |home: &Home| {
+        home.facts(|f| if let Fact::Unanswered(f) = f { Some((f.lease, f.submitted)) } else { None })
+    };
+    home.pass(9 * MINUTE_MS);
+    assert!(unanswered(&home).is_empty());
+    home.pass(2 * MINUTE_MS);
+    assert_eq!(unanswered(&home), [(lease(1), Some(9)), (lease(2), None)]);
+    home.restart();
+    home.pass(DAY_MS);
+    assert_eq!(unanswered(&home).len(), 2, "once is enough");
+    hear(&mut home, 2, judged()).expect("late, and yet");
+    home.pass(7 * DAY_MS);
+    assert_eq!(let_go(&home), ["unheard"]);
+    assert!(home.mind.view().away().is_empty());
+}
+
+#[test]
+fn only_the_home_itself_has_a_say() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    undertake(&mut home, &ada, 1).expect("taken on");
+    let request = Request::Hear { lease: lease(1), word: Word::Over("released".into()) };
+    let other = home.ask(Principal::Node(peer(2)), request).expect("answered");
+    assert!(matches!(other, Err(refusal) if refusal.code == Code::Forbidden));
+    hear(&mut home, 1, judged()).expect("known");
+    assert_eq!(home.mind.view().away().len(), 1, "there is nothing to judge yet");
+    hear(&mut home, 1, Word::Over("released".into())).expect("known");
+    assert_eq!(let_go(&home), ["released"]);
+}
