@@ -73,7 +73,7 @@ pub fn visit(dice: &mut Dice, home: &Home, member: &Member, (step, epoch): (Step
 /// A random act of an agent away from home, or a word of that home.
 pub fn away(dice: &mut Dice, agent: &Member) -> (Principal, Request) {
     let home = peer(1);
-    let n = dice.below(3) as u8;
+    let n = agent.id.key().bytes()[0];
     let lease = Abroad { home, step: RunId::new(BEGIN, [n; 9]).step(0), epoch: Epoch(1) };
     let word = match dice.below(7) {
         0 => Word::Renewed,
