@@ -73,9 +73,9 @@ pub fn visit(dice: &mut Dice, home: &Home, member: &Member, (step, epoch): (Step
 /// A random act of an agent away from home, or a word of that home.
 pub fn away(dice: &mut Dice, agent: &Member) -> (Principal, Request) {
     let home = peer(1);
-    let n = agent.id.key().bytes()[0];
+    let n = agent.id.key().bytes()[0].wrapping_add(dice.below(2) as u8);
     let lease = Abroad { home, step: RunId::new(BEGIN, [n; 9]).step(0), epoch: Epoch(1) };
-    let word = match dice.below(7) {
+    let word = match dice.below(9) {
         0 => Word::Renewed,
         1..=3 => Word::Acknowledged { submitted: 3, at: BEGIN, signature: Signature([2; 64]) },
         4 | 5 => Word::Judged { verdict: 9, judgement: Judgement::Rejected { check: "schema".into() } },
