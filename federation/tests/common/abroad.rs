@@ -70,29 +70,28 @@ pub fn visit(dice: &mut Dice, home: &Home, member: &Member, (step, epoch): (Step
     Request::Visit(Box::new(visit))
 }
 
-/// A random act of an agent away from home, or a word of that home.
-pub fn away(dice: &mut Dice, agent: &Member) -> (Principal, Request) {
+/// What an agent does away from home with one lease, and what that home says of it; mostly in a sensible order.
+pub fn journey(dice: &mut Dice, agent: &Member) -> Vec<(Principal, Request)> {
     let home = peer(1);
     let n = agent.id.key().bytes()[0].wrapping_add(dice.below(2) as u8);
     let lease = Abroad { home, step: RunId::new(BEGIN, [n; 9]).step(0), epoch: Epoch(1) };
-    let word = match dice.below(9) {
-        0 => Word::Renewed,
-        1..=3 => Word::Acknowledged { submitted: 3, at: BEGIN, signature: Signature([2; 64]) },
-        4 | 5 => Word::Judged { verdict: 9, judgement: Judgement::Rejected { check: "schema".into() } },
-        _ => Word::Over("released".into()),
-    };
-    match dice.below(6) {
-        0 | 1 => {
-            let (lease_ms, verdict_within_ms) = (60_000, 120_000);
-            let (authority, granted) = (Authority::Delegated, 3);
-            let won = Undertaken { lease, agent: agent.id, authority, granted, lease_ms, verdict_within_ms };
-            (agent.principal(), Request::Undertake(Box::new(won)))
-        }
-        2 | 3 => {
-            let output = json(if dice.one_in(5) { "[2]" } else { "[1]" });
-            let work = Work { step: lease.step, epoch: lease.epoch, output, artifacts: vec![], own: None };
-            (agent.principal(), Request::HandIn(work))
-        }
-        _ => (Principal::Node(home), Request::Hear { lease, word }),
+    let (lease_ms, verdict_within_ms) = (60_000, 120_000);
+    let (authority, granted) = (Authority::Delegated, 3);
+    let won = Undertaken { lease, agent: agent.id, authority, granted, lease_ms, verdict_within_ms };
+    let mut acts = vec![(agent.principal(), Request::Undertake(Box::new(won)))];
+    if !dice.one_in(4) {
+        let output = json(if dice.one_in(5) { "[2]" } else { "[1]" });
+        let work = Work { step: lease.step, epoch: lease.epoch, output, artifacts: vec![], own: None };
+        acts.push((agent.principal(), Request::HandIn(work)));
     }
+    for _ in 0..dice.below(3) {
+        let word = match dice.below(6) {
+            0 => Word::Renewed,
+            1 | 2 => Word::Acknowledged { submitted: 3, at: BEGIN, signature: Signature([2; 64]) },
+            3 => Word::Judged { verdict: 9, judgement: Judgement::Rejected { check: "schema".into() } },
+            _ => Word::Over("released".into()),
+        };
+        acts.push((Principal::Node(home), Request::Hear { lease, word }));
+    }
+    acts
 }

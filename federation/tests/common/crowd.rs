@@ -247,20 +247,25 @@ impl Crowd {
 
     /// Agents of other nodes here, and agents of this one elsewhere.
     fn act_abroad(&mut self, home: &mut Home) {
-        for _ in 0..self.dice.below(24) {
+        for _ in 0..self.dice.below(8) {
             let n = self.dice.below(self.members.len());
             let (_, step, epoch) = self.any_lease(home);
-            let (principal, request) = match self.dice.one_in(2) {
+            let acts = match self.dice.one_in(2) {
                 true => {
                     let held = if self.dice.one_in(2) { (step, epoch) } else { (self.any_step(), Epoch(1)) };
-                    let node = Principal::Node(peer(1));
-                    (node, abroad::visit(&mut self.dice, home, &self.members[n], held))
+                    let visit = abroad::visit(&mut self.dice, home, &self.members[n], held);
+                    vec![(Principal::Node(peer(1)), visit)]
                 }
-                false => abroad::away(&mut self.dice, &self.members[n]),
+                false => abroad::journey(&mut self.dice, &self.members[n]),
             };
-            let to = home.ask_later(principal, request);
-            self.asked.push(to);
+            for (principal, request) in acts {
+                let to = home.ask_later(principal, request);
+                self.asked.push(to);
+                // What it wrote is learnt before the next act takes its place.
+                self.learn(home);
+            }
         }
+        home.last.clear();
     }
 
     fn artifact(&mut self) -> ArtifactPut {
