@@ -152,7 +152,7 @@ fn a_newcomer_has_one_lease_and_more_as_it_earns_them() {
     won(ada.ask(&mut home, next()));
     let second = won(ada.ask(&mut home, next()));
     assert_eq!(code(ada.ask(&mut home, next())), Code::CapacityFull, "two results, one lease more");
-    home.pass(HOUR_MS);
+    home.pass(2 * MINUTE_MS);
     assert_eq!(code(ada.ask(&mut home, handing(&second))), Code::StaleEpoch);
     won(ada.ask(&mut home, next()));
     assert_eq!(code(ada.ask(&mut home, next())), Code::CapacityFull, "and lapses take it back");
@@ -184,7 +184,7 @@ fn what_one_node_makes_home_remember_is_bounded() {
         "each change is an entry"
     );
     home.skip(MINUTE_MS);
-    assert_eq!(code(ask(&mut home, peer(1), more(&["other", "text"]))), Code::CapacityFull);
+    ask(&mut home, peer(1), more(&["other", "text"])).expect("a minute later it may");
     let act = Act::Release { step: home.post_one(home.task()), epoch: Epoch(1) };
     let stranger = Stranger::new(2, peer(1));
     assert_eq!(code(stranger.ask(&mut home, act)), Code::NotFound, "who holds nothing is not written down");
