@@ -200,6 +200,7 @@ impl Federation {
         match input {
             Input::Request { to, principal, request, .. } => self.request(&mut turn, to, principal, request),
             Input::Abandoned(to) => self.stop_waiting(to),
+            Input::EndWait(to) => self.wait_ends(&mut turn, to),
             Input::Checked { step, epoch, outcome } => self.checked(&mut turn, step, epoch, outcome),
             Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
             Input::Closing => self.end_all_waits(&mut turn),
@@ -266,7 +267,7 @@ impl Federation {
             Principal::Operator => Ok(()),
             Principal::Node(peer) => match request {
                 Request::Admit { node, .. } if node == peer => Ok(()),
-                Request::Visit(_) => Ok(()),
+                Request::Visit(_) | Request::Bring { .. } => Ok(()),
                 Request::Hear { lease, .. } if lease.home == *peer => Ok(()),
                 _ => Err(Refusal::new(
                     Code::Forbidden,

@@ -85,6 +85,8 @@ pub enum Input {
     },
     /// Whoever waited for this answer is gone.
     Abandoned(ReplyTo),
+    /// Whoever waits for a task here is answered now, without one where there is none.
+    EndWait(ReplyTo),
     /// A submission's checks are done.
     Checked {
         /// The step.
@@ -339,6 +341,13 @@ pub enum Request {
     },
     /// An agent of the node that asks does something here.
     Visit(Box<Visit>),
+    /// The node that asks brought bytes that a result of its agent names; they are on disk under their digest.
+    Bring {
+        /// The agent.
+        agent: AgentId,
+        /// The bytes, for a step that the agent holds.
+        put: Box<ArtifactPut>,
+    },
     /// An agent of this node won a step of another home.
     Undertake(Box<Undertaken>),
     /// An agent of this node hands in a result for another home.

@@ -90,6 +90,10 @@ impl Federation {
                 Principal::Node(node) => self.visit(turn, to, node, *visit),
                 _ => Err(Refusal::new(Code::Forbidden, "only a node brings another node's agents")),
             },
+            Request::Bring { agent, put } => match principal {
+                Principal::Node(node) => self.bring(turn, node, agent, *put).map(Some),
+                _ => Err(Refusal::new(Code::Forbidden, "only a node brings what another node's agent made")),
+            },
             Request::Undertake(won) => self.undertake(turn, agent()?, *won).map(Some),
             Request::HandIn(work) => self.hand_in(turn, agent()?, work).map(Some),
             Request::Hear { lease, word } => self.hear_of(turn, lease, word).map(Some),

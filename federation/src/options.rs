@@ -140,7 +140,7 @@ pub const GUEST_CHANGE_MS: u64 = 60_000;
 pub const GUEST_ACCEPTED_PER_LEASE: u64 = 2;
 /// The most leases and results at other homes that are under way; at the limit claims there get `book_full`. Each costs
 /// some 400 bytes, in memory and in every snapshot.
-pub const ENGAGEMENTS_MAX: usize = 65_536;
+pub const ENGAGEMENTS_MAX: usize = 16_384;
 /// What one takes in a snapshot, in bytes, and a little more.
 pub const ENGAGEMENT_BYTES: usize = 384;
 /// For how long a result waits in the outbox for its home, and a lease's result for a verdict, in milliseconds (seven days).

@@ -298,7 +298,7 @@ impl Agent {
     fn hand_in(&mut self, home: usize, now: u64, step: StepId, epoch: Epoch, out: &mut Vec<Letter>) {
         let next = self.rng.chance(400).then(|| ClaimNext { wait_ms: self.rng.below(3) as u32 * 2_000 });
         let output = Json::new(format!("{{\"by\":{},\"epoch\":{epoch}}}", self.number).into_bytes());
-        let submission = Submission { step, epoch, output, artifacts: Vec::new(), next };
+        let submission = Submission { step, epoch, output, artifacts: Vec::new(), next, brought: None };
         self.seat(home).outbox.insert((step, epoch), (submission.clone(), now));
         let ask = Ask::Submit(step, epoch);
         self.send(home, now, ask, Request::Submit(submission.clone()), out);

@@ -313,6 +313,15 @@ impl Book {
             Fact::Transfer(f) => self.moved(f),
             Fact::ArtifactStored(_) | Fact::Emitted(_) => {}
             Fact::Refused(_) => {}
+            // No agent of these worlds works at two nodes.
+            Fact::Introduced(_)
+            | Fact::Undertaken(_)
+            | Fact::Outgoing(_)
+            | Fact::HandedIn(_)
+            | Fact::Acknowledged(_)
+            | Fact::Concluded(_)
+            | Fact::LetGo(_)
+            | Fact::Unanswered(_) => {}
         }
         if matches!(
             entry.fact,
@@ -325,6 +334,7 @@ impl Book {
                 | Fact::Admitted(_)
                 | Fact::Expelled(_)
                 | Fact::Invited(_)
+                | Fact::HandedIn(_)
         ) {
             self.others.insert(index, entry.fact.clone());
         }

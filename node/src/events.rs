@@ -1,6 +1,8 @@
 //! What happened here, as events: the newest stay in memory in the journal's order, and whoever waits is woken once
 //! they are synced. An event is read from its entry; older ones are read from the journal.
 
+mod abroad;
+
 use crate::news::News;
 use artel_federation::fact::{AdmittedBy, Authority, End, Entry, Judgement, Poster, Revoker};
 use artel_federation::run::{Run, RunStatus};
@@ -205,7 +207,7 @@ pub fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::RunPosted(f) => poster_agent(f.poster),
         Fact::CancelAsked(f) => poster_agent(f.by),
         Fact::Refused(f) => poster_agent(f.who),
-        _ => None,
+        other => abroad::agent_of(other),
     }
 }
 
@@ -221,7 +223,7 @@ pub fn node_of(fact: &Fact) -> Option<NodeId> {
     match fact {
         Fact::Admitted(f) => Some(f.node),
         Fact::Expelled(f) => Some(f.node),
-        _ => None,
+        other => abroad::node_of(other),
     }
 }
 
@@ -296,6 +298,7 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
         Fact::Emitted(f) => return Some(Name { prefix: "", rest: &f.name }),
         Fact::Output(_) | Fact::Findings(_) | Fact::Transfer(_) | Fact::Refused(_) => return None,
         Fact::Invited(_) | Fact::InvitationEnded(_) => return None,
+        other => abroad::name(other)?,
     };
     Some(Name { prefix, rest })
 }
@@ -329,6 +332,7 @@ pub fn data(fact: &Fact) -> Value {
             "result": f.result.to_string(),
             "authority": authority(f.authority),
             "late": f.late,
+            "handed_in": f.handed_at.map(|at| abroad::handed_at(&at)),
         }),
         Fact::Verdict(f) => {
             let mut data =
@@ -394,6 +398,7 @@ pub fn data(fact: &Fact) -> Value {
         Fact::Refused(f) => {
             json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count})
         }
+        other => abroad::data(other),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What agents of this node have under way at other homes, as the fold has it.
 
-use crate::commitment::Opening;
+use crate::commitment::{Opening, Salt};
 use crate::fact::{
     Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
 };
@@ -28,8 +28,8 @@ pub struct Engagement {
     pub verdict_within_ms: u32,
     /// When it was won, by this node's wall clock.
     pub won: Wall,
-    /// The private half of a result, until the public one behind it.
-    outgoing: Option<Opening>,
+    /// The private half of a result, its salt and its commitment, until the public one behind it.
+    outgoing: Option<(Salt, Digest)>,
     /// The result, once it was handed in.
     pub result: Option<Handed>,
 }
@@ -49,8 +49,8 @@ pub struct Handed {
     pub at: Wall,
     /// The commitment.
     pub result: Digest,
-    /// What opens it.
-    pub opening: Opening,
+    /// Its salt.
+    pub salt: Salt,
     /// The index of home's `Submitted` entry in its journal, once home acknowledged it.
     pub acknowledged: Option<u64>,
     /// Whether it was said that home is silent.
@@ -145,14 +145,14 @@ impl Engagements {
 
     pub(crate) fn outgoing(&mut self, f: &Outgoing) -> Result<(), String> {
         let opening = Opening { salt: f.salt, output: f.output.digest(), artifacts: f.artifacts.clone() };
-        self.change(&f.lease)?.outgoing = Some(opening);
+        self.change(&f.lease)?.outgoing = Some((f.salt, opening.result()));
         Ok(())
     }
 
     pub(crate) fn handed_in(&mut self, f: &HandedIn, (at, index): (Wall, u64)) -> Result<(), String> {
         let engagement = self.change(&f.lease)?;
-        let opening = match engagement.outgoing.take() {
-            Some(opening) if opening.result() == f.result && engagement.result.is_none() => opening,
+        let salt = match engagement.outgoing.take() {
+            Some((salt, result)) if result == f.result && engagement.result.is_none() => salt,
             _ => {
                 return Err(format!(
                     "what stands before it does not open the result of step {}",
@@ -164,8 +164,7 @@ impl Engagements {
             return Err(format!("{} does not hold the lease of step {}", f.agent, f.lease.step));
         }
         let result = f.result;
-        engagement.result =
-            Some(Handed { index, at, result, opening, acknowledged: None, unanswered: false });
+        engagement.result = Some(Handed { index, at, result, salt, acknowledged: None, unanswered: false });
         self.unhold(&f.agent, &f.lease);
         Ok(())
     }

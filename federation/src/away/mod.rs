@@ -64,8 +64,9 @@ impl Federation {
         };
         let lease = engagement.lease;
         if let Some(handed) = &engagement.result {
-            let same =
-                handed.opening.output == work.output.digest() && handed.opening.artifacts == work.artifacts;
+            let artifacts = work.artifacts;
+            let again = Opening { salt: handed.salt, output: work.output.digest(), artifacts }.result();
+            let same = again == handed.result;
             return match same {
                 true => Ok(Reply::HandedIn(engagement)),
                 false => Err(Refusal::new(

@@ -19,7 +19,11 @@ use crate::commitment::Salt;
 pub const VISIT_KIND: u16 = 0x0130;
 /// The kind of a [`Told`]'s frame.
 pub const TOLD_KIND: u16 = 0x0131;
-/// The version of both that we write.
+/// The kind of a [`Fetch`]'s frame.
+pub const FETCH_KIND: u16 = 0x0132;
+/// The kind of a [`Served`]'s frame.
+pub const SERVED_KIND: u16 = 0x0133;
+/// The version of each that we write.
 pub const VERSION: u16 = 1;
 
 /// The most bytes of a challenge that an agent signed: eight short lines and a name.
@@ -161,8 +165,86 @@ pub enum Told {
         /// A sentence that says what to do.
         message: String,
     },
-    /// The answer does not fit a direct frame: it is fetched over a `blob` stream, as the answer to the same act.
-    Large,
+    /// The agent won this, and what it is told does not fit a direct frame: it is fetched over a `blob` stream.
+    Large {
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
+    },
+}
+
+/// What opens a `blob` stream: bytes that belong to a lease, asked for by the lease holder's node or by home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Fetch {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Which bytes.
+    pub what: Wanted,
+}
+
+/// Which bytes of a lease are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Wanted {
+    /// What the winner is told: the bytes of the frame with [`Told::Leased`].
+    Lease,
+    /// An artifact, from a byte on.
+    Artifact {
+        /// Its digest.
+        digest: Digest,
+        /// The first byte that is wanted.
+        start: u64,
+    },
+}
+
+/// The answer on a `blob` stream, before the bytes themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Served {
+    /// So many bytes follow.
+    Bytes(u64),
+    /// None follow.
+    Refused {
+        /// The stable code.
+        code: String,
+        /// A sentence that says what to do.
+        message: String,
+    },
+}
+
+impl Fetch {
+    /// Its frame.
+    pub fn to_frame(&self) -> Vec<u8> {
+        frame(FETCH_KIND, self)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`Error`], each case as it says.
+    pub fn read(bytes: &[u8]) -> Result<Self, Error> {
+        read(FETCH_KIND, bytes)
+    }
+}
+
+impl Served {
+    /// Its frame.
+    pub fn to_frame(&self) -> Vec<u8> {
+        frame(SERVED_KIND, self)
+    }
+
+    /// Reads one and checks its bounds.
+    ///
+    /// # Errors
+    /// [`Error`], each case as it says.
+    pub fn read(bytes: &[u8]) -> Result<Self, Error> {
+        let served: Served = read(SERVED_KIND, bytes)?;
+        if let Served::Refused { code, message } = &served {
+            check_refusal(code, message)?;
+        }
+        Ok(served)
+    }
 }
 
 impl Visit {
@@ -213,16 +295,20 @@ impl Told {
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let told: Told = read(TOLD_KIND, bytes)?;
         if let Told::Refused { code, message } = &told {
-            let is_code =
-                code.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit());
-            if code.is_empty() || code.len() > CODE_BYTES_MAX || !is_code {
-                return Err(Error::Bounds("the code"));
-            }
-            if !is_plain(message, SENTENCE_BYTES_MAX, true) {
-                return Err(Error::Bounds("the sentence"));
-            }
+            check_refusal(code, message)?;
         }
         Ok(told)
+    }
+}
+
+fn check_refusal(code: &str, message: &str) -> Result<(), Error> {
+    let of_code = |byte: u8| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if code.is_empty() || code.len() > CODE_BYTES_MAX || !code.bytes().all(of_code) {
+        return Err(Error::Bounds("the code"));
+    }
+    match is_plain(message, SENTENCE_BYTES_MAX, true) {
+        true => Ok(()),
+        false => Err(Error::Bounds("the sentence")),
     }
 }
 

@@ -5,13 +5,13 @@ pub mod message;
 pub mod warrant;
 
 use crate::effect::{Code, Refusal, Reply};
-use crate::fact::{Fact, HandedAt, Introduced, Revoker};
+use crate::fact::{Fact, HandedAt, Introduced, Poster, Revoker};
 use crate::federation::Federation;
-use crate::input::{Brought, ClaimNext, ReplyTo, Submission};
+use crate::input::{ArtifactPut, Brought, ClaimNext, ReplyTo, Submission};
 use crate::member::{Agent, Guest};
 use crate::options::{AGENTS_MAX, GUEST_ACCEPTED_PER_LEASE, GUEST_CHANGE_MS, GUESTS_PER_NODE_MAX};
 use crate::turn::Turn;
-use artel_protocol::key::NodeId;
+use artel_protocol::key::{AgentId, NodeId};
 use message::{Act, Visit, Warrant};
 
 impl Federation {
@@ -65,6 +65,27 @@ impl Federation {
                 self.submit(turn, to, agent, submission)
             }
         }
+    }
+
+    /// Enters bytes that a guest's result names, for a step that it holds.
+    pub(crate) fn bring(
+        &mut self,
+        turn: &mut Turn,
+        node: NodeId,
+        agent: AgentId,
+        put: ArtifactPut,
+    ) -> Result<Reply, Refusal> {
+        let speaks =
+            self.state.agents.get(&agent).and_then(|agent| agent.guest).is_some_and(|g| g.node == node);
+        let holds =
+            put.step.is_some_and(|step| self.state.leases.get(&agent).is_some_and(|s| s.contains(&step)));
+        if !speaks || !holds {
+            return Err(Refusal::new(
+                Code::StaleEpoch,
+                "this agent of yours holds no lease on that step here",
+            ));
+        }
+        self.store(turn, Poster::Agent(agent), put)
     }
 
     /// Writes down who the agent is and what it can do, as its node says and as far as the agent has signed.

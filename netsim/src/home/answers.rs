@@ -108,6 +108,7 @@ impl Home {
             runner: None,
             reward: task.reward,
             deadline: task.deadline,
+            verdict_within_ms: self.options.verdict_within_ms,
         };
         Effect::Reply { to, answer: Ok(Reply::Leased(Box::new(lease))) }
     }

@@ -171,6 +171,13 @@ pub fn invariant_what_is_told_stands_in_the_log(told: &Told<'_>) -> Held {
                 format!("artifact {artifact} is not in the log")
             })
         }
+        Reply::HandedIn(engagement) => {
+            let index = engagement.result.as_ref().map(|handed| handed.index);
+            let stands = index.and_then(|index| told.book.others.get(&index));
+            ensure(matches!(stands, Some(Fact::HandedIn(f)) if f.lease == engagement.lease), || {
+                format!("a result of step {} is told of and not in the log", engagement.lease.step)
+            })
+        }
         Reply::Emitted { index, .. } => {
             let emitted = matches!(told.book.others.get(index), Some(Fact::Emitted(_)));
             ensure(emitted, || format!("entry {index} is told of as an event, and is none"))

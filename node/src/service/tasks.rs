@@ -228,7 +228,7 @@ pub(super) async fn submit(
     };
     let output = convert::rules_json(&output);
     let submission =
-        Submission { step: id, epoch, output: output.clone(), artifacts: artifacts.clone(), next };
+        Submission { step: id, epoch, output: output.clone(), artifacts: artifacts.clone(), next, brought: None };
     let receipt = match service.ask(call, Request::Submit(submission)).await {
         Ok(Reply::Submitted(receipt)) => *receipt,
         Ok(_) => return Err(bug("a submission got another reply")),
