@@ -12,16 +12,17 @@ use crate::input::{ClaimNext, Now, ReplyTo};
 use crate::matching::{self, Candidate};
 use crate::member::Agent;
 use crate::options::{
-    AGENT_HELD_BYTES_MAX, CLOCK_SKEW_MS, HELD_BYTES_MAX, WAIT_MS_MAX, WAITERS_LOOKED_AT_MAX, WAITERS_MAX,
+    AGENT_HELD_BYTES_MAX, CLOCK_SKEW_MS, HELD_BYTES_MAX, LEASE_ABROAD_BYTES_MAX, WAIT_MS_MAX,
+    WAITERS_LOOKED_AT_MAX, WAITERS_MAX,
 };
-use crate::run::{Step, StepState};
+use crate::run::{Run, Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::skill::Skill;
 use artel_protocol::time::{Mono, Wall};
-use artel_reputation::Assessment;
+use artel_reputation::{Assessment, Level};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many of those who wait are compared for one offer, longest waiting first. More would make an offer's cost grow
@@ -217,7 +218,7 @@ impl Federation {
         }
         let member = &self.state.agents[&agent];
         let (level, free) = (self.assess(member, turn.now.wall).level, self.free_leases(member));
-        matching::qualifies(member, level, free, &step.spec.task, run.poster, &step.barred)
+        self.qualifies((member, level, free), run, step)
             .map_err(|code| Refusal::new(code, unqualified(code)))?;
         if self.no_room_for_results(run.poster) {
             return Err(Refusal::new(
@@ -263,7 +264,7 @@ impl Federation {
         let takes = |id: StepId| {
             let windowed = self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent));
             let (run, step) = self.state.step(&id).expect("an offer has its step");
-            let fits = matching::qualifies(member, level, free, &step.spec.task, run.poster, &step.barred);
+            let fits = self.qualifies((member, level, free), run, step);
             !windowed && fits.is_ok() && turn.now.wall < step.spec.task.deadline
         };
         let serves = |poster| !self.no_room_for_results(poster);
@@ -406,7 +407,7 @@ impl Federation {
             let agent = self.state.agents.get(&waiter.agent)?;
             let free = self.free_leases(agent);
             let assessed = self.assess(agent, wall);
-            matching::qualifies(agent, assessed.level, free, task, run.poster, &step.barred).ok()?;
+            self.qualifies((agent, assessed.level, free), run, step).ok()?;
             Some((waiter.to, candidate_of(agent, &assessed, since)))
         };
         self.live
@@ -432,7 +433,7 @@ impl Federation {
             .filter_map(|agent| {
                 let assessed = self.assess(agent, turn.now.wall);
                 let free = self.free_leases(agent);
-                matching::qualifies(agent, assessed.level, free, task, run.poster, &step.barred).ok()?;
+                self.qualifies((agent, assessed.level, free), run, step).ok()?;
                 Some(candidate_of(agent, &assessed, 0))
             })
             .collect();
@@ -617,6 +618,19 @@ impl Federation {
         self.live.granted.remove(&id);
     }
 
+    /// Whether an agent may take a step; what does not fit between two nodes stays at home.
+    fn qualifies(
+        &self,
+        (agent, level, free): (&Agent, Level, u32),
+        run: &Run,
+        step: &Step,
+    ) -> Result<(), Code> {
+        if agent.guest.is_some() && told_bytes(run, step) > LEASE_ABROAD_BYTES_MAX {
+            return Err(Code::NotQualified);
+        }
+        matching::qualifies(agent, level, free, &step.spec.task, run.poster, &step.barred)
+    }
+
     /// How many more leases an agent may take.
     pub(crate) fn free_leases(&self, agent: &Agent) -> u32 {
         self.leases_allowed(agent).saturating_sub(self.state.live_leases(&agent.id))
@@ -625,6 +639,18 @@ impl Federation {
     pub(crate) fn assess(&self, agent: &Agent, wall: Wall) -> Assessment {
         agent.standing.assess(wall)
     }
+}
+
+/// The most of the bytes that the winner of a step is told: its texts, and the outputs that it needs.
+fn told_bytes(run: &Run, step: &Step) -> usize {
+    let task = &step.spec.task;
+    let needed = step.spec.needs.iter().map(|n| &run.steps[usize::from(*n)]);
+    let outputs = needed.map(|need| {
+        let artifacts = need.handed.last().map_or(0, |handed| handed.opening.artifacts.len());
+        need.output.as_ref().map_or(0, |output| output.len()) + need.spec.name.len() + 32 * artifacts
+    });
+    let own = task.input.len() + task.description.len() + task.output_schema.as_ref().map_or(0, |s| s.len());
+    outputs.sum::<usize>() + own + run.inputs.len()
 }
 
 fn candidate_of(agent: &Agent, assessed: &Assessment, since: u64) -> Candidate {

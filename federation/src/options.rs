@@ -138,6 +138,9 @@ pub const GUEST_CHANGE_MS: u64 = 60_000;
 /// For how many results accepted here an agent of another node gets one lease more at once. Fewer, and a handful of easy
 /// tasks buys the power to hold many hard ones back; more, and good workers wait.
 pub const GUEST_ACCEPTED_PER_LEASE: u64 = 2;
+/// The most bytes that the winner of a step is told where it is an agent of another node (3 MiB): one frame has at most 4 MiB.
+/// A step that needs more is for agents of its own home.
+pub const LEASE_ABROAD_BYTES_MAX: usize = 3 << 20;
 /// The most leases and results at other homes that are under way; at the limit claims there get `book_full`. Each costs
 /// some 400 bytes, in memory and in every snapshot.
 pub const ENGAGEMENTS_MAX: usize = 16_384;

@@ -7,8 +7,9 @@ use crate::config::Config;
 use crate::data::{CONFIG, DataDir};
 use crate::driver::{Driver, Running, start_effects};
 use crate::events::Events;
+use crate::hand::Hand;
 use crate::neighbours::{self, Neighbours};
-use crate::service::{Hand, NodeService, Parts};
+use crate::service::{NodeService, Parts};
 use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
 use crate::token::Tokens;
@@ -148,6 +149,8 @@ struct Node {
     reader: SharedReader,
     files: Arc<dyn Files>,
     origin: Origin,
+    hand: Arc<Hand>,
+    blobs: Blobs,
     /// None where there is nobody to meet: a founder that listens nowhere and knows nobody.
     neighbours: Option<Neighbours>,
 }
@@ -178,6 +181,7 @@ impl Node {
         let events = Arc::new(Events::new(state.journal.size()));
         let (feed, index) = index::start(path.join("index"), source.clone(), reader.clone())?;
         let running = Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed))?;
+        let (hand, blobs) = (Arc::new(Hand::new(&data.node_key)), Blobs::open(path)?);
         let neighbours = None;
         Ok(Node {
             config,
@@ -190,6 +194,8 @@ impl Node {
             reader,
             files,
             origin,
+            hand,
+            blobs,
             neighbours,
         })
     }
@@ -228,6 +234,8 @@ impl Node {
                 heard,
                 store: store.await??,
                 admission: neighbours::Admission::read(&dir, secret)?,
+                hand: self.hand.clone(),
+                blobs: self.blobs.clone(),
                 options: mesh_options(&self.config, federation, invitation.as_ref())?,
                 dir,
             })
@@ -252,8 +260,8 @@ impl Node {
             down: self.running.down.clone(),
             tokens,
             key: Arc::new(artel_protocol::key::SecretKey::from_pem(&self.data.node_key.to_pem())?),
-            hand: Hand::new(&self.data.node_key),
-            blobs: Blobs::open(self.data.path())?,
+            hand: self.hand.clone(),
+            blobs: self.blobs.clone(),
             index: self.index.clone(),
             events: self.events.clone(),
             reader: Box::new(move || reader.get()),

@@ -99,6 +99,33 @@ impl Handle {
         answer
     }
 
+    /// Asks for a task and waits for one, until `enough` is done: then what has come is the answer, and nothing comes any
+    /// more.
+    ///
+    /// # Errors
+    /// As [`Handle::ask`].
+    pub async fn ask_until(
+        &self,
+        principal: Principal,
+        correlation: Option<Correlation>,
+        request: Request,
+        enough: impl Future<Output = ()>,
+    ) -> Answer {
+        let to = ReplyTo(self.next.fetch_add(1, Ordering::Relaxed));
+        let (answer, mut receiver) = oneshot::channel();
+        self.send(Message::Ask { principal, correlation, request: Box::new(request), to, answer })?;
+        let mut waiting = Waiting { handle: self, to: Some(to) };
+        let answer = tokio::select! {
+            answer = &mut receiver => answer,
+            () = enough => {
+                self.tell(Input::EndWait(to));
+                receiver.await
+            }
+        };
+        waiting.to = None;
+        answer.unwrap_or(Err(Unavailable::Stopping))
+    }
+
     /// Looks at the state as far as it is synced.
     ///
     /// # Errors

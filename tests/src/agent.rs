@@ -30,10 +30,21 @@ impl Agent {
     /// Enrolls a key that follows from the name, with these notes on itself.
     #[track_caller]
     pub fn enroll_at(node: SocketAddr, name: &str, metadata: &Value) -> Agent {
+        Agent::enroll_as(node, name, metadata, false)
+    }
+
+    /// Enrolls likewise and lets the node act in the agent's name.
+    #[track_caller]
+    pub fn delegate(node: &Node, name: &str, skills: &[&str]) -> Agent {
+        Agent::enroll_as(node.address(), name, &json!({"capabilities": skills}), true)
+    }
+
+    #[track_caller]
+    fn enroll_as(node: SocketAddr, name: &str, metadata: &Value, delegate: bool) -> Agent {
         let mut http = Client::new(node);
         let key = key_of(name);
         let did = key.public().did();
-        let ask = json!({"agent_name": name, "public_key": did, "metadata": metadata});
+        let ask = json!({"agent_name": name, "public_key": did, "metadata": metadata, "delegate": delegate});
         let challenge = http.post("/v1/enroll", &ask).is(201);
         let text = challenge["challenge"].as_str().expect("a text to sign");
         let id = challenge["enrollment_id"].as_str().expect("an id");

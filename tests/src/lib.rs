@@ -6,6 +6,7 @@ pub mod agent;
 pub mod disk;
 pub mod http;
 pub mod ledger;
+pub mod mesh;
 pub mod node;
 pub mod place;
 pub mod receipt;

@@ -20,6 +20,11 @@ impl Place {
         self.changed.notify_all();
     }
 
+    /// Where the node is, if it is anywhere.
+    pub fn now(&self) -> Option<SocketAddr> {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The node is about to go.
     pub fn gone(&self) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -124,6 +124,12 @@ codes! {
     NodeExpelled "node_expelled" 403 "the node was expelled; its operator may ask the one who did it"
     MembersFull "members_full" 507 "this node has admitted as many nodes as it may; ask another"
 
+    HomeUnreachable "home_unreachable" 503 "the home of this task cannot be reached at the moment; try again"
+    HomeSilent "home_silent" 504 "the home of this task has not answered in time; the same again changes nothing"
+    HomeDishonest "home_dishonest" 502 "the home of this task answers what no honest home answers; tell the operator"
+    HomeRefused "home_refused" 409 "the home of this task refuses, for a reason that this node does not know"
+    NotDelegated "not_delegated" 403 "enroll with delegate, so that this node may act for the agent at other homes, or sign the act itself"
+
     // The log.
     NotInLog "not_in_log" 404 "the log is not that long"
     BadTile "bad_tile" 404 "there is no such tile; paths are those of C2SP tlog-tiles"

@@ -16,10 +16,13 @@ use crate::types::node::{Health, Status};
 use crate::types::peer::{Journal, Peer};
 use crate::types::receipt::Receipt;
 use crate::types::run::{Run, RunPost, RunQuery, Step};
-use crate::types::task::{ClaimRequest, Lease, Renewed, SubmitRequest, Submitted, Task, TaskPost, TaskQuery};
+use crate::types::task::{
+    ClaimRequest, Lease, LeaseRequest, Offer, OfferQuery, Renewed, SubmitRequest, Submitted, Task, TaskPost,
+    TaskQuery,
+};
 use crate::types::{Json, List, Page};
 use crate::upload::Upload;
-use artel_protocol::id::{Digest, EnrollmentId, Epoch, RunId, StepId};
+use artel_protocol::id::{Digest, EnrollmentId, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::tile::Tile;
 use artel_protocol::text::Correlation;
@@ -178,6 +181,12 @@ pub trait Service: Clone + Send + Sync + 'static {
         call: &Call,
         query: TaskQuery,
     ) -> impl Future<Output = Result<List<Task>, Problem>> + Send;
+    /// `GET /v1/offers`: what other homes offer, as far as it was heard.
+    fn offers(
+        &self,
+        call: &Call,
+        query: OfferQuery,
+    ) -> impl Future<Output = Result<List<Offer>, Problem>> + Send;
     /// `GET /v1/tasks/{id}`.
     fn task(&self, call: &Call, task: StepId) -> impl Future<Output = Result<Task, Problem>> + Send;
     /// `POST /v1/tasks/{id}/claim`; the caller is an agent.
@@ -201,7 +210,7 @@ pub trait Service: Clone + Send + Sync + 'static {
         call: &Call,
         me: AgentId,
         task: StepId,
-        epoch: Epoch,
+        lease: LeaseRequest,
     ) -> impl Future<Output = Result<Renewed, Problem>> + Send;
     /// `POST /v1/tasks/{id}/release`; the caller is an agent.
     fn release(
@@ -209,7 +218,7 @@ pub trait Service: Clone + Send + Sync + 'static {
         call: &Call,
         me: AgentId,
         task: StepId,
-        epoch: Epoch,
+        lease: LeaseRequest,
     ) -> impl Future<Output = Result<(), Problem>> + Send;
     /// `POST /v1/tasks/{id}/submit`; the caller is an agent. May wait for the next task as the claim in it says.
     fn submit(

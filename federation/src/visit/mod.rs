@@ -23,7 +23,7 @@ impl Federation {
         node: NodeId,
         visit: Visit,
     ) -> Result<Option<Reply>, Refusal> {
-        warrant::check_moment(&visit.warrant, turn.now.wall)?;
+        warrant::check_moment(&visit, turn.now.wall)?;
         let standing = warrant::standing_digest(&visit.warrant);
         let known = self.state.agents.get(&visit.agent);
         let of_node = Guest { node, warrant: standing };

@@ -86,20 +86,26 @@ pub(crate) fn standing_digest(warrant: &Warrant) -> Option<Digest> {
     }
 }
 
-/// Whether a warrant's moment is good; asked for each act.
+/// Whether a warrant's moment is good; asked for each act. A result may have waited for its home for days, and whoever brings
+/// it again changes nothing.
 ///
 /// # Errors
 /// A refusal that says what to do.
-pub(crate) fn check_moment(warrant: &Warrant, now: Wall) -> Result<(), Refusal> {
-    match warrant {
+pub(crate) fn check_moment(visit: &Visit, now: Wall) -> Result<(), Refusal> {
+    let waits = matches!(visit.act, Act::Submit(_));
+    match &visit.warrant {
         Warrant::Delegated { until, .. } if now >= until.plus_ms(CLOCK_SKEW_MS) => Err(Refusal::new(
             Code::BadStatement,
             "the agent's delegation to its node is over; enroll again there, or sign the act itself",
         )),
-        Warrant::Own { at, .. } if now.0.abs_diff(at.0) > CLOCK_SKEW_MS => Err(Refusal::new(
-            Code::BadStatement,
-            "the statement's time is more than five minutes off; sign a new one",
-        )),
+        Warrant::Own { at, .. }
+            if at.since_ms(now) > CLOCK_SKEW_MS || !waits && now.since_ms(*at) > CLOCK_SKEW_MS =>
+        {
+            Err(Refusal::new(
+                Code::BadStatement,
+                "the statement's time is more than five minutes off; sign a new one",
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -192,6 +192,7 @@ mod tests {
             result: opening().result(),
             authority: Authority::Session,
             late: false,
+            handed_at: None,
         };
         let judgement = Judgement::Accepted { quality: 100, checked: false };
         let verdict = Verdict { step: step(), epoch: Epoch(1), agent, submitted: 0, judgement };

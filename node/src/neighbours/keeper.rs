@@ -138,5 +138,8 @@ fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kep
     exchange.holds_up_to(origin, next, kept == Kept::OverCap);
     if kept == Kept::New {
         members.learn(records, &mut exchange);
+        drop(exchange);
+        shared.board.hear(records);
+        shared.outbox.hear(records);
     }
 }

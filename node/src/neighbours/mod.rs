@@ -2,20 +2,28 @@
 //! rules judge; here they meet. This node's own state changes by asking the driver alone, as for everybody.
 
 mod admission;
+mod away;
+mod blob;
+mod board;
 mod book;
 mod gossip;
 mod greeting;
+mod home;
 mod keeper;
 mod members;
+mod outbox;
 mod publisher;
+mod requests;
 mod shared;
 mod sync;
 
 use crate::clock::wall;
 use crate::events::Events;
+use crate::hand::Hand;
 use crate::handle::Handle;
 use crate::hello;
 use crate::source::SharedReader;
+use crate::store::Blobs;
 use artel_audit::files::Files;
 use artel_audit::records::{self, Mark, Opened, RecordStore, Records};
 use artel_federation::exchange::Exchange;
@@ -23,17 +31,21 @@ use artel_mesh::{Event, Mesh, Protocol, Running};
 use artel_protocol::id::FederationId;
 use artel_protocol::key::{NodeId, SecretKey};
 use artel_protocol::log::Origin;
+use board::Board;
 use keeper::Keeper;
 use members::Members;
+use outbox::Outbox;
 use shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use admission::Admission;
 pub use artel_mesh::Peer;
+pub use away::{Error as VisitError, Own};
+pub use board::Offer;
 
 /// How often records are fetched from one neighbour in turn, whatever gossip brought.
 const ROUND: Duration = Duration::from_secs(30);
@@ -52,6 +64,10 @@ const HELLOS_MAX: usize = 16;
 
 /// How many streams are answered at once, of all neighbours together. A further one ends at once.
 const SERVED_MAX: usize = 64;
+
+/// How many direct requests are answered at once, of all neighbours together: claims that wait among them. A further one is
+/// refused.
+const ASKED_MAX: usize = 4_096;
 
 /// The directory of the records' index.
 const INDEX_DIR: &str = "records/index";
@@ -101,6 +117,10 @@ pub struct Parts {
     pub heard: u64,
     /// What lets this node in.
     pub admission: Admission,
+    /// What signs acknowledgements.
+    pub hand: Arc<Hand>,
+    /// Artifacts' bytes.
+    pub blobs: Blobs,
     /// Where to listen, whether to look around, and whom to dial first.
     pub options: artel_mesh::Options,
 }
@@ -137,6 +157,8 @@ impl Neighbours {
             heard,
             store,
             admission,
+            hand,
+            blobs,
             mut options,
         } = parts;
         options.known.extend(book::read(&dir)?);
@@ -150,6 +172,7 @@ impl Neighbours {
         let records: Records = store.reader();
         let members = Members::restore(&dir, &records, &mut exchange);
         let (keeper, kept) = Keeper::new();
+        let (outbox, heard_of) = Outbox::new();
         let shared = Arc::new(Shared {
             dir,
             me,
@@ -163,6 +186,13 @@ impl Neighbours {
             admission,
             exchange: Mutex::new(exchange),
             up: Mutex::default(),
+            up_changes: watch::channel(0).0,
+            hand,
+            blobs,
+            board: Board::new(),
+            outbox,
+            large: Mutex::default(),
+            wills: Mutex::default(),
             refused_by: Mutex::default(),
             wants,
         });
@@ -170,6 +200,9 @@ impl Neighbours {
         tokio::spawn(publisher::run(shared.clone(), heard));
         tokio::spawn(fetch(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
+        tokio::spawn(outbox::run(shared.clone(), heard_of));
+        let board = shared.clone();
+        tokio::task::spawn_blocking(move || board.board.restore(&board.records));
         tokio::spawn(follow(shared.clone(), happened));
         Ok(Neighbours(shared))
     }
@@ -217,6 +250,7 @@ impl Neighbours {
 async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
     let (checks, hellos) = (Arc::new(Semaphore::new(CHECKS_MAX)), Arc::new(Semaphore::new(HELLOS_MAX)));
     let served = Arc::new(Semaphore::new(SERVED_MAX));
+    let asked = Arc::new(Semaphore::new(ASKED_MAX));
     while let Some(event) = happened.next().await {
         match event {
             Event::Hello { from, data, answer } => {
@@ -233,6 +267,7 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
             Event::Up(neighbour) => {
                 tracing::info!(peer = %neighbour.node, address = %neighbour.address, "a neighbour came up");
                 shared.up().insert(neighbour.node);
+                shared.up_changes.send_modify(|count| *count += 1);
                 shared.refused_by().remove(&neighbour.node);
                 shared.want_from(neighbour.node);
             }
@@ -258,8 +293,27 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
                     drop(place);
                 });
             }
-            // Dropped, the other side hears that it was refused: nothing is asked in these ways yet.
-            Event::Request { .. } | Event::Stream { .. } => {}
+            Event::Request { from, data, answer } => {
+                // Dropped, the asker hears that it was refused.
+                let Ok(place) = asked.clone().try_acquire_owned() else { continue };
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    if let Some(said) = requests::answer(shared, from, data).await {
+                        answer.send(said.into());
+                    }
+                    drop(place);
+                });
+            }
+            Event::Stream { protocol: Protocol::Blob, from, stream } => {
+                let Ok(place) = served.clone().try_acquire_owned() else { continue };
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = blob::serve(shared, from, stream).await {
+                        tracing::debug!(%from, error = format!("{error:#}"), "bytes were not served whole");
+                    }
+                    drop(place);
+                });
+            }
             Event::Listening(address) => tracing::info!(%address, "listening"),
             Event::KnownChanged => shared.remember_peers().await,
             Event::TurnedAway { peer, reason } => tracing::debug!(%peer, ?reason, "turned away"),

@@ -1,22 +1,27 @@
 //! What the tasks that deal with neighbours share.
 
 use super::admission::Admission;
+use super::board::Board;
 use super::book;
+use super::home::Large;
 use super::keeper::Keeper;
+use super::outbox::Outbox;
 use crate::events::Events;
+use crate::hand::Hand;
 use crate::handle::Handle;
 use crate::source::SharedReader;
+use crate::store::Blobs;
 use artel_audit::records::Records;
 use artel_federation::exchange::Exchange;
 use artel_mesh::Mesh;
-use artel_protocol::key::{NodeId, SecretKey};
+use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::Mark;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// How many refusals are remembered. A node that more do not let in has a reason that the first ones say.
 const REFUSALS_MAX: usize = 64;
@@ -36,11 +41,28 @@ pub(super) struct Shared {
     pub exchange: Mutex<Exchange>,
     /// The neighbours that are admitted.
     pub up: Mutex<BTreeSet<NodeId>>,
+    /// Changes whenever a neighbour came up.
+    pub up_changes: watch::Sender<u64>,
+    /// What signs acknowledgements.
+    pub hand: Arc<Hand>,
+    /// Artifacts' bytes.
+    pub blobs: Blobs,
+    /// Offers of other homes.
+    pub board: Board,
+    /// Results that no verdict was heard of.
+    pub outbox: Outbox,
+    /// What winners are told that does not fit a direct frame.
+    pub large: Mutex<Large>,
+    /// What agents signed when they enrolled, with its place in the journal.
+    pub wills: Mutex<BTreeMap<AgentId, Will>>,
     /// Who does not let this node in, and why not, by what it said last.
     pub refused_by: Mutex<BTreeMap<NodeId, String>>,
     /// Whom something should be fetched from.
     pub wants: mpsc::Sender<NodeId>,
 }
+
+/// Where an enrollment stands in the journal, the challenge and the agent's signature over it.
+type Will = (u64, String, Signature);
 
 impl Shared {
     /// What is known of others. Never held over a wait.
@@ -51,6 +73,16 @@ impl Shared {
     /// The neighbours that are admitted. Never held over a wait.
     pub fn up(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
         self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What winners fetch. Never held over a wait.
+    pub fn large(&self) -> MutexGuard<'_, Large> {
+        self.large.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What agents signed. Never held over a wait.
+    pub fn wills(&self) -> MutexGuard<'_, BTreeMap<AgentId, Will>> {
+        self.wills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who does not let this node in, and why not. Never held over a wait.

@@ -4,10 +4,10 @@
 //! An entry is seen by the operator, by whoever stored it, and by those who see the run that it belongs to. Whoever is
 //! enrolled and names a digest gets the bytes: digests are told only to those whom they concern.
 
-use super::convert;
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_index, of_store};
 use super::shown::{self, Viewer};
+use super::{away, convert};
 use super::{page, upload};
 use crate::index::ArtifactRow;
 use artel_federation::effect::poster_text;
@@ -366,7 +366,10 @@ pub(super) async fn content(
     };
     let missing =
         || Problem::new(Code::ArtifactMissing, format!("no artifact with digest {digest} is stored here"));
-    let byte_length = service.parts().blobs.len(&digest).await.map_err(of_store)?.ok_or_else(missing)?;
+    let byte_length = match service.parts().blobs.len(&digest).await.map_err(of_store)? {
+        Some(bytes) => bytes,
+        None => away::fetch_artifact(service, call, digest).await?.ok_or_else(missing)?,
+    };
     let (content_type, name) = words.unzip();
     let content_type = content_type.unwrap_or_else(|| "application/octet-stream".into());
     Ok(Content { digest, byte_length, content_type, name })

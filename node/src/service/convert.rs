@@ -9,12 +9,13 @@ use artel_federation::run::{RunStatus, StepState};
 use artel_federation::{Json as RulesJson, fact::End};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::Digest;
+use artel_protocol::key::Signature;
 use artel_protocol::time::Wall;
 use artel_reputation as reputation;
 use artel_web::types::agent::{Agent, AgentStatus, Level, OwnAgent, Reputation, Score};
 use artel_web::types::receipt::Opening;
 use artel_web::types::run::{RunStatus as WebRunStatus, StepStatus};
-use artel_web::types::task::{Complexity, Lease, Runner, TaskPost, TaskStatus, Verdict};
+use artel_web::types::task::{Acknowledgement, Complexity, Lease, Runner, TaskPost, TaskStatus, Verdict};
 use artel_web::types::{Json, run::Failure};
 use artel_web::{Code, Problem};
 use bytes::Bytes;
@@ -146,6 +147,22 @@ pub(super) fn opening(opening: commitment::Opening) -> Opening {
     Opening { salt: opening.salt.0, output_digest: opening.output, artifacts: opening.artifacts }
 }
 
+/// What home acknowledges, with its signature.
+pub(super) fn acknowledgement(receipt: &rules::Receipt, signature: Signature) -> Acknowledgement {
+    Acknowledgement {
+        task_id: receipt.step,
+        epoch: receipt.epoch,
+        agent_id: receipt.agent,
+        result: receipt.result,
+        salt: receipt.opening.salt.0,
+        output_digest: receipt.opening.output,
+        artifacts: receipt.opening.artifacts.clone(),
+        entry: receipt.submitted,
+        submitted_at: receipt.submitted_at,
+        signature: Some(signature),
+    }
+}
+
 /// The judgement of a submission; `paid` is what an accepted one got.
 pub(super) fn verdict(entry: u64, outcome: &Outcome, paid: Credits) -> Verdict {
     match outcome {
@@ -188,6 +205,7 @@ pub(super) fn lease(lease: rules::Lease) -> Lease {
         reward: lease.reward,
         deadline: lease.deadline,
         entry: lease.index,
+        home: None,
     }
 }
 

@@ -1,13 +1,13 @@
 //! What every answer is made from: the way into the rules, looks at the synced state, the index, the journal's reader.
 //! Here it is judged whether a caller's credential stands for a read; for a request the rules judge it themselves.
 
-use super::acknowledge::Hand;
 use super::refusal;
 use super::shown::Viewer;
 use crate::clock;
 use crate::config::Config;
 use crate::driver::Down;
 use crate::events::Events;
+use crate::hand::Hand;
 use crate::handle::Handle;
 use crate::index::Index;
 use crate::store::Blobs;
@@ -54,7 +54,7 @@ pub struct Parts {
     /// Other nodes, where this one has to do with any.
     pub neighbours: Option<crate::neighbours::Neighbours>,
     /// What signs acknowledgements with the node's key.
-    pub hand: Hand,
+    pub hand: Arc<Hand>,
     /// When the node started.
     pub started: Instant,
 }
@@ -109,6 +109,21 @@ impl NodeService {
     pub(super) async fn ask(&self, call: &Call, request: Request) -> Result<Reply, Problem> {
         let (principal, correlation) = (rules_principal(&call.principal), Some(call.correlation.clone()));
         match self.0.parts.handle.ask(principal, correlation, request).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(refusal)) => Err(refusal::of_rules(refusal)),
+            Err(unavailable) => Err(refusal::of_driver(unavailable)),
+        }
+    }
+
+    /// The same, for a task that is waited for until `enough` is done.
+    pub(super) async fn ask_until(
+        &self,
+        call: &Call,
+        request: Request,
+        enough: impl Future<Output = ()>,
+    ) -> Result<Reply, Problem> {
+        let (principal, correlation) = (rules_principal(&call.principal), Some(call.correlation.clone()));
+        match self.0.parts.handle.ask_until(principal, correlation, request, enough).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(refusal)) => Err(refusal::of_rules(refusal)),
             Err(unavailable) => Err(refusal::of_driver(unavailable)),

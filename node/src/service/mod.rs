@@ -4,10 +4,10 @@
 //! Every answer is made from synced positions alone: replies of the rules come after their entries are on disk, looks
 //! and events see nothing newer.
 
-mod acknowledge;
 mod agents;
 mod artifacts;
 mod audit;
+mod away;
 mod convert;
 mod enroll;
 mod events;
@@ -29,12 +29,11 @@ mod shown;
 mod tasks;
 mod upload;
 
-pub use acknowledge::Hand;
 pub use inner::{NodeService, Parts};
 pub use node::VERSION;
 pub use upload::FileBlob;
 
-use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
+use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Tile;
 use artel_web::types::agent::{
@@ -52,7 +51,8 @@ use artel_web::types::peer::{Journal, Peer};
 use artel_web::types::receipt::Receipt;
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::{
-    ClaimRequest, Lease, Renewed, SubmitRequest, Submitted, Task, TaskPost, TaskQuery,
+    ClaimRequest, Lease, LeaseRequest, Offer, OfferQuery, Renewed, SubmitRequest, Submitted, Task, TaskPost,
+    TaskQuery,
 };
 use artel_web::types::{Json, List, Page};
 use artel_web::{Call, Principal, Problem, Service, Upload};
@@ -150,6 +150,9 @@ impl Service for NodeService {
     async fn tasks(&self, call: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
         lists::tasks(self, call, query).await
     }
+    async fn offers(&self, _: &Call, query: OfferQuery) -> Result<List<Offer>, Problem> {
+        away::offers(self, &query)
+    }
     async fn task(&self, call: &Call, task: StepId) -> Result<Task, Problem> {
         tasks::get(self, call, task).await
     }
@@ -170,11 +173,23 @@ impl Service for NodeService {
     ) -> Result<Option<Lease>, Problem> {
         tasks::claim_next(self, call, me, claim).await
     }
-    async fn renew(&self, call: &Call, _: AgentId, task: StepId, epoch: Epoch) -> Result<Renewed, Problem> {
-        tasks::renew(self, call, task, epoch).await
+    async fn renew(
+        &self,
+        call: &Call,
+        me: AgentId,
+        task: StepId,
+        lease: LeaseRequest,
+    ) -> Result<Renewed, Problem> {
+        tasks::renew(self, call, me, task, lease).await
     }
-    async fn release(&self, call: &Call, _: AgentId, task: StepId, epoch: Epoch) -> Result<(), Problem> {
-        tasks::release(self, call, task, epoch).await
+    async fn release(
+        &self,
+        call: &Call,
+        me: AgentId,
+        task: StepId,
+        lease: LeaseRequest,
+    ) -> Result<(), Problem> {
+        tasks::release(self, call, me, task, lease).await
     }
     async fn submit(
         &self,

@@ -4,6 +4,7 @@
 
 use crate::handle::Unavailable;
 use crate::index::NotReady;
+use crate::neighbours::VisitError;
 use crate::store;
 use crate::token::Rejected;
 use artel_federation::effect::Refusal;
@@ -74,6 +75,30 @@ pub(super) fn of_store(error: store::Error) -> Problem {
         }
     };
     Problem::new(code, error.to_string())
+}
+
+/// Another home was not asked, or gave no answer.
+pub(super) fn of_visit(error: VisitError) -> Problem {
+    let code = match &error {
+        VisitError::NoWarrant => Code::NotDelegated,
+        VisitError::Unreachable(_) => Code::HomeUnreachable,
+        VisitError::Silent(_) => Code::HomeSilent,
+        VisitError::Dishonest(_) => Code::HomeDishonest,
+        VisitError::Unavailable(unavailable) => return of_driver(unavailable.clone()),
+        VisitError::Journal(error) => {
+            tracing::error!(%error, "the journal cannot be read");
+            return Problem::of(Code::Internal);
+        }
+    };
+    later(Problem::new(code, error.to_string()))
+}
+
+/// Another home has refused.
+pub(super) fn of_home(code: &str, message: String) -> Problem {
+    match Code::parse(code) {
+        Some(code) => Problem::new(code, message),
+        None => Problem::new(Code::HomeRefused, format!("{code}: {message}")),
+    }
 }
 
 /// A bearer token is not taken.

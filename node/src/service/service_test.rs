@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::data::DataDir;
 use crate::driver::{Driver, Running, start_effects};
 use crate::events::Events;
+use crate::hand::Hand;
 use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
 use crate::token::Tokens;
@@ -106,7 +107,7 @@ fn home_of(
         addresses: Box::new(|| vec!["/ip4/127.0.0.1/tcp/7".into(), "no address".into()]),
         neighbours: None,
         key: Arc::new(key()),
-        hand: Hand::new(&key()),
+        hand: Arc::new(Hand::new(&key())),
         started: Instant::now(),
     });
     Home { service, node, running: Some(running), _dir: dir }
@@ -221,7 +222,7 @@ async fn a_task_lives_and_its_receipt_can_be_checked_by_a_stranger() {
     let verdict = submitted.receipt.unwrap();
     assert_eq!((verdict.accepted, verdict.paid.decimal()), (true, "50".to_owned()));
 
-    let ack = submitted.acknowledgement;
+    let ack = submitted.acknowledgement.unwrap();
     let output = Digest::of(br#"{"sum": 3}"#);
     let opening = Opening { salt: Salt(ack.salt), output, artifacts: ack.artifacts.clone() };
     assert_eq!((ack.output_digest, ack.result), (output, opening.result()));
@@ -418,8 +419,9 @@ async fn what_has_left_memory_is_answered_for_in_the_same_words() {
     assert!(home.service.receipt(&worker.call, task.task_id).await.unwrap().verdict.is_some());
 
     let again = home.submit(&worker, &lease, &output).await.unwrap();
-    assert_eq!(again.acknowledgement.signature, first.acknowledgement.signature);
-    assert_eq!(again.acknowledgement.salt, first.acknowledgement.salt);
+    let (again, first) = (again.acknowledgement.unwrap(), first.acknowledgement.unwrap());
+    assert_eq!(again.signature, first.signature);
+    assert_eq!(again.salt, first.salt);
     assert_eq!(again.receipt.unwrap().entry, first.receipt.unwrap().entry);
     let body = format!(r#"{{"epoch":{},"output":{output},"claim_next":true}}"#, lease.epoch);
     let next = home.service.submit(&worker.call, worker.id, task.task_id, read(&body)).await.unwrap().next;

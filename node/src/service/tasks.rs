@@ -1,12 +1,12 @@
 //! Tasks: posting, claiming, keeping and handing in. The answers come from the rules' replies as they are; a task that
 //! has left their memory is answered for from the index, in the same words.
 
-use super::acknowledge;
-use super::convert;
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_store};
 use super::shown::{self, Detail, Viewer};
+use super::{away, convert};
 use crate::check;
+use crate::hand::acknowledge;
 use artel_federation::effect::Receipt;
 use artel_federation::fact::RunnerSpec;
 use artel_federation::input::{ClaimNext, RunPost, StepPost, Submission};
@@ -20,7 +20,9 @@ use artel_protocol::limits::{
 use artel_protocol::skill::Skill;
 use artel_protocol::text::is_plain;
 use artel_web::types::Json as WebJson;
-use artel_web::types::task::{ClaimRequest, Lease, Renewed, SubmitRequest, Submitted, Task, TaskPost};
+use artel_web::types::task::{
+    ClaimRequest, Lease, LeaseRequest, Renewed, SubmitRequest, Submitted, Task, TaskPost,
+};
 use artel_web::{Call, Code, Problem};
 
 /// The name of a lone task's step in its run.
@@ -128,7 +130,10 @@ pub(super) async fn claim(
     id: StepId,
     claim: ClaimRequest,
 ) -> Result<Lease, Problem> {
-    check_skills(service, call, me, claim.agent_capabilities).await?;
+    check_skills(service, call, me, claim.agent_capabilities.clone()).await?;
+    if let Some(home) = away::home_of(service, call, claim.home, id).await? {
+        return away::claim(service, call, me, (home, id), claim.signed).await;
+    }
     match service.ask(call, Request::Claim(id)).await {
         Ok(Reply::Leased(lease)) => Ok(convert::lease(*lease)),
         Ok(_) => Err(bug("a claim got another reply")),
@@ -143,8 +148,25 @@ pub(super) async fn claim_next(
     me: AgentId,
     claim: ClaimRequest,
 ) -> Result<Option<Lease>, Problem> {
-    check_skills(service, call, me, claim.agent_capabilities).await?;
-    match service.ask(call, Request::ClaimNext(ClaimNext { wait_ms: claim.wait_ms })).await? {
+    check_skills(service, call, me, claim.agent_capabilities.clone()).await?;
+    match &service.parts().neighbours {
+        Some(neighbours) => away::claim_next(service, neighbours, call, me, claim).await,
+        None => claim_next_here(service, call, claim.wait_ms).await,
+    }
+}
+
+/// A claim of the next task of this node's own.
+pub(super) async fn claim_next_here(
+    service: &NodeService,
+    call: &Call,
+    wait_ms: u32,
+) -> Result<Option<Lease>, Problem> {
+    next_lease(service.ask(call, Request::ClaimNext(ClaimNext { wait_ms })).await?)
+}
+
+/// The lease in the answer to a claim of the next task.
+pub(super) fn next_lease(reply: Reply) -> Result<Option<Lease>, Problem> {
+    match reply {
         Reply::Leased(lease) => Ok(Some(convert::lease(*lease))),
         Reply::Nothing => Ok(None),
         _ => Err(bug("a claim got another reply")),
@@ -152,7 +174,7 @@ pub(super) async fn claim_next(
 }
 
 /// An agent claims with the skills that it is enrolled with; one that names others does not qualify with them.
-async fn check_skills(
+pub(super) async fn check_skills(
     service: &NodeService,
     call: &Call,
     me: AgentId,
@@ -174,9 +196,14 @@ async fn check_skills(
 pub(super) async fn renew(
     service: &NodeService,
     call: &Call,
+    me: AgentId,
     id: StepId,
-    epoch: Epoch,
+    lease: LeaseRequest,
 ) -> Result<Renewed, Problem> {
+    let epoch = lease.epoch;
+    if let Some(abroad) = away::lease_of(service, call, me, (id, epoch)).await? {
+        return away::renew(service, me, abroad, lease.signed).await;
+    }
     match service.ask(call, Request::Renew { step: id, epoch }).await {
         Ok(Reply::Renewed { expires }) => Ok(Renewed { task_id: id, epoch, expires_at: expires }),
         Ok(_) => Err(bug("a renewal got another reply")),
@@ -188,9 +215,14 @@ pub(super) async fn renew(
 pub(super) async fn release(
     service: &NodeService,
     call: &Call,
+    me: AgentId,
     id: StepId,
-    epoch: Epoch,
+    lease: LeaseRequest,
 ) -> Result<(), Problem> {
+    let epoch = lease.epoch;
+    if let Some(abroad) = away::lease_of(service, call, me, (id, epoch)).await? {
+        return away::release(service, me, abroad, lease.signed).await;
+    }
     match service.ask(call, Request::Release { step: id, epoch }).await {
         Ok(_) => Ok(()),
         Err(problem) => Err(closed(service, id, problem).await),
@@ -217,8 +249,13 @@ pub(super) async fn submit(
     id: StepId,
     request: SubmitRequest,
 ) -> Result<Submitted, Problem> {
-    let SubmitRequest { epoch, output, artifacts, claim_next } = request;
-    check_submission(service, output.bytes().len(), &artifacts).await.map_err(|p| service.refuse(call, p))?;
+    check_submission(service, request.output.bytes().len(), &request.artifacts)
+        .await
+        .map_err(|p| service.refuse(call, p))?;
+    if let Some(abroad) = away::lease_of(service, call, me, (id, request.epoch)).await? {
+        return away::submit(service, call, me, abroad, request).await;
+    }
+    let SubmitRequest { epoch, output, artifacts, claim_next, signed: _ } = request;
     let next = match claim_next {
         Some(claim) => {
             check_skills(service, call, me, claim.agent_capabilities).await?;
@@ -227,8 +264,14 @@ pub(super) async fn submit(
         None => None,
     };
     let output = convert::rules_json(&output);
-    let submission =
-        Submission { step: id, epoch, output: output.clone(), artifacts: artifacts.clone(), next, brought: None };
+    let submission = Submission {
+        step: id,
+        epoch,
+        output: output.clone(),
+        artifacts: artifacts.clone(),
+        next,
+        brought: None,
+    };
     let receipt = match service.ask(call, Request::Submit(submission)).await {
         Ok(Reply::Submitted(receipt)) => *receipt,
         Ok(_) => return Err(bug("a submission got another reply")),
@@ -297,10 +340,12 @@ async fn next_after_repeat(
 /// The answer, with home's signature on what it acknowledges.
 fn submitted(service: &NodeService, receipt: Receipt) -> Submitted {
     let parts = service.parts();
-    let acknowledgement = acknowledge::sign(&receipt, &parts.hand, &parts.identity.federation);
+    let signature = acknowledge(&receipt, &parts.hand, &parts.identity.federation);
+    let acknowledgement = convert::acknowledgement(&receipt, signature);
     let verdict = receipt.verdict.as_ref();
     Submitted {
-        acknowledgement,
+        acknowledgement: Some(acknowledgement),
+        handed_in: None,
         receipt: verdict.map(|judged| convert::verdict(judged.index, &judged.outcome, judged.paid)),
         next: receipt.next.map(|lease| convert::lease(*lease)),
     }

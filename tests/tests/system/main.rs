@@ -12,6 +12,7 @@ mod demo;
 mod disk;
 mod join;
 mod journey;
+mod market;
 mod mesh;
 mod race;
 mod refusals;

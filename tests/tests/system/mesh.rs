@@ -2,43 +2,25 @@
 //! records, whoever was down when they were made.
 
 use crate::{artel, fresh};
-use artel_tests::Node;
-use artel_tests::wait;
+use artel_tests::mesh::{LISTEN, admitted, held, items, joining, listening, until};
+use artel_tests::{Node, wait};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
-
 /// Sooner than neighbours ask each other anyway, which they do every half minute: whatever comes within it was gossiped.
 const GOSSIP: Duration = Duration::from_secs(20);
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    wait::until(what, || holds().then_some(()));
-}
-
-fn invite(data: &Path, uses: u32) -> String {
-    let uses = uses.to_string();
-    let made =
-        artel().run(["invite", "--uses", &uses, "--json", "--data", data.to_str().expect("UTF-8")]).json();
-    made["invitation"].as_str().expect("an invitation").to_owned()
-}
-
 fn founder(data: &Path) -> Node {
-    artel().up(data).arg("--listen").arg(LISTEN).start()
+    listening(&artel(), data).start()
 }
 
 fn member(data: &Path, invitation: &str) -> Node {
-    artel().up(data).arg("--listen").arg(LISTEN).arg("--join").arg(invitation).start()
+    joining(&artel(), data, invitation).start()
 }
 
-fn items(node: &Node, path: &str) -> Vec<Value> {
-    node.operator().get(path).is(200)["items"].as_array().expect("a list").clone()
-}
-
-/// How many peers have accepted a node and are accepted by it.
-fn admitted(node: &Node) -> usize {
-    items(node, "/v1/peers").iter().filter(|peer| peer["status"] == "admitted").count()
+fn invite(data: &Path, uses: u32) -> String {
+    artel_tests::mesh::invite(&artel(), data, uses)
 }
 
 /// Whether somebody does not let a node in for this reason.
@@ -46,14 +28,6 @@ fn refused(node: &Node, code: &str) -> bool {
     items(node, "/v1/peers")
         .iter()
         .any(|peer| peer["reason"].as_str().is_some_and(|why| why.starts_with(code)))
-}
-
-/// How many records `holder` has of another node's journal, without a gap.
-fn held(holder: &Node, of: &str) -> u64 {
-    let journals = items(holder, "/v1/journals?limit=200");
-    let found =
-        journals.iter().find(|journal| journal["origin"].as_str().is_some_and(|origin| origin.contains(of)));
-    found.map_or(0, |journal| journal["held_up_to"].as_u64().expect("a number"))
 }
 
 fn post(node: &Node, count: usize) {

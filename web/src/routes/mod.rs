@@ -72,6 +72,8 @@ routes! {
     post "/v1/tasks/{id}/cancel" tasks::cancel;
     get "/v1/tasks/{id}/receipt" tasks::receipt;
 
+    get "/v1/offers" tasks::offers;
+
     get "/v1/runs" runs::list;
     post "/v1/runs" runs::post;
     get "/v1/runs/{id}" runs::show;

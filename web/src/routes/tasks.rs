@@ -9,7 +9,7 @@ use crate::problem::{Code, Problem};
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
 use crate::types::task::{
-    ClaimRequest, LeaseRequest, StatusFilter, SubmitRequest, TaskPost, TaskQuery, TaskStatus,
+    ClaimRequest, LeaseRequest, OfferQuery, StatusFilter, SubmitRequest, TaskPost, TaskQuery, TaskStatus,
 };
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::limits::{INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
@@ -72,6 +72,28 @@ pub(super) async fn list<S: Service>(
     };
     let tasks = app.within(app.service.tasks(&call, query)).await?;
     Ok(answer::json(StatusCode::OK, &call.correlation, &tasks))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfferParams {
+    capability: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/offers`.
+pub(super) async fn offers<S: Service>(
+    State(app): State<App<S>>,
+    Known(call): Known,
+    Query(params): Query<OfferParams>,
+) -> Result<Response, Problem> {
+    let query = OfferQuery {
+        capability: checked("capability", params.capability, Skill::parse)?,
+        page: page(params.limit, params.cursor)?,
+    };
+    let offers = app.within(app.service.offers(&call, query)).await?;
+    Ok(answer::json(StatusCode::OK, &call.correlation, &offers))
 }
 
 /// `POST /v1/tasks`.
@@ -146,7 +168,7 @@ pub(super) async fn renew<S: Service>(
     Id(task): Id<StepId>,
     input: Input<LeaseRequest>,
 ) -> Result<Response, Problem> {
-    let renewed = app.within(app.service.renew(&call, me, task, input.value.epoch)).await?;
+    let renewed = app.within(app.service.renew(&call, me, task, input.value)).await?;
     Ok(answer::json(StatusCode::OK, &call.correlation, &renewed))
 }
 
@@ -157,7 +179,7 @@ pub(super) async fn release<S: Service>(
     Id(task): Id<StepId>,
     input: Input<LeaseRequest>,
 ) -> Result<Response, Problem> {
-    app.within(app.service.release(&call, me, task, input.value.epoch)).await?;
+    app.within(app.service.release(&call, me, task, input.value)).await?;
     Ok(answer::done(&call.correlation, "released"))
 }
 

@@ -3,7 +3,7 @@
 
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
-use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use base64::Engine as _;
@@ -159,6 +159,11 @@ pub fn read_digest_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 /// Reads a moment, or `null`.
 pub fn read_time_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Wall>, D::Error> {
     read_or_null(deserializer, parse_time)
+}
+
+/// Reads a node's did, or null.
+pub fn read_node_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NodeId>, D::Error> {
+    read_or_null(deserializer, NodeId::from_did)
 }
 
 /// Reads an epoch: a lease's number, 1 or more.

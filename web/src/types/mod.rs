@@ -19,5 +19,6 @@ pub mod receipt;
 pub mod run;
 pub mod task;
 
+pub use edge::parse_time;
 pub use json::Json;
 pub use page::{List, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, Page};

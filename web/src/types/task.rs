@@ -1,11 +1,12 @@
 //! Tasks: posting, listing, claiming, keeping and handing in a step that is offered.
 
 use super::agent::Level;
+use super::auth::SignedStatement;
 use super::object::{self, Object};
 use super::{Json, Page, edge};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
-use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -274,6 +275,50 @@ pub struct ClaimRequest {
     pub estimated_duration: Option<u64>,
     /// How long to wait for a task, in milliseconds.
     pub wait_ms: u32,
+    /// Only tasks of this home: a node's did. Needed where the agent signs its claim of the next task itself.
+    #[serde(deserialize_with = "edge::read_node_or_null")]
+    pub home: Option<NodeId>,
+    /// The agent's own signature over this claim at another home; needed where it has not delegated to this node.
+    pub signed: Option<SignedStatement>,
+}
+
+/// An offer of another home, as it was heard.
+#[derive(Debug, Clone, Serialize)]
+pub struct Offer {
+    /// The home.
+    #[serde(serialize_with = "edge::text")]
+    pub home: NodeId,
+    /// The task.
+    #[serde(serialize_with = "edge::text")]
+    pub task_id: StepId,
+    /// The epoch that its next lease will have.
+    #[serde(serialize_with = "edge::epoch")]
+    pub epoch: Epoch,
+    /// Who may do it.
+    pub requirements: Requirements,
+    /// How hard it is.
+    pub complexity: Complexity,
+    /// The base reward.
+    #[serde(serialize_with = "edge::credits")]
+    pub reward: Credits,
+    /// When it should be done.
+    #[serde(serialize_with = "edge::time")]
+    pub deadline: Wall,
+    /// When it was offered, by home's clock.
+    #[serde(serialize_with = "edge::time")]
+    pub offered_at: Wall,
+    /// The commitment to the whole task.
+    #[serde(serialize_with = "edge::text")]
+    pub terms: Digest,
+}
+
+/// Which offers of other homes are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct OfferQuery {
+    /// Only those that ask for this skill.
+    pub capability: Option<Skill>,
+    /// Which page.
+    pub page: Page,
 }
 
 /// A won task.
@@ -319,8 +364,11 @@ pub struct Lease {
     /// When it should be done.
     #[serde(serialize_with = "edge::time")]
     pub deadline: Wall,
-    /// The journal entry of the grant.
+    /// The journal entry of the grant, in home's journal.
     pub entry: u64,
+    /// The home that offers it; null where it is this node.
+    #[serde(serialize_with = "edge::text_or_null")]
+    pub home: Option<NodeId>,
 }
 
 /// `POST /v1/tasks/{id}/renew` and `/release`.
@@ -330,6 +378,9 @@ pub struct LeaseRequest {
     /// The lease.
     #[serde(deserialize_with = "edge::read_epoch")]
     pub epoch: Epoch,
+    /// The agent's own signature over this act at another home.
+    #[serde(default)]
+    pub signed: Option<SignedStatement>,
 }
 
 /// A lease that goes on.
@@ -361,6 +412,9 @@ pub struct SubmitRequest {
     /// Whether the answer should bring the next task: `true`, or a claim's body.
     #[serde(default, deserialize_with = "read_claim_next")]
     pub claim_next: Option<ClaimRequest>,
+    /// The agent's own signature over this result for another home.
+    #[serde(default)]
+    pub signed: Option<SignedStatement>,
 }
 
 fn read_claim_next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ClaimRequest>, D::Error> {
@@ -377,8 +431,12 @@ fn read_claim_next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 /// The answer to a submission.
 #[derive(Debug, Clone, Serialize)]
 pub struct Submitted {
-    /// That home has it.
-    pub acknowledgement: Acknowledgement,
+    /// That home has it; null where home is another node that cannot be reached: then the result is in this node's outbox and
+    /// brought again until home answers.
+    pub acknowledgement: Option<Acknowledgement>,
+    /// This node's own journal entry of the result, where home is another node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handed_in: Option<u64>,
     /// The judgement, where it is there already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Verdict>,

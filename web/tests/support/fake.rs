@@ -176,6 +176,7 @@ fn lease() -> Lease {
         reward: Credits(50_000_000),
         deadline: NOW,
         entry: 7,
+        home: None,
     }
 }
 
@@ -460,6 +461,10 @@ impl Service for Fake {
         self.note(format!("tasks {:?}", query.status));
         Ok(list(a_task(), &query.page))
     }
+    async fn offers(&self, _: &Call, query: OfferQuery) -> Result<List<Offer>, Problem> {
+        self.note(format!("offers {:?}", query.capability.map(|skill| skill.to_string())));
+        Ok(List { items: Vec::new(), next_cursor: None })
+    }
     async fn task(&self, _: &Call, _: StepId) -> Result<Task, Problem> {
         Ok(a_task())
     }
@@ -475,10 +480,16 @@ impl Service for Fake {
         }
         Ok(None)
     }
-    async fn renew(&self, _: &Call, _: AgentId, task_id: StepId, epoch: Epoch) -> Result<Renewed, Problem> {
-        Ok(Renewed { task_id, epoch, expires_at: NOW })
+    async fn renew(
+        &self,
+        _: &Call,
+        _: AgentId,
+        task_id: StepId,
+        lease: LeaseRequest,
+    ) -> Result<Renewed, Problem> {
+        Ok(Renewed { task_id, epoch: lease.epoch, expires_at: NOW })
     }
-    async fn release(&self, _: &Call, _: AgentId, _: StepId, _: Epoch) -> Result<(), Problem> {
+    async fn release(&self, _: &Call, _: AgentId, _: StepId, _: LeaseRequest) -> Result<(), Problem> {
         Ok(())
     }
     async fn submit(
@@ -502,7 +513,8 @@ impl Service for Fake {
             submitted_at: NOW,
             signature: None,
         };
-        Ok(Submitted { acknowledgement, receipt: Some(verdict()), next: next.map(|_| lease()) })
+        let (acknowledgement, receipt) = (Some(acknowledgement), Some(verdict()));
+        Ok(Submitted { acknowledgement, handed_in: None, receipt, next: next.map(|_| lease()) })
     }
     async fn cancel_task(&self, _: &Call, _: StepId) -> Result<Task, Problem> {
         Ok(a_task())

@@ -4,8 +4,7 @@
 use artel_federation::effect::Receipt;
 use artel_protocol::codec;
 use artel_protocol::id::FederationId;
-use artel_protocol::key::{SecretKey, Signature, signed_bytes};
-use artel_web::types::task::Acknowledgement;
+use artel_protocol::key::{NodeId, SecretKey, Signature, signed_bytes};
 use aws_lc_rs::signature::Ed25519KeyPair;
 
 /// The domain of its signature.
@@ -45,7 +44,21 @@ impl Hand {
 /// agent sees that its own result was taken in, and may show the acknowledgement to others without the result.
 ///
 /// The same submission always gets the same bytes and, Ed25519 being deterministic, the same signature.
-pub(super) fn sign(receipt: &Receipt, hand: &Hand, federation: &FederationId) -> Acknowledgement {
+pub fn acknowledge(receipt: &Receipt, hand: &Hand, federation: &FederationId) -> Signature {
+    hand.sign(&acknowledged_bytes(receipt, federation))
+}
+
+/// Whether a home's signature acknowledges a submission.
+pub fn is_acknowledged(
+    receipt: &Receipt,
+    signature: &Signature,
+    home: &NodeId,
+    federation: &FederationId,
+) -> bool {
+    home.key().verify(&acknowledged_bytes(receipt, federation), signature).is_ok()
+}
+
+fn acknowledged_bytes(receipt: &Receipt, federation: &FederationId) -> Vec<u8> {
     let payload = codec::encode(&(
         receipt.step,
         receipt.epoch,
@@ -54,18 +67,7 @@ pub(super) fn sign(receipt: &Receipt, hand: &Hand, federation: &FederationId) ->
         receipt.submitted,
         receipt.submitted_at,
     ));
-    Acknowledgement {
-        task_id: receipt.step,
-        epoch: receipt.epoch,
-        agent_id: receipt.agent,
-        result: receipt.result,
-        salt: receipt.opening.salt.0,
-        output_digest: receipt.opening.output,
-        artifacts: receipt.opening.artifacts.clone(),
-        entry: receipt.submitted,
-        submitted_at: receipt.submitted_at,
-        signature: Some(hand.sign(&signed_bytes(DOMAIN, federation, &payload))),
-    }
+    signed_bytes(DOMAIN, federation, &payload)
 }
 
 #[cfg(test)]
@@ -96,28 +98,23 @@ mod tests {
             verdict: None,
             next: None,
         };
-        let signed = sign(&receipt, &Hand::new(&home), &federation);
-        let mut opened = b"artel/1/result\0".to_vec();
-        opened.extend(signed.salt);
-        opened.extend(Digest::of(b"{}").0);
-        opened.extend((signed.artifacts.len() as u64).to_le_bytes());
-        signed.artifacts.iter().for_each(|digest| opened.extend(digest.0));
-        assert_eq!(signed.result, Digest::of(&opened), "it is this result that was taken in");
-        assert_eq!(signed.output_digest, Digest::of(b"{}"));
+        let signature = acknowledge(&receipt, &Hand::new(&home), &federation);
         let mut bytes = b"artel/1/acknowledgement\0".to_vec();
         bytes.extend([3; 32]);
         let head = bytes.len();
-        bytes.extend(signed.task_id.bytes());
-        bytes.extend(signed.epoch.0.to_le_bytes());
+        bytes.extend(receipt.step.bytes());
+        bytes.extend(receipt.epoch.0.to_le_bytes());
         bytes.push(1);
         bytes.extend(agent.bytes());
-        bytes.extend(signed.result.0);
-        bytes.extend(signed.entry.to_le_bytes());
-        bytes.extend(signed.submitted_at.0.to_le_bytes());
+        bytes.extend(receipt.result.0);
+        bytes.extend(receipt.submitted.to_le_bytes());
+        bytes.extend(receipt.submitted_at.0.to_le_bytes());
         assert_eq!(bytes.len() - head, 101);
-        let signature = signed.signature.expect("signed");
         assert_eq!(home.public().verify(&bytes, &signature), Ok(()));
         assert_eq!(signature, home.sign(&bytes), "whichever library signs");
+        assert!(is_acknowledged(&receipt, &signature, &NodeId(home.public()), &federation));
+        let other = Receipt { submitted: 78, ..receipt };
+        assert!(!is_acknowledged(&other, &signature, &NodeId(home.public()), &federation));
         *bytes.last_mut().expect("bytes") ^= 1;
         assert!(home.public().verify(&bytes, &signature).is_err());
     }

@@ -1,0 +1,234 @@
+//! This node's agents away from home: what they do at another home goes there as one direct request, on the authority that
+//! the agent gave.
+
+use super::home::fetched;
+use super::shared::Shared;
+use super::{Neighbours, Offer, blob};
+use crate::handle::Unavailable;
+use artel_federation::away::Engagement;
+use artel_federation::visit::message::{Act, Told, Visit, Warrant};
+use artel_federation::{Entry, Fact, Json, Principal, Request};
+use artel_mesh::RequestError;
+use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::key::{AgentId, NodeId, Signature};
+use artel_protocol::skill::Skill;
+use artel_protocol::time::Wall;
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a home may take to answer, beside what a claim says that it waits.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a home may take to answer a result with artifacts, which it fetches first.
+const FETCH_WAIT: Duration = Duration::from_secs(300);
+
+/// How long it may take until a home that is not connected is.
+const REACH_WAIT: Duration = Duration::from_secs(5);
+
+/// Why a home was not asked, or gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The agent has not delegated to this node and did not sign the act itself.
+    #[error(
+        "this agent has not delegated to this node: enroll again with \"delegate\": true, or sign the act itself (\"signed\")"
+    )]
+    NoWarrant,
+    /// No connection to the home.
+    #[error("home {0} cannot be reached at the moment; try again")]
+    Unreachable(NodeId),
+    /// No answer: it may have been done all the same.
+    #[error("home {0} has not answered in time; it may have been done, and the same again changes nothing")]
+    Silent(NodeId),
+    /// What it answered is no answer.
+    #[error("home {0} answers what no honest home answers")]
+    Dishonest(NodeId),
+    /// This node cannot be asked.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// This node cannot read its journal.
+    #[error("this node cannot read its journal: {0}")]
+    Journal(#[from] artel_audit::Error),
+}
+
+/// An agent's own signature over an act, and the moment that stands in it.
+pub type Own = Option<(Wall, Signature)>;
+
+impl Neighbours {
+    /// Asks a home in an agent's name. What it says may be a refusal.
+    ///
+    /// # Errors
+    /// [`Error`]: there is no answer.
+    pub async fn visit(&self, home: &NodeId, agent: AgentId, act: Act, own: Own) -> Result<Told, Error> {
+        self.0.visit(home, agent, act, own).await
+    }
+
+    /// Brings a result that was just handed in to its home; what home says of it is written down.
+    ///
+    /// # Errors
+    /// [`Error`]: it stays in the outbox.
+    pub async fn hand_in(
+        &self,
+        engagement: &Engagement,
+        (output, artifacts): (Json, Vec<Digest>),
+        (own, next): (Own, Option<u32>),
+    ) -> Result<Told, Error> {
+        let Some(handed) = &engagement.result else { return Err(Error::NoWarrant) };
+        self.0.outbox.expect(engagement.lease);
+        let result = (handed.index, handed.salt, output, artifacts);
+        self.0.bring_now(engagement.agent, engagement.lease, result, (own, next)).await
+    }
+
+    /// The home that was heard to offer a step.
+    pub fn home_of(&self, step: &StepId) -> Option<NodeId> {
+        self.0.board.home_of(step)
+    }
+
+    /// The homes that were heard to offer what an agent with these skills may take, and what counts each one's news.
+    pub fn homes_for(&self, skills: &[Skill]) -> Vec<(NodeId, u64)> {
+        self.0.board.homes_for(skills)
+    }
+
+    /// Changes whenever an offer is heard.
+    pub fn offers_changed(&self) -> watch::Receiver<u64> {
+        self.0.board.watch()
+    }
+
+    /// Offers of other homes after a position, by home and step.
+    pub fn offers(&self, after: Option<(NodeId, StepId)>, skill: Option<&Skill>, limit: usize) -> Vec<Offer> {
+        self.0.board.list(after, skill, limit)
+    }
+
+    /// A home has refused a claim of this step: where it is not open, it leaves the board.
+    pub fn not_open(&self, home: &NodeId, step: &StepId, code: &str) {
+        if matches!(code, "task_taken" | "task_not_open" | "finished" | "not_found") {
+            self.0.board.take_down(home, step);
+        }
+    }
+
+    /// Fetches an artifact of a lease at another home and enters it as this node's; says how many bytes it has.
+    ///
+    /// # Errors
+    /// What the home says, or the disk, or the rules.
+    pub async fn fetch(&self, home: &NodeId, lease: (StepId, Epoch), digest: Digest) -> anyhow::Result<u64> {
+        let shared = &self.0;
+        shared.reach(home).await?;
+        let stored = blob::artifact(shared, home, lease, digest).await?;
+        if stored.is_new {
+            let store = Request::Store(fetched(digest, stored, None));
+            if let Err(refusal) = shared.handle.ask(Principal::Operator, None, store).await? {
+                shared.blobs.remove(&digest).await?;
+                return Err(refusal.into());
+            }
+        }
+        Ok(stored.bytes)
+    }
+}
+
+impl Shared {
+    pub(super) async fn visit(
+        &self,
+        home: &NodeId,
+        agent: AgentId,
+        act: Act,
+        own: Own,
+    ) -> Result<Told, Error> {
+        let visit = self.visit_of(agent, act, own).await?;
+        self.reach(home).await?;
+        let told = self.ask_home(home, &visit).await?;
+        let Told::Large { step, epoch } = told else { return Ok(told) };
+        match blob::lease(self, home, (step, epoch)).await {
+            Ok(told @ Told::Leased(_)) => Ok(told),
+            Ok(_) => Err(Error::Dishonest(*home)),
+            Err(error) => {
+                tracing::debug!(%home, error = format!("{error:#}"), "a lease could not be fetched");
+                Err(Error::Silent(*home))
+            }
+        }
+    }
+
+    async fn ask_home(&self, home: &NodeId, visit: &Visit) -> Result<Told, Error> {
+        let patience = match &visit.act {
+            Act::ClaimNext { wait_ms } => ANSWER_WAIT + Duration::from_millis(u64::from(*wait_ms)),
+            Act::Submit(handing) => {
+                let fetches = if handing.artifacts.is_empty() { ANSWER_WAIT } else { FETCH_WAIT };
+                fetches + Duration::from_millis(u64::from(handing.next.unwrap_or(0)))
+            }
+            _ => ANSWER_WAIT,
+        };
+        let answer = self.mesh.request(home, Bytes::from(visit.to_frame()), patience).await;
+        let answer = answer.map_err(|error| match error {
+            RequestError::Timeout | RequestError::Gone => Error::Silent(*home),
+            _ => Error::Unreachable(*home),
+        })?;
+        Told::read(&answer).map_err(|error| {
+            tracing::warn!(%home, %error, "an answer that is none");
+            Error::Dishonest(*home)
+        })
+    }
+
+    /// An agent's act with what a home wants to know of the agent.
+    async fn visit_of(&self, agent: AgentId, act: Act, own: Own) -> Result<Visit, Error> {
+        let known = self.handle.look(move |view| {
+            let agent = view.agent(&agent)?;
+            Some((agent.name.clone(), agent.skills.clone(), agent.delegation, agent.entry))
+        });
+        let (name, skills, delegation, entry) = known.await?.ok_or(Error::NoWarrant)?;
+        let warrant = match (own, delegation) {
+            (Some((at, signature)), _) => Warrant::Own { at, signature },
+            (None, None) => return Err(Error::NoWarrant),
+            (None, Some(delegation)) => {
+                let (challenge, signature) = self.enrollment(agent, entry).await?;
+                Warrant::Delegated { challenge, until: delegation.until, signature }
+            }
+        };
+        Ok(Visit { agent, name, skills, warrant, act })
+    }
+
+    /// What an agent signed when it enrolled here, which stands at this place in the journal.
+    async fn enrollment(&self, agent: AgentId, entry: u64) -> Result<(String, Signature), Error> {
+        if let Some((known, challenge, signature)) = self.wills().get(&agent)
+            && *known == entry
+        {
+            return Ok((challenge.clone(), *signature));
+        }
+        let reader = self.reader.get();
+        let stored = tokio::task::spawn_blocking(move || reader.entry(entry)).await;
+        let stored = stored.map_err(|_| Unavailable::Stopping)??;
+        let Ok(Entry { fact: Fact::Enrolled(enrolled), .. }) = Entry::decode(&stored.body) else {
+            return Err(Error::NoWarrant);
+        };
+        let mut wills = self.wills();
+        if wills.len() >= WILLS_MAX {
+            wills.clear();
+        }
+        wills.insert(agent, (entry, enrolled.challenge.clone(), enrolled.signature));
+        Ok((enrolled.challenge, enrolled.signature))
+    }
+
+    /// Sees to it that a home is connected.
+    pub(super) async fn reach(&self, home: &NodeId) -> Result<(), Error> {
+        if self.up().contains(home) {
+            return Ok(());
+        }
+        let mut changes = self.up_changes.subscribe();
+        let known = self.mesh.known().await.unwrap_or_default();
+        let addresses = known.into_iter().find(|(node, _)| node == home).map(|(_, addresses)| addresses);
+        for address in addresses.into_iter().flatten() {
+            // The mesh may have ended; then nobody comes up.
+            let _ = self.mesh.dial(address).await;
+        }
+        let came = tokio::time::timeout(REACH_WAIT, async {
+            while !self.up().contains(home) {
+                if changes.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        });
+        if came.await.unwrap_or(false) { Ok(()) } else { Err(Error::Unreachable(*home)) }
+    }
+}
+
+/// The most enrollments that are kept at hand; then all are read again. About a kilobyte each.
+const WILLS_MAX: usize = 4_096;

@@ -1,0 +1,259 @@
+//! Bytes that belong to a lease, over `blob` streams: what a home tells a winner where that is large, artifacts that the work
+//! needs, artifacts that it brought. They go to the other party of a live lease or an open result and to nobody else, are
+//! hashed while they stream, and go on where a broken stream ended.
+
+use super::shared::Shared;
+use anyhow::{Context as _, bail};
+use artel_federation::fact::Abroad;
+use artel_federation::run::StepState;
+use artel_federation::visit::message::{Fetch, Served, Told, Wanted};
+use artel_federation::{Entry, Fact};
+use artel_mesh::{Protocol, Stream};
+use artel_protocol::codec::{FRAME_HEAD_BYTES, VALUE_BYTES_MAX};
+use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::key::NodeId;
+use artel_protocol::limits::ARTIFACT_BYTES_MAX;
+use std::io::SeekFrom;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+
+/// How long one read or write may take. Whoever is slower is asked again, from where it ended.
+const PIECE_WAIT: Duration = Duration::from_secs(20);
+
+/// How many bytes are moved at a time.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// How often a broken stream is taken up again without a byte having come; then the fetch fails.
+const BREAKS_MAX: u32 = 3;
+
+/// How long it rests before that.
+const BREAK_WAIT: Duration = Duration::from_millis(500);
+
+/// The most bytes of a question or an answer's head: a few numbers and a sentence.
+const HEAD_BYTES_MAX: usize = 2 << 10;
+
+/// Why bytes were not given.
+#[derive(Debug, thiserror::Error)]
+#[error("{code}: {message}")]
+pub(super) struct Refused {
+    pub code: String,
+    pub message: String,
+}
+
+/// Fetches an artifact of a lease from the other party and puts it under its name; says how many bytes came and whether they
+/// were new here.
+pub(super) async fn artifact(
+    shared: &Shared,
+    peer: &NodeId,
+    (step, epoch): (StepId, Epoch),
+    digest: Digest,
+) -> anyhow::Result<crate::store::Stored> {
+    if let Some(bytes) = shared.blobs.len(&digest).await? {
+        return Ok(crate::store::Stored { digest, bytes, is_new: false });
+    }
+    let mut upload = shared.blobs.upload().await?;
+    let (mut start, mut breaks) = (0, 0);
+    let all_came = loop {
+        let before = start;
+        let fetch = Fetch { step, epoch, what: Wanted::Artifact { digest, start } };
+        match pieces(shared, peer, &fetch, &mut start, &mut upload).await {
+            Ok(()) => break Ok(()),
+            Err(error) if error.is::<Refused>() || error.is::<crate::store::Error>() => break Err(error),
+            Err(error) => {
+                breaks = if start > before { 0 } else { breaks + 1 };
+                if breaks == BREAKS_MAX {
+                    break Err(error);
+                }
+                tracing::debug!(%peer, %digest, start, error = format!("{error:#}"), "a fetch goes on");
+                tokio::time::sleep(BREAK_WAIT).await;
+            }
+        }
+    };
+    if let Err(error) = all_came {
+        upload.discard().await;
+        return Err(error);
+    }
+    Ok(upload.finish(Some(digest)).await?)
+}
+
+/// One stream's worth of an artifact; `start` rises with what came.
+async fn pieces(
+    shared: &Shared,
+    peer: &NodeId,
+    fetch: &Fetch,
+    start: &mut u64,
+    upload: &mut crate::store::Upload,
+) -> anyhow::Result<()> {
+    let (mut stream, mut left) = ask(shared, peer, fetch).await?;
+    if start.checked_add(left).is_none_or(|bytes| bytes > ARTIFACT_BYTES_MAX) {
+        return Err(crate::store::Error::TooLarge.into());
+    }
+    let mut piece = vec![0; PIECE_BYTES];
+    while left > 0 {
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let read = tokio::time::timeout(PIECE_WAIT, stream.read(&mut piece[..room])).await??;
+        if read == 0 {
+            bail!("the stream ended {left} bytes early");
+        }
+        upload.write(&piece[..read]).await?;
+        left -= read as u64;
+        *start += read as u64;
+    }
+    Ok(())
+}
+
+/// What a home tells the winner of a lease, where it does not fit a direct frame.
+pub(super) async fn lease(
+    shared: &Shared,
+    home: &NodeId,
+    (step, epoch): (StepId, Epoch),
+) -> anyhow::Result<Told> {
+    let fetch = Fetch { step, epoch, what: Wanted::Lease };
+    let (mut stream, bytes) = ask(shared, home, &fetch).await?;
+    let bytes = usize::try_from(bytes)?;
+    if bytes > VALUE_BYTES_MAX {
+        bail!("{bytes} bytes are more than a lease has");
+    }
+    let mut frame = Vec::new();
+    let mut piece = vec![0; PIECE_BYTES];
+    while frame.len() < bytes {
+        let room = (bytes - frame.len()).min(PIECE_BYTES);
+        let read = tokio::time::timeout(PIECE_WAIT, stream.read(&mut piece[..room])).await??;
+        if read == 0 {
+            bail!("the stream ended early");
+        }
+        frame.extend_from_slice(&piece[..read]);
+    }
+    Ok(Told::read(&frame)?)
+}
+
+async fn ask(shared: &Shared, peer: &NodeId, fetch: &Fetch) -> anyhow::Result<(Stream, u64)> {
+    let mut stream = shared.mesh.open(peer, Protocol::Blob).await?;
+    write(&mut stream, &fetch.to_frame()).await?;
+    tokio::time::timeout(PIECE_WAIT, stream.flush()).await??;
+    match Served::read(&head(&mut stream).await?)? {
+        Served::Bytes(bytes) => Ok((stream, bytes)),
+        Served::Refused { code, message } => Err(Refused { code, message }.into()),
+    }
+}
+
+/// Answers one question.
+pub(super) async fn serve(shared: Arc<Shared>, from: NodeId, mut stream: Stream) -> anyhow::Result<()> {
+    let fetch = Fetch::read(&head(&mut stream).await?)?;
+    match open(&shared, &from, &fetch).await? {
+        Ok(Source::Frame(frame)) => {
+            write(&mut stream, &Served::Bytes(frame.len() as u64).to_frame()).await?;
+            write(&mut stream, &frame).await?;
+        }
+        Ok(Source::File(mut file, bytes)) => {
+            write(&mut stream, &Served::Bytes(bytes).to_frame()).await?;
+            let mut piece = vec![0; PIECE_BYTES];
+            let mut left = bytes;
+            while left > 0 {
+                let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+                let read = file.read(&mut piece[..room]).await?;
+                if read == 0 {
+                    bail!("the artifact's file has become shorter");
+                }
+                write(&mut stream, &piece[..read]).await?;
+                left -= read as u64;
+            }
+        }
+        Err(Refused { code, message }) => {
+            write(&mut stream, &Served::Refused { code, message }.to_frame()).await?;
+        }
+    }
+    Ok(tokio::time::timeout(PIECE_WAIT, stream.shutdown()).await??)
+}
+
+/// Where bytes come from.
+enum Source {
+    Frame(Arc<Vec<u8>>),
+    File(tokio::fs::File, u64),
+}
+
+/// What is known of a lease that bytes are asked for.
+enum Party {
+    /// This node is home, and the asker speaks for the agent that holds the lease.
+    Holder,
+    /// The asker is home, and an agent of this node has handed in: the journal index of its result.
+    Home(u64),
+    /// Neither.
+    Nobody,
+}
+
+async fn open(shared: &Shared, from: &NodeId, fetch: &Fetch) -> anyhow::Result<Result<Source, Refused>> {
+    let refused = |code: &str, message: &str| Ok(Err(Refused { code: code.into(), message: message.into() }));
+    let party = party(shared, *from, fetch).await?;
+    match (party, fetch.what) {
+        (Party::Nobody, _) => refused("stale_epoch", "no agent of yours holds this lease"),
+        (Party::Holder, Wanted::Lease) => match shared.large().of((*from, fetch.step, fetch.epoch)) {
+            Some(frame) => Ok(Ok(Source::Frame(frame))),
+            None => refused("not_found", "claim the task again, and then fetch what it needs"),
+        },
+        (Party::Home(_), Wanted::Lease) => refused("not_found", "the lease is yours"),
+        (party, Wanted::Artifact { digest, start }) => {
+            if let Party::Home(index) = party
+                && !handed_in(shared, index).await?.contains(&digest)
+            {
+                return refused("not_found", "this result names no such artifact");
+            }
+            let Ok((mut file, bytes)) = shared.blobs.open_checked(&digest).await else {
+                return refused("artifact_missing", "no artifact with this digest is stored here");
+            };
+            if start > bytes {
+                return refused("invalid", "the artifact has fewer bytes");
+            }
+            file.seek(SeekFrom::Start(start)).await?;
+            Ok(Ok(Source::File(file, bytes - start)))
+        }
+    }
+}
+
+async fn party(shared: &Shared, from: NodeId, fetch: &Fetch) -> anyhow::Result<Party> {
+    let Fetch { step: id, epoch, .. } = *fetch;
+    let look = shared.handle.look(move |view| {
+        if let Some((_, step)) = view.step(&id).filter(|(_, step)| step.epoch == epoch) {
+            let StepState::Leased { agent, .. } = step.state else { return Party::Nobody };
+            let guest = view.agent(&agent).and_then(|agent| agent.guest);
+            return if guest.is_some_and(|guest| guest.node == from) { Party::Holder } else { Party::Nobody };
+        }
+        let lease = Abroad { home: from, step: id, epoch };
+        let handed = view.away().get(&lease).and_then(|engagement| engagement.result.as_ref());
+        handed.map_or(Party::Nobody, |handed| Party::Home(handed.index))
+    });
+    Ok(look.await?)
+}
+
+/// The artifacts of the result whose `HandedIn` entry stands at `index`.
+async fn handed_in(shared: &Shared, index: u64) -> anyhow::Result<Vec<Digest>> {
+    let reader = shared.reader.get();
+    let stored = tokio::task::spawn_blocking(move || reader.entry(index - 1)).await??;
+    match Entry::decode(&stored.body)?.fact {
+        Fact::Outgoing(outgoing) => Ok(outgoing.artifacts),
+        _ => bail!("what stands before a result is not its private half"),
+    }
+}
+
+async fn write(stream: &mut Stream, bytes: &[u8]) -> anyhow::Result<()> {
+    Ok(tokio::time::timeout(PIECE_WAIT, stream.write_all(bytes)).await??)
+}
+
+/// One frame, of few bytes.
+async fn head(stream: &mut Stream) -> anyhow::Result<Vec<u8>> {
+    tokio::time::timeout(PIECE_WAIT, async {
+        let mut head = [0; FRAME_HEAD_BYTES];
+        stream.read_exact(&mut head).await?;
+        let bytes = u32::from_le_bytes(head[4..].try_into().expect("four of eight bytes")) as usize;
+        if bytes > HEAD_BYTES_MAX {
+            bail!("{bytes} bytes are more than a question or its answer has");
+        }
+        let mut frame = head.to_vec();
+        frame.resize(FRAME_HEAD_BYTES + bytes, 0);
+        stream.read_exact(&mut frame[FRAME_HEAD_BYTES..]).await?;
+        Ok(frame)
+    })
+    .await
+    .context("no answer in time")?
+}

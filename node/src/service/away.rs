@@ -1,0 +1,442 @@
+//! Tasks of other homes: this node's agents claim, keep and hand them in here, and this node takes it there. What is won and
+//! what is handed in is in this node's journal before the agent hears of it, or home does.
+
+use super::convert;
+use super::inner::{NodeService, now};
+use super::refusal::{bug, of_home, of_visit};
+use super::tasks::{check_skills, claim_next_here, next_lease};
+use crate::neighbours::{Neighbours, Offer as Heard, Own};
+use artel_federation::away::Engagement;
+use artel_federation::effect as rules;
+use artel_federation::fact::{Abroad, Authority, Undertaken};
+use artel_federation::input::{ClaimNext, Word, Work};
+use artel_federation::visit::message::{Act, Told};
+use artel_federation::visit::warrant::act_text;
+use artel_federation::{Reply, Request};
+use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::skill::Skill;
+use artel_protocol::time::Wall;
+use artel_web::types::List;
+use artel_web::types::auth::SignedStatement;
+use artel_web::types::task::{
+    ClaimRequest, Lease, Offer, OfferQuery, Renewed, Requirements, SubmitRequest, Submitted,
+};
+use artel_web::{Call, Code, Problem};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How many of an agent's leases elsewhere are asked for an artifact that it names. It knows its digest from one of them.
+const LEASES_ASKED_MAX: usize = 8;
+
+/// The longest term and the longest promise of a verdict that are taken from a home, in milliseconds (seven days): a timer
+/// stands for each.
+const TERM_MS_MAX: u32 = 7 * 24 * 3_600_000;
+
+/// `GET /v1/offers`, by home and task.
+pub(super) fn offers(service: &NodeService, query: &OfferQuery) -> Result<List<Offer>, Problem> {
+    let after = super::page::key(&query.page, cursor)?;
+    let limit = query.page.limit as usize;
+    let neighbours = service.parts().neighbours.as_ref();
+    let mut heard = neighbours
+        .map(|neighbours| neighbours.offers(after, query.capability.as_ref(), limit + 1))
+        .unwrap_or_default();
+    let more = heard.len() > limit;
+    heard.truncate(limit);
+    let next_cursor =
+        heard.last().filter(|_| more).map(|offer| format!("{}/{}", offer.home, offer.offered.step));
+    Ok(List { items: heard.into_iter().map(shown).collect(), next_cursor })
+}
+
+fn cursor(text: &str) -> Result<(NodeId, StepId), &'static str> {
+    let wrong = "not a place in the list of offers";
+    let (home, step) = text.split_once('/').ok_or(wrong)?;
+    Ok((NodeId::from_did(home).map_err(|_| wrong)?, StepId::parse(step).map_err(|_| wrong)?))
+}
+
+fn shown(heard: Heard) -> Offer {
+    let offered = heard.offered;
+    Offer {
+        home: heard.home,
+        task_id: offered.step,
+        epoch: offered.epoch,
+        requirements: Requirements {
+            capabilities: offered.skills,
+            level: offered.level_min.map(convert::level),
+        },
+        complexity: convert::complexity(offered.complexity),
+        reward: offered.reward,
+        deadline: offered.deadline,
+        offered_at: heard.at,
+        terms: offered.terms,
+    }
+}
+
+fn neighbours(service: &NodeService) -> Result<&Neighbours, Problem> {
+    service.parts().neighbours.as_ref().ok_or_else(|| {
+        Problem::new(Code::HomeUnreachable, "this node has no neighbours; start it with --listen or --join")
+    })
+}
+
+/// The other home that a claim of a task goes to: the one that the agent names, or that was heard to offer it. A task of this
+/// node's own is never another's, whoever says so.
+pub(super) async fn home_of(
+    service: &NodeService,
+    call: &Call,
+    named: Option<NodeId>,
+    id: StepId,
+) -> Result<Option<NodeId>, Problem> {
+    let me = service.parts().identity.node;
+    if let Some(home) = named {
+        return Ok((home != me).then_some(home));
+    }
+    let Some(home) = service.parts().neighbours.as_ref().and_then(|known| known.home_of(&id)) else {
+        return Ok(None);
+    };
+    let here = service.look(call, move |view, _| view.step(&id).is_some()).await?;
+    Ok((!here).then_some(home))
+}
+
+/// The lease of another home that an agent means.
+pub(super) async fn lease_of(
+    service: &NodeService,
+    call: &Call,
+    me: AgentId,
+    (id, epoch): (StepId, Epoch),
+) -> Result<Option<Abroad>, Problem> {
+    if service.parts().neighbours.is_none() {
+        return Ok(None);
+    }
+    let look = move |view: artel_federation::view::View<'_>, _| {
+        let here = view.step(&id).is_some();
+        view.away().of(&me, &id, epoch).filter(|_| !here).map(|engagement| engagement.lease)
+    };
+    service.look(call, look).await
+}
+
+/// A claim of one task of another home.
+pub(super) async fn claim(
+    service: &NodeService,
+    call: &Call,
+    me: AgentId,
+    (home, id): (NodeId, StepId),
+    signed: Option<SignedStatement>,
+) -> Result<Lease, Problem> {
+    let lease = claim_at(service, call, me, home, Act::Claim(id), signed).await?;
+    let lease = lease.ok_or_else(|| of_home("not_found", "this home offers no such task".into()))?;
+    if lease.task_id != id {
+        return Err(of_visit(crate::neighbours::VisitError::Dishonest(home)));
+    }
+    Ok(lease)
+}
+
+/// A claim at another home; what was won is written down before the agent hears of it.
+async fn claim_at(
+    service: &NodeService,
+    call: &Call,
+    me: AgentId,
+    home: NodeId,
+    act: Act,
+    signed: Option<SignedStatement>,
+) -> Result<Option<Lease>, Problem> {
+    let free = service.look(call, move |view, _| view.agent(&me).map_or(0, |agent| view.free_leases(agent)));
+    if free.await? == 0 {
+        return Err(service.refuse(call, Problem::of(Code::CapacityFull)));
+    }
+    let own = own(service, call, (home, me), &act, signed).await?;
+    let neighbours = neighbours(service)?;
+    let told = neighbours.visit(&home, me, act.clone(), own).await;
+    match told.map_err(of_visit)? {
+        Told::Leased(lease) => undertake(service, call, me, home, own, *lease).await.map(Some),
+        Told::Nothing => Ok(None),
+        Told::Refused { code, message } => {
+            if let Act::Claim(step) = act {
+                neighbours.not_open(&home, &step, &code);
+            }
+            Err(of_home(&code, message))
+        }
+        _ => Err(of_visit(crate::neighbours::VisitError::Dishonest(home))),
+    }
+}
+
+/// Writes down what was won, or gives it back.
+async fn undertake(
+    service: &NodeService,
+    call: &Call,
+    me: AgentId,
+    home: NodeId,
+    own: Own,
+    lease: rules::Lease,
+) -> Result<Lease, Problem> {
+    let (step, epoch) = (lease.step, lease.epoch);
+    let won = Undertaken {
+        lease: Abroad { home, step, epoch },
+        agent: me,
+        authority: if own.is_some() { Authority::Own } else { Authority::Delegated },
+        granted: lease.index,
+        lease_ms: lease.lease_ms.clamp(1, TERM_MS_MAX),
+        verdict_within_ms: lease.verdict_within_ms.min(TERM_MS_MAX),
+    };
+    match service.ask(call, Request::Undertake(Box::new(won))).await {
+        Ok(_) => Ok(Lease { home: Some(home), ..convert::lease(lease) }),
+        Err(problem) => {
+            let neighbours = neighbours(service)?;
+            if let Err(error) = neighbours.visit(&home, me, Act::Release { step, epoch }, None).await {
+                tracing::debug!(%home, %step, %error, "a lease could not be given back, and will lapse");
+            }
+            Err(problem)
+        }
+    }
+}
+
+/// A claim of the next task, of this node's own or of another home that was heard to offer something.
+pub(super) async fn claim_next(
+    service: &NodeService,
+    neighbours: &Neighbours,
+    call: &Call,
+    me: AgentId,
+    claim: ClaimRequest,
+) -> Result<Option<Lease>, Problem> {
+    let until = Instant::now() + Duration::from_millis(u64::from(claim.wait_ms));
+    match claim.home {
+        Some(home) if home == service.parts().identity.node => {
+            return claim_next_here(service, call, claim.wait_ms).await;
+        }
+        Some(home) => {
+            let act = Act::ClaimNext { wait_ms: claim.wait_ms };
+            return claim_at(service, call, me, home, act, claim.signed).await;
+        }
+        None => {}
+    }
+    let delegated = service.look(call, move |view, _| {
+        let agent = view.agent(&me).filter(|agent| agent.delegation.is_some());
+        agent.map(|agent| agent.skills.clone())
+    });
+    let Some(skills) = delegated.await? else {
+        return claim_next_here(service, call, claim.wait_ms).await;
+    };
+    let mut board = neighbours.offers_changed();
+    let mut tried = BTreeMap::new();
+    loop {
+        board.mark_unchanged();
+        let homes = untried(neighbours, &skills, &tried);
+        if !homes.is_empty()
+            && let Some(lease) = claim_next_here(service, call, 0).await?
+        {
+            return Ok(Some(lease));
+        }
+        for (home, news) in homes {
+            tried.insert(home, news);
+            match claim_at(service, call, me, home, Act::ClaimNext { wait_ms: 0 }, None).await {
+                Ok(Some(lease)) => return Ok(Some(lease)),
+                Ok(None) => {}
+                Err(problem) => tracing::debug!(%home, %problem, "a home gave no task"),
+            }
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        let wait_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        let enough = async {
+            while untried(neighbours, &skills, &tried).is_empty() {
+                if board.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let reply = service.ask_until(call, Request::ClaimNext(ClaimNext { wait_ms }), enough).await?;
+        let lease = next_lease(reply)?;
+        if lease.is_some() || Instant::now() >= until {
+            return Ok(lease);
+        }
+    }
+}
+
+/// Homes that offer what an agent may take, and have had news since they were tried.
+fn untried(neighbours: &Neighbours, skills: &[Skill], tried: &BTreeMap<NodeId, u64>) -> Vec<(NodeId, u64)> {
+    let mut homes = neighbours.homes_for(skills);
+    homes.retain(|(home, news)| tried.get(home) != Some(news));
+    homes
+}
+
+/// `POST /v1/tasks/{id}/renew` at another home.
+pub(super) async fn renew(
+    service: &NodeService,
+    me: AgentId,
+    lease: Abroad,
+    signed: Option<SignedStatement>,
+) -> Result<Renewed, Problem> {
+    let act = Act::Renew { step: lease.step, epoch: lease.epoch };
+    match keep(service, me, lease, act, signed).await? {
+        Told::Renewed { expires } => {
+            hear(service, lease, Word::Renewed).await;
+            Ok(Renewed { task_id: lease.step, epoch: lease.epoch, expires_at: expires })
+        }
+        _ => Err(of_visit(crate::neighbours::VisitError::Dishonest(lease.home))),
+    }
+}
+
+/// `POST /v1/tasks/{id}/release` at another home.
+pub(super) async fn release(
+    service: &NodeService,
+    me: AgentId,
+    lease: Abroad,
+    signed: Option<SignedStatement>,
+) -> Result<(), Problem> {
+    let act = Act::Release { step: lease.step, epoch: lease.epoch };
+    keep(service, me, lease, act, signed).await?;
+    hear(service, lease, Word::Over("released".into())).await;
+    Ok(())
+}
+
+/// Asks home about a lease that the agent holds. Where home says that it is over, it is.
+async fn keep(
+    service: &NodeService,
+    me: AgentId,
+    lease: Abroad,
+    act: Act,
+    signed: Option<SignedStatement>,
+) -> Result<Told, Problem> {
+    let own = statement_time(signed.as_ref())?.zip(signed.map(|signed| signed.signature));
+    match neighbours(service)?.visit(&lease.home, me, act, own).await.map_err(of_visit)? {
+        Told::Refused { code, message } => {
+            if matches!(code.as_str(), "stale_epoch" | "finished" | "not_found") {
+                hear(service, lease, Word::Over(code.clone())).await;
+            }
+            Err(of_home(&code, message))
+        }
+        told => Ok(told),
+    }
+}
+
+async fn hear(service: &NodeService, lease: Abroad, word: Word) {
+    let principal = artel_federation::Principal::Node(lease.home);
+    let request = Request::Hear { lease, word };
+    if let Err(unavailable) = service.parts().handle.ask(principal, None, request).await {
+        tracing::warn!(%unavailable, step = %lease.step, "what a home said could not be written down");
+    }
+}
+
+/// `POST /v1/tasks/{id}/submit` for another home: into the outbox, and from there to home at once.
+pub(super) async fn submit(
+    service: &NodeService,
+    call: &Call,
+    me: AgentId,
+    lease: Abroad,
+    request: SubmitRequest,
+) -> Result<Submitted, Problem> {
+    let SubmitRequest { epoch, output, artifacts, claim_next: wanted, signed } = request;
+    if let Some(claim) = &wanted {
+        check_skills(service, call, me, claim.agent_capabilities.clone()).await?;
+    }
+    let own = statement_time(signed.as_ref())?.zip(signed.map(|signed| signed.signature));
+    let output = convert::rules_json(&output);
+    let work = Work { step: lease.step, epoch, output: output.clone(), artifacts: artifacts.clone(), own };
+    let engagement = match service.ask(call, Request::HandIn(work)).await? {
+        Reply::HandedIn(engagement) => engagement,
+        _ => return Err(bug("a result got another reply")),
+    };
+    let neighbours = neighbours(service)?;
+    let next = wanted.as_ref().map(|_| 0);
+    let told = neighbours.hand_in(&engagement, (output, artifacts), (own, next)).await;
+    let mut submitted = answer(service, call, me, &engagement, told).await?;
+    if submitted.next.is_none()
+        && let Some(claim) = wanted
+    {
+        submitted.next = super::away::claim_next(service, neighbours, call, me, claim)
+            .await
+            .or_else(|problem| if may_come_later(&problem) { Ok(None) } else { Err(problem) })?;
+    }
+    Ok(submitted)
+}
+
+/// What stands against a next task and not against the result that asked for it.
+fn may_come_later(problem: &Problem) -> bool {
+    matches!(problem.code, Code::CapacityFull | Code::TooManyWaiting)
+}
+
+async fn answer(
+    service: &NodeService,
+    call: &Call,
+    me: AgentId,
+    engagement: &Engagement,
+    told: Result<Told, crate::neighbours::VisitError>,
+) -> Result<Submitted, Problem> {
+    let handed_in = engagement.result.as_ref().map(|handed| handed.index);
+    let mut submitted = Submitted { acknowledgement: None, handed_in, receipt: None, next: None };
+    match told {
+        Ok(Told::Submitted { receipt, signature }) => {
+            let verdict = receipt.verdict.as_ref();
+            submitted.receipt =
+                verdict.map(|judged| convert::verdict(judged.index, &judged.outcome, judged.paid));
+            submitted.acknowledgement = Some(convert::acknowledgement(&receipt, signature));
+            if let Some(next) = receipt.next {
+                let next = undertake(service, call, me, engagement.lease.home, None, *next).await;
+                submitted.next = next
+                    .map(Some)
+                    .or_else(|problem| if may_come_later(&problem) { Ok(None) } else { Err(problem) })?;
+            }
+            Ok(submitted)
+        }
+        Ok(Told::Refused { code, message }) => Err(of_home(&code, message)),
+        Ok(_) => Err(of_visit(crate::neighbours::VisitError::Dishonest(engagement.lease.home))),
+        Err(error) => {
+            // It is in the outbox, and brought again until home answers.
+            tracing::info!(home = %engagement.lease.home, %error, "a result waits for its home");
+            Ok(submitted)
+        }
+    }
+}
+
+/// Fetches an artifact that the caller's work for another home needs, where its home has it.
+pub(super) async fn fetch_artifact(
+    service: &NodeService,
+    call: &Call,
+    digest: Digest,
+) -> Result<Option<u64>, Problem> {
+    let (Some(neighbours), artel_web::Principal::Agent { id: me, .. }) =
+        (&service.parts().neighbours, call.principal)
+    else {
+        return Ok(None);
+    };
+    let held = move |view: artel_federation::view::View<'_>, _| {
+        view.away().held_by(&me).take(LEASES_ASKED_MAX).copied().collect::<Vec<_>>()
+    };
+    for lease in service.look(call, held).await? {
+        match neighbours.fetch(&lease.home, (lease.step, lease.epoch), digest).await {
+            Ok(bytes) => return Ok(Some(bytes)),
+            Err(error) => {
+                tracing::debug!(home = %lease.home, %digest, error = format!("{error:#}"), "not fetched");
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The agent's own signature over an act, where it came with one, checked before it is sent.
+async fn own(
+    service: &NodeService,
+    call: &Call,
+    (home, me): (NodeId, AgentId),
+    act: &Act,
+    signed: Option<SignedStatement>,
+) -> Result<Own, Problem> {
+    let Some(signed) = signed else { return Ok(None) };
+    let at = statement_time(Some(&signed))?.unwrap_or_else(now);
+    let skills = service.look(call, move |view, _| view.agent(&me).map(|agent| agent.skills.clone()));
+    let identity = artel_federation::Identity { node: home, ..service.parts().identity };
+    let wanted = act_text(&identity, &me, &skills.await?.unwrap_or_default(), act, at);
+    if signed.statement != wanted.as_bytes() {
+        let message = format!("the signed statement must be exactly this text: {wanted:?}");
+        return Err(service.refuse(call, Problem::new(Code::BadStatement, message)));
+    }
+    Ok(Some((at, signed.signature)))
+}
+
+/// The moment in a statement's last line.
+fn statement_time(signed: Option<&SignedStatement>) -> Result<Option<Wall>, Problem> {
+    let Some(signed) = signed else { return Ok(None) };
+    let text = std::str::from_utf8(&signed.statement).unwrap_or_default();
+    let line = text.lines().last().and_then(|line| line.strip_prefix("at: "));
+    let at = line.and_then(|at| artel_web::types::parse_time(at).ok());
+    let message = "the signed statement ends with a line \"at: \" and a time, as 2026-02-20T12:00:00.000Z";
+    at.map(Some).ok_or_else(|| Problem::new(Code::BadStatement, message))
+}
