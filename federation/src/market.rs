@@ -512,6 +512,7 @@ impl Federation {
             reward: task.reward,
             deadline: task.deadline,
             verdict_within_ms: self.options.verdict_within_ms,
+            skills: task.skills.clone(),
         }
     }
 

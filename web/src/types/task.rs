@@ -366,6 +366,9 @@ pub struct Lease {
     pub deadline: Wall,
     /// The journal entry of the grant, in home's journal.
     pub entry: u64,
+    /// The skills that were asked for.
+    #[serde(serialize_with = "edge::texts")]
+    pub capabilities: Vec<Skill>,
     /// The home that offers it; null where it is this node.
     #[serde(serialize_with = "edge::text_or_null")]
     pub home: Option<NodeId>,
