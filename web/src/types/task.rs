@@ -307,6 +307,9 @@ pub struct Offer {
     /// When it was offered, by home's clock.
     #[serde(serialize_with = "edge::time")]
     pub offered_at: Wall,
+    /// When this node heard of it, by its own clock.
+    #[serde(serialize_with = "edge::time")]
+    pub heard_at: Wall,
     /// The commitment to the whole task.
     #[serde(serialize_with = "edge::text")]
     pub terms: Digest,
