@@ -194,7 +194,28 @@ def check_apart(a, b, first, second):
           ([first.peer], sorted([first.peer, second.peer])))
 
 
-def check_line(a, b, first, second):
+def check_lazy(a, b, first, source, topic, lazy):
+    """Who is in nobody's mesh is told the ids of messages, asks for them and gets them."""
+    who = source.name
+    lazy.ask("dial", invitation=b.invite())
+    if source is first:
+        lazy.ask("leave", peer=b.peer)
+        met = lazy.ask("dial", address=f"{first.listens[0]}/p2p/{first.peer}")
+        check(f"{lazy.name} and {who}, two strangers, say hello to each other and are members",
+              (met["accepted"], met["accepts"], met["chain"], met["their_chain"]), (True, True, 2, 1))
+    else:
+        who = "b"
+    lazy.ask("aloof", topic=topic, peer=source.peer)
+    task = a.run("task", "post", "--title", "for the lazy", "--capability", SKILL)
+    got = lazy.ask("offer", step=task["task_id"])
+    check(f"{lazy.name}, in nobody's mesh, has an offer from {who}", (got["from"], got["terms"]),
+          (source.peer, task["terms"]["digest"].removeprefix("sha256:")))
+    check(f"{who} had announced it to {lazy.name} by the id that PROTOCOL.md says",
+          lazy.ask("announced", peer=source.peer, id=got["id"])["announced"], True)
+    lazy.stop()
+
+
+def check_line(a, b, first, second, lazy):
     """A - first - B - second: what goes in at one end comes out at the other."""
     # Without the secret nobody is let in, and the node says why.
     turned_away = first.ask("dial", invitation=a.invite(), secret=False)
@@ -232,6 +253,10 @@ def check_line(a, b, first, second):
         check(f"{publisher.name} publishes a frame of a kind that nobody knows; b passes it on unread to {hearer.name}",
               (heard["from"], heard["kind"]), (b.peer, 0x7a7a))
     check_apart(a, b, first, second)
+
+    # By ids alone: from the node, then from the first peer.
+    for source in (b, first):
+        check_lazy(a, b, first, source, topic, lazy())
     scores = {peer["peer_id"]: peer["score"] for node in (a, b) for peer in node.get("/v1/peers")["items"]}
     check("nobody has lost a point of score", {score for score in scores.values()}, {0.0})
 
@@ -256,7 +281,13 @@ def main():
             for place, (name, *command) in enumerate(line):
                 peers.append(Peer(name if len(programs) > 1 else f"{name}-{place + 1}", command, directory))
                 running.append(peers[-1])
-            check_line(a, b, *peers)
+
+            def lazy():
+                name, *command = programs[0]
+                running.append(Peer(f"lazy {name}", [*command, "lazy"], directory))
+                return running[-1]
+
+            check_line(a, b, *peers, lazy)
             for peer in peers:
                 running.remove(peer)
                 peer.stop()

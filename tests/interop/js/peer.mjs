@@ -1,5 +1,6 @@
 // A peer on js-libp2p. The suite's driver (../run.py) tells it what to do, one JSON object a line on stdin, and reads the
-// answers on stdout in the same form. It says hello, gossips and judges as PROTOCOL.md asks of everybody.
+// answers on stdout in the same form. It says hello, gossips and judges as PROTOCOL.md asks of everybody. With the word
+// `lazy` it is in nobody's gossip mesh, and hears what is announced to it by id (IHAVE) and asked for (IWANT) alone.
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { gossipsub, StrictNoSign } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
@@ -18,6 +19,7 @@ import * as artel from './artel.mjs'
 // How long anything may take; nobody waits it out unless something is broken.
 const DEADLINE_MS = 20_000
 const PROTOCOL = '/artel/1/hello'
+const isLazy = process.argv[2] === 'lazy'
 
 const privateKey = await generateKeyPair('Ed25519')
 const me = artel.signer(Buffer.from(privateKey.raw.subarray(0, 32)))
@@ -33,6 +35,10 @@ const greetings = new Map()
 const identified = new Map()
 /** Gossip that came, in order: id, topic, from whom, data. */
 const heard = []
+/** Ids that were announced, and by whom. */
+const announced = []
+/** Meshes that a lazy peer would not be in: by whom it was asked, and of which topic. */
+const refused = []
 /** Told whenever anything above changes. */
 const changed = new EventTarget()
 const change = () => changed.dispatchEvent(new Event('change'))
@@ -121,7 +127,8 @@ function verdict (data) {
 
 const libp2p = await createLibp2p({
   privateKey,
-  addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+  // Who does not listen is not dialled again by those it has left.
+  addresses: { listen: isLazy ? [] : ['/ip4/127.0.0.1/tcp/0'] },
   transports: [tcp()],
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
@@ -131,9 +138,12 @@ const libp2p = await createLibp2p({
     gossip: gossipsub({
       globalSignaturePolicy: StrictNoSign,
       msgIdFn: ({ topic, data }) => artel.messageId(topic, data),
+      msgIdToStrFn: (id) => Buffer.from(id).toString('hex'),
       fallbackToFloodsub: false,
       floodPublish: false,
-      allowPublishToZeroTopicPeers: false
+      allowPublishToZeroTopicPeers: false,
+      // It asks nobody into its mesh; whoever asks it is refused below.
+      ...(isLazy ? { D: 0, Dlo: 0, Dhi: 0, Dscore: 0, Dout: 0 } : {})
     })
   }
 })
@@ -154,11 +164,22 @@ libp2p.addEventListener('connection:close', change)
 await libp2p.handle(PROTOCOL, (stream, connection) => {
   hearHello(stream, connection).catch((error) => { greetings.get(connection.id).error = error })
 })
-gossip.addEventListener('gossipsub:message', ({ detail: { propagationSource, msg } }) => {
-  const data = Buffer.from(msg.data)
-  heard.push({ id: artel.messageId(msg.topic, data).toString('hex'), topic: msg.topic, from: propagationSource.toString(), data })
+gossip.addEventListener('gossipsub:message', ({ detail: { propagationSource, msg, msgId } }) => {
+  heard.push({ id: msgId, topic: msg.topic, from: propagationSource.toString(), data: Buffer.from(msg.data) })
   change()
 })
+const { handleIHave } = gossip
+gossip.handleIHave = (from, offers) => {
+  for (const { messageIDs } of offers) announced.push(...messageIDs.map((id) => `${from} ${Buffer.from(id).toString('hex')}`))
+  return handleIHave.call(gossip, from, offers)
+}
+if (isLazy) {
+  gossip.handleGraft = (from, grafts) => {
+    refused.push(...grafts.map(({ topicID }) => `${from} ${topicID}`))
+    change()
+    return Promise.all(grafts.map(({ topicID }) => gossip.makePrune(from, topicID, false, false)))
+  }
+}
 
 // ---- What the driver asks for
 
@@ -205,6 +226,13 @@ async function closed ({ peer }) {
   return {}
 }
 
+/** Hangs up. */
+async function leave ({ peer }) {
+  const connections = libp2p.getConnections().filter((c) => c.remotePeer.toString() === peer)
+  await Promise.all(connections.map((connection) => connection.close()))
+  return closed({ peer })
+}
+
 async function identity ({ peer }) {
   const said = await until(() => identified.get(peer), `identify of ${peer}`)
   return {
@@ -226,6 +254,16 @@ async function meshed ({ topic, peers }) {
   await until(() => peers.every((peer) => gossip.getMeshPeers(name).includes(peer)), () => `${peers} in the mesh of ${topic}, it is ${gossip.getMeshPeers(name)}`)
   return {}
 }
+
+/** Waits until a peer asked this one into its mesh of a topic, and was refused. */
+async function aloof ({ topic, peer }) {
+  const name = artel.topicName(home.federation, topic)
+  await until(() => refused.includes(`${peer} ${name}`), `${peer} asks into its mesh of ${topic}`)
+  return {}
+}
+
+/** Whether a peer has announced this message by its id. */
+const wasAnnounced = ({ peer, id }) => ({ announced: announced.includes(`${peer} ${id}`) })
 
 /** Waits for the offer of a step, verifies it, and sees each of its bytes matter. */
 async function offer ({ step }) {
@@ -284,7 +322,7 @@ async function message ({ id }) {
   return { topic, from, kind: artel.parseFrame(data).kind }
 }
 
-const asked = { dial, closed, identity, ping: pinged, meshed, offer, publish, message }
+const asked = { dial, closed, leave, identity, ping: pinged, meshed, aloof, announced: wasAnnounced, offer, publish, message }
 
 const say = (answer) => process.stdout.write(JSON.stringify(answer) + '\n')
 say({ peer: libp2p.peerId.toString(), listens: libp2p.getMultiaddrs().map((address) => address.toString().replace(/\/p2p\/.*/, '')) })

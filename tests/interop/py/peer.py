@@ -59,14 +59,23 @@ class AnonymousCache(MessageCache):
 
 
 class AnonymousGossipSub(GossipSub):
-    """The library takes the second message without an author for equivocation, and would never pass it on."""
+    """gossipsub for messages without an author, which also announces what it has to all who are not in its mesh."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.mcache = AnonymousCache(self.mcache.window_size, self.mcache.history_size)
 
     def _check_equivocation(self, msg):
+        # The library takes the second message without an author for equivocation, and would never pass it on.
         return True
+
+    def gossip_heartbeat(self):
+        # The library announces nothing (IHAVE) to whom it may not ask into its mesh yet; gossipsub says nothing of the kind.
+        kept, self.back_off = self.back_off, {}
+        try:
+            return super().gossip_heartbeat()
+        finally:
+            self.back_off = kept
 
 
 # ---- The peer
@@ -196,7 +205,7 @@ class Peer(INotifee):
         except artel.Malformed:
             return False
         if forwarder != self.host.get_id():
-            self.heard.append((id_of(message), message.topicIDs[0], forwarder.to_string(), message.data))
+            self.heard.append((self.pubsub.get_message_id(message), message.topicIDs[0], forwarder.to_string(), message.data))
         return True
 
     async def drain(self, subscription):
