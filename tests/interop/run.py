@@ -148,7 +148,7 @@ def two_nodes(binary, directory):
     a = Node("a", binary, directory)
     b = Node("b", binary, directory, join=a.invite())
     until(lambda: b.peer in a.peers() and a.peer in b.peers(), "the two nodes admit each other")
-    until(lambda: a.holds(b.peer) and b.holds(a.peer), "each has the other's first records")
+    until((b.data / "admission").exists, "b has the records that prove its membership")
     b.stop()
     a.stop()
     return Node("a", binary, directory), Node("b", binary, directory)
@@ -215,6 +215,19 @@ def check_lazy(a, b, first, source, topic, lazy):
     lazy.stop()
 
 
+def check_unknown(publisher, hearer, b, topic):
+    """A frame of a kind that nobody knows goes through the node unread. Several are tried: one that comes before the node
+    has read who asks into its gossip mesh goes nowhere, and only what goes through shows that it has."""
+
+    def heard():
+        published = publisher.ask("publish", what="unknown", topic=topic)
+        return hearer.ask("message", id=published["id"], within_ms=1000)
+
+    got = until(heard, f"{hearer.name} hears on {topic} what {publisher.name} publishes")
+    check(f"{publisher.name} publishes on {topic} a frame of a kind that nobody knows; b passes it on to {hearer.name}",
+          (got["from"], got["kind"]), (b.peer, 0x7a7a))
+
+
 def check_line(a, b, first, second, lazy):
     """A - first - B - second: what goes in at one end comes out at the other."""
     # Without the secret nobody is let in, and the node says why.
@@ -230,15 +243,11 @@ def check_line(a, b, first, second, lazy):
 
     topic = f"tasks/{hashlib.sha256(SKILL.encode()).digest()[0] % 16}"
     name = f"artel/1/{a.ready['federation_id']}/{topic}"
-    for rest in (topic, "agents", "heads"):
+    for rest in (topic, "agents"):
         first.ask("meshed", topic=rest, peers=[a.peer, b.peer])
         second.ask("meshed", topic=rest, peers=[b.peer])
-
-    # A second one, because py-libp2p as it comes passes on the first alone.
-    for reward in ("1.5", "0"):
-        task = a.run("task", "post", "--title", "for strangers", "--capability", SKILL, "--reward", reward)
-        ids = (check_offer(first, a, name, a, task), check_offer(second, b, name, a, task))
-        check(f"it is the same message to both: {first.name} passed it on, and b did", ids[0], ids[1])
+        check_unknown(first, second, b, rest)
+        check_unknown(second, first, b, rest)
 
     for publisher, hearer, nodes in ((first, second, (a, b)), (second, first, (b,))):
         published = publisher.ask("publish", what="joined")
@@ -248,10 +257,13 @@ def check_line(a, b, first, second, lazy):
         for node in nodes:
             held = until(lambda: node.holds(publisher.peer), f"{node.name} holds the record of {publisher.name}")
             check(f"{node.name} checked it and keeps it, as the journal of {publisher.name}", held, 1)
-        published = publisher.ask("publish", what="unknown")
-        heard = hearer.ask("message", id=published["id"])
-        check(f"{publisher.name} publishes a frame of a kind that nobody knows; b passes it on unread to {hearer.name}",
-              (heard["from"], heard["kind"]), (b.peer, 0x7a7a))
+
+    # A second one, because py-libp2p as it comes passes on the first alone.
+    for reward in ("1.5", "0"):
+        task = a.run("task", "post", "--title", "for strangers", "--capability", SKILL, "--reward", reward)
+        ids = (check_offer(first, a, name, a, task), check_offer(second, b, name, a, task))
+        check(f"it is the same message to both: {first.name} passed it on, and b did", ids[0], ids[1])
+
     check_apart(a, b, first, second)
 
     # By ids alone: from the node, then from the first peer.

@@ -44,14 +44,14 @@ const changed = new EventTarget()
 const change = () => changed.dispatchEvent(new Event('change'))
 
 /** Waits until `look` finds something; `what` is said where it does not in time. */
-async function until (look, what) {
-  const signal = AbortSignal.timeout(DEADLINE_MS)
+async function until (look, what, waitMs = DEADLINE_MS) {
+  const signal = AbortSignal.timeout(waitMs)
   for (;;) {
     const found = look()
     if (found) return found
     // Some of what is waited for (the mesh) tells nobody when it changes.
     const nudge = setTimeout(change, 50)
-    await once(changed, 'change', { signal }).catch(() => { throw new Error(`not within ${DEADLINE_MS / 1000} s: ${typeof what === 'function' ? what() : what}`) })
+    await once(changed, 'change', { signal }).catch(() => { throw new Error(`not within ${waitMs / 1000} s: ${typeof what === 'function' ? what() : what}`) })
     clearTimeout(nudge)
   }
 }
@@ -306,20 +306,22 @@ async function offer ({ step }) {
   }
 }
 
-/** Publishes the one entry of this peer's own journal, or a frame of a kind that nobody knows. */
-async function publish ({ what }) {
-  const [rest, data] = what === 'joined'
-    ? ['agents', artel.journalOfOne(me, home.federation, randomBytes(16), artel.joined(home.genesis, artel.sha256(randomBytes(32))))]
-    : ['heads', artel.frame(0x7a7a, 9, randomBytes(40))]
+/** Publishes the one entry of this peer's own journal, or on a topic a frame of a kind that nobody knows. */
+async function publish ({ what, topic: rest = 'agents' }) {
+  const data = what === 'joined'
+    ? artel.journalOfOne(me, home.federation, randomBytes(16), artel.joined(home.genesis, artel.sha256(randomBytes(32))))
+    : artel.frame(0x7a7a, 9, randomBytes(40))
   const topic = artel.topicName(home.federation, rest)
-  const { recipients } = await gossip.publish(topic, data)
-  return { id: artel.messageId(topic, data).toString('hex'), recipients: recipients.map(String) }
+  await gossip.publish(topic, data)
+  return { id: artel.messageId(topic, data).toString('hex') }
 }
 
-/** Waits for a message by its id. */
-async function message ({ id }) {
-  const { topic, from, data } = await until(() => heard.find((m) => m.id === id), `the message ${id}`)
-  return { topic, from, kind: artel.parseFrame(data).kind }
+/** Waits for a message by its id, and says nothing of it where it did not come in time. */
+async function message ({ id, within_ms: waitMs }) {
+  const found = await until(() => heard.find((m) => m.id === id), `the message ${id}`, waitMs).catch((error) => {
+    if (waitMs === undefined) throw error
+  })
+  return found ? { topic: found.topic, from: found.from, kind: artel.parseFrame(found.data).kind } : {}
 }
 
 const asked = { dial, closed, leave, identity, ping: pinged, meshed, aloof, announced: wasAnnounced, offer, publish, message }

@@ -119,15 +119,15 @@ class Peer(INotifee):
     def connections(self, peer):
         return self.host.get_network().get_connections(ID.from_string(peer))
 
-    async def until(self, look, what):
+    async def until(self, look, what, wait=DEADLINE):
         """Waits until `look` finds something; much of what is waited for tells nobody when it changes."""
-        with trio.move_on_after(DEADLINE):
+        with trio.move_on_after(wait):
             while True:
                 found = look()
                 if found:
                     return found
                 await trio.sleep(0.02)
-        raise artel.Malformed(f"not within {DEADLINE} s: {what() if callable(what) else what}")
+        raise TimeoutError(f"not within {wait} s: {what() if callable(what) else what}")
 
     # Hello, both ways on every connection ("The mesh")
 
@@ -323,21 +323,26 @@ class Peer(INotifee):
             "size": checkpoint.size, "terms": fields["terms"].hex(), **{field: fields[field] for field in said},
         }
 
-    async def publish(self, what):
-        """Publishes the one entry of this peer's own journal, or a frame of a kind that nobody knows."""
+    async def publish(self, what, topic="agents"):
+        """Publishes the one entry of this peer's own journal, or on a topic a frame of a kind that nobody knows."""
         if what == "joined":
             body = artel.joined(self.home.genesis, artel.sha256(secrets.token_bytes(32)))
-            rest, data = "agents", artel.journal_of_one(self.me, self.home.federation, secrets.token_bytes(16), body)
+            data = artel.journal_of_one(self.me, self.home.federation, secrets.token_bytes(16), body)
         else:
-            rest, data = "heads", artel.frame(0x7A7A, 9, secrets.token_bytes(40))
-        topic = artel.topic_name(self.home.federation, rest)
-        await self.pubsub.publish(topic, data)
-        return {"id": artel.message_id(topic, data).hex()}
+            data = artel.frame(0x7A7A, 9, secrets.token_bytes(40))
+        name = artel.topic_name(self.home.federation, topic)
+        await self.pubsub.publish(name, data)
+        return {"id": artel.message_id(name, data).hex()}
 
-    async def message(self, id):
-        """Waits for a message by its id."""
+    async def message(self, id, within_ms=None):
+        """Waits for a message by its id, and says nothing of it where it did not come in time."""
         found = lambda: next((m for m in self.heard if m[0].hex() == id), None)
-        _, topic, source, data = await self.until(found, f"the message {id}")
+        try:
+            _, topic, source, data = await self.until(found, f"the message {id}", (within_ms or 1000 * DEADLINE) / 1000)
+        except TimeoutError:
+            if within_ms is None:
+                raise
+            return {}
         return {"topic": topic, "from": source, "kind": artel.parse_frame(data)[0]}
 
 
