@@ -120,6 +120,10 @@ class Node(Child):
         """Who is admitted, by peer id: where each listens, as identify told."""
         return {peer["peer_id"]: peer["listens"] for peer in self.get("/v1/peers")["items"] if peer["status"] == "admitted"}
 
+    def round_trip(self, peer):
+        """How long its own ping to a peer took, in milliseconds."""
+        return next((item["round_trip_ms"] for item in self.get("/v1/peers")["items"] if item["peer_id"] == peer), None)
+
     def holds(self, peer):
         """How many records of a peer's journal are held."""
         origin = f"artel/{self.ready['federation_id']}/{peer}/0"
@@ -173,6 +177,8 @@ def check_meeting(peer, node, node_name, chain, **how):
     check(f"{node_name} identifies {peer.name} and knows where it listens", listens, peer.listens)
     rtt = peer.ask("ping", peer=node.peer)["ms"]
     check(f"{peer.name} pings {node_name}", 0 <= rtt < 1000 * DEADLINE, True)
+    rtt = until(lambda: node.round_trip(peer.peer), f"{node_name} has an answer to its ping from {peer.name}")
+    check(f"{node_name} pings {peer.name}", 0 < rtt < 1000 * DEADLINE, True)
 
 
 def check_offer(peer, source, topic, a, task):
