@@ -23,6 +23,7 @@ from datetime import datetime
 # How long anything may take; nobody waits it out unless something is broken. Peers give up earlier and say at what.
 DEADLINE = 30
 SKILL = "text"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Failure(Exception):
@@ -145,6 +146,19 @@ class Peer(Child):
         if "error" in answer:
             raise Failure(f"{self.name}, asked to {order} {how}: {answer['error']}")
         return answer
+
+
+def check_vectors(peer):
+    """The golden frames of records, and those that a reader must refuse."""
+    vectors = json.loads((ROOT / "protocol/vectors/record.json").read_text())
+    padded = lambda frame: frame["head"] + "00" * frame["zeros"] + frame["tail"]
+    good = [frame["frame"] for frame in vectors["frames"]] + [padded(frame) for frame in vectors["padded_frames"]]
+    bad = [(frame["about"], frame["frame"]) for frame in vectors["refused"]]
+    bad += [(frame["about"], padded(frame)) for frame in vectors["refused_padded"]]
+    held = peer.ask("judge", federation=vectors["federation"], frames=good)["hold"]
+    check(f"{peer.name} takes the {len(good)} golden frames of records", held, [True] * len(good))
+    held = peer.ask("judge", federation=vectors["federation"], frames=[frame for _, frame in bad])["hold"]
+    check(f"{peer.name} refuses the {len(bad)} that must be refused", [about for (about, _), h in zip(bad, held) if h], [])
 
 
 def two_nodes(binary, directory):
@@ -299,6 +313,8 @@ def main():
             for place, (name, *command) in enumerate(line):
                 peers.append(Peer(name if len(programs) > 1 else f"{name}-{place + 1}", command, directory))
                 running.append(peers[-1])
+
+            check_vectors(peers[0])
 
             def lazy():
                 name, *command = programs[0]

@@ -324,7 +324,19 @@ async function message ({ id, within_ms: waitMs }) {
   return found ? { topic: found.topic, from: found.from, kind: artel.parseFrame(found.data).kind } : {}
 }
 
-const asked = { dial, closed, leave, identity, ping: pinged, meshed, aloof, announced: wasAnnounced, offer, publish, message }
+/** Which of these frames hold as records of a federation. */
+function judge ({ federation, frames }) {
+  const holds = (hex) => {
+    try {
+      return artel.checkRecords(Buffer.from(hex, 'hex'), Buffer.from(federation, 'hex')) !== null
+    } catch {
+      return false
+    }
+  }
+  return { hold: frames.map(holds) }
+}
+
+const asked = { judge, dial, closed, leave, identity, ping: pinged, meshed, aloof, announced: wasAnnounced, offer, publish, message }
 
 const say = (answer) => process.stdout.write(JSON.stringify(answer) + '\n')
 say({ peer: libp2p.peerId.toString(), listens: libp2p.getMultiaddrs().map((address) => address.toString().replace(/\/p2p\/.*/, '')) })

@@ -226,6 +226,17 @@ class Peer(INotifee):
                 self.nursery.start_soon(self.drain, await self.pubsub.subscribe(topic))
         return learned
 
+    async def judge(self, federation, frames):
+        """Which of these frames hold as records of a federation."""
+
+        def holds(frame):
+            try:
+                return artel.check_records(bytes.fromhex(frame), bytes.fromhex(federation)) is not None
+            except artel.Malformed:
+                return False
+
+        return {"hold": [holds(frame) for frame in frames]}
+
     async def dial(self, address=None, invitation=None, secret=True):
         """Dials an address and waits until both hellos were answered; with an invitation its secret is shown."""
         if invitation:
