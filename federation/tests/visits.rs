@@ -207,3 +207,17 @@ fn who_is_enrolled_here_stays_what_it_says_itself() {
     home.revoke(&enrolled);
     assert_eq!(code(ada.ask(&mut home, next())), Code::AgentRevoked);
 }
+
+#[test]
+fn a_node_cannot_make_its_delegation_longer_once_it_was_believed() {
+    let mut home = Home::new();
+    home.post_one(home.task());
+    let ada = Stranger::new(1, peer(1));
+    won(ada.ask(&mut home, next()));
+    let mut longer = ada.visit(next());
+    let Warrant::Delegated { until, .. } = &mut longer.warrant else { panic!("delegated") };
+    *until = Wall(u64::MAX);
+    assert_eq!(code(ask(&mut home, peer(1), longer.clone())), Code::BadStatement);
+    home.skip(DAY_MS + HOUR_MS);
+    assert_eq!(code(ask(&mut home, peer(1), longer)), Code::BadStatement);
+}
