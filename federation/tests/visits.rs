@@ -8,7 +8,7 @@ use artel_federation::fact::{Account, Authority, HandedAt};
 use artel_federation::input::ClaimNext;
 use artel_federation::visit::message::{Act, Handing, Visit, Warrant};
 use artel_federation::{Code, Fact, Options, Principal, Reply, Request, commitment::Salt};
-use artel_protocol::id::Epoch;
+use artel_protocol::id::{Digest, Epoch};
 use artel_protocol::key::NodeId;
 use artel_protocol::time::Wall;
 use common::*;
@@ -220,4 +220,20 @@ fn a_node_cannot_make_its_delegation_longer_once_it_was_believed() {
     assert_eq!(code(ask(&mut home, peer(1), longer.clone())), Code::BadStatement);
     home.skip(DAY_MS + HOUR_MS);
     assert_eq!(code(ask(&mut home, peer(1), longer)), Code::BadStatement);
+}
+
+#[test]
+fn artifacts_come_through_the_node_that_speaks_for_the_agent_or_not_at_all() {
+    let mut home = Home::new();
+    let step = home.post_one(home.task());
+    let ada = Stranger::new(1, peer(1));
+    let lease = won(ada.ask(&mut home, Act::Claim(step)));
+    let Act::Submit(mut with_artifact) = handing(&lease) else { panic!("a submission") };
+    with_artifact.artifacts = vec![Digest::of(b"file")];
+    let act = Act::Submit(with_artifact);
+    // The same agent has delegated to another node, too; home has its bytes from neither.
+    let elsewhere = Stranger::new(1, peer(2));
+    assert_eq!(code(elsewhere.ask(&mut home, act.clone())), Code::Invalid);
+    received(ada.ask(&mut home, act.clone())).expect("taken where it claimed");
+    received(elsewhere.ask(&mut home, act)).expect("and again from anywhere");
 }
