@@ -4,7 +4,7 @@
 mod common;
 
 use artel_federation::effect::Lease;
-use artel_federation::fact::{Account, Authority, HandedAt};
+use artel_federation::fact::{Account, Authority, HandedAt, TaskSpec};
 use artel_federation::input::ClaimNext;
 use artel_federation::visit::message::{Act, Handing, Visit, Warrant};
 use artel_federation::{Code, Fact, Options, Principal, Reply, Request, commitment::Salt};
@@ -236,4 +236,24 @@ fn artifacts_come_through_the_node_that_speaks_for_the_agent_or_not_at_all() {
     assert_eq!(code(elsewhere.ask(&mut home, act.clone())), Code::Invalid);
     received(ada.ask(&mut home, act.clone())).expect("taken where it claimed");
     received(elsewhere.ask(&mut home, act)).expect("and again from anywhere");
+}
+
+#[test]
+fn the_next_task_in_an_answer_fits_a_direct_frame() {
+    let mut home = Home::new();
+    let first = home.post_one(home.task());
+    let ada = Stranger::new(1, peer(1));
+    let lease = won(ada.ask(&mut home, Act::Claim(first)));
+    let large = json(&format!("{:?}", "x".repeat(250 << 10)));
+    let second = home.post_one(TaskSpec { input: large, ..home.task() });
+    let Act::Submit(mut handing) = handing(&lease) else { panic!("a submission") };
+    handing.next = Some(0);
+    let receipt = received(ada.ask(&mut home, Act::Submit(handing.clone()))).expect("taken");
+    assert_eq!(receipt.next, None, "with it the answer would not fit");
+    handing.next = Some(30_000);
+    let to =
+        home.ask_later(Principal::Node(peer(1)), Request::Visit(Box::new(ada.visit(Act::Submit(handing)))));
+    home.pass(MINUTE_MS);
+    assert_eq!(received(home.answers.remove(&to).expect("answered")).expect("again").next, None);
+    assert_eq!(won(ada.ask(&mut home, next())).step, second, "and a claim gets it");
 }
