@@ -296,7 +296,7 @@ def check_nodes(entries):
 
 
 def check_away(entries):
-    """What an agent has under way at other homes, by the rules of "Away from home". Returns who has what at the end."""
+    """What an agent has under way at other homes, by the rules of "Life of a lease of another home". Gives who has what at the end."""
     open_, agents, introduced = {}, set(), set()
     for index, (kind, fields, _) in enumerate(entries):
         before, private, _ = entries[index - 1]
