@@ -636,4 +636,5 @@ def main():
     print(f"{checks} checks agree")
 
 
-main()
+if __name__ == "__main__":
+    main()

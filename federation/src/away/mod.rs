@@ -81,6 +81,11 @@ impl Federation {
             );
             return Err(Refusal::new(Code::TooMany, message));
         }
+        let delegated = self.state.agents[&agent].delegation.is_some();
+        if engagement.authority == Authority::Own && work.own.is_none() && !delegated {
+            let message = "you signed the claim yourself and have not delegated to this node: sign the result, too (\"signed\"). You still hold the lease";
+            return Err(Refusal::new(Code::BadStatement, message));
+        }
         let (salt, artifacts) = (turn.now.salt(), work.artifacts);
         let opening = Opening { salt, output: work.output.digest(), artifacts: artifacts.clone() };
         let authority = if work.own.is_some() { Authority::Own } else { engagement.authority };

@@ -67,7 +67,7 @@ fn told(shared: &Shared, reply: Reply) -> Told {
 }
 
 fn refused(code: &str, message: &str) -> Told {
-    Told::Refused { code: code.into(), message: message.into() }
+    Told::refused(code, message)
 }
 
 /// Fetches the artifacts of a result before it is taken in, and enters them.
