@@ -49,7 +49,7 @@ fn hear(home: &mut Home, n: u8, word: Word) -> Answer {
 }
 
 fn acknowledged() -> Word {
-    Word::Acknowledged { submitted: 9, at: BEGIN, signature: Signature([1; 64]) }
+    Word::Acknowledged { submitted: 9, at: BEGIN, signature: Signature([1; 64]), verdict: None }
 }
 
 fn judged() -> Word {

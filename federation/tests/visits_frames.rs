@@ -101,6 +101,7 @@ fn lease() -> Lease {
         reward: Credits(5_000_000),
         deadline: BEGIN.plus_ms(3_600_000),
         verdict_within_ms: 600_000,
+        skills: skills(&["text"]),
     }
 }
 

@@ -341,7 +341,7 @@ lease_told = struct(
     ("description", text), ("name", text), ("input", blob), ("inputs", blob),
     ("needs", many(struct(("name", text), ("output", blob)))),
     ("artifacts", many(struct(("name", text), ("digests", many(digest))))), ("output_schema", option(blob)),
-    ("runner", runner_option), ("reward", u64), ("deadline", u64), ("verdict_within_ms", u32),
+    ("runner", runner_option), ("reward", u64), ("deadline", u64), ("verdict_within_ms", u32), ("skills", skills),
 )
 outcome = enum(struct(("quality", u8), ("checked", boolean)), struct(("check", text), ("findings", text)))
 receipt = struct(
