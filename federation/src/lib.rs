@@ -36,6 +36,7 @@ pub mod state;
 pub mod timer;
 mod turn;
 pub mod view;
+pub mod watch;
 pub mod witness;
 
 pub use effect::{Code, Effect, Refusal, Reply};
