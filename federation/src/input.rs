@@ -1,7 +1,7 @@
 //! What can happen to a federation's mind: requests of known principals and strangers, finished checks, time.
 
 use crate::commitment::Salt;
-use crate::fact::{Outcome, Poster, TaskSpec};
+use crate::fact::{FraudProven, Outcome, Poster, TaskSpec};
 use crate::json::Json;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
 use artel_protocol::invitation::InvitationSecret;
@@ -100,6 +100,8 @@ pub enum Input {
         /// The stable code.
         code: &'static str,
     },
+    /// The shell keeps a proof, durably, that another node lied about its journal.
+    FraudProven(FraudProven),
     /// The node is stopping: who waits for a task is answered without one, and nobody waits any more.
     Closing,
     /// Time has passed: whatever is due happens.

@@ -40,7 +40,7 @@ pub mod watch;
 pub mod witness;
 
 pub use effect::{Code, Effect, Refusal, Reply};
-pub use fact::{Entry, Fact, Genesis, Kind};
+pub use fact::{Entry, Fact, FraudProven, Genesis, Kind};
 pub use federation::{Beginning, Federation};
 pub use input::{Input, Now, Principal, ReplyTo, Request};
 pub use json::Json;

@@ -151,7 +151,7 @@ impl State {
                 self.artifact_bytes = self.artifact_bytes.saturating_add(f.bytes_new);
                 Ok(())
             }
-            Fact::RunEnded(_) | Fact::Emitted(_) | Fact::Refused(_) => Ok(()),
+            Fact::RunEnded(_) | Fact::Emitted(_) | Fact::Refused(_) | Fact::FraudProven(_) => Ok(()),
         };
         if let Some((id, before)) = weighed {
             self.reweigh(&id, before);

@@ -159,6 +159,7 @@ KINDS = {
                                              ("run", option(uuid)), ("metadata", blob))),
     96: ("Emitted", "private", struct(("name", text), ("by", poster), ("data", blob), ("run", option(uuid)))),
     97: ("Refused", "private", struct(("who", poster), ("code", text), ("count", u32))),
+    40: ("FraudProven", "public", struct(("node", key), ("lie", plain(3)), ("proof", digest))),
 }
 
 # Kinds with a second version; what the first one can say is written in the first one.

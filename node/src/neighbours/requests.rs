@@ -1,0 +1,43 @@
+//! Direct requests of neighbours, by the kind of their frame. What is not answered here the asker hears was refused.
+
+use super::shared::Shared;
+use super::{heads, witness};
+use artel_mesh::Answer;
+use artel_protocol::codec::Frame;
+use artel_protocol::key::NodeId;
+use artel_protocol::{continuity, witness as said};
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// How many requests are dealt with at once, of all neighbours together; the largest of them holds some 16 KiB. A further
+/// one is refused.
+pub(super) const REQUESTS_MAX: usize = 256;
+
+/// Deals with a request beside whatever else happens.
+pub(super) fn take(
+    shared: &Arc<Shared>,
+    places: &Arc<Semaphore>,
+    (from, data, answer): (NodeId, Bytes, Answer),
+) {
+    let Ok(place) = places.clone().try_acquire_owned() else { return };
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        match respond(&shared, from, &data).await {
+            Some(said) => answer.send(said),
+            None => tracing::debug!(%from, "a request was refused"),
+        }
+        drop(place);
+    });
+}
+
+/// What is answered; nothing refuses the request.
+async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Bytes> {
+    match Frame::parse(data).ok()?.kind {
+        said::HEAD_KIND => witness::asked_to_cosign(shared, from, data).await,
+        said::COSIGNED_KIND => heads::cosigned(shared, from, data),
+        said::FRAUD_KIND => witness::told_of_fraud(shared, data).await,
+        continuity::ASK_KIND => heads::show(shared, data).await,
+        _ => None,
+    }
+}
