@@ -7,6 +7,7 @@ pub mod audit;
 pub mod context;
 mod enroll;
 mod event;
+mod fraud;
 mod input;
 mod invite;
 mod key;

@@ -93,8 +93,11 @@ impl Cosignatures {
     /// The newest head's frame, and those of `up` that have not cosigned it and were not asked yet, once it is old enough.
     pub fn to_remind(&mut self, after: Duration, up: &[NodeId]) -> Option<(Bytes, Vec<NodeId>)> {
         let said = self.said.back_mut().filter(|said| said.at.elapsed() >= after)?;
-        let peers: Vec<NodeId> =
-            up.iter().filter(|peer| !said.by.contains_key(peer) && said.reminded.insert(**peer)).copied().collect();
+        let peers: Vec<NodeId> = up
+            .iter()
+            .filter(|peer| !said.by.contains_key(peer) && said.reminded.insert(**peer))
+            .copied()
+            .collect();
         Some((said.frame.clone(), peers))
     }
 
@@ -112,7 +115,9 @@ impl Cosignatures {
         let of_newest = |said: &&Said| *said.checkpoint.checkpoint() == *newest.checkpoint();
         let mut latest = self.said.iter().rev();
         let said = latest.clone().filter(cosigned).find(of_newest);
-        let Some(said) = said.or_else(|| latest.find(|said| cosigned(said) && said.at.elapsed() < SERVED_FOR)) else {
+        let Some(said) =
+            said.or_else(|| latest.find(|said| cosigned(said) && said.at.elapsed() < SERVED_FOR))
+        else {
             return newest;
         };
         let mut note = said.checkpoint.clone();

@@ -46,7 +46,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
 /// Says the newest head, where somebody may hear it and it was not said yet.
 async fn say(shared: &Arc<Shared>) -> anyhow::Result<()> {
     let before = shared.cosignatures().newest();
-    if shared.up().is_empty() || before.as_ref().is_some_and(|said| said.size() == shared.reader.get().size()) {
+    if shared.up().is_empty() || before.as_ref().is_some_and(|said| said.size() == shared.reader.get().size())
+    {
         return Ok(());
     }
     shared.handle.checkpoint().await?;

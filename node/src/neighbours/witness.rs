@@ -60,6 +60,11 @@ impl Remembered {
         self.frauds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The journals that this node has cosigned.
+    pub fn origins(&self) -> Vec<Origin> {
+        self.table().all().map(|(origin, _)| *origin).collect()
+    }
+
     /// The size of a journal that this node cosigned last.
     pub fn cosigned(&self, origin: &Origin) -> Option<u64> {
         self.table().get(origin).map(|witnessed| witnessed.size)
@@ -179,10 +184,14 @@ async fn send_cosigned(shared: Arc<Shared>, to: NodeId, cosigned: Cosigned) {
 async fn say_if_not_ours(shared: &Arc<Shared>, head: &Head) {
     let (reader, checkpoint) = (shared.reader.get(), head.checkpoint().clone());
     let ours = tokio::task::spawn_blocking(move || {
-        checkpoint.size() <= reader.size() && reader.root(checkpoint.size()).is_ok_and(|root| root == checkpoint.root())
+        checkpoint.size() <= reader.size()
+            && reader.root(checkpoint.size()).is_ok_and(|root| root == checkpoint.root())
     });
     if !ours.await.unwrap_or(true) {
-        tracing::error!(size = head.checkpoint().size(), "another process signs with this node's key: stop one of the two");
+        tracing::error!(
+            size = head.checkpoint().size(),
+            "another process signs with this node's key: stop one of the two"
+        );
     }
 }
 
@@ -263,7 +272,7 @@ pub(super) async fn may_take(shared: &Arc<Shared>, records: &Records) -> bool {
 }
 
 /// Compares records with those that are held of the same entries.
-pub(super) fn differs_from_held(shared: &Shared, records: &Records) -> Option<Box<Fraud>> {
+fn differs_from_held(shared: &Shared, records: &Records) -> Option<Box<Fraud>> {
     let origin = records.origin();
     let (mut compared, mut next) = (0, 0);
     for record in records.records() {
@@ -282,6 +291,15 @@ pub(super) fn differs_from_held(shared: &Shared, records: &Records) -> Option<Bo
         next = held.records().last().map_or(0, |last| last.public_seq + 1);
     }
     None
+}
+
+/// Compares records with what is held, from the thread that has just kept some: of two frames that came at once, neither was
+/// held when the other was looked at.
+pub(super) fn look_again(shared: &Arc<Shared>, runtime: &tokio::runtime::Handle, records: &Records) {
+    if let Some(fraud) = differs_from_held(shared, records) {
+        let shared = shared.clone();
+        runtime.spawn(async move { act_on(&shared, *fraud).await });
+    }
 }
 
 // Proofs of fraud.

@@ -8,36 +8,36 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
+pub const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
 
 /// Sooner than neighbours ask each other anyway, which they do every half minute: whatever comes within it was gossiped.
 const GOSSIP: Duration = Duration::from_secs(20);
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     wait::until(what, || holds().then_some(()));
 }
 
-fn invite(data: &Path, uses: u32) -> String {
+pub fn invite(data: &Path, uses: u32) -> String {
     let uses = uses.to_string();
     let made =
         artel().run(["invite", "--uses", &uses, "--json", "--data", data.to_str().expect("UTF-8")]).json();
     made["invitation"].as_str().expect("an invitation").to_owned()
 }
 
-fn founder(data: &Path) -> Node {
+pub fn founder(data: &Path) -> Node {
     artel().up(data).arg("--listen").arg(LISTEN).start()
 }
 
-fn member(data: &Path, invitation: &str) -> Node {
+pub fn member(data: &Path, invitation: &str) -> Node {
     artel().up(data).arg("--listen").arg(LISTEN).arg("--join").arg(invitation).start()
 }
 
-fn items(node: &Node, path: &str) -> Vec<Value> {
+pub fn items(node: &Node, path: &str) -> Vec<Value> {
     node.operator().get(path).is(200)["items"].as_array().expect("a list").clone()
 }
 
 /// How many peers have accepted a node and are accepted by it.
-fn admitted(node: &Node) -> usize {
+pub fn admitted(node: &Node) -> usize {
     items(node, "/v1/peers").iter().filter(|peer| peer["status"] == "admitted").count()
 }
 
@@ -56,7 +56,7 @@ fn held(holder: &Node, of: &str) -> u64 {
     found.map_or(0, |journal| journal["held_up_to"].as_u64().expect("a number"))
 }
 
-fn post(node: &Node, count: usize) {
+pub fn post(node: &Node, count: usize) {
     let step = |i: usize| json!({"name": format!("s{i}"), "task": {"title": "t", "requirements": {"capabilities": ["nobody"]}, "input": {}}});
     for from in (0..count).step_by(200) {
         let steps: Vec<Value> = (from..count.min(from + 200)).map(step).collect();
