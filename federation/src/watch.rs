@@ -91,7 +91,9 @@ struct Journal {
 /// The journals that are watched, and the nodes that lied.
 #[derive(Default)]
 pub struct Watch {
-    journals: BTreeMap<Origin, Journal>,
+    /// By node, and then by journal.
+    journals: BTreeMap<NodeId, BTreeMap<Origin, Journal>>,
+    count: usize,
     frauds: BTreeMap<NodeId, Fraud>,
 }
 
@@ -107,7 +109,7 @@ impl Watch {
 
     /// The newest checkpoint of a journal that is known.
     pub fn known(&self, origin: &Origin) -> Option<&SignedCheckpoint> {
-        self.journals.get(origin)?.known.as_ref()
+        self.held(origin)?.known.as_ref()
     }
 
     /// Judges a head of a member's journal.
@@ -143,7 +145,7 @@ impl Watch {
 
     /// What a journal's node is to be asked now; nothing where it was asked a moment ago or all is in line.
     pub fn ask(&mut self, origin: &Origin, now: Mono) -> Option<Ask> {
-        let journal = self.journals.get_mut(origin)?;
+        let journal = self.held_mut(origin)?;
         if !journal.may_ask(now, ASK_PAUSE_MS) {
             return None;
         }
@@ -160,12 +162,12 @@ impl Watch {
         let is_due = |journal: &Journal| {
             journal.suspected || !journal.open.is_empty() && journal.may_ask(now, OPEN_PAUSE_MS)
         };
-        self.journals.iter().filter(|(_, journal)| is_due(journal)).map(|(origin, _)| *origin).collect()
+        self.all().filter(|(_, journal)| is_due(journal)).map(|(origin, _)| *origin).collect()
     }
 
     /// Judges the answer to a question.
     pub fn answered(&mut self, ask: &Ask, shown: &Shown) -> Answered {
-        let Some(journal) = self.journals.get_mut(&ask.origin()) else { return Answered::Late };
+        let Some(journal) = self.held_mut(&ask.origin()) else { return Answered::Late };
         if let Some(fraud) = journal.contradiction(shown.head()) {
             return Answered::Lie(fraud);
         }
@@ -198,7 +200,7 @@ impl Watch {
 
     /// A journal's node refused to answer: it is suspected from here on.
     pub fn refused(&mut self, origin: &Origin) {
-        if let Some(journal) = self.journals.get_mut(origin) {
+        if let Some(journal) = self.held_mut(origin) {
             journal.suspected = true;
         }
     }
@@ -233,28 +235,37 @@ impl Watch {
         if self.frauds.contains_key(node) {
             return Some(Quarantine::Proven);
         }
-        self.of_node(node).any(|journal| journal.suspected).then_some(Quarantine::Suspected)
+        let journals = self.journals.get(node).into_iter().flat_map(BTreeMap::values);
+        journals.into_iter().any(|journal| journal.suspected).then_some(Quarantine::Suspected)
     }
 
     /// The journals whose node is suspected.
     pub fn suspects(&self) -> impl Iterator<Item = &Origin> {
-        self.journals.iter().filter(|(_, journal)| journal.suspected).map(|(origin, _)| origin)
+        self.all().filter(|(_, journal)| journal.suspected).map(|(origin, _)| origin)
     }
 
-    fn of_node(&self, node: &NodeId) -> impl Iterator<Item = &Journal> {
-        // Origins of one node may be of this federation alone; the shell checks that.
-        self.journals.iter().filter(|(origin, _)| origin.node() == *node).map(|(_, journal)| journal)
+    fn all(&self) -> impl Iterator<Item = (&Origin, &Journal)> {
+        self.journals.values().flatten()
+    }
+
+    fn held(&self, origin: &Origin) -> Option<&Journal> {
+        self.journals.get(&origin.node())?.get(origin)
+    }
+
+    fn held_mut(&mut self, origin: &Origin) -> Option<&mut Journal> {
+        self.journals.get_mut(&origin.node())?.get_mut(origin)
     }
 
     /// A journal to watch, if there is room for it.
     fn journal(&mut self, origin: &Origin) -> Option<&mut Journal> {
-        if !self.journals.contains_key(origin) {
-            let of_node = self.of_node(&origin.node()).count();
-            if self.journals.len() >= JOURNALS_MAX || of_node >= JOURNALS_OF_NODE_MAX {
+        if self.held(origin).is_none() {
+            let of_node = self.journals.get(&origin.node()).map_or(0, BTreeMap::len);
+            if self.count >= JOURNALS_MAX || of_node >= JOURNALS_OF_NODE_MAX {
                 return None;
             }
+            self.count += 1;
         }
-        Some(self.journals.entry(*origin).or_default())
+        Some(self.journals.entry(origin.node()).or_default().entry(*origin).or_default())
     }
 }
 

@@ -195,7 +195,7 @@ impl Crowd {
                 return;
             }
             92 => {
-                if self.asked.len() % 4 == 0 {
+                if self.asked.len().is_multiple_of(4) {
                     let fraud =
                         FraudProven { node: peer(3), lie: Lie::TwoRoots, proof: Digest::of(b"proof") };
                     return home.input(Input::FraudProven(fraud));

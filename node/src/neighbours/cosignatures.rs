@@ -91,7 +91,7 @@ impl Cosignatures {
     }
 
     /// The newest head's frame, and those of `up` that have not cosigned it and were not asked yet, once it is old enough.
-    pub fn to_remind(&mut self, after: Duration, up: &[NodeId]) -> Option<(Bytes, Vec<NodeId>)> {
+    pub fn remind(&mut self, after: Duration, up: &[NodeId]) -> Option<(Bytes, Vec<NodeId>)> {
         let said = self.said.back_mut().filter(|said| said.at.elapsed() >= after)?;
         let peers: Vec<NodeId> = up
             .iter()
@@ -201,9 +201,9 @@ mod tests {
         let mut all = Cosignatures::default();
         let up: Vec<NodeId> = [2, 4].map(|seed| NodeId(key(seed).public())).to_vec();
         say(&mut all, 3);
-        assert!(all.to_remind(Duration::from_secs(60), &up).is_none(), "it may come by itself");
+        assert!(all.remind(Duration::from_secs(60), &up).is_none(), "it may come by itself");
         assert!(cosign(&mut all, 3, 2));
-        let reminded = |all: &mut Cosignatures| all.to_remind(Duration::ZERO, &up).expect("old enough").1;
+        let reminded = |all: &mut Cosignatures| all.remind(Duration::ZERO, &up).expect("old enough").1;
         assert_eq!(reminded(&mut all), [up[1]]);
         assert_eq!(reminded(&mut all), []);
         all.forget_reminder(&up[1]);

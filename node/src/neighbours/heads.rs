@@ -75,7 +75,7 @@ fn head(reader: &Reader, old: u64) -> Result<Head, artel_audit::Error> {
 /// Asks the neighbours that have not cosigned the newest head, each once.
 fn remind(shared: &Arc<Shared>) {
     let up: Vec<NodeId> = shared.up().iter().copied().collect();
-    let Some((frame, peers)) = shared.cosignatures().to_remind(REMIND_AFTER, &up) else { return };
+    let Some((frame, peers)) = shared.cosignatures().remind(REMIND_AFTER, &up) else { return };
     for peer in peers {
         let (shared, frame) = (shared.clone(), frame.clone());
         tokio::spawn(async move {

@@ -260,20 +260,16 @@ impl Neighbours {
     /// What is kept of each other journal, by origin.
     pub fn journals(&self) -> Vec<Held> {
         let mut marks: BTreeMap<Origin, Mark> = self.shared.records.marks().into_iter().collect();
-        for origin in self.shared.remembered.origins() {
-            marks.entry(origin).or_default();
+        let cosigned = self.shared.remembered.cosigned().clone();
+        for origin in cosigned.keys() {
+            marks.entry(*origin).or_default();
         }
         let held = |(origin, mark): (Origin, Mark)| {
-            let watch = self.shared.watch();
-            let (known, quarantine) = (watch.known(&origin), watch.quarantine(&origin.node()));
-            Held {
-                origin,
-                mark,
-                member: self.shared.exchange().is_member(&origin.node()),
-                cosigned: self.shared.remembered.cosigned(&origin),
-                known: known.map(SignedCheckpoint::size),
-                quarantine,
-            }
+            // One lock after the other, never two at once.
+            let member = self.shared.exchange().is_member(&origin.node());
+            let known = self.shared.watch().known(&origin).map(SignedCheckpoint::size);
+            let (cosigned, quarantine) = (cosigned.get(&origin).copied(), self.quarantine(&origin.node()));
+            Held { origin, mark, member, cosigned, known, quarantine }
         };
         marks.into_iter().map(held).collect()
     }

@@ -17,6 +17,7 @@ use artel_protocol::record::Records;
 use artel_protocol::topic::Topic;
 use artel_protocol::witness::{Cosigned, Fraud, Head};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const COMPARED_MAX: usize = 16;
 /// What is on disk of it.
 pub(super) struct Remembered {
     table: Mutex<WitnessTable>,
+    /// What the table says, for readers: it is held while the disk syncs, and they should not wait for that.
+    cosigned: Mutex<BTreeMap<Origin, u64>>,
     frauds: Mutex<Frauds>,
     /// Whether a journal may be cosigned that nothing is remembered of: not where the table was damaged.
     may_begin: bool,
@@ -48,7 +51,13 @@ impl Remembered {
             }
         }
         let may_begin = !notices.iter().any(|notice| matches!(notice, WitnessNotice::Lost { .. }));
-        Remembered { table: Mutex::new(table), frauds: Mutex::new(frauds), may_begin }
+        let cosigned = table.all().map(|(origin, witnessed)| (*origin, witnessed.size)).collect();
+        Remembered {
+            table: Mutex::new(table),
+            cosigned: Mutex::new(cosigned),
+            frauds: Mutex::new(frauds),
+            may_begin,
+        }
     }
 
     /// Held for as long as a checkpoint is judged and remembered: two histories of a journal are never both the next one.
@@ -60,14 +69,9 @@ impl Remembered {
         self.frauds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The journals that this node has cosigned.
-    pub fn origins(&self) -> Vec<Origin> {
-        self.table().all().map(|(origin, _)| *origin).collect()
-    }
-
-    /// The size of a journal that this node cosigned last.
-    pub fn cosigned(&self, origin: &Origin) -> Option<u64> {
-        self.table().get(origin).map(|witnessed| witnessed.size)
+    /// The journals that this node has cosigned, and the size of each that it cosigned last.
+    pub fn cosigned(&self) -> MutexGuard<'_, BTreeMap<Origin, u64>> {
+        self.cosigned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -169,6 +173,7 @@ fn cosign(shared: &Shared, table: &mut WitnessTable, checkpoint: &SignedCheckpoi
         tracing::error!(%error, %origin, "a checkpoint cannot be remembered, so it is not cosigned");
         return None;
     }
+    shared.remembered.cosigned().insert(origin, checkpoint.size());
     shared.watch().accept(checkpoint);
     let cosignature = Cosignature::sign(checkpoint.checkpoint(), &shared.key, wall().0 / 1_000);
     cosignature.map(Cosigned::new).map_err(|error| tracing::error!(%error, "no cosignature can be made")).ok()
@@ -360,7 +365,10 @@ async fn hold(shared: &Arc<Shared>, fraud: &Fraud) -> bool {
     let (node, kind) = (fraud.origin().node(), fraud.contradiction().name());
     tracing::error!(%node, kind, "there is proof that a node signed two histories; nothing more is taken from it");
     let proof = Digest::of(&fraud.to_frame());
-    shared.handle.tell(Input::FraudProven(FraudProven { node, lie: fraud.contradiction().into(), proof }));
+    let (handle, lie) = (shared.handle.clone(), fraud.contradiction().into());
+    let told = move || handle.tell_surely(Input::FraudProven(FraudProven { node, lie, proof }));
+    // It waits for a place in the driver's queue.
+    drop(tokio::task::spawn_blocking(told));
     if node != shared.me.node() {
         // The mesh may have ended, and every connection with it.
         let _ = shared.mesh.refuse(&node).await;
