@@ -10,6 +10,7 @@ mod admission;
 mod bounds_test;
 pub mod chain;
 pub mod commitment;
+pub mod conduct;
 pub mod effect;
 pub mod exchange;
 pub mod fact;

@@ -145,6 +145,9 @@ impl Watch {
 
     /// What a journal's node is to be asked now; nothing where it was asked a moment ago or all is in line.
     pub fn ask(&mut self, origin: &Origin, now: Mono) -> Option<Ask> {
+        if !self.is_newest(origin) {
+            return None;
+        }
         let journal = self.held_mut(origin)?;
         if !journal.may_ask(now, ASK_PAUSE_MS) {
             return None;
@@ -162,7 +165,8 @@ impl Watch {
         let is_due = |journal: &Journal| {
             journal.suspected || !journal.open.is_empty() && journal.may_ask(now, OPEN_PAUSE_MS)
         };
-        self.all().filter(|(_, journal)| is_due(journal)).map(|(origin, _)| *origin).collect()
+        let newest = self.journals.values().filter_map(BTreeMap::last_key_value);
+        newest.filter(|(_, journal)| is_due(journal)).map(|(origin, _)| *origin).collect()
     }
 
     /// Judges the answer to a question.
@@ -235,17 +239,15 @@ impl Watch {
         if self.frauds.contains_key(node) {
             return Some(Quarantine::Proven);
         }
-        let journals = self.journals.get(node).into_iter().flat_map(BTreeMap::values);
-        journals.into_iter().any(|journal| journal.suspected).then_some(Quarantine::Suspected)
+        let (_, newest) = self.journals.get(node)?.last_key_value()?;
+        newest.suspected.then_some(Quarantine::Suspected)
     }
 
-    /// The journals whose node is suspected.
-    pub fn suspects(&self) -> impl Iterator<Item = &Origin> {
-        self.all().filter(|(_, journal)| journal.suspected).map(|(origin, _)| origin)
-    }
-
-    fn all(&self) -> impl Iterator<Item = (&Origin, &Journal)> {
-        self.journals.values().flatten()
+    /// Whether no later journal of its node is watched. A node that was restored from a copy goes on in a new one, and has
+    /// nothing left to show of the one before.
+    fn is_newest(&self, origin: &Origin) -> bool {
+        let newest = self.journals.get(&origin.node()).and_then(BTreeMap::last_key_value);
+        newest.is_some_and(|(newest, _)| newest == origin)
     }
 
     fn held(&self, origin: &Origin) -> Option<&Journal> {

@@ -160,7 +160,7 @@ fn who_refuses_or_answers_wrongly_is_suspected_until_it_answers() {
     let mut wrong = log.shown(&ask);
     wrong = Shown::new(wrong.head().clone(), wrong.from().iter().rev().cloned().collect());
     assert_eq!(watch.answered(&ask, &wrong), Answered::Wrong);
-    assert_eq!(watch.suspects().collect::<Vec<_>>(), [&log.origin()]);
+    assert_eq!(watch.quarantine(&node), Some(Quarantine::Suspected));
     let ask = asked(&mut watch, &log, ASK_PAUSE_MS);
     assert_eq!(watch.answered(&ask, &log.shown(&ask)), Answered::Newest(Box::new(log.signed(20))));
     assert_eq!(watch.quarantine(&node), None, "it has shown it");
@@ -176,6 +176,20 @@ fn an_answer_from_before_what_is_known_now_says_nothing() {
     watch.accept(&log.signed(18));
     assert_eq!(watch.answered(&ask, &log.shown(&ask)), Answered::Late);
     assert_eq!(asked(&mut watch, &log, ASK_PAUSE_MS).sizes(), [17, 18]);
+}
+
+#[test]
+fn a_node_that_began_a_new_journal_has_nothing_to_show_of_the_one_before() {
+    let mut log = Log::new(20, false);
+    let mut watch = watch(&log);
+    assert_eq!(watch.hear(&log.head(3, 17)), Heard::Ask);
+    let (old, node) = (log.origin(), log.origin().node());
+    watch.refused(&old);
+    assert_eq!(watch.quarantine(&node), Some(Quarantine::Suspected));
+    log.incarnation = 1;
+    assert_eq!(watch.hear(&log.head(0, 5)), Heard::Newest);
+    assert_eq!(watch.quarantine(&node), None);
+    assert_eq!((watch.ask(&old, Mono(0)), watch.due(Mono(99_999))), (None, vec![]));
 }
 
 #[test]

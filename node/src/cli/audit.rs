@@ -1,6 +1,7 @@
 //! `artel audit`: the log for people and its proofs for strangers. `verify` and `prove` also work on a copy of a data
 //! directory, without a node and without its keys.
 
+use super::conduct;
 use super::context::Context;
 use super::fraud;
 use super::log;
@@ -217,6 +218,13 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
             "\nan incomplete commit at the very end was never acknowledged; the next start cuts it",
         );
     }
+    // What a log says is judged where its bytes are sound.
+    let told = if sound { conduct_report(dir).await? } else { conduct::Found::default() };
+    answer["illegal"] = told.json(&report.origin);
+    answer["records"] = json!(told.records);
+    for line in told.lines() {
+        text.push_str(&format!("\n{line}"));
+    }
     let frauds = fraud::of_directory(dir)?;
     answer["frauds"] = json!(frauds.proven.iter().map(|proven| &proven.json).collect::<Vec<_>>());
     answer["bad_proofs"] = json!(frauds.bad);
@@ -225,11 +233,20 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
     }
     context.show.done(&answer, &format!("{}{text}", if sound { "sound: " } else { "" }))?;
     match damage {
+        None if !told.own.is_empty() => {
+            anyhow::bail!("{} is what was signed, but {}", dir.display(), told.lines()[0])
+        }
         None => frauds.refuse_bad(dir),
         Some((file, what)) => {
             anyhow::bail!("{} is damaged: {what}; put it back from a copy", dir.join(file).display())
         }
     }
+}
+
+/// Judges what a directory's logs say, off the threads that serve requests.
+async fn conduct_report(dir: &Path) -> anyhow::Result<conduct::Found> {
+    let files = Arc::new(OsFiles::new(dir));
+    tokio::task::spawn_blocking(move || conduct::of_directory(files)).await?
 }
 
 /// Verifies a directory off the threads that serve requests.

@@ -4,6 +4,7 @@
 mod agent;
 pub mod artifact;
 pub mod audit;
+mod conduct;
 pub mod context;
 mod enroll;
 mod event;

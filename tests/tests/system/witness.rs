@@ -126,6 +126,7 @@ fn a_copied_directory_started_twice_is_proven_and_sent_away() {
     // Offline, from the neighbour's directory alone; and from the one file, by itself.
     let verified = verify(a.path()).json();
     assert_eq!(verified["sound"], true, "{verified}");
+    assert_eq!(verified["illegal"], serde_json::json!([]), "a fork is no breach of the market's rules");
     let [proof] = &verified["frauds"].as_array().expect("a list")[..] else {
         panic!("one proof: {verified}")
     };
