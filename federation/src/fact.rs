@@ -14,6 +14,7 @@ use artel_protocol::log::leaf::Class;
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
+use artel_protocol::witness::Contradiction;
 use artel_reputation::{Complexity, Level};
 
 /// Who a node lets in beside its founder.
@@ -724,6 +725,38 @@ pub struct Refused {
     pub count: u32,
 }
 
+/// How a node lied about its journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Lie {
+    /// It signed two roots of one size.
+    TwoRoots,
+    /// It signed two leaves of one entry.
+    TwoLeaves,
+    /// It signed a later checkpoint that continues another root of an earlier size than it signed.
+    Rewritten,
+}
+
+impl From<&Contradiction> for Lie {
+    fn from(contradiction: &Contradiction) -> Self {
+        match contradiction {
+            Contradiction::TwoRoots { .. } => Lie::TwoRoots,
+            Contradiction::TwoLeaves { .. } => Lie::TwoLeaves,
+            Contradiction::Rewritten { .. } => Lie::Rewritten,
+        }
+    }
+}
+
+/// An alarm: this node holds a proof that another one signed two histories of its journal, and deals with it no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct FraudProven {
+    /// The node that lied.
+    pub node: NodeId,
+    /// How.
+    pub lie: Lie,
+    /// SHA-256 of the proof's frame.
+    pub proof: Digest,
+}
+
 macro_rules! facts {
     ($($number:literal $version:literal $class:ident $name:ident($payload:ty) $doc:literal,)*) => {
         /// Everything that can change this node's state.
@@ -800,6 +833,7 @@ facts! {
     32 2 private RunPosted(RunPosted) "A run was posted.",
     33 1 private CancelAsked(CancelAsked) "Somebody asked that a run or step stops.",
     34 1 private RunEnded(RunEnded) "Every step of a run has come to an end.",
+    40 1 public FraudProven(FraudProven) "There is proof that a node lied about its journal.",
     48 1 public Offered(Offered) "A step is open to claims.",
     49 1 public Granted(Granted) "An agent won a step.",
     50 1 public Released(LeaseEnded) "An agent gave its lease back.",

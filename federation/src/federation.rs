@@ -203,6 +203,7 @@ impl Federation {
             Input::EndWait(to) => self.wait_ends(&mut turn, to),
             Input::Checked { step, epoch, outcome } => self.checked(&mut turn, step, epoch, outcome),
             Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
+            Input::FraudProven(fraud) => drop(turn.record(&mut self.state, Fact::FraudProven(fraud))),
             Input::Closing => self.end_all_waits(&mut turn),
             Input::Tick => {}
         }

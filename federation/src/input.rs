@@ -1,7 +1,7 @@
 //! What can happen to a federation's mind: requests of known principals and strangers, finished checks, time.
 
 use crate::commitment::Salt;
-use crate::fact::{Abroad, HandedAt, Judgement, Outcome, Poster, TaskSpec, Undertaken};
+use crate::fact::{Abroad, FraudProven, HandedAt, Judgement, Outcome, Poster, TaskSpec, Undertaken};
 use crate::json::Json;
 use crate::visit::message::Visit;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
@@ -103,6 +103,8 @@ pub enum Input {
         /// The stable code.
         code: &'static str,
     },
+    /// The shell keeps a proof, durably, that another node lied about its journal.
+    FraudProven(FraudProven),
     /// The node is stopping: who waits for a task is answered without one, and nobody waits any more.
     Closing,
     /// Time has passed: whatever is due happens.

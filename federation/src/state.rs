@@ -163,7 +163,7 @@ impl State {
             Fact::Concluded(f) => self.away.concluded(f),
             Fact::LetGo(f) => self.away.let_go(f),
             Fact::Unanswered(f) => self.away.unanswered(f),
-            Fact::RunEnded(_) | Fact::Emitted(_) | Fact::Refused(_) => Ok(()),
+            Fact::RunEnded(_) | Fact::Emitted(_) | Fact::Refused(_) | Fact::FraudProven(_) => Ok(()),
         };
         if let Some((id, before)) = weighed {
             self.reweigh(&id, before);

@@ -1,8 +1,10 @@
 //! A witness's judgement of another journal's head: whether it continues the newest one that is remembered, what has to be
 //! asked before that can be said, and what proves a lie. The shell remembers, synced, before it cosigns.
 
+use artel_protocol::id::FederationId;
 use artel_protocol::log::{Hash, SignedCheckpoint, consistency};
-use artel_protocol::witness::{Contradiction, Fraud, Head};
+use artel_protocol::record::{Record, Records};
+use artel_protocol::witness::{Contradiction, Fraud, Head, Placed};
 
 /// What becomes of a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +29,8 @@ pub fn judge(remembered: Option<&SignedCheckpoint>, head: &Head) -> Judgement {
         std::cmp::Ordering::Less => Judgement::Stale,
         std::cmp::Ordering::Equal if new.root() == known.root() => Judgement::Known,
         std::cmp::Ordering::Equal => {
-            lie(known, Contradiction::TwoRoots { one: known.into(), other: new.into() })
+            let contradiction = Contradiction::TwoRoots { one: known.into(), other: new.into() };
+            Judgement::Lie(lie(contradiction, &known.origin().federation()))
         }
         std::cmp::Ordering::Greater
             if head.old() == known.size() && head.continues(&known.root()).is_ok() =>
@@ -51,12 +54,36 @@ pub fn judge_answer(
         return Some(Judgement::Continues);
     }
     let (earlier, later) = (known.into(), head.into());
-    Some(lie(known, Contradiction::Rewritten { earlier, later, root: *root, proof: proof.to_vec() }))
+    let contradiction = Contradiction::Rewritten { earlier, later, root: *root, proof: proof.to_vec() };
+    Some(Judgement::Lie(lie(contradiction, &known.origin().federation())))
 }
 
-fn lie(known: &SignedCheckpoint, contradiction: Contradiction) -> Judgement {
-    let fraud = Fraud::prove(contradiction, &known.origin().federation());
-    Judgement::Lie(Box::new(fraud.expect("both are signed, of one journal, and contradict each other")))
+/// Compares records of a journal that are held with others of the same journal: another leaf of one entry proves a lie.
+pub fn compare(held: &Records, new: &Records) -> Option<Box<Fraud>> {
+    if held.origin() != new.origin() {
+        return None;
+    }
+    let other = |record: &Record| {
+        let at = held.records().binary_search_by_key(&record.index, |held| held.index).ok()?;
+        let before = &held.records()[at];
+        if before.leaf() == record.leaf() {
+            return None;
+        }
+        Some((record.index, placed(held, before)?, placed(new, record)?))
+    };
+    let (index, one, other) = new.records().iter().find_map(other)?;
+    Some(lie(Contradiction::TwoLeaves { index, one, other }, &held.origin().federation()))
+}
+
+fn placed(records: &Records, record: &Record) -> Option<Placed> {
+    let proof = records.proof_of(record.public_seq)?.hashes().to_vec();
+    Some(Placed { leaf: record.leaf().hash(), proof, head: records.checkpoint().into() })
+}
+
+/// The proof that two things which one node signed cannot both be so.
+pub(crate) fn lie(contradiction: Contradiction, federation: &FederationId) -> Box<Fraud> {
+    let fraud = Fraud::prove(contradiction, federation);
+    Box::new(fraud.expect("both are signed, of one journal of this federation, and contradict each other"))
 }
 
 #[cfg(test)]

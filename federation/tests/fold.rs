@@ -70,6 +70,16 @@ fn whatever_comes_in_the_fold_is_the_live_state_and_every_step_is_legal() {
         let _seed = Seed(seed);
         let (home, _) = lived(seed, 250);
         judge(&home.journal);
+        let mut conduct = artel_federation::conduct::Conduct::default();
+        for (entry, index) in
+            home.journal.iter().zip(0..).filter(|(entry, _)| entry.fact.class() == Class::Public)
+        {
+            assert_eq!(
+                conduct.read(index, &entry.fact),
+                None,
+                "an honest home's public entries show nothing"
+            );
+        }
         kinds.extend(home.journal.iter().map(|entry| entry.fact.kind()));
     }
     let missing: Vec<_> = Kind::ALL.iter().filter(|kind| !kinds.contains(kind)).collect();

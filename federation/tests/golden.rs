@@ -347,6 +347,14 @@ fn node_journal() -> Vec<(&'static str, Entry)> {
         ("expelled", Fact::Expelled(Expelled { node: peer(1), reason: "granted one step twice".into() })),
         ("admitted by the operator", Fact::Admitted(Admitted { node: peer(1), by: AdmittedBy::Operator })),
         ("expelled unseen", Fact::Expelled(Expelled { node: peer(2), reason: "forked its log".into() })),
+        (
+            "fraud proven",
+            Fact::FraudProven(FraudProven {
+                node: peer(2),
+                lie: Lie::Rewritten,
+                proof: Digest::of(b"proof"),
+            }),
+        ),
     ];
     without_correlation(dated(facts))
 }

@@ -176,6 +176,7 @@ KINDS = {
     116: ("Concluded", "private", struct(abroad, ("verdict", u64), ("judgement", judgement))),
     117: ("LetGo", "private", struct(abroad, ("code", text))),
     118: ("Unanswered", "public", struct(abroad, ("agent", key), ("handed_in", u64), ("submitted", option(u64)))),
+    40: ("FraudProven", "public", struct(("node", key), ("lie", plain(3)), ("proof", digest))),
 }
 
 # Kinds with a second version; what the first one can say is written in the first one.

@@ -260,6 +260,7 @@ impl Book {
         match &entry.fact {
             Fact::Genesis(_) | Fact::Joined(_) => {}
             Fact::Admitted(_) | Fact::Expelled(_) | Fact::Invited(_) | Fact::InvitationEnded(_) => {}
+            Fact::FraudProven(_) => {}
             Fact::Started(f) => self.boots = f.boot,
             Fact::Enrolled(f) => self.enrolled(f),
             Fact::Configured(f) => {

@@ -114,15 +114,23 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     // Before the ready line: whoever reads it may send a signal at once.
     let stop = stop_signal()?;
     node.announce(&url, options.json)?;
+    let mut mesh_ended = false;
+    let mesh = node.mesh_ended();
     tokio::select! {
         () = stop => tracing::info!("stopping"),
         // Without it nothing is ever answered; whoever keeps the node running may start it again.
         _ = &mut node.running.ended => tracing::error!("the driver has ended by itself; stopping"),
+        // Without it no other node is met again.
+        () = mesh => {
+            tracing::error!("the mesh has ended by itself; stopping");
+            mesh_ended = true;
+        }
     }
     closing.cancel();
     node.running.handle.tell(Input::Closing);
     let served = serving.await;
     node.end().await?;
+    anyhow::ensure!(!mesh_ended, "the mesh ended by itself; the journal holds what was acknowledged");
     Ok(served?)
 }
 
@@ -218,9 +226,9 @@ impl Node {
         let mut exchange = Exchange::new(me, genesis);
         exchange.hear_own(&nodes);
         let (files, federation) = (self.files.clone(), self.identity.federation);
-        let store = tokio::task::spawn_blocking({
+        let on_disk = tokio::task::spawn_blocking({
             let dir = dir.clone();
-            move || neighbours::open_store(&dir, files, federation)
+            move || neighbours::open(&dir, files, federation)
         });
         let secret = invitation.as_ref().and_then(Invitation::secret);
         self.neighbours = Some(
@@ -232,7 +240,7 @@ impl Node {
                 events: self.events.clone(),
                 exchange,
                 heard,
-                store: store.await??,
+                on_disk: on_disk.await??,
                 admission: neighbours::Admission::read(&dir, secret)?,
                 hand: self.hand.clone(),
                 blobs: self.blobs.clone(),
@@ -270,6 +278,17 @@ impl Node {
             federation_name: self.federation_name.clone(),
             started,
         }))
+    }
+
+    /// Waits until the mesh has ended; for ever where there is none.
+    fn mesh_ended(&self) -> impl Future<Output = ()> + use<> {
+        let neighbours = self.neighbours.clone();
+        async move {
+            match neighbours {
+                Some(neighbours) => neighbours.ended().await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Where the mesh listens.

@@ -4,7 +4,7 @@
 mod abroad;
 
 use crate::news::News;
-use artel_federation::fact::{AdmittedBy, Authority, End, Entry, Judgement, Poster, Revoker};
+use artel_federation::fact::{AdmittedBy, Authority, End, Entry, Judgement, Lie, Poster, Revoker};
 use artel_federation::run::{Run, RunStatus};
 use artel_federation::view::View;
 use artel_federation::{Fact, Json};
@@ -218,11 +218,21 @@ fn poster_agent(poster: Poster) -> Option<AgentId> {
     }
 }
 
+/// How a node lied, in a word for programs; the same as in a proof's listing.
+pub fn lie_text(lie: Lie) -> &'static str {
+    match lie {
+        Lie::TwoRoots => "two_roots",
+        Lie::TwoLeaves => "two_leaves",
+        Lie::Rewritten => "rewritten",
+    }
+}
+
 /// The other node that a fact is about.
 pub fn node_of(fact: &Fact) -> Option<NodeId> {
     match fact {
         Fact::Admitted(f) => Some(f.node),
         Fact::Expelled(f) => Some(f.node),
+        Fact::FraudProven(f) => Some(f.node),
         other => abroad::node_of(other),
     }
 }
@@ -269,6 +279,7 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
         Fact::Joined(_) => "federation.joined",
         Fact::Admitted(_) => "node.admitted",
         Fact::Expelled(_) => "node.expelled",
+        Fact::FraudProven(_) => "node.fraud_proven",
         Fact::Enrolled(_) => "agent.enrolled",
         Fact::Configured(_) => "agent.configured",
         Fact::Rotated(_) => "agent.token_rotated",
@@ -377,6 +388,9 @@ pub fn data(fact: &Fact) -> Value {
             json!({"node_id": f.node.to_string(), "admitted_by": by, "invitation": invitation})
         }
         Fact::Expelled(f) => json!({"node_id": f.node.to_string(), "reason": f.reason}),
+        Fact::FraudProven(f) => {
+            json!({"node_id": f.node.to_string(), "lie": lie_text(f.lie), "proof": f.proof.to_string()})
+        }
         Fact::Invited(f) => json!({
             "invitation": f.invitation.to_string(),
             "until": f.until.iso8601(),

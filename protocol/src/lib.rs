@@ -6,6 +6,7 @@
 
 pub mod amount;
 pub mod codec;
+pub mod continuity;
 pub mod hello;
 pub mod id;
 pub mod invitation;

@@ -72,7 +72,7 @@ impl From<&SignedCheckpoint> for Signed {
 }
 
 impl Signed {
-    fn check(self, federation: &FederationId) -> Result<SignedCheckpoint, Error> {
+    pub(crate) fn check(self, federation: &FederationId) -> Result<SignedCheckpoint, Error> {
         if self.checkpoint.origin().federation() != *federation {
             return Err(Error::Foreign);
         }
@@ -219,6 +219,26 @@ pub enum Contradiction {
     },
 }
 
+impl Contradiction {
+    /// What kind of lie it shows, in a word for lists and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Contradiction::TwoRoots { .. } => "two_roots",
+            Contradiction::TwoLeaves { .. } => "two_leaves",
+            Contradiction::Rewritten { .. } => "rewritten",
+        }
+    }
+
+    /// The checkpoint that stands first in it.
+    fn first(&self) -> &Signed {
+        match self {
+            Contradiction::TwoRoots { one, .. } => one,
+            Contradiction::TwoLeaves { one, .. } => &one.head,
+            Contradiction::Rewritten { earlier, .. } => earlier,
+        }
+    }
+}
+
 /// A leaf that stands in a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Placed {
@@ -264,6 +284,16 @@ impl Fraud {
     /// As [`Fraud::prove`].
     pub fn check(bytes: &[u8], federation: &FederationId) -> Result<Self, Error> {
         Self::prove(read(FRAUD_KIND, bytes)?, federation)
+    }
+
+    /// Reads a proof of whichever federation it is about, and checks it: for who was handed one and nothing beside.
+    ///
+    /// # Errors
+    /// As [`Fraud::prove`].
+    pub fn read(bytes: &[u8]) -> Result<Self, Error> {
+        let contradiction: Contradiction = read(FRAUD_KIND, bytes)?;
+        let federation = contradiction.first().checkpoint.origin().federation();
+        Self::prove(contradiction, &federation)
     }
 
     /// Whose journal it is about.
@@ -312,13 +342,13 @@ fn rewritten(
     Ok(earlier.origin())
 }
 
-fn frame<T: Encode>(kind: u16, value: &T) -> Vec<u8> {
+pub(crate) fn frame<T: Encode>(kind: u16, value: &T) -> Vec<u8> {
     let mut out = Vec::new();
     Frame::append(kind, VERSION, value, &mut out);
     out
 }
 
-fn read<T: Encode + Decode<()>>(wanted: u16, bytes: &[u8]) -> Result<T, Error> {
+pub(crate) fn read<T: Encode + Decode<()>>(wanted: u16, bytes: &[u8]) -> Result<T, Error> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(Error::Size);
     }
@@ -412,6 +442,11 @@ mod tests {
             let fraud = Fraud::prove(lie, &HOME).expect("a lie");
             assert_eq!(fraud.origin(), a.origin());
             assert_eq!(Fraud::check(&fraud.to_frame(), &HOME), Ok(fraud.clone()));
+            assert_eq!(
+                Fraud::read(&fraud.to_frame()),
+                Ok(fraud.clone()),
+                "it says itself of which federation"
+            );
             assert_eq!(Fraud::check(&fraud.to_frame(), &FederationId([4; 32])), Err(Error::Foreign));
         }
         for truth in [

@@ -3,6 +3,7 @@
 //! write the same.
 
 use artel_protocol::codec::{self, Decode, Encode, FRAME_HEAD_BYTES};
+use artel_protocol::continuity::{Ask, Continued, Shown};
 use artel_protocol::hello::{Expected, Hello, Welcome};
 use artel_protocol::id::{FederationId, RunId};
 use artel_protocol::invitation::{Invitation, InvitationSecret};
@@ -18,6 +19,7 @@ use artel_protocol::record::{Record, Records};
 use artel_protocol::skill::Skill;
 use artel_protocol::sync::{Mark, Message, marks_digest};
 use artel_protocol::time::Wall;
+use artel_protocol::witness::{Contradiction, Cosigned, Fraud, Head};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -109,6 +111,43 @@ fn no_changed_proof_is_of_the_same_leaf() {
             assert_eq!(other, included);
             assert_ne!(read.extra(), proof.extra());
         }
+    }
+}
+
+#[test]
+fn no_changed_word_of_a_witness_is_accepted() {
+    let home = FederationId([0xab; 32]);
+    let (now, leaves) = (signed(11), hashes(11));
+    let proof = consistency::prove(5, 11, reader(&leaves)).expect("within the tree");
+    let head = Head::new(now.clone(), 5, proof.clone());
+    for changed in mutations(&head.to_frame()) {
+        let Ok(read) = Head::check(&changed, &home) else { continue };
+        assert_eq!(read.to_frame(), changed, "a second form");
+        // Size and proof are held against what a reader knows; the checkpoint is signed.
+        assert_eq!(read.checkpoint(), head.checkpoint());
+        assert!(read.old() != 5 || read.continues(&tree::root_of(&leaves[..5])).is_err());
+    }
+    let made = Cosignature::sign(now.checkpoint(), &SecretKey::from_seed(&[8; 32]), 1_771_588_800);
+    for changed in mutations(&Cosigned::new(made.expect("a plain time")).to_frame()) {
+        assert!(Cosigned::check(&changed, &home).is_err());
+    }
+    let mut other = leaves.clone();
+    other[7] = tree::leaf_hash(b"another");
+    let plain = Checkpoint::new(now.origin(), 11, tree::root_of(&other)).expect("plain");
+    let forked = SignedCheckpoint::sign(plain, &secret()).expect("its own key");
+    let contradiction = Contradiction::TwoRoots { one: (&now).into(), other: (&forked).into() };
+    for changed in mutations(&Fraud::prove(contradiction, &home).expect("a lie").to_frame()) {
+        assert!(Fraud::read(&changed).is_err());
+    }
+    let ask = Ask::new(now.origin(), vec![5]).expect("one");
+    let continued = Continued { root: tree::root_of(&leaves[..5]), proof };
+    let shown = Shown::new(now, vec![continued]);
+    for changed in mutations(&shown.to_frame()) {
+        let Ok(read) = Shown::check(&changed, &ask) else { continue };
+        assert_eq!(read.to_frame(), changed, "a second form");
+        let Continued { root, proof } = &read.from()[0];
+        assert_eq!(read.head(), shown.head());
+        assert!(consistency::verify(5, root, 11, &read.head().root(), proof).is_err());
     }
 }
 

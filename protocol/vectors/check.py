@@ -473,6 +473,182 @@ def check_topics():
         same((row["shard"], row["name"]), (shard, f"{base}tasks/{shard}"), f"shard of {row['skills']}")
 
 
+# What witnesses say to each other.
+HEAD, COSIGNED, FRAUD, ASK_SIZES, SHOWN = range(0x0111, 0x0116)
+
+
+def continues(old, old_root, new, new_root, proof):
+    """RFC 9162, section 2.1.4.2: whether a consistency proof leads to both roots."""
+    if old > new or old in (0, new):
+        return old <= new and not proof and old_root == (sha() if old == 0 else new_root)
+    nodes = ([old_root] if old & (old - 1) == 0 else []) + list(proof)
+    fn, sn = old - 1, new - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    if not nodes:
+        return False
+    fr = sr = nodes[0]
+    for c in nodes[1:]:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            fr, sr = sha(b"\1", c, fr), sha(b"\1", c, sr)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = sha(b"\1", sr, c)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and (fr, sr) == (old_root, new_root)
+
+
+def read_origin(b):
+    return b.take(32), b.tagged(32), b.number(4)
+
+
+def read_checkpoint(b):
+    origin, size, root = read_origin(b), b.number(), b.take(32)
+    if size > 1 << 62 or size == 0 and root != sha():
+        raise Refused("codec")
+    return origin, size, root
+
+
+def text_of(checkpoint):
+    origin, size, root = checkpoint
+    return f"{origin_text(*origin)}\n{size}\n{b64(root)}\n"
+
+
+def check_head(signed, home):
+    """A checkpoint and its signature: of this federation, and by its node."""
+    (origin, size, root), signature = signed
+    if origin[0] != home:
+        raise Refused("foreign")
+    if not verifies(origin[1], text_of(signed[0]).encode(), signature):
+        raise Refused("signature")
+    name = origin_text(*origin)
+    return f"{text_of(signed[0])}\n— {name} {b64(key_id(name, 1, origin[1]) + signature)}\n"
+
+
+def unwrap(data, wanted):
+    if len(data) > 16_384:
+        raise Refused("size")
+    kind, version, b = read_frame(data)
+    if (kind, version) != (wanted, 1):
+        raise Refused("unknown")
+    return b
+
+
+def read_signed(b):
+    return read_checkpoint(b), b.tagged(64)
+
+
+def read_hashes(b):
+    return b.list(lambda: b.take(32))
+
+
+def read_head_frame(data, home):
+    b = unwrap(data, HEAD)
+    signed, old, proof = read_signed(b), b.number(), read_hashes(b)
+    b.end()
+    if len(proof) > 63:
+        raise Refused("size")
+    return check_head(signed, home), signed[0], old, proof
+
+
+def read_cosigned(data, home):
+    b = unwrap(data, COSIGNED)
+    checkpoint, witness, at_s, signature = read_checkpoint(b), b.tagged(32), b.number(), b.tagged(64)
+    b.end()
+    if checkpoint[0][0] != home:
+        raise Refused("foreign")
+    message = f"cosignature/v1\ntime {at_s}\n{text_of(checkpoint)}".encode()
+    if not 0 < at_s < 1 << 63 or not verifies(witness, message, signature):
+        raise Refused("signature")
+    name = f"artel/{home.hex()}/{base58(bytes.fromhex('002408011220') + witness)}"
+    return f"— {name} {b64(key_id(name, 4, witness) + at_s.to_bytes(8, 'big') + signature)}"
+
+
+def read_fraud(data, home):
+    """Checks a proof that a node lied, and says how and about which journal."""
+    b = unwrap(data, FRAUD)
+    variant = b.number(4)
+    if variant > 2:
+        raise Refused("codec")
+    if variant == 1:
+        index = b.number()
+        placed = [(b.take(32), read_hashes(b), read_signed(b)) for _ in range(2)]
+        b.end()
+        for leaf, proof, signed in placed:
+            check_head(signed, home)
+            if index >= signed[0][1] or root_from_inclusion(leaf, index, signed[0][1], proof) != signed[0][2]:
+                raise Refused("tree")
+        holds = placed[0][0] != placed[1][0]
+        one, other = placed[0][2][0], placed[1][2][0]
+    else:
+        first, second = read_signed(b), read_signed(b)
+        root, proof = (b.take(32), read_hashes(b)) if variant == 2 else (None, None)
+        b.end()
+        for signed in (first, second):
+            check_head(signed, home)
+        one, other = first[0], second[0]
+        if variant == 0:
+            holds = one[1] == other[1] and one[2] != other[2]
+        else:
+            holds = root != one[2]
+            if holds and one[0] == other[0] and not continues(one[1], root, other[1], other[2], proof):
+                raise Refused("tree")
+    if not holds or one[0] != other[0]:
+        raise Refused("no_contradiction")
+    return ("two_roots", "two_leaves", "rewritten")[variant], origin_text(*one[0])
+
+
+def read_ask(data, home):
+    b = unwrap(data, ASK_SIZES)
+    origin, sizes = read_origin(b), b.list(b.number)
+    b.end()
+    if origin[0] != home:
+        raise Refused("foreign")
+    if not 1 <= len(sizes) <= 4 or sizes != sorted(set(sizes)):
+        raise Refused("size")
+    return origin, sizes
+
+
+def read_shown(data, ask):
+    b = unwrap(data, SHOWN)
+    signed, shown = read_signed(b), b.list(lambda: (b.take(32), read_hashes(b)))
+    b.end()
+    if len(shown) != len(ask[1]) or any(len(proof) > 63 for _, proof in shown):
+        raise Refused("size")
+    if signed[0][0] != ask[0]:
+        raise Refused("foreign")
+    return check_head(signed, ask[0][0]), signed[0], shown
+
+
+def check_witnesses():
+    file = load("witness")
+    home = bytes.fromhex(file["federation"])
+    for row in file["heads"]:
+        note, (_, size, root), old, proof = read_head_frame(bytes.fromhex(row["bytes"]), home)
+        same((note, old), (row["checkpoint"], row["old"]), "head")
+        same(continues(old, unb64(row["old_root"]), size, root, proof), True, "what a head continues")
+    for row in file["cosigned"]:
+        same(read_cosigned(bytes.fromhex(row["bytes"]), home), row["line"], "cosignature's line")
+    for row in file["frauds"]:
+        same(read_fraud(bytes.fromhex(row["bytes"]), home), (row["lie"], row["origin"]), "proof of fraud")
+    ask = read_ask(bytes.fromhex(file["ask"]["bytes"]), home)
+    same((origin_text(*ask[0]), ask[1]), (file["ask"]["origin"], file["ask"]["sizes"]), "question")
+    note, (_, size, root), shown = read_shown(bytes.fromhex(file["shown"]["bytes"]), ask)
+    same((note, [b64(r) for r, _ in shown]), (file["shown"]["checkpoint"], file["shown"]["roots"]), "answer")
+    for old, (old_root, proof) in zip(ask[1], shown):
+        same(continues(old, old_root, size, root, proof), True, "what an answer shows")
+    readers = {
+        "head": lambda data: read_head_frame(data, home), "cosigned": lambda data: read_cosigned(data, home),
+        "fraud": lambda data: read_fraud(data, home), "ask": lambda data: read_ask(data, home),
+        "shown": lambda data: read_shown(data, ask),
+    }
+    for row in file["refused"]:
+        same(why(readers[row["message"]], bytes.fromhex(row["bytes"])), row["why"], row["about"])
+
+
 # What two nodes say first, and invitations.
 def did(key):
     return "did:key:z" + base58(b"\xed\x01" + key)
@@ -626,6 +802,7 @@ def main():
     check_records()
     check_sync()
     check_topics()
+    check_witnesses()
     for row in load("invitation")["invitations"]:
         check_invitation(row)
     hello = load("hello")

@@ -305,7 +305,16 @@ async fn the_page_is_plain_escaped_and_without_script() {
     let policy = reply.header("content-security-policy").expect("a policy");
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     assert!(!reply.text().contains("<b>bold") && !reply.text().contains("<script"), "{}", reply.text());
-    for part in ["&#60;b&#62;bold", "open tasks", "60 s", "12D3KooW", "1 h 1 min"] {
+    for part in [
+        "&#60;b&#62;bold",
+        "open tasks",
+        "60 s",
+        "12D3KooW",
+        "1 h 1 min",
+        "12D3KooWitness",
+        "12D3KooTheirs",
+        "two_roots: &#60;proof",
+    ] {
         assert!(reply.text().contains(part), "{part}: {}", reply.text());
     }
 }

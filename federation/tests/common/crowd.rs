@@ -2,7 +2,7 @@
 //! act sensibly half of the time and judges nothing.
 
 use super::*;
-use artel_federation::fact::Poster;
+use artel_federation::fact::{FraudProven, Lie, Poster};
 use artel_federation::input::{ArtifactPut, Signed};
 use artel_federation::member::{OwnAct, statement_text};
 use artel_protocol::invitation::InvitationSecret;
@@ -205,6 +205,11 @@ impl Crowd {
                 return;
             }
             92 => {
+                if self.asked.len().is_multiple_of(4) {
+                    let fraud =
+                        FraudProven { node: peer(3), lie: Lie::TwoRoots, proof: Digest::of(b"proof") };
+                    return home.input(Input::FraudProven(fraud));
+                }
                 let who = Poster::Agent(self.members[0].id);
                 return home.input(Input::RefusedAtEdge { who, code: "rate_limited" });
             }

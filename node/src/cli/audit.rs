@@ -1,7 +1,9 @@
 //! `artel audit`: the log for people and its proofs for strangers. `verify` and `prove` also work on a copy of a data
 //! directory, without a node and without its keys.
 
+use super::conduct;
 use super::context::Context;
+use super::fraud;
 use super::log;
 use super::show::{self, Column};
 use crate::client::escape;
@@ -30,12 +32,13 @@ pub enum Audit {
         after_help = "Examples:\n  artel audit show --data ./node --kind Granted\n  artel audit show 12 --data ./node --json"
     )]
     Show(Filter),
-    /// Verify a whole log: a data directory (or a copy of one), or a node's log over HTTP.
+    /// Verify a whole log: a data directory (or a copy of one) with the proofs of fraud in it, a node's log over HTTP, or one
+    /// proof of fraud.
     #[command(
-        after_help = "Examples:\n  artel audit verify ./node\n  artel audit verify http://127.0.0.1:7433"
+        after_help = "Examples:\n  artel audit verify ./node\n  artel audit verify http://127.0.0.1:7433\n  artel audit verify ./node/records/frauds/01ab….fraud"
     )]
     Verify {
-        /// A data directory, or a node's URL.
+        /// A data directory, a node's URL, or a file with a proof of fraud.
         source: Option<String>,
     },
     /// Prove that an entry stands in the log: writes a C2SP .tlog-proof.
@@ -114,6 +117,9 @@ impl Audit {
                 if url.starts_with("http://") || url.starts_with("https://") =>
             {
                 verify_remote(context, &context.client_of(&url)?).await
+            }
+            Audit::Verify { source: Some(file) } if Path::new(&file).is_file() => {
+                fraud::verify_file(context, Path::new(&file))
             }
             Audit::Verify { source: Some(dir) } => verify_directory(context, Path::new(&dir)).await,
             Audit::Verify { source: None } => match context.data() {
@@ -212,13 +218,35 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
             "\nan incomplete commit at the very end was never acknowledged; the next start cuts it",
         );
     }
+    // What a log says is judged where its bytes are sound.
+    let told = if sound { conduct_report(dir).await? } else { conduct::Found::default() };
+    answer["illegal"] = told.json(&report.origin);
+    answer["records"] = json!(told.records);
+    for line in told.lines() {
+        text.push_str(&format!("\n{line}"));
+    }
+    let frauds = fraud::of_directory(dir)?;
+    answer["frauds"] = json!(frauds.proven.iter().map(|proven| &proven.json).collect::<Vec<_>>());
+    answer["bad_proofs"] = json!(frauds.bad);
+    for proven in &frauds.proven {
+        text.push_str(&format!("\n{}", proven.text));
+    }
     context.show.done(&answer, &format!("{}{text}", if sound { "sound: " } else { "" }))?;
     match damage {
-        None => Ok(()),
+        None if !told.own.is_empty() => {
+            anyhow::bail!("{} is what was signed, but {}", dir.display(), told.lines()[0])
+        }
+        None => frauds.refuse_bad(dir),
         Some((file, what)) => {
             anyhow::bail!("{} is damaged: {what}; put it back from a copy", dir.join(file).display())
         }
     }
+}
+
+/// Judges what a directory's logs say, off the threads that serve requests.
+async fn conduct_report(dir: &Path) -> anyhow::Result<conduct::Found> {
+    let files = Arc::new(OsFiles::new(dir));
+    tokio::task::spawn_blocking(move || conduct::of_directory(files)).await?
 }
 
 /// Verifies a directory off the threads that serve requests.

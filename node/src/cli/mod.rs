@@ -4,9 +4,11 @@
 mod agent;
 pub mod artifact;
 pub mod audit;
+mod conduct;
 pub mod context;
 mod enroll;
 mod event;
+mod fraud;
 mod input;
 mod invite;
 mod key;

@@ -26,6 +26,10 @@ const COLUMNS: &[Column] = &[
     ("by", "transport"),
     ("round trip ms", "round_trip_ms"),
     ("score", "score"),
+    ("witnessed us to", "witnessed_us_up_to"),
+    ("behind", "witness_behind"),
+    ("we witnessed to", "we_witnessed_up_to"),
+    ("quarantine", "quarantine"),
     ("addresses", "addresses"),
     ("reason", "reason"),
 ];
@@ -36,6 +40,9 @@ const JOURNALS: &[Column] = &[
     ("held up to", "held_up_to"),
     ("records", "records"),
     ("bytes", "bytes"),
+    ("known to", "known_up_to"),
+    ("cosigned to", "cosigned_up_to"),
+    ("quarantine", "quarantine"),
 ];
 
 impl Peers {

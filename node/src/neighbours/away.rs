@@ -60,7 +60,7 @@ impl Neighbours {
     /// # Errors
     /// [`Error`]: there is no answer.
     pub async fn visit(&self, home: &NodeId, agent: AgentId, act: Act, own: Own) -> Result<Told, Error> {
-        self.0.visit(home, agent, act, own).await
+        self.shared.visit(home, agent, act, own).await
     }
 
     /// Brings a result that was just handed in to its home; what home says of it is written down.
@@ -74,35 +74,35 @@ impl Neighbours {
         (own, next): (Own, Option<u32>),
     ) -> Result<Told, Error> {
         let Some(handed) = &engagement.result else { return Err(Error::NoWarrant) };
-        self.0.outbox.expect(engagement.lease);
+        self.shared.outbox.expect(engagement.lease);
         let result = (handed.index, handed.salt, output, artifacts);
-        self.0.bring_now(engagement.agent, engagement.lease, result, (own, next)).await
+        self.shared.bring_now(engagement.agent, engagement.lease, result, (own, next)).await
     }
 
     /// The home that was heard to offer a step.
     pub fn home_of(&self, step: &StepId) -> Option<NodeId> {
-        self.0.board.home_of(step)
+        self.shared.board.home_of(step)
     }
 
     /// The homes that were heard to offer what an agent with these skills may take, and what counts each one's news.
     pub fn homes_for(&self, skills: &[Skill]) -> Vec<(NodeId, u64)> {
-        self.0.board.homes_for(skills)
+        self.shared.board.homes_for(skills)
     }
 
     /// Changes whenever an offer is heard.
     pub fn offers_changed(&self) -> watch::Receiver<u64> {
-        self.0.board.watch()
+        self.shared.board.watch()
     }
 
     /// Offers of other homes after a position, by home and step.
     pub fn offers(&self, after: Option<(NodeId, StepId)>, skill: Option<&Skill>, limit: usize) -> Vec<Offer> {
-        self.0.board.list(after, skill, limit)
+        self.shared.board.list(after, skill, limit)
     }
 
     /// A home has refused a claim of this step: where it is not open, it leaves the board.
     pub fn not_open(&self, home: &NodeId, step: &StepId, code: &str) {
         if matches!(code, "task_taken" | "task_not_open" | "finished" | "not_found") {
-            self.0.board.take_down(home, step);
+            self.shared.board.take_down(home, step);
         }
     }
 
@@ -111,7 +111,7 @@ impl Neighbours {
     /// # Errors
     /// What the home says, or the disk, or the rules.
     pub async fn fetch(&self, home: &NodeId, lease: (StepId, Epoch), digest: Digest) -> anyhow::Result<u64> {
-        let shared = &self.0;
+        let shared = &self.shared;
         shared.reach(home).await?;
         let stored = blob::artifact(shared, home, lease, digest).await?;
         if stored.is_new {

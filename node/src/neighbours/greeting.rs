@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How often this node signs its hello anew: readers take one that is at most five minutes old.
 const REFRESH: Duration = Duration::from_secs(60);
 
+/// Why a node is refused that a proof of fraud is held against.
+const FRAUD_PROVEN: &str = "fraud_proven";
+
 /// What this node says first.
 pub(super) fn our_hello(shared: &Shared, addresses: Vec<String>) -> anyhow::Result<Bytes> {
     let (chain, secret) = (shared.admission.chain(), shared.admission.secret());
@@ -57,6 +60,12 @@ async fn judge(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Welcome {
         Ok(hello) => hello,
         Err(error) => return hello::unwelcome(&error),
     };
+    if shared.is_liar(&from) {
+        return Welcome::refused(
+            FRAUD_PROVEN,
+            "there is proof that this node signed two histories of its journal",
+        );
+    }
     let mut shown = Vec::new();
     let judged = {
         let mut exchange = shared.exchange();

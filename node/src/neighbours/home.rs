@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Answers a visit. Nothing for bytes that no honest node sends.
-pub(super) async fn answer(shared: Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Vec<u8>> {
+pub(super) async fn answer(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Vec<u8>> {
     let visit = match Visit::read(data) {
         Ok(visit) => visit,
         Err(error) => {
@@ -23,7 +23,7 @@ pub(super) async fn answer(shared: Arc<Shared>, from: NodeId, data: &[u8]) -> Op
             return None;
         }
     };
-    let told = match serve(&shared, from, visit).await {
+    let told = match serve(shared, from, visit).await {
         Ok(told) => told,
         Err(told) => told,
     };

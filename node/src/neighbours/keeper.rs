@@ -3,6 +3,7 @@
 
 use super::members::Members;
 use super::shared::Shared;
+use super::witness;
 use artel_audit::records::{Item, Kept, NewFrame, RecordStore};
 use artel_protocol::record::Records;
 use std::sync::Weak;
@@ -47,7 +48,8 @@ pub(super) fn start(
     queue: Queue,
     shared: Weak<Shared>,
 ) -> std::io::Result<()> {
-    let run = move || run(store, members, queue.0, &shared);
+    let runtime = tokio::runtime::Handle::current();
+    let run = move || run((store, members), queue.0, &shared, &runtime);
     std::thread::Builder::new().name("keeper".into()).spawn(run).map(drop)
 }
 
@@ -82,7 +84,12 @@ impl Keeper {
     }
 }
 
-fn run(mut store: RecordStore, mut members: Members, mut queue: mpsc::Receiver<Ask>, shared: &Weak<Shared>) {
+fn run(
+    (mut store, mut members): (RecordStore, Members),
+    mut queue: mpsc::Receiver<Ask>,
+    shared: &Weak<Shared>,
+    runtime: &tokio::runtime::Handle,
+) {
     let mut end = None;
     while end.is_none()
         && let Some(first) = queue.blocking_recv()
@@ -96,9 +103,13 @@ fn run(mut store: RecordStore, mut members: Members, mut queue: mpsc::Receiver<A
             next = if jobs.len() < BATCH_MAX && end.is_none() { queue.try_recv().ok() } else { None };
         }
         let Some(shared) = shared.upgrade() else { break };
+        let overlaps: Vec<bool> = jobs.iter().map(|job| overlaps(&shared, &job.records)).collect();
         match store.append(jobs.iter().map(|job| frame_of(&job.records)).collect()) {
             Ok(kept) => {
-                for (job, kept) in jobs.into_iter().zip(kept) {
+                for ((job, kept), overlaps) in jobs.into_iter().zip(kept).zip(overlaps) {
+                    if overlaps || kept == Kept::Known {
+                        witness::look_again(&shared, runtime, &job.records);
+                    }
                     count_on(&shared, &mut members, &job.records, kept);
                     // Whoever waited may be gone.
                     job.done.map(|done| done.send(kept));
@@ -121,6 +132,11 @@ fn run(mut store: RecordStore, mut members: Members, mut queue: mpsc::Receiver<A
     }
     // Whoever waited may be gone.
     end.map(|done| done.send(()));
+}
+
+/// Whether some of a frame's records are held already: they are compared, for they may have come while it waited.
+fn overlaps(shared: &Shared, records: &Records) -> bool {
+    records.records().iter().any(|record| shared.records.has(&records.origin(), record.public_seq))
 }
 
 fn frame_of(records: &Records) -> NewFrame {

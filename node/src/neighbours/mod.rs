@@ -6,8 +6,10 @@ mod away;
 mod blob;
 mod board;
 mod book;
+mod cosignatures;
 mod gossip;
 mod greeting;
+mod heads;
 mod home;
 mod keeper;
 mod members;
@@ -16,6 +18,7 @@ mod publisher;
 mod requests;
 mod shared;
 mod sync;
+mod witness;
 
 use crate::clock::wall;
 use crate::events::Events;
@@ -25,12 +28,15 @@ use crate::hello;
 use crate::source::SharedReader;
 use crate::store::Blobs;
 use artel_audit::files::Files;
+use artel_audit::records::frauds::Frauds;
+use artel_audit::records::witness::WitnessTable;
 use artel_audit::records::{self, Mark, Opened, RecordStore, Records};
 use artel_federation::exchange::Exchange;
+use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::{Event, Mesh, Protocol, Running};
-use artel_protocol::id::FederationId;
+use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::key::{NodeId, SecretKey};
-use artel_protocol::log::Origin;
+use artel_protocol::log::{Origin, SignedCheckpoint};
 use board::Board;
 use keeper::Keeper;
 use members::Members;
@@ -38,14 +44,16 @@ use outbox::Outbox;
 use shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, watch};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use witness::Remembered;
 
 pub use admission::Admission;
 pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Own};
 pub use board::Offer;
+pub use cosignatures::Witness;
 
 /// How often records are fetched from one neighbour in turn, whatever gossip brought.
 const ROUND: Duration = Duration::from_secs(30);
@@ -65,10 +73,6 @@ const HELLOS_MAX: usize = 16;
 /// How many streams are answered at once, of all neighbours together. A further one ends at once.
 const SERVED_MAX: usize = 64;
 
-/// How many direct requests are answered at once, of all neighbours together: claims that wait among them. A further one is
-/// refused.
-const ASKED_MAX: usize = 4_096;
-
 /// The directory of the records' index.
 const INDEX_DIR: &str = "records/index";
 
@@ -77,22 +81,42 @@ pub fn knows_any(dir: &Path) -> bool {
     book::read(dir).is_ok_and(|known| !known.is_empty())
 }
 
-/// Opens what is kept of others' journals; an index that is damaged is made anew.
+/// What is on disk of others.
+pub struct OnDisk {
+    store: RecordStore,
+    watch: Watch,
+    remembered: Remembered,
+}
+
+/// Opens what is kept of others' journals, with what this node cosigned and the proofs of fraud; an index that is damaged is
+/// made anew.
 ///
 /// # Errors
 /// What the disk says.
-pub fn open_store(
-    dir: &Path,
-    files: Arc<dyn Files>,
-    federation: FederationId,
-) -> anyhow::Result<RecordStore> {
+pub fn open(dir: &Path, files: Arc<dyn Files>, federation: FederationId) -> anyhow::Result<OnDisk> {
     files.create_dir(records::RECORDS_DIR)?;
     let index = crate::index::open_store(&dir.join(INDEX_DIR));
-    let Opened { store, notices } = RecordStore::open(files, index, federation, records::Limits::default())?;
+    let opened = RecordStore::open(files.clone(), index, federation, records::Limits::default())?;
+    let Opened { store, notices } = opened;
     for notice in notices {
         tracing::warn!(%notice, "found at opening others' records");
     }
-    Ok(store)
+    let (table, notices) = WitnessTable::open(files.clone())?;
+    for notice in &notices {
+        tracing::warn!(%notice, "found at opening the witness table");
+    }
+    let (frauds, found) = Frauds::open(files, &federation)?;
+    let mut watch = Watch::default();
+    for found in found {
+        match found.proof {
+            Ok(fraud) => drop(watch.accuse(&fraud)),
+            Err(error) => {
+                tracing::warn!(file = found.file, %error, "no proof of fraud; it counts for nothing")
+            }
+        }
+    }
+    let remembered = Remembered::restore((table, notices), frauds, &mut watch);
+    Ok(OnDisk { store, watch, remembered })
 }
 
 /// What it takes to have neighbours.
@@ -111,8 +135,8 @@ pub struct Parts {
     pub events: Arc<Events>,
     /// What is known of others.
     pub exchange: Exchange,
-    /// What is kept of them.
-    pub store: RecordStore,
+    /// What is on disk of them.
+    pub on_disk: OnDisk,
     /// The size of the journal that `exchange` has heard of.
     pub heard: u64,
     /// What lets this node in.
@@ -134,11 +158,32 @@ pub struct Held {
     pub mark: Mark,
     /// Whether its node is a member, by all that is known here.
     pub member: bool,
+    /// The size that this node cosigned last.
+    pub cosigned: Option<u64>,
+    /// The size of the newest head that is known to continue all before.
+    pub known: Option<u64>,
+    /// Why nothing more is taken from its node, if so.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// A proof of fraud that is held.
+#[derive(Debug, Clone)]
+pub struct HeldFraud {
+    /// Whose journal it is about.
+    pub origin: Origin,
+    /// How its node lied, in a word.
+    pub kind: &'static str,
+    /// SHA-256 of the proof's frame.
+    pub proof: Digest,
 }
 
 /// Neighbours, while the node runs. A cheap clone.
 #[derive(Clone)]
-pub struct Neighbours(Arc<Shared>);
+pub struct Neighbours {
+    shared: Arc<Shared>,
+    /// Ends when the mesh does; taken by who waits for that.
+    ended: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+}
 
 impl Neighbours {
     /// Listens, dials whoever is known, and tells and fetches from then on.
@@ -155,7 +200,7 @@ impl Neighbours {
             events,
             mut exchange,
             heard,
-            store,
+            on_disk: OnDisk { store, watch, remembered },
             admission,
             hand,
             blobs,
@@ -164,7 +209,7 @@ impl Neighbours {
         options.known.extend(book::read(&dir)?);
         options.hello =
             hello::say((&me, &key), wall(), vec![], admission.chain(), admission.secret())?.into();
-        let Running { mesh, events: happened, .. } = Mesh::start(&key, options).await?;
+        let Running { mesh, events: happened, ended, .. } = Mesh::start(&key, options).await?;
         for topic in artel_mesh::Topic::all() {
             mesh.subscribe(topic).await?;
         }
@@ -185,6 +230,10 @@ impl Neighbours {
             keeper,
             admission,
             exchange: Mutex::new(exchange),
+            watch: Mutex::new(watch),
+            remembered,
+            cosignatures: Mutex::default(),
+            since: Instant::now(),
             up: Mutex::default(),
             up_changes: watch::channel(0).0,
             hand,
@@ -198,18 +247,29 @@ impl Neighbours {
         });
         keeper::start((store, members), kept, Arc::downgrade(&shared))?;
         tokio::spawn(publisher::run(shared.clone(), heard));
+        tokio::spawn(heads::run(shared.clone()));
         tokio::spawn(fetch(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
         let board = shared.clone();
         tokio::task::spawn_blocking(move || board.board.restore(&board.records));
         tokio::spawn(follow(shared.clone(), happened));
-        Ok(Neighbours(shared))
+        Ok(Neighbours { shared, ended: Arc::new(Mutex::new(Some(ended))) })
+    }
+
+    /// Waits until the mesh has ended, however that came; who asks a second time waits for ever.
+    pub async fn ended(&self) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match ended {
+            // The sender is only dropped, when the loop returns and when it panics.
+            Some(ended) => drop(ended.await),
+            None => std::future::pending().await,
+        }
     }
 
     /// Where this node listens.
     pub fn listening(&self) -> Vec<String> {
-        self.0.addresses()
+        self.shared.addresses()
     }
 
     /// Who is connected.
@@ -217,40 +277,74 @@ impl Neighbours {
     /// # Errors
     /// When the mesh has ended.
     pub async fn peers(&self) -> anyhow::Result<Vec<Peer>> {
-        Ok(self.0.mesh.peers().await?)
+        Ok(self.shared.mesh.peers().await?)
     }
 
     /// Who does not let this node in, and why not.
     pub fn refused_by(&self) -> BTreeMap<NodeId, String> {
-        self.0.refused_by().clone()
+        self.shared.refused_by().clone()
     }
 
     /// What is kept of each other journal, by origin.
     pub fn journals(&self) -> Vec<Held> {
-        let mut marks = self.0.records.marks();
-        marks.sort_by_key(|(origin, _)| *origin);
-        let exchange = self.0.exchange();
-        let held = |(origin, mark): (Origin, Mark)| Held {
-            origin,
-            mark,
-            member: exchange.is_member(&origin.node()),
+        let mut marks: BTreeMap<Origin, Mark> = self.shared.records.marks().into_iter().collect();
+        let cosigned = self.shared.remembered.cosigned().clone();
+        for origin in cosigned.keys() {
+            marks.entry(*origin).or_default();
+        }
+        let held = |(origin, mark): (Origin, Mark)| {
+            // One lock after the other, never two at once.
+            let member = self.shared.exchange().is_member(&origin.node());
+            let known = self.shared.watch().known(&origin).map(SignedCheckpoint::size);
+            let (cosigned, quarantine) = (cosigned.get(&origin).copied(), self.quarantine(&origin.node()));
+            Held { origin, mark, member, cosigned, known, quarantine }
         };
         marks.into_iter().map(held).collect()
     }
 
+    /// Who cosigned this node's heads, by key.
+    pub fn witnesses(&self) -> Vec<Witness> {
+        self.shared.cosignatures().witnesses()
+    }
+
+    /// The size of the newest head that this node said.
+    pub fn head_said(&self) -> Option<u64> {
+        self.shared.cosignatures().newest().map(|head| head.size())
+    }
+
+    /// The checkpoint that is served, with its cosignatures.
+    pub fn cosigned(&self, newest: SignedCheckpoint) -> SignedCheckpoint {
+        self.shared.cosignatures().serve(newest)
+    }
+
+    /// The proofs of fraud that are held, by node.
+    pub fn frauds(&self) -> Vec<HeldFraud> {
+        let held = |(_, fraud): (&NodeId, &artel_protocol::witness::Fraud)| HeldFraud {
+            origin: fraud.origin(),
+            kind: fraud.contradiction().name(),
+            proof: Digest::of(&fraud.to_frame()),
+        };
+        self.shared.watch().frauds().map(held).collect()
+    }
+
+    /// Why nothing more is taken from a node, if so.
+    pub fn quarantine(&self, node: &NodeId) -> Option<Quarantine> {
+        self.shared.watch().quarantine(node)
+    }
+
     /// Says goodbye.
     pub async fn stop(&self) {
-        self.0.remember_peers().await;
-        self.0.mesh.stop().await;
-        self.0.keeper.end().await;
+        self.shared.remember_peers().await;
+        self.shared.mesh.stop().await;
+        self.shared.keeper.end().await;
     }
 }
 
 /// Deals with what happens in the mesh, in order; what takes long is done beside.
 async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
     let (checks, hellos) = (Arc::new(Semaphore::new(CHECKS_MAX)), Arc::new(Semaphore::new(HELLOS_MAX)));
-    let served = Arc::new(Semaphore::new(SERVED_MAX));
-    let asked = Arc::new(Semaphore::new(ASKED_MAX));
+    let (served, asked) =
+        (Arc::new(Semaphore::new(SERVED_MAX)), Arc::new(Semaphore::new(requests::REQUESTS_MAX)));
     while let Some(event) = happened.next().await {
         match event {
             Event::Hello { from, data, answer } => {
@@ -270,10 +364,12 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
                 shared.up_changes.send_modify(|count| *count += 1);
                 shared.refused_by().remove(&neighbour.node);
                 shared.want_from(neighbour.node);
+                tokio::spawn(witness::tell_frauds(shared.clone(), neighbour.node));
             }
             Event::Down { peer, reason } => {
                 tracing::info!(%peer, ?reason, "a neighbour went down");
                 shared.up().remove(&peer);
+                shared.cosignatures().forget_reminder(&peer);
             }
             Event::Gossip { id, topic, from, data } => {
                 let place = checks.clone().acquire_owned().await.expect("never closed");
@@ -293,17 +389,7 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
                     drop(place);
                 });
             }
-            Event::Request { from, data, answer } => {
-                // Dropped, the asker hears that it was refused.
-                let Ok(place) = asked.clone().try_acquire_owned() else { continue };
-                let shared = shared.clone();
-                tokio::spawn(async move {
-                    if let Some(said) = requests::answer(shared, from, data).await {
-                        answer.send(said.into());
-                    }
-                    drop(place);
-                });
-            }
+            Event::Request { from, data, answer } => requests::take(&shared, &asked, (from, data, answer)),
             Event::Stream { protocol: Protocol::Blob, from, stream } => {
                 let Ok(place) = served.clone().try_acquire_owned() else { continue };
                 let shared = shared.clone();

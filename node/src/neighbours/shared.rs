@@ -3,9 +3,11 @@
 use super::admission::Admission;
 use super::board::Board;
 use super::book;
+use super::cosignatures::Cosignatures;
 use super::home::Large;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
+use super::witness::Remembered;
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
@@ -13,14 +15,17 @@ use crate::source::SharedReader;
 use crate::store::Blobs;
 use artel_audit::records::Records;
 use artel_federation::exchange::Exchange;
+use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::Mesh;
 use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::Mark;
+use artel_protocol::time::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 /// How many refusals are remembered. A node that more do not let in has a reason that the first ones say.
@@ -39,6 +44,14 @@ pub(super) struct Shared {
     pub keeper: Keeper,
     pub admission: Admission,
     pub exchange: Mutex<Exchange>,
+    /// What is known of others' heads, and who lied.
+    pub watch: Mutex<Watch>,
+    /// What is on disk of that.
+    pub remembered: Remembered,
+    /// This node's own heads, and who cosigned them.
+    pub cosignatures: Mutex<Cosignatures>,
+    /// When this began.
+    pub since: Instant,
     /// The neighbours that are admitted.
     pub up: Mutex<BTreeSet<NodeId>>,
     /// Changes whenever a neighbour came up.
@@ -68,6 +81,26 @@ impl Shared {
     /// What is known of others. Never held over a wait.
     pub fn exchange(&self) -> MutexGuard<'_, Exchange> {
         self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of others' heads. Never held over a wait.
+    pub fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This node's own heads. Never held over a wait.
+    pub fn cosignatures(&self) -> MutexGuard<'_, Cosignatures> {
+        self.cosignatures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Now, by this process's monotonic clock.
+    pub fn mono(&self) -> Mono {
+        Mono(u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether there is proof that a node lied about its journal.
+    pub fn is_liar(&self, node: &NodeId) -> bool {
+        self.watch().quarantine(node) == Some(Quarantine::Proven)
     }
 
     /// The neighbours that are admitted. Never held over a wait.

@@ -2,6 +2,7 @@
 //! answered from this node's journal and its record store. A stream that breaks loses nothing.
 
 use super::shared::Shared;
+use super::witness;
 use anyhow::{Context as _, bail};
 use artel_audit::records::Kept;
 use artel_federation::exchange::Judgement;
@@ -51,7 +52,8 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
             _ => bail!("no answer to what there is"),
         };
         let before = kept;
-        let missing = shared.exchange().missing(&theirs);
+        let mut missing = shared.exchange().missing(&theirs);
+        missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
         for want in missing {
             kept += fetch(shared, &mut stream, want).await?;
         }
@@ -78,6 +80,10 @@ async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow:
                     .map_err(|error| dishonest(format!("records that do not hold: {error}")))?;
                 if records.origin() != want.origin {
                     return Err(dishonest("records of another journal than the one that was asked for"));
+                }
+                if !witness::may_take(shared, &records).await {
+                    // Its author lied or is suspected: whoever sends it need not know that yet.
+                    continue;
                 }
                 let judged = shared.exchange().judge(None, &records);
                 match judged {

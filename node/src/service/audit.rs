@@ -17,7 +17,7 @@ use artel_federation::run::Run;
 use artel_federation::{Entry, Fact, Kind};
 use artel_protocol::id::StepId;
 use artel_protocol::key::{AgentId, NodeId};
-use artel_protocol::log::{Class, Tile};
+use artel_protocol::log::{Class, SignedCheckpoint, Tile};
 use artel_web::types::audit::{Entry as WebEntry, EntryQuery, Proof};
 use artel_web::types::ledger::{Account as WebAccount, AccountKind, Balance};
 use artel_web::types::receipt::{Receipt, Record};
@@ -175,9 +175,18 @@ async fn cover(service: &NodeService, index: u64) -> Result<(), Problem> {
     service.parts().handle.checkpoint().await.map(drop).map_err(of_driver)
 }
 
+/// The newest checkpoint that may be shown, with what witnesses said to it.
+pub(super) fn cosigned(service: &NodeService) -> SignedCheckpoint {
+    let newest = service.reader().checkpoint();
+    match &service.parts().neighbours {
+        Some(neighbours) => neighbours.cosigned(newest),
+        None => newest,
+    }
+}
+
 /// `GET /log/checkpoint`.
 pub(super) fn checkpoint(service: &NodeService) -> String {
-    service.reader().checkpoint().note().to_string()
+    cosigned(service).note().to_string()
 }
 
 /// `GET /log/tile/…`.

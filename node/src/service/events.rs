@@ -73,7 +73,7 @@ pub(super) fn sees(viewer: &Viewer, fact: &Fact, poster: Option<Poster>, skills:
     }
     match fact {
         Fact::Genesis(_) | Fact::Started(_) => true,
-        Fact::Joined(_) | Fact::Admitted(_) | Fact::Expelled(_) => true,
+        Fact::Joined(_) | Fact::Admitted(_) | Fact::Expelled(_) | Fact::FraudProven(_) => true,
         Fact::Offered(offer) => {
             offer.skills.iter().all(|asked| skills.iter().any(|skill| skill.meets(asked)))
         }
@@ -416,7 +416,9 @@ fn resource(fact: &Fact) -> Option<Resource> {
         Fact::Enrolled(_) | Fact::Configured(_) | Fact::Rotated(_) | Fact::Revoked(_) => {
             agent_of(fact).and_then(|agent| of("agent", agent.to_string()))
         }
-        Fact::Admitted(_) | Fact::Expelled(_) => node_of(fact).and_then(|node| of("node", node.to_string())),
+        Fact::Admitted(_) | Fact::Expelled(_) | Fact::FraudProven(_) => {
+            node_of(fact).and_then(|node| of("node", node.to_string()))
+        }
         _ => match about(fact) {
             (_, Some(step)) => of("task", step.to_string()),
             (Some(run), None) => of("run", run.to_string()),

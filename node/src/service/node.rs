@@ -44,7 +44,8 @@ pub(super) fn ready(service: &NodeService) -> Result<(), Problem> {
 /// `GET /`.
 pub(super) fn status(service: &NodeService) -> Status {
     let parts = service.parts();
-    let checkpoint = service.reader().checkpoint();
+    let checkpoint = super::audit::cosigned(service);
+    let super::peers::Witnessing { witnesses, witnessed, quarantined } = super::peers::witnessing(service);
     let counts = service.0.counts.get();
     let counts = counts.map(|counts| *counts.lock().unwrap_or_else(PoisonError::into_inner));
     Status {
@@ -57,6 +58,9 @@ pub(super) fn status(service: &NodeService) -> Status {
         health: status_of(service),
         log_size: checkpoint.size(),
         checkpoint: checkpoint.note().to_string(),
+        witnesses,
+        witnessed,
+        quarantined,
         counts: counts.as_ref().map(labelled).unwrap_or_default(),
         limits: limits(service),
     }

@@ -2,29 +2,56 @@
 
 use super::inner::NodeService;
 use super::page;
-use crate::neighbours;
+use crate::neighbours::{self, HeldFraud, Neighbours, Witness};
+use artel_federation::watch::Quarantine as Suspicion;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
-use artel_web::types::peer::{Journal, Peer, PeerStatus};
+use artel_web::types::peer::{Journal, Peer, PeerStatus, Quarantine};
 use artel_web::types::{List, Page};
 use artel_web::{Code, Problem};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The most rows of a list on the public page; all of them are at `/v1/peers` and `/v1/journals`.
+const SHOWN_MAX: usize = 64;
+
 /// `GET /v1/peers`, by key.
 pub(super) async fn list(service: &NodeService) -> Result<List<Peer>, Problem> {
-    let mut items = match &service.parts().neighbours {
+    let items = match &service.parts().neighbours {
         Some(neighbours) => {
             let peers = neighbours.peers().await.map_err(|error| {
                 Problem::new(Code::ShuttingDown, format!("the mesh has ended: {error}; start the node again"))
             })?;
             let mut refused = neighbours.refused_by();
-            let connected = peers.into_iter().map(|peer| shown(peer, &mut refused)).collect::<Vec<_>>();
-            connected.into_iter().chain(refused.into_iter().map(away)).collect()
+            let mut rows: BTreeMap<NodeId, Peer> =
+                peers.into_iter().map(|peer| (peer.node, shown(peer, &mut refused))).collect();
+            rows.extend(
+                refused.into_iter().map(|(node, why)| (node, away(node, PeerStatus::Refused, Some(why)))),
+            );
+            for witness in neighbours.witnesses() {
+                let behind = neighbours.head_said().map(|said| said.saturating_sub(witness.size));
+                if let Some(row) = rows.get_mut(&witness.node) {
+                    (row.witnessed_us_up_to, row.witness_behind) = (Some(witness.size), behind);
+                }
+            }
+            for held in neighbours.journals() {
+                if let Some(row) = rows.get_mut(&held.origin.node()) {
+                    row.we_witnessed_up_to = row.we_witnessed_up_to.max(held.cosigned);
+                }
+            }
+            for row in rows.values_mut() {
+                row.quarantine = neighbours.quarantine(&row.node_id).map(quarantine);
+            }
+            for fraud in neighbours.frauds() {
+                let node = fraud.origin.node();
+                let row = rows.entry(node).or_insert_with(|| away(node, PeerStatus::Quarantined, None));
+                (row.status, row.reason) = (PeerStatus::Quarantined, Some(how(&fraud)));
+                row.quarantine = Some(Quarantine::Proven);
+            }
+            rows.into_values().collect()
         }
         None => Vec::new(),
     };
-    items.sort_by_key(|peer: &Peer| peer.node_id);
     Ok(List { items, next_cursor: None })
 }
 
@@ -45,6 +72,9 @@ pub(super) fn journals(service: &NodeService, page: &Page) -> Result<List<Journa
             held_up_to: held.mark.next,
             records: held.mark.records,
             bytes: held.mark.bytes,
+            known_up_to: held.known,
+            cosigned_up_to: held.cosigned,
+            quarantine: held.quarantine.map(quarantine),
         })
         .collect();
     let more = items.len() > limit;
@@ -74,16 +104,20 @@ fn shown(peer: neighbours::Peer, refused: &mut BTreeMap<NodeId, String>) -> Peer
         round_trip_ms: peer.round_trip.map(|round_trip| round_trip.as_secs_f64() * 1_000.0),
         score: peer.score,
         connected_ms: milliseconds(peer.since),
+        witnessed_us_up_to: None,
+        witness_behind: None,
+        we_witnessed_up_to: None,
+        quarantine: None,
     }
 }
 
-/// A node that is not connected because it does not let this one in.
-fn away((node, reason): (NodeId, String)) -> Peer {
+/// A node that is not connected because one of the two does not let the other in.
+fn away(node: NodeId, status: PeerStatus, reason: Option<String>) -> Peer {
     Peer {
         node_id: node,
         peer_id: node.key().peer_id(),
-        status: PeerStatus::Refused,
-        reason: Some(reason),
+        status,
+        reason,
         addresses: Vec::new(),
         listens: Vec::new(),
         direction: "outbound",
@@ -91,6 +125,57 @@ fn away((node, reason): (NodeId, String)) -> Peer {
         round_trip_ms: None,
         score: 0.0,
         connected_ms: 0,
+        witnessed_us_up_to: None,
+        witness_behind: None,
+        we_witnessed_up_to: None,
+        quarantine: None,
+    }
+}
+
+/// Who witnesses whom, for the public page.
+#[derive(Default)]
+pub(super) struct Witnessing {
+    /// Who cosigned this node's heads: peer id, size, how far behind.
+    pub witnesses: Vec<(String, u64, u64)>,
+    /// Whose journals this node cosigned: peer id, size.
+    pub witnessed: Vec<(String, u64)>,
+    /// Of whom nothing more is taken: peer id, why.
+    pub quarantined: Vec<(String, String)>,
+}
+
+/// Who witnesses whom, the first of each, as far as a page can show them.
+pub(super) fn witnessing(service: &NodeService) -> Witnessing {
+    let Some(neighbours) = &service.parts().neighbours else { return Witnessing::default() };
+    let said = neighbours.head_said().unwrap_or_default();
+    let witness = |w: Witness| (w.node.key().peer_id(), w.size, said.saturating_sub(w.size));
+    let journals = neighbours.journals();
+    let cosigned =
+        journals.iter().filter_map(|held| Some((held.origin.node().key().peer_id(), held.cosigned?)));
+    Witnessing {
+        witnesses: neighbours.witnesses().into_iter().map(witness).take(SHOWN_MAX).collect(),
+        witnessed: cosigned.take(SHOWN_MAX).collect(),
+        quarantined: quarantined(neighbours, &journals),
+    }
+}
+
+fn quarantined(neighbours: &Neighbours, journals: &[neighbours::Held]) -> Vec<(String, String)> {
+    let proven =
+        neighbours.frauds().into_iter().map(|fraud| (fraud.origin.node().key().peer_id(), how(&fraud)));
+    let suspected = journals.iter().filter(|held| held.quarantine == Some(Suspicion::Suspected));
+    let why = "suspected: it does not show that its journal continues what it signed";
+    let suspected = suspected.map(|held| (held.origin.node().key().peer_id(), why.to_owned()));
+    proven.chain(suspected).take(SHOWN_MAX).collect()
+}
+
+/// How a node lied, and the proof's digest.
+fn how(fraud: &HeldFraud) -> String {
+    format!("{}: proof {}", fraud.kind, fraud.proof)
+}
+
+fn quarantine(why: Suspicion) -> Quarantine {
+    match why {
+        Suspicion::Suspected => Quarantine::Suspected,
+        Suspicion::Proven => Quarantine::Proven,
     }
 }
 

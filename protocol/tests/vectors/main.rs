@@ -9,6 +9,7 @@ mod notes;
 mod records;
 mod trees;
 mod values;
+mod witnesses;
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("record", records::record()),
         ("sync", exchange::sync()),
         ("topic", exchange::topic()),
+        ("witness", witnesses::witness()),
         ("invitation", members::invitation()),
         ("hello", members::hello()),
     ]

@@ -21,6 +21,7 @@ mod secrecy;
 mod seeds;
 mod tls;
 mod up;
+mod witness;
 
 use artel_tests::Artel;
 

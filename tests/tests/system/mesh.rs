@@ -11,15 +11,15 @@ use std::time::Duration;
 /// Sooner than neighbours ask each other anyway, which they do every half minute: whatever comes within it was gossiped.
 const GOSSIP: Duration = Duration::from_secs(20);
 
-fn founder(data: &Path) -> Node {
+pub fn founder(data: &Path) -> Node {
     listening(&artel(), data).start()
 }
 
-fn member(data: &Path, invitation: &str) -> Node {
+pub fn member(data: &Path, invitation: &str) -> Node {
     joining(&artel(), data, invitation).start()
 }
 
-fn invite(data: &Path, uses: u32) -> String {
+pub fn invite(data: &Path, uses: u32) -> String {
     artel_tests::mesh::invite(&artel(), data, uses)
 }
 
@@ -30,7 +30,7 @@ fn refused(node: &Node, code: &str) -> bool {
         .any(|peer| peer["reason"].as_str().is_some_and(|why| why.starts_with(code)))
 }
 
-fn post(node: &Node, count: usize) {
+pub fn post(node: &Node, count: usize) {
     let step = |i: usize| json!({"name": format!("s{i}"), "task": {"title": "t", "requirements": {"capabilities": ["nobody"]}, "input": {}}});
     for from in (0..count).step_by(200) {
         let steps: Vec<Value> = (from..count.min(from + 200)).map(step).collect();

@@ -50,6 +50,12 @@ pub struct Status {
     pub log_size: u64,
     /// The last signed checkpoint, as a note.
     pub checkpoint: String,
+    /// Who cosigned this node's heads: peer id, the size of the newest one, and by how many entries that is behind.
+    pub witnesses: Vec<(String, u64, u64)>,
+    /// Whose journals this node cosigned: peer id and size.
+    pub witnessed: Vec<(String, u64)>,
+    /// Nodes of which nothing more is taken: peer id and why.
+    pub quarantined: Vec<(String, String)>,
     /// How many of what: a label and a number.
     pub counts: Vec<(&'static str, u64)>,
     /// The operator's limits: a label and a value.

@@ -14,9 +14,21 @@ pub enum PeerStatus {
     Admitted,
     /// It does not let this node in.
     Refused,
+    /// There is proof that it lied about its journal: it is not let in, and nothing of it is taken.
+    Quarantined,
 }
 
-/// A connected peer, or one that does not let this node in.
+/// Why nothing more is taken of a node's journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quarantine {
+    /// It does not show that its journal continues what it signed. It may still do so.
+    Suspected,
+    /// There is proof that it signed two histories.
+    Proven,
+}
+
+/// A connected peer, one that does not let this node in, or one that lied.
 #[derive(Debug, Clone, Serialize)]
 pub struct Peer {
     /// The node.
@@ -26,7 +38,7 @@ pub struct Peer {
     pub peer_id: String,
     /// How far it is trusted with a hearing.
     pub status: PeerStatus,
-    /// Why it does not let this node in, as it said last; `null` where it does.
+    /// Why it does not let this node in, as it said last, or how it lied, with the proof's digest; else `null`.
     pub reason: Option<String>,
     /// Where its connections go to, as multiaddrs.
     pub addresses: Vec<String>,
@@ -42,6 +54,14 @@ pub struct Peer {
     pub score: f64,
     /// For how long it has been connected, in milliseconds.
     pub connected_ms: u64,
+    /// The size of the newest head of this node that it cosigned; `null` where it has not since the start.
+    pub witnessed_us_up_to: Option<u64>,
+    /// By how many entries that is behind the newest head that this node said.
+    pub witness_behind: Option<u64>,
+    /// The size of its journal that this node cosigned last.
+    pub we_witnessed_up_to: Option<u64>,
+    /// Why nothing more is taken of its journal; `null` where it is.
+    pub quarantine: Option<Quarantine>,
 }
 
 /// What is kept of another node's journal.
@@ -60,4 +80,10 @@ pub struct Journal {
     pub records: u64,
     /// The bytes that they take up on disk.
     pub bytes: u64,
+    /// The size of its newest head that is known to continue all before.
+    pub known_up_to: Option<u64>,
+    /// The size that this node cosigned last.
+    pub cosigned_up_to: Option<u64>,
+    /// Why nothing more is taken of it; `null` where it is.
+    pub quarantine: Option<Quarantine>,
 }

@@ -17,7 +17,7 @@ use artel_web::types::member::{
     GivenInvitation, Invitation, InvitationPost, InvitationStatus, Node, NodeStatus,
 };
 use artel_web::types::node::{Health, HealthStatus, Status};
-use artel_web::types::peer::{Journal, Peer, PeerStatus};
+use artel_web::types::peer::{Journal, Peer, PeerStatus, Quarantine};
 use artel_web::types::receipt::{Opening, Receipt, Record};
 use artel_web::types::run::{Progress, Run, RunPost, RunQuery, RunStatus, Step, StepStatus};
 use artel_web::types::task::*;
@@ -335,6 +335,9 @@ impl Service for Fake {
             health: HealthStatus::Ok,
             log_size: 43,
             checkpoint: "artel/…\n43\n".into(),
+            witnesses: vec![("12D3KooWitness".into(), 41, 2)],
+            witnessed: vec![("12D3KooTheirs".into(), 17)],
+            quarantined: vec![("12D3KooLiar".into(), "two_roots: <proof>".into())],
             counts: vec![("open tasks", 7)],
             limits: vec![("lease", "60 s".into())],
         }
@@ -628,6 +631,10 @@ impl Service for Fake {
             round_trip_ms: Some(0.5),
             score: 0.0,
             connected_ms: 9,
+            witnessed_us_up_to: Some(41),
+            witness_behind: Some(2),
+            we_witnessed_up_to: None,
+            quarantine: Some(Quarantine::Suspected),
         };
         Ok(List { items: vec![peer], next_cursor: None })
     }
@@ -640,6 +647,9 @@ impl Service for Fake {
             held_up_to: 7,
             records: 7,
             bytes: 900,
+            known_up_to: Some(12),
+            cosigned_up_to: Some(12),
+            quarantine: None,
         };
         Ok(list(journal, &page))
     }

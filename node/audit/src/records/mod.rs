@@ -8,6 +8,7 @@ mod author;
 mod error;
 mod feed;
 mod frame;
+pub mod frauds;
 mod place;
 mod prune;
 mod reader;

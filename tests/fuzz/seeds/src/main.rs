@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 /// Which file's strings go to which targets.
-const FEEDS: [(&str, &[&str]); 19] = [
+const FEEDS: [(&str, &[&str]); 20] = [
     ("keys", &["text", "codec"]),
     ("ids", &["text"]),
     ("codec", &["codec", "frame", "text"]),
@@ -28,6 +28,7 @@ const FEEDS: [(&str, &[&str]); 19] = [
     ("record", &["record", "sync", "frame", "proof"]),
     ("sync", &["sync", "frame"]),
     ("topic", &["text"]),
+    ("witness", &["witness", "frame"]),
     ("invitation", &["invitation"]),
     ("hello", &["hello", "frame"]),
 ];

@@ -1,0 +1,128 @@
+//! This node's own heads: said once a second while the journal grows, with the proof that each continues the one before;
+//! shown to whoever asks from another size; and the cosignatures that come back.
+//!
+//! A head goes out by gossip, for every member may compare it. A cosignature comes back as a direct request, for it serves
+//! this node alone: gossiped, each head of each node would cost every member as many messages as it has witnesses.
+
+use super::cosignatures::Said;
+use super::shared::Shared;
+use super::witness;
+use artel_audit::Reader;
+use artel_protocol::continuity::{Ask, Continued, Shown};
+use artel_protocol::key::NodeId;
+use artel_protocol::log::SignedCheckpoint;
+use artel_protocol::topic::Topic;
+use artel_protocol::witness::{Cosigned, Head};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// How often it is looked whether there is a head to say (decision 3: at most once a second, and a second after the last
+/// change).
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long a witness may take to answer: it syncs first. Longer, and a neighbour that hangs holds a place.
+const WITNESS_WAIT: Duration = Duration::from_secs(5);
+
+/// How long after a head was said whoever has not cosigned it is asked directly: gossip may have lost it, or it came up later.
+const REMIND_AFTER: Duration = Duration::from_millis(900);
+
+/// Says heads, reminds witnesses and asks what is to be asked, until the node ends.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if let Err(error) = say(&shared).await {
+            // Nothing is lost: the next round says a later one.
+            tracing::debug!(error = format!("{error:#}"), "no head was said");
+        }
+        remind(&shared);
+        witness::ask_what_is_due(&shared);
+    }
+}
+
+/// Says the newest head, where somebody may hear it and it was not said yet.
+async fn say(shared: &Arc<Shared>) -> anyhow::Result<()> {
+    let before = shared.cosignatures().newest();
+    if shared.up().is_empty() || before.as_ref().is_some_and(|said| said.size() == shared.reader.get().size())
+    {
+        return Ok(());
+    }
+    shared.handle.checkpoint().await?;
+    let reader = shared.reader.get();
+    let old = before.map_or(0, |said| said.size());
+    let head = tokio::task::spawn_blocking(move || head(&reader, old)).await??;
+    let (checkpoint, frame) = (head.checkpoint().clone(), Bytes::from(head.to_frame()));
+    if checkpoint.size() == old {
+        return Ok(());
+    }
+    shared.cosignatures().say(Said::new(checkpoint, frame.clone()));
+    if let Err(error) = shared.mesh.publish(Topic::Heads, frame).await {
+        tracing::debug!(%error, "a head was not gossiped; witnesses are asked one by one");
+    }
+    Ok(())
+}
+
+/// The newest head that may be shown, and that it continues the journal's first `old` entries.
+fn head(reader: &Reader, old: u64) -> Result<Head, artel_audit::Error> {
+    let checkpoint = reader.checkpoint();
+    let proof = reader.consistency(old.min(checkpoint.size()), checkpoint.size())?;
+    Ok(Head::new(checkpoint, old, proof))
+}
+
+/// Asks the neighbours that have not cosigned the newest head, each once.
+fn remind(shared: &Arc<Shared>) {
+    let up: Vec<NodeId> = shared.up().iter().copied().collect();
+    let Some((frame, peers)) = shared.cosignatures().remind(REMIND_AFTER, &up) else { return };
+    for peer in peers {
+        let (shared, frame) = (shared.clone(), frame.clone());
+        tokio::spawn(async move {
+            match shared.mesh.request(&peer, frame, WITNESS_WAIT).await {
+                // It has to look first, and sends its cosignature later, if at all.
+                Ok(nothing) if nothing.is_empty() => {}
+                Ok(data) => drop(cosigned(&shared, peer, &data)),
+                Err(error) => tracing::debug!(%peer, %error, "a witness did not answer"),
+            }
+        });
+    }
+}
+
+/// Takes a witness's cosignature of one of this node's heads; who sends another one's, or one of another head, is refused.
+pub(super) fn cosigned(shared: &Shared, from: NodeId, data: &[u8]) -> Option<Bytes> {
+    let cosigned = Cosigned::check(data, &shared.me.federation()).ok()?;
+    let counts = cosigned.witness() == from
+        && cosigned.cosignature().checkpoint().origin() == shared.me
+        && shared.exchange().is_member(&from)
+        && shared.watch().quarantine(&from).is_none();
+    let kept = counts && shared.cosignatures().keep(from, cosigned.cosignature().clone());
+    kept.then(Bytes::new)
+}
+
+/// Shows that this node's journal continues its own first entries.
+pub(super) async fn show(shared: &Arc<Shared>, data: &[u8]) -> Option<Bytes> {
+    let ask = Ask::check(data, &shared.me.federation()).ok()?;
+    if ask.origin() != shared.me {
+        return None;
+    }
+    let reader = shared.reader.get();
+    let shown = tokio::task::spawn_blocking(move || continued(&reader, &ask)).await.ok()?;
+    match shown {
+        Ok(shown) => Some(shown.to_frame().into()),
+        Err(error) => {
+            tracing::warn!(%error, "a witness asks for what this node's journal does not hold");
+            None
+        }
+    }
+}
+
+fn continued(reader: &Reader, ask: &Ask) -> Result<Shown, artel_audit::Error> {
+    let head: SignedCheckpoint = reader.checkpoint();
+    let from = |size: &u64| {
+        let proof = reader.consistency(*size, head.size())?;
+        Ok(Continued { root: reader.root(*size)?, proof })
+    };
+    let from = ask.sizes().iter().map(from).collect::<Result<_, artel_audit::Error>>()?;
+    Ok(Shown::new(head, from))
+}

@@ -1,0 +1,387 @@
+//! Witnessing others' journals: heads and proofs of fraud that come in are judged by the rules (`artel_federation::watch`),
+//! remembered on disk, and only then cosigned or acted on.
+
+use super::shared::Shared;
+use crate::clock::wall;
+use artel_audit::records::frauds::Frauds;
+use artel_audit::records::witness::{WitnessNotice, WitnessTable};
+use artel_federation::watch::{Answered, Heard, Quarantine, Watch};
+use artel_federation::witness::compare;
+use artel_federation::{FraudProven, Input};
+use artel_mesh::{RequestError, Verdict};
+use artel_protocol::continuity::Shown;
+use artel_protocol::id::Digest;
+use artel_protocol::key::NodeId;
+use artel_protocol::log::{Cosignature, Origin, SignedCheckpoint};
+use artel_protocol::record::Records;
+use artel_protocol::topic::Topic;
+use artel_protocol::witness::{Cosigned, Fraud, Head};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a node may take to show that its journal continues. Longer, and one that hangs is never suspected of anything.
+const ASK_WAIT: Duration = Duration::from_secs(5);
+
+/// How many frames that are held are compared with one that comes in. An honest frame overlaps two or three.
+const COMPARED_MAX: usize = 16;
+
+/// What is on disk of it.
+pub(super) struct Remembered {
+    table: Mutex<WitnessTable>,
+    /// What the table says, for readers: it is held while the disk syncs, and they should not wait for that.
+    cosigned: Mutex<BTreeMap<Origin, u64>>,
+    frauds: Mutex<Frauds>,
+    /// Whether a journal may be cosigned that nothing is remembered of: not where the table was damaged.
+    may_begin: bool,
+}
+
+impl Remembered {
+    /// Takes up what was remembered, and tells `watch`.
+    pub fn restore(
+        (table, notices): (WitnessTable, Vec<WitnessNotice>),
+        frauds: Frauds,
+        watch: &mut Watch,
+    ) -> Self {
+        for (origin, witnessed) in table.all() {
+            match SignedCheckpoint::parse(&witnessed.note) {
+                Ok(known) if known.origin() == *origin => watch.restore(known),
+                _ => tracing::warn!(%origin, "what is remembered of a journal is no checkpoint of it"),
+            }
+        }
+        let may_begin = !notices.iter().any(|notice| matches!(notice, WitnessNotice::Lost { .. }));
+        let cosigned = table.all().map(|(origin, witnessed)| (*origin, witnessed.size)).collect();
+        Remembered {
+            table: Mutex::new(table),
+            cosigned: Mutex::new(cosigned),
+            frauds: Mutex::new(frauds),
+            may_begin,
+        }
+    }
+
+    /// Held for as long as a checkpoint is judged and remembered: two histories of a journal are never both the next one.
+    fn table(&self) -> MutexGuard<'_, WitnessTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn frauds(&self) -> MutexGuard<'_, Frauds> {
+        self.frauds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The journals that this node has cosigned, and the size of each that it cosigned last.
+    pub fn cosigned(&self) -> MutexGuard<'_, BTreeMap<Origin, u64>> {
+        self.cosigned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// Heads.
+
+/// Judges a head that gossip brought.
+pub(super) async fn hear_head(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Verdict {
+    let head = match Head::check(data, &shared.me.federation()) {
+        Ok(head) => head,
+        Err(error) => {
+            tracing::debug!(%error, %from, "a head that does not hold");
+            return Verdict::Reject;
+        }
+    };
+    let origin = head.checkpoint().origin();
+    if origin.node() == shared.me.node() {
+        say_if_not_ours(shared, &head).await;
+        return Verdict::Ignore;
+    }
+    if !shared.exchange().is_member(&origin.node()) {
+        // It may be one by records that this node has not fetched yet.
+        shared.want_from(from);
+        return Verdict::Ignore;
+    }
+    match take_head(shared, head).await {
+        Some((Heard::Newest, cosigned)) => {
+            if let Some(cosigned) = cosigned {
+                tokio::spawn(send_cosigned(shared.clone(), origin.node(), cosigned));
+            }
+            Verdict::Accept
+        }
+        Some((Heard::Ask, _)) if shared.watch().quarantine(&origin.node()).is_none() => Verdict::Accept,
+        _ => Verdict::Ignore,
+    }
+}
+
+/// Answers a neighbour that shows its own head: with the cosignature, or with nothing where it has to be asked first.
+pub(super) async fn asked_to_cosign(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Bytes> {
+    let head = Head::check(data, &shared.me.federation()).ok()?;
+    if head.checkpoint().origin().node() != from || !shared.exchange().is_member(&from) {
+        return None;
+    }
+    let cosigned = take_head(shared, head).await.and_then(|(_, cosigned)| cosigned);
+    Some(cosigned.map(|cosigned| cosigned.to_frame().into()).unwrap_or_default())
+}
+
+/// Judges a member's head and does what follows from it; the cosignature where it is the newest one of a neighbour.
+async fn take_head(shared: &Arc<Shared>, head: Head) -> Option<(Heard, Option<Cosigned>)> {
+    let origin = head.checkpoint().origin();
+    if shared.watch().quarantine(&origin.node()) == Some(Quarantine::Proven) {
+        return None;
+    }
+    let on_disk = shared.clone();
+    let judged = tokio::task::spawn_blocking(move || {
+        let mut table = on_disk.remembered.table();
+        begin_where_records_end(&on_disk, &origin);
+        let heard = on_disk.watch().hear(&head);
+        let newest = heard == Heard::Newest;
+        let cosigned = newest.then(|| cosign(&on_disk, &mut table, head.checkpoint())).flatten();
+        (heard, cosigned)
+    });
+    let (heard, cosigned) = judged.await.ok()?;
+    match &heard {
+        Heard::Lie(fraud) => act_on(shared, (**fraud).clone()).await,
+        Heard::Ask => drop(tokio::spawn(ask(shared.clone(), origin))),
+        Heard::Full => tracing::warn!(%origin, "too many journals are watched; this one is not"),
+        Heard::Newest | Heard::Old => {}
+    }
+    Some((heard, cosigned))
+}
+
+/// Where nothing is known of a journal but its records, what these end in is what its heads must continue.
+fn begin_where_records_end(shared: &Shared, origin: &Origin) {
+    if shared.watch().known(origin).is_some() {
+        return;
+    }
+    let next = shared.records.mark(origin).next;
+    let last = next.checked_sub(1).and_then(|last| shared.records.frame(origin, last));
+    let last = last.and_then(|frame| Records::check(&frame, &origin.federation()).ok());
+    if let Some(records) = last {
+        shared.watch().restore(records.checkpoint().clone());
+    }
+}
+
+/// Remembers a checkpoint that was judged the newest, durably, and cosigns it where its node is a neighbour. Others' is
+/// compared and no more: a sync for each head of each node would cost a large federation more than it is worth.
+fn cosign(shared: &Shared, table: &mut WitnessTable, checkpoint: &SignedCheckpoint) -> Option<Cosigned> {
+    let origin = checkpoint.origin();
+    if !shared.up().contains(&origin.node()) {
+        shared.watch().accept(checkpoint);
+        return None;
+    }
+    if shared.watch().known(&origin).is_none() && !shared.remembered.may_begin {
+        tracing::warn!(%origin, "not cosigned: the witness table was damaged, and nothing is known of this journal");
+        return None;
+    }
+    let note = checkpoint.note().to_string();
+    if let Err(error) = table.remember(origin, checkpoint.size(), checkpoint.root(), &note) {
+        tracing::error!(%error, %origin, "a checkpoint cannot be remembered, so it is not cosigned");
+        return None;
+    }
+    shared.remembered.cosigned().insert(origin, checkpoint.size());
+    shared.watch().accept(checkpoint);
+    let cosignature = Cosignature::sign(checkpoint.checkpoint(), &shared.key, wall().0 / 1_000);
+    cosignature.map(Cosigned::new).map_err(|error| tracing::error!(%error, "no cosignature can be made")).ok()
+}
+
+async fn send_cosigned(shared: Arc<Shared>, to: NodeId, cosigned: Cosigned) {
+    if let Err(error) = shared.mesh.request(&to, cosigned.to_frame().into(), ASK_WAIT).await {
+        tracing::debug!(%to, %error, "a cosignature was not taken; its node asks again with a later head");
+    }
+}
+
+/// A head under this node's own key that is not in its journal: somebody else runs with a copy of the directory.
+async fn say_if_not_ours(shared: &Arc<Shared>, head: &Head) {
+    let (reader, checkpoint) = (shared.reader.get(), head.checkpoint().clone());
+    let ours = tokio::task::spawn_blocking(move || {
+        checkpoint.size() <= reader.size()
+            && reader.root(checkpoint.size()).is_ok_and(|root| root == checkpoint.root())
+    });
+    if !ours.await.unwrap_or(true) {
+        tracing::error!(
+            size = head.checkpoint().size(),
+            "another process signs with this node's key: stop one of the two"
+        );
+    }
+}
+
+// Questions.
+
+/// Asks about everything that is to be shown since a while.
+pub(super) fn ask_what_is_due(shared: &Arc<Shared>) {
+    let due = shared.watch().due(shared.mono());
+    for origin in due.into_iter().filter(|origin| shared.up().contains(&origin.node())) {
+        tokio::spawn(ask(shared.clone(), origin));
+    }
+}
+
+/// Asks a journal's node to show that it continues what is known of it. One that cannot be reached is asked later; one that
+/// refuses or answers wrongly is suspected until it answers.
+async fn ask(shared: Arc<Shared>, origin: Origin) {
+    let node = origin.node();
+    if !shared.up().contains(&node) {
+        return;
+    }
+    let Some(question) = shared.watch().ask(&origin, shared.mono()) else { return };
+    let answer = match shared.mesh.request(&node, question.to_frame().into(), ASK_WAIT).await {
+        Ok(data) => Shown::check(&data, &question).map_err(|error| error.to_string()),
+        Err(RequestError::Refused) => Err(RequestError::Refused.to_string()),
+        Err(error) => return tracing::debug!(%origin, %error, "a node could not be asked about its journal"),
+    };
+    let shown = match answer {
+        Ok(shown) => shown,
+        Err(error) => {
+            tracing::warn!(%origin, error, "a node does not show that its journal continues; it is suspected");
+            return shared.watch().refused(&origin);
+        }
+    };
+    let on_disk = shared.clone();
+    let judged = tokio::task::spawn_blocking(move || {
+        let mut table = on_disk.remembered.table();
+        let answered = on_disk.watch().answered(&question, &shown);
+        let cosigned = match &answered {
+            Answered::Newest(checkpoint) => cosign(&on_disk, &mut table, checkpoint),
+            _ => None,
+        };
+        (answered, cosigned)
+    });
+    match judged.await {
+        Ok((_, Some(cosigned))) => send_cosigned(shared, node, cosigned).await,
+        Ok((Answered::Lie(fraud), _)) => act_on(&shared, *fraud).await,
+        Ok((Answered::Wrong, _)) => {
+            tracing::warn!(%origin, "a node shows wrongly that its journal continues; it is suspected");
+        }
+        _ => {}
+    }
+}
+
+// Records.
+
+/// Looks at records of a member for what contradicts all that is known; says whether they may be taken.
+pub(super) async fn may_take(shared: &Arc<Shared>, records: &Records) -> bool {
+    let node = records.origin().node();
+    if shared.watch().quarantine(&node) == Some(Quarantine::Proven) {
+        return false;
+    }
+    if !shared.exchange().is_member(&node) {
+        // What is not kept needs no comparing.
+        return true;
+    }
+    let seen = shared.watch().see(records.checkpoint());
+    let fraud = match seen {
+        Some(fraud) => Some(fraud),
+        None => {
+            let (shared, records) = (shared.clone(), records.clone());
+            tokio::task::spawn_blocking(move || differs_from_held(&shared, &records)).await.ok().flatten()
+        }
+    };
+    if let Some(fraud) = fraud {
+        act_on(shared, *fraud).await;
+    }
+    shared.watch().quarantine(&node).is_none()
+}
+
+/// Compares records with those that are held of the same entries.
+fn differs_from_held(shared: &Shared, records: &Records) -> Option<Box<Fraud>> {
+    let origin = records.origin();
+    let (mut compared, mut next) = (0, 0);
+    for record in records.records() {
+        if record.public_seq < next || !shared.records.has(&origin, record.public_seq) {
+            continue;
+        }
+        let held = shared.records.frame(&origin, record.public_seq)?;
+        if held == records.bytes() || compared == COMPARED_MAX {
+            return None;
+        }
+        compared += 1;
+        let held = Records::check(&held, &origin.federation()).ok()?;
+        if let Some(fraud) = compare(&held, records) {
+            return Some(fraud);
+        }
+        next = held.records().last().map_or(0, |last| last.public_seq + 1);
+    }
+    None
+}
+
+/// Compares records with what is held, from the thread that has just kept some: of two frames that came at once, neither was
+/// held when the other was looked at.
+pub(super) fn look_again(shared: &Arc<Shared>, runtime: &tokio::runtime::Handle, records: &Records) {
+    if let Some(fraud) = differs_from_held(shared, records) {
+        let shared = shared.clone();
+        runtime.spawn(async move { act_on(&shared, *fraud).await });
+    }
+}
+
+// Proofs of fraud.
+
+/// Judges a proof of fraud that gossip brought: it is checked once, and passed on by whoever did.
+pub(super) async fn hear_fraud(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Verdict {
+    let fraud = match Fraud::check(data, &shared.me.federation()) {
+        Ok(fraud) => fraud,
+        Err(error) => {
+            tracing::debug!(%error, %from, "a proof of fraud that does not hold");
+            return Verdict::Reject;
+        }
+    };
+    let node = fraud.origin().node();
+    let is_member = shared.exchange().is_member(&node);
+    if !is_member {
+        shared.want_from(from);
+    }
+    if !is_member || shared.watch().quarantine(&node) == Some(Quarantine::Proven) {
+        return Verdict::Ignore;
+    }
+    if hold(shared, &fraud).await { Verdict::Accept } else { Verdict::Ignore }
+}
+
+/// Takes a proof of fraud from a neighbour that was there when it was gossiped.
+pub(super) async fn told_of_fraud(shared: &Arc<Shared>, data: &[u8]) -> Option<Bytes> {
+    let fraud = Fraud::check(data, &shared.me.federation()).ok()?;
+    if shared.exchange().is_member(&fraud.origin().node()) {
+        act_on(shared, fraud).await;
+    }
+    Some(Bytes::new())
+}
+
+/// Holds a proof that is new here against its node, and tells everybody.
+pub(super) async fn act_on(shared: &Arc<Shared>, fraud: Fraud) {
+    if hold(shared, &fraud).await
+        && let Err(error) = shared.mesh.publish(Topic::Heads, fraud.to_frame().into()).await
+    {
+        tracing::debug!(%error, "a proof of fraud was not gossiped; neighbours that come up are told");
+    }
+}
+
+/// Keeps a proof on disk, and when it is there, deals no more with its node; says whether it was new.
+async fn hold(shared: &Arc<Shared>, fraud: &Fraud) -> bool {
+    let (on_disk, kept) = (shared.clone(), fraud.clone());
+    let kept = tokio::task::spawn_blocking(move || {
+        let new = on_disk.remembered.frauds().keep(&kept)?;
+        Ok::<_, artel_audit::records::Error>(new && on_disk.watch().accuse(&kept))
+    });
+    match kept.await {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) | Err(_) => return false,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a proof of fraud cannot be kept, so it is not acted on; it will be heard again");
+            return false;
+        }
+    }
+    let (node, kind) = (fraud.origin().node(), fraud.contradiction().name());
+    tracing::error!(%node, kind, "there is proof that a node signed two histories; nothing more is taken from it");
+    let proof = Digest::of(&fraud.to_frame());
+    let (handle, lie) = (shared.handle.clone(), fraud.contradiction().into());
+    let told = move || handle.tell_surely(Input::FraudProven(FraudProven { node, lie, proof }));
+    // It waits for a place in the driver's queue.
+    drop(tokio::task::spawn_blocking(told));
+    if node != shared.me.node() {
+        // The mesh may have ended, and every connection with it.
+        let _ = shared.mesh.refuse(&node).await;
+    }
+    true
+}
+
+/// Tells a neighbour that came up of the proofs that it may have missed.
+pub(super) async fn tell_frauds(shared: Arc<Shared>, peer: NodeId) {
+    let frames: Vec<Vec<u8>> = shared.watch().frauds().map(|(_, fraud)| fraud.to_frame()).collect();
+    for frame in frames {
+        if shared.mesh.request(&peer, frame.into(), ASK_WAIT).await.is_err() {
+            return;
+        }
+    }
+}

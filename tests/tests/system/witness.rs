@@ -1,0 +1,201 @@
+//! Nodes that witness each other's logs, as real processes: heads are cosigned by those who checked them, a copy of a data
+//! directory that runs beside the original is proven a liar, and what was cosigned is remembered over a restart.
+
+use crate::boot::copy_dir;
+use crate::mesh::{founder, invite, member, post};
+use crate::{artel, fresh};
+use artel_protocol::key::NodeId;
+use artel_protocol::log::{SignedCheckpoint, Witness, cosignature};
+use artel_protocol::witness::Fraud;
+use artel_tests::mesh::{LISTEN, admitted, items, until};
+use artel_tests::{Done, Node, wait};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Within which time after the two histories are there a neighbour holds the proof.
+const PROVEN_WITHIN: Duration = Duration::from_secs(5);
+
+fn served(node: &Node) -> SignedCheckpoint {
+    let answer = node.anonymous().get("/log/checkpoint");
+    assert_eq!(answer.status, 200);
+    SignedCheckpoint::parse(answer.text()).expect("a signed checkpoint, whatever lines stand below")
+}
+
+fn id(node: &Node) -> NodeId {
+    NodeId(artel_protocol::key::PublicKey::from_peer_id(node.peer_id()).expect("an Ed25519 peer id"))
+}
+
+/// How many of `by` have cosigned what a node serves now; a line in a witness's name that does not verify fails the test.
+fn cosigned(node: &Node, by: &[&Node]) -> usize {
+    let checkpoint = served(node);
+    let federation = checkpoint.origin().federation();
+    let keys: BTreeSet<_> = by.iter().map(|by| Witness { federation, node: id(by) }.note_key()).collect();
+    cosignature::known(&checkpoint, &keys).expect("every line in a known name verifies").len()
+}
+
+fn again(data: &Path) -> Node {
+    artel().up(data).arg("--listen").arg(LISTEN).start()
+}
+
+/// The row of a node among another one's peers.
+fn row(node: &Node, of: &str) -> Option<Value> {
+    items(node, "/v1/peers").into_iter().find(|peer| peer["peer_id"] == of)
+}
+
+fn is_proven(node: &Node, liar: &str) -> bool {
+    row(node, liar).is_some_and(|row| row["quarantine"] == "proven" && row["status"] == "quarantined")
+}
+
+fn verify(what: &Path) -> Done {
+    artel().run(["audit", "verify", "--json"].map(std::ffi::OsStr::new).into_iter().chain([what.as_os_str()]))
+}
+
+fn proofs(data: &Path) -> Vec<PathBuf> {
+    let dir = fs::read_dir(data.join("records/frauds")).expect("a directory of proofs");
+    dir.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+#[test]
+fn each_log_carries_the_cosignatures_of_the_others() {
+    let (a, b, c) = (fresh(), fresh(), fresh());
+    let first = founder(a.path());
+    let invitation = invite(a.path(), 2);
+    let (second, third) = (member(b.path(), &invitation), member(c.path(), &invitation));
+    until("all are neighbours", || [&first, &second, &third].iter().all(|node| admitted(node) == 2));
+    for node in [&first, &second, &third] {
+        post(node, 3);
+    }
+    for (node, others) in
+        [(&first, [&second, &third]), (&second, [&first, &third]), (&third, [&first, &second])]
+    {
+        until("both others have cosigned", || cosigned(node, &others) == 2);
+        let page = node.anonymous().get("/").text().to_owned();
+        for other in others {
+            let row = row(node, other.peer_id()).expect("a neighbour");
+            assert!(row["witnessed_us_up_to"].as_u64() > Some(0), "{row}");
+            assert!(row["we_witnessed_up_to"].as_u64() > Some(0), "{row}");
+            assert_eq!(row["quarantine"], Value::Null, "{row}");
+            assert!(page.contains(other.peer_id()), "the public page says who witnesses");
+        }
+    }
+    // More work: what the others signed before is continued, and cosigned on.
+    let before = served(&first).size();
+    post(&first, 40);
+    until("the longer log is cosigned, too", || {
+        served(&first).size() >= before + 40 && cosigned(&first, &[&second, &third]) == 2
+    });
+}
+
+#[test]
+fn a_copied_directory_started_twice_is_proven_and_sent_away() {
+    let (a, b, c, copy) = (fresh(), fresh(), fresh(), fresh());
+    let first = founder(a.path());
+    let invitation = invite(a.path(), 2);
+    let (second, third) = (member(b.path(), &invitation), member(c.path(), &invitation));
+    until("all are neighbours", || [&first, &second, &third].iter().all(|node| admitted(node) == 2));
+    post(&second, 5);
+    until("it is witnessed", || cosigned(&second, &[&first, &third]) == 2);
+    let liar = second.peer_id().to_owned();
+    // One that is away meanwhile is told later.
+    assert_eq!((second.stop().code, third.stop().code), (Some(0), Some(0)));
+    copy_dir(b.path(), copy.path());
+    let (second, clone) = (again(b.path()), again(copy.path()));
+    let twice = Instant::now();
+    post(&second, 2);
+    post(&clone, 3);
+    wait::until_within(PROVEN_WITHIN, "the neighbour holds the proof", || {
+        is_proven(&first, &liar).then_some(())
+    });
+    assert!(twice.elapsed() < 2 * PROVEN_WITHIN, "{:?}", twice.elapsed());
+    let refused = |node: &Node| {
+        let peers = items(node, "/v1/peers");
+        peers.iter().any(|peer| peer["reason"].as_str().is_some_and(|why| why.starts_with("fraud_proven")))
+    };
+    until("and deals with neither any more", || {
+        admitted(&first) == 0 && (refused(&second) || refused(&clone))
+    });
+    assert_eq!((second.stop().code, clone.stop().code), (Some(0), Some(0)));
+    let third = again(c.path());
+    until("who was away is told", || admitted(&third) == 1 && is_proven(&third, &liar));
+    let page = first.anonymous().get("/").text().to_owned();
+    assert!(page.contains("In quarantine") && page.contains(&liar), "{page}");
+    let alarms = items(&first, "/v1/audit/entries?kind=fraud_proven");
+    assert_eq!(alarms.len(), 1, "one alarm a proof: {alarms:?}");
+    drop((first, third));
+
+    // Offline, from the neighbour's directory alone; and from the one file, by itself.
+    let verified = verify(a.path()).json();
+    assert_eq!(verified["sound"], true, "{verified}");
+    assert_eq!(verified["illegal"], serde_json::json!([]), "a fork is no breach of the market's rules");
+    let [proof] = &verified["frauds"].as_array().expect("a list")[..] else {
+        panic!("one proof: {verified}")
+    };
+    assert_eq!(proof["holds"], true, "{proof}");
+    let [file] = &proofs(a.path())[..] else { panic!("one file a node") };
+    let fraud = Fraud::read(&fs::read(file).expect("a proof")).expect("it holds, whoever checks it");
+    assert_eq!(fraud.origin().node().key().peer_id(), liar);
+    assert_eq!(verify(file).json()["lie"], proof["lie"]);
+    // After a restart it is known still.
+    let first = again(a.path());
+    assert!(is_proven(&first, &liar));
+    drop(first);
+
+    // A proof that somebody touched is refused by name.
+    let mut bytes = fs::read(file).expect("a proof");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(file, bytes).expect("written");
+    let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+    for done in [verify(a.path()), verify(file)] {
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains(&name), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_witness_remembers_over_a_restart_what_it_cosigned() {
+    let (a, b, copy) = (fresh(), fresh(), fresh());
+    let witness = founder(a.path());
+    let invitation = invite(a.path(), 1);
+    let node = member(b.path(), &invitation);
+    until("it is let in", || admitted(&witness) == 1);
+    post(&node, 2);
+    until("it is witnessed", || cosigned(&node, &[&witness]) == 1);
+    let liar = node.peer_id().to_owned();
+    assert_eq!(node.stop().code, Some(0));
+    copy_dir(b.path(), copy.path());
+    // The original goes on, and is cosigned, and is gone for good.
+    let node = again(b.path());
+    until("it is back", || admitted(&node) == 1);
+    post(&node, 4);
+    let size =
+        node.operator().get("/v1/audit/entries?limit=200").is(200)["items"].as_array().expect("a list").len()
+            as u64;
+    until("all of it is cosigned", || served(&node).size() >= size && cosigned(&node, &[&witness]) == 1);
+    assert_eq!(node.stop().code, Some(0));
+    // Nothing of the record store helps the witness: what it cosigned has to be enough.
+    let listening = witness.listening()[0].clone();
+    assert_eq!(witness.stop().code, Some(0));
+    for entry in fs::read_dir(a.path().join("records")).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("index") => fs::remove_dir_all(path).expect("removed"),
+            Some(name) if name.ends_with(".seg") => fs::remove_file(path).expect("removed"),
+            _ => {}
+        }
+    }
+    let witness = artel().up(a.path()).arg("--listen").arg(listening).start();
+    // The copy, from before, grows past what was cosigned.
+    let clone = again(copy.path());
+    let id = id(&witness);
+    post(&clone, 12);
+    until("the witness has the proof", || is_proven(&witness, &liar));
+    let checkpoint = served(&clone);
+    let key = Witness { federation: checkpoint.origin().federation(), node: id }.note_key();
+    let lines =
+        cosignature::known(&checkpoint, &BTreeSet::from([key])).expect("no line in its name is forged");
+    assert!(lines.is_empty(), "it never cosigned the second history");
+}
