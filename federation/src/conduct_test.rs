@@ -56,6 +56,7 @@ fn submitted(epoch: u32, by: u8) -> Fact {
         result,
         authority,
         late,
+        handed_at: None,
     })
 }
 

@@ -7,6 +7,7 @@ mod blob;
 mod board;
 mod book;
 mod cosignatures;
+mod fetch;
 mod gossip;
 mod greeting;
 mod heads;
@@ -54,15 +55,6 @@ pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Own};
 pub use board::Offer;
 pub use cosignatures::Witness;
-
-/// How often records are fetched from one neighbour in turn, whatever gossip brought.
-const ROUND: Duration = Duration::from_secs(30);
-
-/// How long nothing is fetched from a neighbour again after it was: what gossip shows meanwhile is fetched in one go.
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// How many neighbours may wait to be fetched from.
-const WANTS_MAX: usize = 64;
 
 /// How many messages are checked at once; one takes about 100 µs of a core. The others wait with the mesh.
 const CHECKS_MAX: usize = 32;
@@ -213,7 +205,7 @@ impl Neighbours {
         for topic in artel_mesh::Topic::all() {
             mesh.subscribe(topic).await?;
         }
-        let (wants, wanted) = mpsc::channel(WANTS_MAX);
+        let (wants, wanted) = mpsc::channel(fetch::WANTS_MAX);
         let records: Records = store.reader();
         let members = Members::restore(&dir, &records, &mut exchange);
         let (keeper, kept) = Keeper::new();
@@ -248,7 +240,7 @@ impl Neighbours {
         keeper::start((store, members), kept, Arc::downgrade(&shared))?;
         tokio::spawn(publisher::run(shared.clone(), heard));
         tokio::spawn(heads::run(shared.clone()));
-        tokio::spawn(fetch(shared.clone(), wanted));
+        tokio::spawn(fetch::run(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
         let board = shared.clone();
@@ -404,60 +396,5 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
             Event::KnownChanged => shared.remember_peers().await,
             Event::TurnedAway { peer, reason } => tracing::debug!(%peer, ?reason, "turned away"),
         }
-    }
-}
-
-/// Fetches from whoever may have something new, and from one neighbour in turn now and then; one stream to each at a time.
-async fn fetch(shared: Arc<Shared>, mut wanted: mpsc::Receiver<NodeId>) {
-    let (done, mut finished) = mpsc::channel(WANTS_MAX);
-    let (mut under_way, mut again) = (BTreeSet::new(), BTreeSet::new());
-    let mut round = tokio::time::interval(ROUND);
-    let mut last = None;
-    loop {
-        let peer = tokio::select! {
-            peer = wanted.recv() => match peer {
-                Some(peer) => peer,
-                None => return,
-            },
-            peer = finished.recv() => {
-                let peer: NodeId = peer.expect("we hold a sender");
-                under_way.remove(&peer);
-                if !again.remove(&peer) {
-                    continue;
-                }
-                peer
-            }
-            _ = round.tick() => match shared.next_up(last) {
-                Some(peer) => {
-                    last = Some(peer);
-                    peer
-                }
-                None => continue,
-            },
-        };
-        if under_way.contains(&peer) || under_way.len() == WANTS_MAX {
-            again.insert(peer);
-            continue;
-        }
-        under_way.insert(peer);
-        let (shared, done) = (shared.clone(), done.clone());
-        tokio::spawn(async move {
-            match sync::pull(&shared, &peer).await {
-                Ok(0) => {}
-                Ok(frames) => tracing::info!(%peer, frames, "records were fetched"),
-                Err(error) => {
-                    tracing::debug!(%peer, error = format!("{error:#}"), "records could not be fetched");
-                    if error.is::<sync::Dishonest>() {
-                        // The mesh may have ended, and every connection with it.
-                        let _ = shared.mesh.refuse(&peer).await;
-                    }
-                }
-            }
-            // What was fetched may say that somebody is no member any more.
-            shared.dismiss_strangers().await;
-            tokio::time::sleep(PAUSE).await;
-            // The receiver ends with the node.
-            let _ = done.send(peer).await;
-        });
     }
 }

@@ -1,0 +1,90 @@
+//! Fetching what this node lacks of others' journals: from whoever may have something new, and from one neighbour in turn now
+//! and then.
+
+use super::shared::Shared;
+use super::sync;
+use artel_protocol::key::NodeId;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How often records are fetched from one neighbour in turn, whatever gossip brought.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// How long nothing is fetched from a neighbour again after it was: what gossip shows meanwhile is fetched in one go.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a fetch that broke off is tried at once; then in a later round.
+const PULLS_MAX: usize = 4;
+
+/// How many neighbours may wait to be fetched from.
+pub(super) const WANTS_MAX: usize = 64;
+
+/// Fetches from whoever may have something new, and from one neighbour in turn now and then; one stream to each at a time.
+pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<NodeId>) {
+    let (done, mut finished) = mpsc::channel(WANTS_MAX);
+    let (mut under_way, mut again) = (BTreeSet::new(), BTreeSet::new());
+    let mut round = tokio::time::interval(ROUND);
+    let mut last = None;
+    loop {
+        let peer = tokio::select! {
+            peer = wanted.recv() => match peer {
+                Some(peer) => peer,
+                None => return,
+            },
+            peer = finished.recv() => {
+                let peer: NodeId = peer.expect("we hold a sender");
+                under_way.remove(&peer);
+                if !again.remove(&peer) {
+                    continue;
+                }
+                peer
+            }
+            _ = round.tick() => match shared.next_up(last) {
+                Some(peer) => {
+                    last = Some(peer);
+                    peer
+                }
+                None => continue,
+            },
+        };
+        if under_way.contains(&peer) || under_way.len() == WANTS_MAX {
+            again.insert(peer);
+            continue;
+        }
+        under_way.insert(peer);
+        let (shared, done) = (shared.clone(), done.clone());
+        tokio::spawn(async move {
+            pull(&shared, &peer).await;
+            // What was fetched may say that somebody is no member any more.
+            shared.dismiss_strangers().await;
+            tokio::time::sleep(PAUSE).await;
+            // The receiver ends with the node.
+            let _ = done.send(peer).await;
+        });
+    }
+}
+
+/// Fetches from a neighbour what this node lacks. A stream that breaks, as one on a connection that is just being replaced, is
+/// opened again a few times; the next round would come much later.
+async fn pull(shared: &Arc<Shared>, peer: &NodeId) {
+    for _ in 0..PULLS_MAX {
+        match sync::pull(shared, peer).await {
+            Ok(0) => return,
+            Ok(frames) => return tracing::info!(%peer, frames, "records were fetched"),
+            Err(error) => {
+                tracing::debug!(%peer, error = format!("{error:#}"), "records could not be fetched");
+                if error.is::<sync::Dishonest>() {
+                    // The mesh may have ended, and every connection with it.
+                    let _ = shared.mesh.refuse(peer).await;
+                    return;
+                }
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+        if !shared.up().contains(peer) {
+            return;
+        }
+    }
+}
