@@ -43,10 +43,10 @@ use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
 use shared::Shared;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use witness::Remembered;
 
