@@ -10,6 +10,9 @@ use std::process::Command;
 /// Within how many seeds a planted bug must be noticed.
 const SEEDS: u64 = 60;
 
+/// How many worlds without a planted bug are run.
+const WORLDS: u64 = 12;
+
 fn netsim(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_netsim")).args(args).output().expect("netsim runs");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
@@ -19,7 +22,7 @@ fn netsim(args: &[&str]) -> String {
 #[test]
 fn worlds_hold_and_everything_that_matters_happens_in_them() {
     let mut counts = MeshCounts::default();
-    for seed in 0..12 {
+    for seed in 0..WORLDS {
         let report = run(seed, MeshPlan::default());
         assert_eq!(report.violation, None, "mesh seed {seed}");
         counts.add(report.counts);
@@ -79,8 +82,11 @@ fn each_planted_bug_is_caught_by_an_invariant_named_for_it() {
             violation.what
         );
         println!("{:24} mesh seed {:3}: {}", sabotage.name(), report.seed, violation.invariant);
-        let sound = run(report.seed, MeshPlan::default());
-        assert_eq!(sound.violation, None, "mesh seed {} without the planted bug", report.seed);
+        // Those below are run without the bug above.
+        if report.seed >= WORLDS {
+            let sound = run(report.seed, MeshPlan::default());
+            assert_eq!(sound.violation, None, "mesh seed {} without the planted bug", report.seed);
+        }
     }
 }
 
