@@ -86,17 +86,19 @@ impl Exchange {
         self.members.iter()
     }
 
-    /// Learns of entries of a journal, this node's own or another's, in their order; those that say nothing of membership
-    /// change nothing.
+    /// Learns of entries of a journal, this node's own or another's; those that say nothing of membership change nothing.
+    /// Gossip brings them in any order: the last word on a node is the one with the highest index.
     pub fn hear<'a>(&mut self, author: NodeId, entries: impl IntoIterator<Item = (u64, &'a Fact)>) {
         let mut heard = false;
         for (index, fact) in entries {
             match fact {
-                Fact::Admitted(admitted) => self.hear_admission(author, index, admitted),
-                Fact::Expelled(_) => {}
+                // Every hello shows admissions that are mostly known: who is a member need not be found out again for them.
+                Fact::Admitted(admitted) if !self.hear_admission(author, index, admitted) => continue,
+                Fact::Admitted(_) | Fact::Expelled(_) => {}
                 _ => continue,
             }
             self.expulsions.learn(&self.genesis, author, index, fact);
+            self.end_expulsion(author, fact);
             heard = true;
         }
         if heard {
@@ -123,16 +125,28 @@ impl Exchange {
         self.hear(self.me, entries.iter().map(|(index, fact)| (*index, fact)));
     }
 
-    fn hear_admission(&mut self, author: NodeId, index: u64, admitted: &Admitted) {
-        let by = self.admissions.entry(admitted.node).or_default();
-        if let Some(known) = by.get_mut(&author) {
-            if known.0 < index {
-                *known = (index, admitted.clone());
-            }
-        } else if self.admissions_count < ADMISSIONS_MAX {
-            by.insert(author, (index, admitted.clone()));
-            self.admissions_count += 1;
+    /// An expulsion that is heard after the later admission which ended it does not stand: the table of expulsions knows of
+    /// an admission only behind the expulsion.
+    fn end_expulsion(&mut self, author: NodeId, fact: &Fact) {
+        let Fact::Expelled(expelled) = fact else { return };
+        let known = self.admissions.get(&expelled.node).and_then(|by| by.get(&author)).cloned();
+        if let Some((index, admitted)) = known {
+            self.expulsions.learn(&self.genesis, author, index, &Fact::Admitted(admitted));
         }
+    }
+
+    /// Remembers an admission where there is place; false where it or a later one of its author is known.
+    fn hear_admission(&mut self, author: NodeId, index: u64, admitted: &Admitted) -> bool {
+        let known = self.admissions.get(&admitted.node).and_then(|by| by.get(&author));
+        if known.is_some_and(|(last, _)| *last >= index) {
+            return false;
+        }
+        let is_new = known.is_none();
+        if !is_new || self.admissions_count < ADMISSIONS_MAX {
+            self.admissions_count += usize::from(is_new);
+            self.admissions.entry(admitted.node).or_default().insert(author, (index, admitted.clone()));
+        }
+        true
     }
 
     /// Everybody to whom a chain of admissions leads from a founder, the nearest first.

@@ -187,3 +187,33 @@ fn journals_without_end_that_are_not_kept_take_up_a_bounded_place() {
     }
     assert_eq!((exchange.held.len(), exchange.full.len()), (0, FULL_MAX));
 }
+
+#[test]
+fn an_expulsion_that_is_heard_after_the_admission_that_ended_it_does_not_stand() {
+    let words = [(4, admitted(5)), (7, expelled(5)), (9, admitted(5))];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut exchange = exchange();
+        for at in order {
+            let (index, fact) = &words[at];
+            exchange.hear(node(1), [(*index, fact)]);
+        }
+        assert!(exchange.is_member(&node(5)), "{order:?}");
+        exchange.hear(node(1), [(11, &expelled(5))]);
+        assert!(!exchange.is_member(&node(5)), "{order:?}, and then the last word");
+    }
+}
+
+#[test]
+fn admissions_without_end_take_up_a_bounded_place() {
+    let nth = |n: u32| {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&n.to_le_bytes());
+        NodeId(artel_protocol::key::PublicKey::from_bytes(key))
+    };
+    let by = AdmittedBy::Operator;
+    let fact = |n| (u64::from(n), Fact::Admitted(Admitted { node: nth(n), by }));
+    let facts: Vec<(u64, Fact)> = (0..ADMISSIONS_MAX as u32 + 9).map(fact).collect();
+    let mut exchange = exchange();
+    exchange.hear(node(7), facts.iter().map(|(index, fact)| (*index, fact)));
+    assert_eq!((exchange.admissions.len(), exchange.admissions_count), (ADMISSIONS_MAX, ADMISSIONS_MAX));
+}

@@ -10,6 +10,7 @@ pub mod desk;
 pub mod home;
 pub mod invariants;
 pub mod letter;
+pub mod mesh;
 pub mod network;
 pub mod report;
 pub mod rng;

@@ -1,8 +1,11 @@
 //! `netsim`: runs seeds of the simulator, replays one with every line, shows that planted bugs are caught. It has no
 //! logic of its own.
 
+mod cli;
+
 use artel_audit::memory::Fault;
 use artel_netsim::home::{Counts, Tally};
+use artel_netsim::mesh::{self, MeshSabotage};
 use artel_netsim::trace::Sink;
 use artel_netsim::{Plan, Report, Sabotage, Telling, invariants, run};
 use std::io::Write;
@@ -14,11 +17,19 @@ use std::time::Instant;
 /// The most threads: seeds are spread over them, and the machines this is made for have two cores.
 const THREADS_MAX: u64 = 2;
 
+/// How many nodes the model of gossip has unless it is said.
+const GOSSIP_NODES: u64 = 30;
+
+/// The most messages that it is asked for.
+const GOSSIP_MESSAGES_MAX: u64 = 100_000;
+
 const HELP: &str = "\
 netsim: many homes and agents on one virtual clock, with bad channels, disks and clocks
 
   netsim run --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--tally]
   netsim replay SEED [--nodes N] [--sabotage NAME] [--trace]
+  netsim mesh --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--trace]
+  netsim gossip [--nodes N] [--messages N] [--seed SEED] [--json]
   netsim points SEED
   netsim sabotages [--seeds N]
   netsim invariants
@@ -26,15 +37,18 @@ netsim: many homes and agents on one virtual clock, with bad channels, disks and
 run         runs the seeds from A up to B; prints what happened and, of the first that fails, seed, invariant, last events;
             --all goes on and lists all that fail, --each prints each seed's hash, --tally what was seen how often
 replay      runs one seed; --trace prints every event
+mesh        runs the seeds from A up to B of worlds of many nodes: records, exchange, membership, witnesses
+gossip      measures the model of gossip: copies, hops and time of messages among N nodes without faults
 points      runs a small world again and again, each time with one power loss, one error or one full disk at the next of all
             writes and syncs of its home
 sabotages   runs each planted bug until an invariant notices it, at most N seeds (default 200)
 invariants  lists what is looked at
 
 A node is a home with its operator or a place where agents live: 1 to 20 of them, drawn from the seed unless --nodes says.
+In a mesh each is a home: 3 to 30, or as many as --nodes says, at most 200.
 Exit status: 0 all held, 1 something did not, 2 wrong use.
 
-Example: netsim run --seeds 0..2000 --threads 2
+Example: netsim run --seeds 0..1800 --threads 2
 ";
 
 struct Options {
@@ -42,10 +56,14 @@ struct Options {
     nodes: Option<u64>,
     threads: u64,
     sabotage: Option<Sabotage>,
+    mesh_sabotage: Option<MeshSabotage>,
     each: bool,
     all: bool,
     tally: bool,
     trace: bool,
+    json: bool,
+    messages: u64,
+    seed: u64,
     replayed: Option<u64>,
 }
 
@@ -65,10 +83,12 @@ fn main() -> ExitCode {
     match (command.as_str(), options.replayed) {
         ("run", None) => run_seeds(&options),
         ("replay", Some(seed)) => replay(seed, &options),
+        ("mesh", None) => cli::mesh::run_seeds(&wanted(&options)),
+        ("gossip", None) => cli::gossip::tell(measure(&options), options.json),
         ("points", Some(seed)) => points(seed),
         ("sabotages", None) => sabotages(&options),
         ("invariants", None) => {
-            invariants::names().iter().for_each(|name| say(name));
+            invariants::names().iter().chain(mesh::invariants::NAMES).for_each(|name| say(name));
             ExitCode::SUCCESS
         }
         _ => wrong("that is no command of netsim's"),
@@ -91,10 +111,14 @@ fn parse(args: &[String]) -> Result<Options, String> {
         nodes: None,
         threads: 1,
         sabotage: None,
+        mesh_sabotage: None,
         each: false,
         all: false,
         tally: false,
         trace: false,
+        json: false,
+        messages: 400,
+        seed: 1,
         replayed: None,
     };
     let mut args = args.iter();
@@ -113,19 +137,42 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--threads" => options.threads = number(value()?)?.clamp(1, THREADS_MAX),
             "--sabotage" => {
                 let name = value()?;
-                let names: Vec<&str> = Sabotage::ALL.iter().map(|s| s.name()).collect();
-                let found = Sabotage::parse(name);
-                options.sabotage =
-                    Some(found.ok_or_else(|| format!("no planted bug {name:?}; there are {names:?}"))?);
+                let mut names: Vec<&str> = Sabotage::ALL.iter().map(|s| s.name()).collect();
+                names.extend(MeshSabotage::ALL.iter().map(|s| s.name()));
+                (options.sabotage, options.mesh_sabotage) =
+                    (Sabotage::parse(name), MeshSabotage::parse(name));
+                if options.sabotage.is_none() && options.mesh_sabotage.is_none() {
+                    return Err(format!("no planted bug {name:?}; there are {names:?}"));
+                }
             }
             "--each" => options.each = true,
             "--all" => options.all = true,
             "--tally" => options.tally = true,
             "--trace" => options.trace = true,
+            "--json" => options.json = true,
+            "--messages" => options.messages = number(value()?)?.min(GOSSIP_MESSAGES_MAX),
+            "--seed" => options.seed = number(value()?)?,
             text => options.replayed = Some(number(text)?),
         }
     }
     Ok(options)
+}
+
+fn measure(options: &Options) -> mesh::measure::Measure {
+    let nodes = options.nodes.unwrap_or(GOSSIP_NODES).clamp(2, mesh::shape::NODES_MAX) as usize;
+    mesh::measure::Measure { nodes, messages: options.messages, seed: options.seed }
+}
+
+fn wanted(options: &Options) -> cli::mesh::Wanted {
+    cli::mesh::Wanted {
+        seeds: options.seeds,
+        nodes: options.nodes,
+        threads: options.threads,
+        sabotage: options.mesh_sabotage,
+        each: options.each,
+        all: options.all,
+        trace: options.trace,
+    }
 }
 
 fn plan(options: &Options, telling: Telling) -> Plan {
@@ -335,5 +382,6 @@ fn sabotages(options: &Options) -> ExitCode {
             }
         }
     }
+    missed += cli::mesh::sabotages(options.seeds);
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

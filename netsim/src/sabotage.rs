@@ -214,44 +214,49 @@ pub fn bend_replay(sabotage: Option<Sabotage>, mut entries: Vec<Entry>, last: bo
     }
 }
 
-/// A disk that says of each segment's sync that it is done, and does nothing.
-pub struct LyingDisk(pub MemoryDisk);
+/// A disk that says of each sync of the files below a path that it is done, and does nothing.
+pub struct LyingDisk {
+    /// What it is in truth.
+    pub disk: MemoryDisk,
+    /// What the paths of these files begin with.
+    pub below: &'static str,
+}
 
 struct LyingFile(Arc<dyn File>);
 
 impl Files for LyingDisk {
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn File>> {
-        let file = self.0.open(path, access)?;
-        let lies = path.starts_with("journal/");
+        let file = self.disk.open(path, access)?;
+        let lies = path.starts_with(self.below);
         Ok(if lies { Arc::new(LyingFile(file)) } else { file })
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        self.0.list(dir)
+        self.disk.list(dir)
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
-        self.0.create_dir(dir)
+        self.disk.create_dir(dir)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
+        self.disk.rename(from, to)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        self.0.remove(path)
+        self.disk.remove(path)
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        self.0.sync_dir(dir)
+        self.disk.sync_dir(dir)
     }
 
     fn lock(&self, path: &str) -> io::Result<Box<dyn Lock>> {
-        self.0.lock(path)
+        self.disk.lock(path)
     }
 
     fn mode(&self, path: &str) -> io::Result<u32> {
-        self.0.mode(path)
+        self.disk.mode(path)
     }
 }
 

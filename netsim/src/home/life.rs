@@ -38,7 +38,7 @@ impl Home {
             self.plan(Fault::Crash, 1);
         }
         let files: Arc<dyn Files> = match self.sabotage {
-            Some(Sabotage::LyingSync) => Arc::new(LyingDisk(self.disk.clone())),
+            Some(Sabotage::LyingSync) => Arc::new(LyingDisk { disk: self.disk.clone(), below: "journal/" }),
             _ => Arc::new(self.disk.clone()),
         };
         let origin = Origin::new(self.identity.federation, self.identity.node, 0);

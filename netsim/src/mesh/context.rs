@@ -1,0 +1,111 @@
+//! What every handler of a node gets beside the node: the moment, what the world knows, what was planted, what is counted.
+
+use super::memo::Memo;
+use super::packet::Slot;
+use super::sabotage::MeshSabotage;
+use super::truth::Truth;
+use crate::invariants::{Held, Violation};
+
+/// Why a handler stops.
+#[derive(Debug)]
+pub enum Stop {
+    /// The node is down: its disk failed, or power was lost.
+    Down,
+    /// An invariant does not hold.
+    Broken(Violation),
+}
+
+/// What a handler says.
+pub type Does<T = ()> = Result<T, Stop>;
+
+/// What was counted in a world.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MeshCounts {
+    /// Journal entries that were synced.
+    pub entries: u64,
+    /// Messages that were gossiped first.
+    pub published: u64,
+    /// First deliveries.
+    pub delivered: u64,
+    /// Copies that came in.
+    pub copies: u64,
+    /// Frames of records that were kept, from gossip and from exchanges.
+    pub kept: u64,
+    /// Of those, the ones from exchanges.
+    pub fetched: u64,
+    /// Exchanges that ended in good order.
+    pub exchanges: u64,
+    /// Heads that were cosigned.
+    pub cosigned: u64,
+    /// Cosignatures that came back to their node.
+    pub returned: u64,
+    /// Questions about how a head continues an older one.
+    pub asked: u64,
+    /// Proofs of fraud that nodes hold, at the end.
+    pub frauds: u64,
+    /// Messages that were rejected.
+    pub rejected: u64,
+    /// Power losses.
+    pub crashes: u64,
+    /// Starts.
+    pub starts: u64,
+    /// Admissions.
+    pub admissions: u64,
+    /// Expulsions.
+    pub expulsions: u64,
+    /// Partitions.
+    pub partitions: u64,
+    /// Clones.
+    pub clones: u64,
+}
+
+macro_rules! sum {
+    ($one:ident, $other:ident: $($field:ident),*) => { $($one.$field += $other.$field;)* };
+}
+
+impl MeshCounts {
+    /// Adds another world's.
+    pub fn add(&mut self, other: MeshCounts) {
+        sum!(self, other: entries, published, delivered, copies, kept, fetched, exchanges, cosigned, returned, asked,
+             frauds, rejected, crashes, starts, admissions, expulsions, partitions, clones);
+    }
+}
+
+/// What goes beside a node.
+pub struct Context {
+    /// The world's clock, in milliseconds.
+    pub at: u64,
+    /// What the world knows.
+    pub truth: Truth,
+    /// Answers of pure checks.
+    pub memo: Memo,
+    /// The planted bug.
+    pub sabotage: Option<MeshSabotage>,
+    /// How often the costly invariants look: at one of so many occasions.
+    pub sampling: u64,
+    /// How many such occasions there were.
+    pub occasions: u64,
+    /// What was counted.
+    pub counts: MeshCounts,
+}
+
+impl Context {
+    /// Whether a costly invariant looks this time: always in small worlds.
+    pub fn looks(&mut self) -> bool {
+        self.occasions += 1;
+        self.occasions.is_multiple_of(self.sampling)
+    }
+
+    /// Whether this bug is planted.
+    pub fn is(&self, sabotage: MeshSabotage) -> bool {
+        self.sabotage == Some(sabotage)
+    }
+}
+
+/// An invariant's word, in the name of a node.
+///
+/// # Errors
+/// The violation.
+pub fn held(invariant: &'static str, slot: Slot, holds: Held) -> Does {
+    holds.map_err(|what| Stop::Broken(Violation { invariant, home: slot, what }))
+}

@@ -1,0 +1,226 @@
+//! The model of gossip by itself: messages among nodes without faults, and how many copies, hops and how much time they take.
+//! To be held against as many real processes; until then it is a model's word.
+//!
+//! What it assumes: a node dials others until it has 16 neighbours, eight of its own choice; a link takes a fixed time that is
+//! drawn once; a node checks one message after the other, each for the same time; nothing is lost.
+
+use super::overlay::{FIRST_HEARTBEAT_MS, HEARTBEAT_MS, Outbox, Overlay, Rpc, Verdict};
+use super::packet::{Packet, Slot};
+use crate::rng::Rng;
+use artel_protocol::id::FederationId;
+use artel_protocol::topic::Topic;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many neighbours a node keeps, and how many of them it chooses (`NEIGHBOURS_MIN`, `OUTBOUND_MIN`).
+const NEIGHBOURS: (usize, usize) = (16, 8);
+
+/// The shortest and the longest time over a link, in microseconds: loopback with what a transport takes.
+const LINK_US: (u64, u64) = (100, 400);
+
+/// How long a node checks a message, in microseconds (`CHECKS_MAX` in `node/src/neighbours`).
+const CHECK_US: u64 = 100;
+
+/// From the start until the first message, in milliseconds: the meshes are settled by then.
+const SETTLE_MS: u64 = 20_000;
+
+/// Between two messages, in milliseconds.
+const EVERY_MS: u64 = 50;
+
+/// How long the last message may take, in milliseconds.
+const LAST_MS: u64 = 5_000;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many messages.
+    pub messages: u64,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// What the model says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// Copies for each message and node that is to hear it.
+    pub copies: f64,
+    /// Of the nodes that are to hear a message, how many of a thousand do.
+    pub reached_permille: u64,
+    /// How many deliveries took how many hops.
+    pub hops: BTreeMap<u32, u64>,
+    /// The mean number of hops.
+    pub hops_mean: f64,
+    /// Half, 99 of a hundred and all deliveries take at most so long, in microseconds.
+    pub time_us: (u64, u64, u64),
+    /// Announcements for each message and node.
+    pub announced: f64,
+}
+
+enum Event {
+    Arrives(Slot, Slot, Rpc),
+    Checked(Slot, Packet, u32),
+    Heartbeat(Slot),
+    Publish(u64),
+}
+
+struct Model {
+    at_us: u64,
+    queue: BTreeMap<(u64, u64), Event>,
+    queued: u64,
+    nodes: Vec<Overlay>,
+    busy_until_us: Vec<u64>,
+    link_us: BTreeMap<(Slot, Slot), u64>,
+    said_at_us: BTreeMap<super::packet::Id, u64>,
+    hops: BTreeMap<u32, u64>,
+    times_us: Vec<u64>,
+    rng: Rng,
+}
+
+/// Runs the model.
+pub fn measure(wanted: Measure) -> Measured {
+    let mut model = Model::new(&wanted);
+    for n in 0..wanted.messages {
+        model.after((SETTLE_MS + n * EVERY_MS) * 1_000, Event::Publish(n));
+    }
+    let end_us = (SETTLE_MS + wanted.messages * EVERY_MS + LAST_MS) * 1_000;
+    while let Some(((at_us, _), event)) = model.queue.pop_first().filter(|((at, _), _)| *at < end_us) {
+        model.at_us = at_us;
+        model.happens(event);
+    }
+    model.tell(&wanted)
+}
+
+impl Model {
+    fn new(wanted: &Measure) -> Model {
+        let mut rng = Rng::new(wanted.seed ^ 0x676f_7373);
+        let overlay = |_| Overlay::new(Topic::all(), Default::default(), rng.fork());
+        let nodes: Vec<Overlay> = (0..wanted.nodes).map(overlay).collect();
+        let mut model = Model {
+            at_us: 0,
+            queue: BTreeMap::new(),
+            queued: 0,
+            busy_until_us: vec![0; nodes.len()],
+            nodes,
+            link_us: BTreeMap::new(),
+            said_at_us: BTreeMap::new(),
+            hops: BTreeMap::new(),
+            times_us: Vec::new(),
+            rng,
+        };
+        model.connect();
+        for slot in 0..wanted.nodes {
+            let first = FIRST_HEARTBEAT_MS * 1_000 + model.rng.below(HEARTBEAT_MS * 1_000);
+            model.after(first, Event::Heartbeat(slot));
+        }
+        model
+    }
+
+    /// Each node dials others until it has enough neighbours and has chosen enough of them itself.
+    fn connect(&mut self) {
+        let count = self.nodes.len();
+        let mut peers: Vec<BTreeSet<Slot>> = vec![BTreeSet::new(); count];
+        for slot in 0..count {
+            let mut own = 0;
+            let most = count - 1;
+            while peers[slot].len() < most && (peers[slot].len() < NEIGHBOURS.0 || own < NEIGHBOURS.1) {
+                let to = self.rng.below(count as u64) as usize;
+                if to == slot || !peers[slot].insert(to) {
+                    continue;
+                }
+                own += 1;
+                peers[to].insert(slot);
+                let us = self.rng.between(LINK_US.0, LINK_US.1);
+                self.link_us.insert((slot.min(to), slot.max(to)), us);
+                for (end, peer, outbound) in [(slot, to, true), (to, slot, false)] {
+                    let mut outbox = Outbox::new();
+                    self.nodes[end].up(0, peer, outbound, &mut outbox);
+                    self.send(end, outbox);
+                }
+            }
+        }
+    }
+
+    fn after(&mut self, us: u64, event: Event) {
+        self.queued += 1;
+        self.queue.insert((self.at_us + us, self.queued), event);
+    }
+
+    fn send(&mut self, from: Slot, outbox: Outbox) {
+        for (to, rpc) in outbox {
+            let us = self.link_us[&(from.min(to), from.max(to))];
+            self.after(us, Event::Arrives(to, from, rpc));
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        let (now, mut outbox) = (self.at_us / 1_000, Outbox::new());
+        let from = match event {
+            Event::Arrives(to, from, rpc) => {
+                if let Some((packet, hops)) = self.nodes[to].receive(now, from, rpc, &mut outbox) {
+                    let begins = self.busy_until_us[to].max(self.at_us);
+                    self.busy_until_us[to] = begins + CHECK_US;
+                    self.after(begins + CHECK_US - self.at_us, Event::Checked(to, packet, hops));
+                }
+                to
+            }
+            Event::Checked(slot, packet, hops) => {
+                *self.hops.entry(hops).or_default() += 1;
+                self.times_us.push(self.at_us - self.said_at_us[&packet.id]);
+                self.nodes[slot].verdict(&packet.id, Verdict::Accept, &mut outbox);
+                slot
+            }
+            Event::Heartbeat(slot) => {
+                self.after(HEARTBEAT_MS * 1_000, Event::Heartbeat(slot));
+                self.nodes[slot].heartbeat(now, &mut outbox);
+                slot
+            }
+            Event::Publish(n) => {
+                let slot = self.rng.below(self.nodes.len() as u64) as usize;
+                let packet =
+                    Packet::new(&FederationId([1; 32]), Topic::Tasks((n % 16) as u8), &n.to_le_bytes());
+                self.said_at_us.insert(packet.id, self.at_us);
+                self.nodes[slot].publish(now, packet, &mut outbox);
+                slot
+            }
+        };
+        self.send(from, outbox);
+    }
+
+    fn tell(mut self, wanted: &Measure) -> Measured {
+        self.times_us.sort_unstable();
+        let deliveries = self.times_us.len() as u64;
+        let wanted_deliveries = (wanted.messages * (wanted.nodes as u64 - 1)).max(1);
+        let sum = |of: fn(&Overlay) -> u64| self.nodes.iter().map(of).sum::<u64>() as f64;
+        let at = |permille: u64| {
+            let last = deliveries.saturating_sub(1);
+            self.times_us.get((deliveries * permille / 1_000).min(last) as usize).copied().unwrap_or_default()
+        };
+        let hops: u64 = self.hops.iter().map(|(hops, count)| u64::from(*hops) * count).sum();
+        Measured {
+            copies: sum(|node| node.traffic().copies) / wanted_deliveries as f64,
+            reached_permille: deliveries * 1_000 / wanted_deliveries,
+            hops_mean: hops as f64 / deliveries.max(1) as f64,
+            time_us: (at(500), at(990), at(1_000)),
+            announced: sum(|node| node.traffic().announced) / wanted_deliveries as f64,
+            hops: self.hops,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_hears_everything_in_few_hops_and_as_often_again_the_same() {
+        let wanted = Measure { nodes: 30, messages: 40, seed: 1 };
+        let measured = measure(wanted);
+        assert_eq!(measured.reached_permille, 1_000);
+        // A node in whose mesh are six to nine others gets a copy from most of them.
+        assert!((2.0..9.0).contains(&measured.copies), "{measured:?}");
+        assert!(measured.hops.keys().all(|hops| *hops <= 6), "{measured:?}");
+        assert_eq!(measure(wanted), measured);
+        assert_ne!(measure(Measure { seed: 2, ..wanted }), measured);
+    }
+}

@@ -1,0 +1,324 @@
+//! The exchange of records from both of its ends (`sync.rs` and `fetch` of the shell): marks, wants, frames. One stream to a
+//! neighbour at a time; a stream that breaks loses nothing.
+
+use super::{Context, Does, Member, Out, Stop, Wake};
+use crate::mesh::context::held;
+use crate::mesh::invariants;
+use crate::mesh::mail::Mail;
+use crate::mesh::packet::Slot;
+use crate::mesh::sabotage::MeshSabotage;
+use artel_audit::records::Kept;
+use artel_federation::exchange::Judgement;
+use artel_protocol::log::Origin;
+use artel_protocol::sync::{Mark, Message, marks_digest};
+use std::collections::VecDeque;
+use std::ops::Bound;
+
+/// How often records are fetched from one neighbour in turn, in milliseconds.
+pub const ROUND_MS: u64 = 30_000;
+
+/// How long nothing is fetched from a neighbour again, in milliseconds.
+const PAUSE_MS: u64 = 500;
+
+/// How long one answer may take, in milliseconds.
+const MESSAGE_WAIT_MS: u64 = 20_000;
+
+/// How often one stream asks what else there is.
+const ROUNDS_MAX: u32 = 16;
+
+/// How much one want is answered with.
+const WANT_BYTES_MAX: usize = 16 << 20;
+
+/// How much is read from the store at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// A fetch under way.
+#[derive(Debug)]
+pub struct Pull {
+    stream: u64,
+    step: u32,
+    rounds: u32,
+    wants: VecDeque<Mark>,
+    wanted: Option<Mark>,
+    kept: u64,
+    kept_before: u64,
+    /// Whether it is over and rests.
+    rests: bool,
+}
+
+impl Member {
+    /// Asks that what is missing is fetched from a neighbour.
+    pub(super) fn want_from(&mut self, context: &mut Context, peer: Slot) -> Does {
+        let stream = self.streams + 1;
+        let live = self.live()?;
+        if !live.up.contains_key(&peer) || context.is(MeshSabotage::NeverAsks) {
+            return Ok(());
+        }
+        if live.pulls.contains_key(&peer) {
+            live.again.insert(peer);
+            return Ok(());
+        }
+        let pull = Pull {
+            stream,
+            step: 0,
+            rounds: 0,
+            wants: VecDeque::new(),
+            wanted: None,
+            kept: 0,
+            kept_before: 0,
+            rests: false,
+        };
+        live.pulls.insert(peer, pull);
+        self.streams = stream;
+        self.ask_for_marks(context, peer)
+    }
+
+    /// Fetches from the next neighbour in turn.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn next_round(&mut self, context: &mut Context) -> Does {
+        self.out.push(Out::Later(ROUND_MS, Wake::Round));
+        let live = self.live()?;
+        let after = live.turn.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = live.up.range((after, Bound::Unbounded)).next().or(live.up.first_key_value());
+        let Some(peer) = next.map(|(slot, _)| *slot) else { return Ok(()) };
+        live.turn = Some(peer);
+        self.want_from(context, peer)
+    }
+
+    /// A fetch's pause is over.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn rested(&mut self, context: &mut Context, peer: Slot) -> Does {
+        let live = self.live()?;
+        live.pulls.remove(&peer);
+        if live.again.remove(&peer) { self.want_from(context, peer) } else { Ok(()) }
+    }
+
+    /// An answer did not come in time.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn give_up(&mut self, peer: Slot, stream: u64, step: u32) -> Does {
+        let live = self.live()?;
+        let waits = |pull: &&mut Pull| (pull.stream, pull.step, pull.rests) == (stream, step, false);
+        if let Some(pull) = live.pulls.get_mut(&peer).filter(waits) {
+            pull.rests = true;
+            self.out.push(Out::Later(PAUSE_MS, Wake::Rested(peer)));
+        }
+        Ok(())
+    }
+
+    fn end_pull(&mut self, context: &mut Context, peer: Slot) -> Does {
+        let live = self.live()?;
+        if let Some(pull) = live.pulls.get_mut(&peer) {
+            pull.rests = true;
+            context.counts.exchanges += 1;
+            self.out.push(Out::Later(PAUSE_MS, Wake::Rested(peer)));
+        }
+        self.dismiss_strangers();
+        Ok(())
+    }
+
+    fn ask_for_marks(&mut self, context: &mut Context, peer: Slot) -> Does {
+        let marks = self.marks(context)?;
+        self.question(peer, Message::Ask(marks_digest(&marks)))
+    }
+
+    fn question(&mut self, peer: Slot, question: Message) -> Does {
+        let Some(pull) = self.live()?.pulls.get_mut(&peer) else { return Ok(()) };
+        pull.step += 1;
+        let (stream, step) = (pull.stream, pull.step);
+        self.out.push(Out::Send(peer, Mail::Sync { stream, step, question }));
+        self.out.push(Out::Later(MESSAGE_WAIT_MS, Wake::Late(peer, stream, step)));
+        Ok(())
+    }
+
+    /// Up to where each journal's records are held, this node's own under the newest checkpoint that may be shown.
+    pub(super) fn marks(&mut self, context: &mut Context) -> Does<Vec<Mark>> {
+        let own = self.own_mark(context)?;
+        let slot = self.slot;
+        let live = self.live()?;
+        let marks = live.exchange.marks(own);
+        if context.looks() {
+            invariants::marks_are_held(slot, &context.truth, &live.kept, &marks)?;
+        }
+        Ok(marks)
+    }
+
+    fn own_mark(&mut self, context: &mut Context) -> Does<Mark> {
+        let origin = self.origin();
+        let slot = self.slot;
+        let reader = self.live()?.journal.reader();
+        let size = reader.checkpoint().size();
+        let next = match size {
+            0 => 0,
+            size => reader.leaf(size - 1).map_err(|_| Stop::Down)?.next_public_seq(),
+        };
+        let book = context.truth.books.get_mut(&slot).expect("every node has one");
+        book.shown = book.shown.max(size);
+        Ok(Mark { origin, next })
+    }
+
+    /// Answers a neighbour's question.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn serve(&mut self, context: &mut Context, from: Slot, mail: (u64, u32, Message)) -> Does {
+        let (stream, step, question) = mail;
+        if !self.live()?.up.contains_key(&from) {
+            return Ok(());
+        }
+        let answer = match question {
+            Message::Ask(digest) => {
+                let marks = self.marks(context)?;
+                let same = marks_digest(&marks) == digest || context.is(MeshSabotage::AlwaysSame);
+                vec![if same { Message::Same } else { Message::Marks(marks) }]
+            }
+            Message::Want(want) => self.give(context, want)?,
+            _ => return Ok(()),
+        };
+        self.out.push(Out::Send(from, Mail::Synced { stream, step, answer }));
+        Ok(())
+    }
+
+    fn give(&mut self, context: &Context, want: Mark) -> Does<Vec<Message>> {
+        let me = self.origin();
+        let wanted = if context.is(MeshSabotage::OtherJournalGiven) { me } else { want.origin };
+        let live = self.live()?;
+        let (mut next, mut sent, mut answer) = (want.next, 0, Vec::new());
+        while sent < WANT_BYTES_MAX {
+            let Some((frames, then)) = live.frames_from(&me, &wanted, next)? else { break };
+            for frame in frames {
+                sent += frame.len();
+                answer.push(Message::Records(frame));
+            }
+            next = then;
+        }
+        answer.push(Message::End { next });
+        Ok(answer)
+    }
+
+    /// Hears an answer.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn answered(
+        &mut self,
+        context: &mut Context,
+        from: Slot,
+        honest: bool,
+        mail: (u64, u32, Vec<Message>),
+    ) -> Does {
+        let (stream, step, answer) = mail;
+        let Some(pull) = self.live()?.pulls.get_mut(&from) else { return Ok(()) };
+        if (pull.stream, pull.step, pull.rests) != (stream, step, false) {
+            return Ok(());
+        }
+        match pull.wanted.take() {
+            None => self.hear_marks(context, from, answer),
+            Some(want) => {
+                for message in answer {
+                    match message {
+                        Message::Records(bytes) => {
+                            if !self.take_frame(context, (from, honest), &want, &bytes)? {
+                                return self.give_up(from, stream, step);
+                            }
+                        }
+                        Message::End { .. } => return self.next_want(context, from),
+                        _ => break,
+                    }
+                }
+                self.give_up(from, stream, step)
+            }
+        }
+    }
+
+    fn hear_marks(&mut self, context: &mut Context, from: Slot, answer: Vec<Message>) -> Does {
+        let Some(Message::Marks(theirs)) = answer.into_iter().next() else {
+            return self.end_pull(context, from);
+        };
+        let live = self.live()?;
+        let mut missing = live.exchange.missing(&theirs);
+        if context.is(MeshSabotage::WantBehindHoles) {
+            for mark in &mut missing {
+                mark.next = live.kept.mark(&mark.origin).last.map_or(0, |last| last + 1);
+            }
+        }
+        let Some(pull) = live.pulls.get_mut(&from) else { return Ok(()) };
+        pull.rounds += 1;
+        pull.kept_before = pull.kept;
+        pull.wants = missing.into();
+        self.next_want(context, from)
+    }
+
+    fn next_want(&mut self, context: &mut Context, from: Slot) -> Does {
+        let Some(pull) = self.live()?.pulls.get_mut(&from) else { return Ok(()) };
+        if let Some(want) = pull.wants.pop_front() {
+            pull.wanted = Some(want);
+            return self.question(from, Message::Want(want));
+        }
+        // Authors become known by records of others, so there may be more.
+        if pull.kept > pull.kept_before && pull.rounds < ROUNDS_MAX {
+            return self.ask_for_marks(context, from);
+        }
+        self.end_pull(context, from)
+    }
+
+    /// Takes one frame of an answer; false ends the stream.
+    fn take_frame(
+        &mut self,
+        context: &mut Context,
+        (from, honest): (Slot, bool),
+        want: &Mark,
+        bytes: &[u8],
+    ) -> Does<bool> {
+        let Ok(records) = context.memo.records(bytes) else {
+            return self.dishonest(from, honest, "records that do not hold");
+        };
+        if records.origin() != want.origin {
+            return self.dishonest(from, honest, "records of another journal than was asked for");
+        }
+        match self.live()?.exchange.judge(None, &records) {
+            Judgement::Keep => {
+                let Some(kept) = self.keep(context, &records)? else { return Ok(false) };
+                if kept == Kept::New {
+                    context.counts.fetched += 1;
+                    if let Some(pull) = self.live()?.pulls.get_mut(&from) {
+                        pull.kept += 1;
+                    }
+                }
+                Ok(true)
+            }
+            Judgement::Known | Judgement::Unwanted => Ok(true),
+            Judgement::Wrong(what) => self.dishonest(from, honest, what),
+        }
+    }
+
+    /// What no honest neighbour sends: it is sent away.
+    fn dishonest(&mut self, from: Slot, honest: bool, what: &str) -> Does<bool> {
+        held(
+            "invariant_honest_nodes_are_not_blamed",
+            self.slot,
+            invariants::is_not_honest(honest, from, what),
+        )?;
+        self.out.push(Out::Drop(from));
+        Ok(false)
+    }
+}
+
+impl super::Live {
+    /// Some of a journal's frames of records from a number on, and the number behind them; nothing where there are none.
+    fn frames_from(&self, me: &Origin, origin: &Origin, next: u64) -> Does<Option<(Vec<Vec<u8>>, u64)>> {
+        if origin == me {
+            let read = self.journal.reader().records_from(next).map_err(|_| Stop::Down)?;
+            let Some(records) = read else { return Ok(None) };
+            let then = records.records().last().expect("a frame has records").public_seq + 1;
+            return Ok(Some((vec![records.bytes().to_vec()], then)));
+        }
+        let (frames, then) = self.kept.frames(origin, next, READ_BYTES);
+        Ok((!frames.is_empty()).then_some((frames, then)))
+    }
+}

@@ -1,0 +1,222 @@
+//! What gossip brings (`gossip.rs` of the shell): checked, judged, passed on or not, and kept.
+
+use super::{BLAMES_MAX, Context, Does, Live, Member, Out, Stop};
+use crate::mesh::context::held;
+use crate::mesh::invariants;
+use crate::mesh::overlay::{Rpc, SEEN_MS, Verdict};
+use crate::mesh::packet::{Packet, Slot};
+use crate::mesh::sabotage::MeshSabotage;
+use artel_audit::records::{Item, Kept, NewFrame};
+use artel_federation::exchange::Judgement;
+use artel_federation::{Entry, Fact};
+use artel_protocol::codec::{self, Frame};
+use artel_protocol::key::Signature;
+use artel_protocol::log::{Checkpoint, Hash, Origin};
+use artel_protocol::record::{KIND, Record, Records};
+use artel_protocol::topic::Topic;
+use artel_protocol::witness::{FRAUD_KIND, HEAD_KIND};
+
+impl Member {
+    /// Hears gossip of a neighbour. `honest` is what the world knows of the neighbour.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn hear(&mut self, context: &mut Context, from: Slot, honest: bool, rpc: Rpc) -> Does {
+        let mut outbox = Vec::new();
+        let slot = self.slot;
+        let live = self.live()?;
+        if !live.up.contains_key(&from) {
+            return Ok(());
+        }
+        context.counts.copies += u64::from(matches!(rpc, Rpc::Publish(..)));
+        let new = live.overlay.receive(context.at, from, rpc, &mut outbox);
+        if let Some((packet, _)) = new {
+            let until = live.judged.insert(packet.id, context.at + SEEN_MS);
+            held(
+                "invariant_a_message_is_judged_once",
+                slot,
+                invariants::is_judged_once(context.at, until, &packet.id),
+            )?;
+            context.counts.delivered += 1;
+            self.send_all(std::mem::take(&mut outbox))?;
+            let verdict = self.judge(context, from, honest, &packet)?;
+            let live = self.live()?;
+            if verdict == Verdict::Accept {
+                live.passed.insert(packet.id);
+            }
+            live.overlay.verdict(&packet.id, verdict, &mut outbox);
+        }
+        self.send_all(outbox)
+    }
+
+    fn judge(&mut self, context: &mut Context, from: Slot, honest: bool, packet: &Packet) -> Does<Verdict> {
+        let verdict = match Frame::parse(&packet.data).map(|frame| frame.kind) {
+            Ok(KIND) => self.hear_records(context, from, packet)?,
+            Ok(HEAD_KIND) if packet.topic == Topic::Heads => self.hear_head(context, &packet.data)?,
+            Ok(FRAUD_KIND) if packet.topic == Topic::Heads => self.hear_fraud(context, &packet.data)?,
+            // A kind of a later version is passed on unread.
+            Ok(_) => Verdict::Accept,
+            Err(_) => Verdict::Reject,
+        };
+        if verdict == Verdict::Reject {
+            context.counts.rejected += 1;
+            self.blame(from, honest, "gossip that is rejected")?;
+        }
+        Ok(verdict)
+    }
+
+    /// Whoever sends what no honest node sends is soon sent away; an honest one must never be.
+    pub(super) fn blame(&mut self, from: Slot, honest: bool, what: &str) -> Does {
+        held(
+            "invariant_honest_nodes_are_not_blamed",
+            self.slot,
+            invariants::is_not_honest(honest, from, what),
+        )?;
+        let live = self.live()?;
+        let blames = live.blames.entry(from).or_default();
+        *blames += 1;
+        if *blames >= BLAMES_MAX {
+            self.out.push(Out::Drop(from));
+        }
+        Ok(())
+    }
+
+    /// Whether a neighbour was sent away for what it said.
+    pub fn has_banned(&self, slot: Slot) -> bool {
+        self.live.as_ref().is_some_and(|live| live.blames.get(&slot).is_some_and(|n| *n >= BLAMES_MAX))
+    }
+
+    fn hear_records(&mut self, context: &mut Context, from: Slot, packet: &Packet) -> Does<Verdict> {
+        let records = match context.memo.records(&packet.data) {
+            Ok(records) => records,
+            Err(_) => return self.keep_unproven(context, &packet.data),
+        };
+        let live = self.live()?;
+        let judged = live.exchange.judge(Some(packet.topic), &records);
+        let lacks = live.exchange.lacks_before(&records);
+        match judged {
+            Judgement::Keep => {
+                if lacks {
+                    self.want_from(context, from)?;
+                }
+                self.keep(context, &records)?;
+                Ok(Verdict::Accept)
+            }
+            Judgement::Known => Ok(Verdict::Ignore),
+            Judgement::Unwanted => {
+                if context.is(MeshSabotage::MembershipUnchecked) {
+                    self.keep(context, &records)?;
+                }
+                // Its author may be a member by records that this node has not fetched yet.
+                self.want_from(context, from)?;
+                Ok(Verdict::Ignore)
+            }
+            Judgement::Wrong(_) => Ok(Verdict::Reject),
+        }
+    }
+
+    /// Keeps a frame that was judged good, and counts on it once it is on disk (`keeper.rs`).
+    pub(super) fn keep(&mut self, context: &mut Context, records: &Records) -> Does<Option<Kept>> {
+        let (slot, me, origin) = (self.slot, self.identity.node, records.origin());
+        let has_crashed = self.has_crashed();
+        let live = self.live()?;
+        if context.is(MeshSabotage::MarkBeforeData) {
+            let last = records.records().last().expect("a frame has records").public_seq;
+            live.exchange.holds_up_to(origin, last + 1, false);
+            return Ok(Some(Kept::New));
+        }
+        let Ok(kept) = live.store.append(vec![frame_of(records)]) else {
+            // What cannot be written is dropped: its author has it still.
+            return if has_crashed || self.has_crashed() { Err(Stop::Down) } else { Ok(None) };
+        };
+        let kept = kept[0];
+        if kept == Kept::New {
+            context.counts.kept += 1;
+            if context.looks() {
+                let members = live.heard.members(&context.truth.genesis, &me);
+                let is_named = live.heard.is_named(&origin.node());
+                invariants::only_members_are_kept(slot, &origin, &members, is_named)?;
+            }
+        }
+        live.count_on(context.sabotage, &origin, kept);
+        context.truth.kept.insert((slot, origin), live.kept.mark(&origin).next);
+        if kept == Kept::New && live.learn(context.sabotage, records) {
+            self.look_at_members(context)?;
+            self.dismiss_strangers();
+        }
+        invariants::bounds_hold(slot, &self.live()?.kept, &origin)?;
+        Ok(Some(kept))
+    }
+
+    /// Where a bug is planted, a frame is kept that proves nothing; else whoever sent it is to blame.
+    fn keep_unproven(&mut self, context: &mut Context, data: &[u8]) -> Does<Verdict> {
+        let takes_foreign = context.is(MeshSabotage::ForeignTaken);
+        if !takes_foreign && !context.is(MeshSabotage::ProofUnchecked) {
+            return Ok(Verdict::Reject);
+        }
+        let federation = self.identity.federation;
+        let Ok(Frame { payload, .. }) = Frame::parse(data) else { return Ok(Verdict::Reject) };
+        let Ok((checkpoint, _, records, _)) =
+            codec::decode::<(Checkpoint, Signature, Vec<Record>, Vec<Hash>)>(payload)
+        else {
+            return Ok(Verdict::Reject);
+        };
+        let origin = checkpoint.origin();
+        let is_foreign = origin.federation() != federation;
+        if is_foreign != takes_foreign || records.is_empty() {
+            return Ok(Verdict::Reject);
+        }
+        let item = |record: &Record| Item { public_seq: record.public_seq, index: record.index };
+        let frame = NewFrame {
+            origin: Origin::new(federation, origin.node(), origin.incarnation()),
+            topic: 0,
+            bytes: data.to_vec(),
+            items: records.iter().map(item).collect(),
+        };
+        // What is out of order is not taken even so.
+        let _ = self.live()?.store.append(vec![frame]);
+        Ok(Verdict::Ignore)
+    }
+}
+
+impl Live {
+    /// What is on disk is known from here on.
+    fn count_on(&mut self, sabotage: Option<MeshSabotage>, origin: &Origin, kept: Kept) {
+        let mark = self.kept.mark(origin);
+        let next = match sabotage {
+            Some(MeshSabotage::MarkStuck) => return,
+            Some(MeshSabotage::GapTaken) => mark.last.map_or(0, |last| last + 1),
+            _ => mark.next,
+        };
+        self.exchange.holds_up_to(*origin, next, kept == Kept::OverCap);
+    }
+
+    /// Learns what newly kept records say of membership (`members.rs`); false where that is nothing.
+    pub(super) fn learn(&mut self, sabotage: Option<MeshSabotage>, records: &Records) -> bool {
+        let author = records.origin().node();
+        let mut heard = Vec::new();
+        for record in records.records() {
+            let Ok(entry) = Entry::decode(&record.body) else { continue };
+            if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
+                self.heard.take(author, record.index, &entry.fact);
+                heard.push((record.index, entry.fact));
+            }
+        }
+        if heard.is_empty() {
+            return false;
+        }
+        heard.retain(|(_, fact)| match sabotage {
+            Some(MeshSabotage::ExpulsionIgnored) => !matches!(fact, Fact::Expelled(_)),
+            Some(MeshSabotage::AdmissionsUnheard) => !matches!(fact, Fact::Admitted(_)),
+            _ => true,
+        });
+        self.exchange.hear(author, heard.iter().map(|(index, fact)| (*index, fact)));
+        true
+    }
+}
+
+fn frame_of(records: &Records) -> NewFrame {
+    let item = |record: &Record| Item { public_seq: record.public_seq, index: record.index };
+    let items = records.records().iter().map(item).collect();
+    NewFrame { origin: records.origin(), topic: 0, bytes: records.bytes().to_vec(), items }
+}

@@ -1,0 +1,94 @@
+//! Planted bugs of the mesh, so that it is seen that its invariants notice. They sit in the simulator's own shell: the crates
+//! that ship carry no hook for them. Where each one bites is a `match` or an `if` on [`MeshSabotage`] beside the right way.
+
+macro_rules! sabotages {
+    ($($variant:ident $name:literal $caught:expr, $doc:literal;)*) => {
+        /// A planted bug.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum MeshSabotage { $(#[doc = $doc] $variant,)* }
+
+        impl MeshSabotage {
+            /// All of them.
+            pub const ALL: &[MeshSabotage] = &[$(MeshSabotage::$variant),*];
+
+            /// The name on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $(MeshSabotage::$variant => $name),* }
+            }
+
+            /// What it breaks, in a sentence.
+            pub fn what(self) -> &'static str {
+                match self { $(MeshSabotage::$variant => $doc),* }
+            }
+
+            /// The invariants of which one must notice it.
+            pub fn caught_by(self) -> &'static [&'static str] {
+                match self { $(MeshSabotage::$variant => &$caught),* }
+            }
+        }
+    };
+}
+
+sabotages! {
+    PublishUnsynced "publish-unsynced" ["invariant_what_was_shown_is_synced", "invariant_a_sound_disk_opens"],
+        "The disk says that a journal's segment is synced, and it is not: what is published may be gone after a power loss.";
+    RecordsUnsynced "records-unsynced" ["invariant_kept_records_survive"],
+        "The disk says that a segment of others' records is synced, and it is not.";
+    WitnessUnsynced "witness-unsynced" ["invariant_the_witness_remembers"],
+        "The disk says that the witness table is synced, and it is not: heads are cosigned that are forgotten by a power loss.";
+    WitnessForgotten "witness-forgotten" ["invariant_the_witness_remembers"],
+        "A start begins with an empty witness table.";
+    MembershipUnchecked "membership-unchecked" ["invariant_only_members_are_kept"],
+        "Records of whoever writes are kept.";
+    ProofUnchecked "proof-unchecked" ["invariant_kept_records_verify", "invariant_honest_nodes_are_not_blamed"],
+        "Records whose proof or signature does not hold are kept.";
+    ForeignTaken "foreign-taken" ["invariant_kept_records_verify", "invariant_honest_nodes_are_not_blamed"],
+        "Records of another federation are kept as if they were of this one.";
+    GapTaken "gap-taken" ["invariant_marks_are_held"],
+        "A mark follows the highest record that is held, whatever is missing below it.";
+    MarkBeforeData "mark-before-data" ["invariant_marks_are_held"],
+        "A mark is advanced for records that are never written.";
+    MarkStuck "mark-stuck" ["invariant_marks_are_held", "invariant_members_agree"],
+        "Marks are not advanced when records are kept.";
+    ExpulsionIgnored "expulsion-ignored" ["invariant_membership_is_as_heard"],
+        "Expulsions that are heard change nothing.";
+    AdmissionsUnheard "admissions-unheard" ["invariant_membership_is_as_heard"],
+        "Admissions that are fetched or gossiped are kept and not understood.";
+    ChainTooLong "chain-too-long" ["invariant_neighbours_are_members"],
+        "A chain of admissions may have any length.";
+    StrangerWelcomed "stranger-welcomed" ["invariant_admissions_have_grounds"],
+        "Whoever the rules refuse is admitted in the operator's name.";
+    ForwardUnjudged "forward-unjudged" ["invariant_nothing_is_forwarded_unjudged"],
+        "Gossip is passed on before it is judged.";
+    CopiesJudged "copies-judged" ["invariant_a_message_is_judged_once"],
+        "Every copy of a message is taken for a new one.";
+    NeverAsks "never-asks" ["invariant_members_agree"],
+        "Nothing is ever fetched: what gossip lost stays lost.";
+    AlwaysSame "always-same" ["invariant_members_agree"],
+        "Whoever asks is answered that all is equal.";
+    WantBehindHoles "want-behind-holes" ["invariant_members_agree"],
+        "What is wanted begins behind the highest record that is held, so that holes stay.";
+    OtherJournalGiven "other-journal-given" ["invariant_honest_nodes_are_not_blamed"],
+        "Whoever wants a journal's records gets those of this node's own.";
+    PrivateMadePublic "private-made-public" ["invariant_only_public_facts_travel"],
+        "Private facts are journalled as public entries, and so they travel.";
+    StaleCosigned "stale-cosigned" ["invariant_cosigned_heads_only_grow"],
+        "A head that is older than the one that is remembered is cosigned.";
+    LieShrugged "lie-shrugged-off" ["invariant_no_contradiction_is_passed_over"],
+        "Another root of the size that is remembered is taken for the same head.";
+    AnswerUnchecked "answer-unchecked" ["invariant_cosigned_heads_never_contradict"],
+        "A node's answer to how its head continues an older one is believed without a proof.";
+    FraudUnchecked "fraud-unchecked" ["invariant_frauds_name_liars"],
+        "A proof of fraud is believed as it comes.";
+    StrangerCosigned "stranger-cosigned" ["invariant_members_alone_are_cosigned"],
+        "Heads of whoever writes are cosigned.";
+    CapIgnored "cap-ignored" ["invariant_bounds_hold"],
+        "An author may fill the store of others' records.";
+}
+
+impl MeshSabotage {
+    /// The planted bug of that name.
+    pub fn parse(name: &str) -> Option<MeshSabotage> {
+        MeshSabotage::ALL.iter().copied().find(|sabotage| sabotage.name() == name)
+    }
+}
