@@ -98,6 +98,7 @@ impl Member {
             output: Json::new(*b"{\"done\":true}"),
             artifacts: Vec::new(),
             next: None,
+            brought: None,
         };
         self.ask(context, agent, Request::Submit(submission)).map(drop)
     }
