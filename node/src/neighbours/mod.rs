@@ -4,6 +4,7 @@
 mod admission;
 mod book;
 mod cosignatures;
+mod frauds;
 mod gossip;
 mod greeting;
 mod heads;
@@ -335,7 +336,7 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
                 shared.up().insert(neighbour.node);
                 shared.refused_by().remove(&neighbour.node);
                 shared.want_from(neighbour.node);
-                tokio::spawn(witness::tell_frauds(shared.clone(), neighbour.node));
+                tokio::spawn(frauds::tell(shared.clone(), neighbour.node));
             }
             Event::Down { peer, reason } => {
                 tracing::info!(%peer, ?reason, "a neighbour went down");
