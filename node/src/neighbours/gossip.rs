@@ -1,5 +1,6 @@
 //! What gossip brings: checked once, judged, passed on or not, and kept.
 
+use super::frauds;
 use super::shared::Shared;
 use super::witness;
 use artel_federation::exchange::Judgement;
@@ -17,7 +18,7 @@ pub(super) async fn hear(shared: Arc<Shared>, (id, topic): (MessageId, Topic), f
     let verdict = match Frame::parse(&data).map(|frame| frame.kind) {
         Ok(KIND) => records(&shared, topic, from, &data).await,
         Ok(HEAD_KIND) if topic == Topic::Heads => witness::hear_head(&shared, from, &data).await,
-        Ok(FRAUD_KIND) if topic == Topic::Heads => witness::hear_fraud(&shared, from, &data).await,
+        Ok(FRAUD_KIND) if topic == Topic::Heads => frauds::hear(&shared, from, &data).await,
         // No honest node says them elsewhere.
         Ok(HEAD_KIND | FRAUD_KIND) => Verdict::Reject,
         // A kind of a later version is passed on unread.

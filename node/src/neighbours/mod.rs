@@ -8,6 +8,7 @@ mod board;
 mod book;
 mod cosignatures;
 mod fetch;
+mod frauds;
 mod gossip;
 mod greeting;
 mod heads;
@@ -356,7 +357,7 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
                 shared.up_changes.send_modify(|count| *count += 1);
                 shared.refused_by().remove(&neighbour.node);
                 shared.want_from(neighbour.node);
-                tokio::spawn(witness::tell_frauds(shared.clone(), neighbour.node));
+                tokio::spawn(frauds::tell(shared.clone(), neighbour.node));
             }
             Event::Down { peer, reason } => {
                 tracing::info!(%peer, ?reason, "a neighbour went down");

@@ -1,7 +1,7 @@
 //! Direct requests of neighbours, by the kind of their frame. What is not answered here the asker hears was refused.
 
 use super::shared::Shared;
-use super::{heads, home, witness};
+use super::{frauds, heads, home, witness};
 use artel_federation::visit::message::VISIT_KIND;
 use artel_mesh::Answer;
 use artel_protocol::codec::Frame;
@@ -37,7 +37,7 @@ async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Byte
     match Frame::parse(data).ok()?.kind {
         said::HEAD_KIND => witness::asked_to_cosign(shared, from, data).await,
         said::COSIGNED_KIND => heads::cosigned(shared, from, data),
-        said::FRAUD_KIND => witness::told_of_fraud(shared, data).await,
+        said::FRAUD_KIND => frauds::told(shared, data).await,
         continuity::ASK_KIND => heads::show(shared, data).await,
         VISIT_KIND => home::answer(shared, from, data).await.map(Bytes::from),
         _ => None,

@@ -1,20 +1,18 @@
-//! Witnessing others' journals: heads and proofs of fraud that come in are judged by the rules (`artel_federation::watch`),
-//! remembered on disk, and only then cosigned or acted on.
+//! Witnessing others' journals: heads, answers and records that come in are judged by the rules (`artel_federation::watch`),
+//! remembered on disk, and only then cosigned.
 
+use super::frauds::act_on;
 use super::shared::Shared;
 use crate::clock::wall;
 use artel_audit::records::frauds::Frauds;
 use artel_audit::records::witness::{WitnessNotice, WitnessTable};
 use artel_federation::watch::{Answered, Heard, Quarantine, Watch};
 use artel_federation::witness::compare;
-use artel_federation::{FraudProven, Input};
 use artel_mesh::{RequestError, Verdict};
 use artel_protocol::continuity::Shown;
-use artel_protocol::id::Digest;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::{Cosignature, Origin, SignedCheckpoint};
 use artel_protocol::record::Records;
-use artel_protocol::topic::Topic;
 use artel_protocol::witness::{Cosigned, Fraud, Head};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -22,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a node may take to show that its journal continues. Longer, and one that hangs is never suspected of anything.
-const ASK_WAIT: Duration = Duration::from_secs(5);
+pub(super) const ASK_WAIT: Duration = Duration::from_secs(5);
 
 /// How many frames that are held are compared with one that comes in. An honest frame overlaps two or three.
 const COMPARED_MAX: usize = 16;
@@ -65,7 +63,7 @@ impl Remembered {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn frauds(&self) -> MutexGuard<'_, Frauds> {
+    pub fn frauds(&self) -> MutexGuard<'_, Frauds> {
         self.frauds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -304,84 +302,5 @@ pub(super) fn look_again(shared: &Arc<Shared>, runtime: &tokio::runtime::Handle,
     if let Some(fraud) = differs_from_held(shared, records) {
         let shared = shared.clone();
         runtime.spawn(async move { act_on(&shared, *fraud).await });
-    }
-}
-
-// Proofs of fraud.
-
-/// Judges a proof of fraud that gossip brought: it is checked once, and passed on by whoever did.
-pub(super) async fn hear_fraud(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Verdict {
-    let fraud = match Fraud::check(data, &shared.me.federation()) {
-        Ok(fraud) => fraud,
-        Err(error) => {
-            tracing::debug!(%error, %from, "a proof of fraud that does not hold");
-            return Verdict::Reject;
-        }
-    };
-    let node = fraud.origin().node();
-    let is_member = shared.exchange().is_member(&node);
-    if !is_member {
-        shared.want_from(from);
-    }
-    if !is_member || shared.watch().quarantine(&node) == Some(Quarantine::Proven) {
-        return Verdict::Ignore;
-    }
-    if hold(shared, &fraud).await { Verdict::Accept } else { Verdict::Ignore }
-}
-
-/// Takes a proof of fraud from a neighbour that was there when it was gossiped.
-pub(super) async fn told_of_fraud(shared: &Arc<Shared>, data: &[u8]) -> Option<Bytes> {
-    let fraud = Fraud::check(data, &shared.me.federation()).ok()?;
-    if shared.exchange().is_member(&fraud.origin().node()) {
-        act_on(shared, fraud).await;
-    }
-    Some(Bytes::new())
-}
-
-/// Holds a proof that is new here against its node, and tells everybody.
-pub(super) async fn act_on(shared: &Arc<Shared>, fraud: Fraud) {
-    if hold(shared, &fraud).await
-        && let Err(error) = shared.mesh.publish(Topic::Heads, fraud.to_frame().into()).await
-    {
-        tracing::debug!(%error, "a proof of fraud was not gossiped; neighbours that come up are told");
-    }
-}
-
-/// Keeps a proof on disk, and when it is there, deals no more with its node; says whether it was new.
-async fn hold(shared: &Arc<Shared>, fraud: &Fraud) -> bool {
-    let (on_disk, kept) = (shared.clone(), fraud.clone());
-    let kept = tokio::task::spawn_blocking(move || {
-        let new = on_disk.remembered.frauds().keep(&kept)?;
-        Ok::<_, artel_audit::records::Error>(new && on_disk.watch().accuse(&kept))
-    });
-    match kept.await {
-        Ok(Ok(true)) => {}
-        Ok(Ok(false)) | Err(_) => return false,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a proof of fraud cannot be kept, so it is not acted on; it will be heard again");
-            return false;
-        }
-    }
-    let (node, kind) = (fraud.origin().node(), fraud.contradiction().name());
-    tracing::error!(%node, kind, "there is proof that a node signed two histories; nothing more is taken from it");
-    let proof = Digest::of(&fraud.to_frame());
-    let (handle, lie) = (shared.handle.clone(), fraud.contradiction().into());
-    let told = move || handle.tell_surely(Input::FraudProven(FraudProven { node, lie, proof }));
-    // It waits for a place in the driver's queue.
-    drop(tokio::task::spawn_blocking(told));
-    if node != shared.me.node() {
-        // The mesh may have ended, and every connection with it.
-        let _ = shared.mesh.refuse(&node).await;
-    }
-    true
-}
-
-/// Tells a neighbour that came up of the proofs that it may have missed.
-pub(super) async fn tell_frauds(shared: Arc<Shared>, peer: NodeId) {
-    let frames: Vec<Vec<u8>> = shared.watch().frauds().map(|(_, fraud)| fraud.to_frame()).collect();
-    for frame in frames {
-        if shared.mesh.request(&peer, frame.into(), ASK_WAIT).await.is_err() {
-            return;
-        }
     }
 }
