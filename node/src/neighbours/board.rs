@@ -125,6 +125,14 @@ impl Board {
         self.inner().take_down(home, step);
     }
 
+    /// Takes all offers of a home down: nothing more is taken from it.
+    pub(super) fn forget(&self, home: &NodeId) {
+        let mut inner = self.inner();
+        if let Some(board) = inner.homes.remove(home) {
+            inner.count -= board.offers.len();
+        }
+    }
+
     /// The home that offers a step, if that was heard.
     pub(super) fn home_of(&self, step: &StepId) -> Option<NodeId> {
         let inner = self.inner();
