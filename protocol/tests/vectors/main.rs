@@ -7,6 +7,7 @@ mod exchange;
 mod members;
 mod notes;
 mod records;
+mod summaries;
 mod trees;
 mod values;
 
@@ -35,6 +36,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("topic", exchange::topic()),
         ("invitation", members::invitation()),
         ("hello", members::hello()),
+        ("summary", summaries::summary()),
     ]
 }
 

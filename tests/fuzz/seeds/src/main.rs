@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 /// Which file's strings go to which targets.
-const FEEDS: [(&str, &[&str]); 19] = [
+const FEEDS: [(&str, &[&str]); 20] = [
     ("keys", &["text", "codec"]),
     ("ids", &["text"]),
     ("codec", &["codec", "frame", "text"]),
@@ -29,6 +29,7 @@ const FEEDS: [(&str, &[&str]); 19] = [
     ("topic", &["text"]),
     ("invitation", &["invitation"]),
     ("hello", &["hello", "frame"]),
+    ("summary", &["summary", "frame"]),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
