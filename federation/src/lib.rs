@@ -12,6 +12,7 @@ mod bounds_test;
 pub mod chain;
 pub mod commitment;
 pub mod effect;
+pub mod evidence;
 pub mod exchange;
 pub mod fact;
 mod federation;
