@@ -13,6 +13,7 @@ use artel_protocol::time::Wall;
 use artel_reputation::standing::AHEAD_MS_MAX;
 use artel_reputation::{Outcome, Standing};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// How often something ended how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
@@ -129,9 +130,14 @@ impl Book {
         self.newest
     }
 
-    /// The agents that something is known of.
-    pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
-        self.rows.keys()
+    /// The agents that something is known of, from a place on, by key.
+    pub fn agents_after(&self, start: Bound<AgentId>) -> impl Iterator<Item = &AgentId> {
+        self.rows.range((start, Bound::Unbounded)).map(|(agent, _)| agent)
+    }
+
+    /// Whether something is known of an agent.
+    pub fn knows(&self, agent: &AgentId) -> bool {
+        self.rows.contains_key(agent)
     }
 
     /// How many accepted receipts two nodes have settled with each other, in either direction.

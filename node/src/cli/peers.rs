@@ -36,6 +36,8 @@ const JOURNALS: &[Column] = &[
     ("held up to", "held_up_to"),
     ("records", "records"),
     ("bytes", "bytes"),
+    ("summaries checked", "summaries.checked"),
+    ("wrong", "summaries.wrong"),
 ];
 
 impl Peers {

@@ -6,6 +6,7 @@ use artel_mesh::{MessageId, Verdict};
 use artel_protocol::codec::Frame;
 use artel_protocol::key::NodeId;
 use artel_protocol::record::{KIND, Records};
+use artel_protocol::summary;
 use artel_protocol::topic::Topic;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub(super) async fn hear(shared: Arc<Shared>, (id, topic): (MessageId, Topic), from: NodeId, data: Bytes) {
     let verdict = match Frame::parse(&data).map(|frame| frame.kind) {
         Ok(KIND) => records(&shared, topic, from, &data),
+        Ok(summary::KIND) if topic == Topic::Trust => shared.summaries.hear(&shared, &data),
+        Ok(summary::KIND) => Verdict::Reject,
         // A kind of a later version is passed on unread.
         Ok(_) => Verdict::Accept,
         Err(_) => Verdict::Reject,

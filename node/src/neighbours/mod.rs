@@ -6,6 +6,7 @@ mod away;
 mod blob;
 mod board;
 mod book;
+mod evidence;
 mod gossip;
 mod greeting;
 mod home;
@@ -15,6 +16,7 @@ mod outbox;
 mod publisher;
 mod requests;
 mod shared;
+mod summaries;
 mod sync;
 
 use crate::clock::wall;
@@ -26,16 +28,21 @@ use crate::source::SharedReader;
 use crate::store::Blobs;
 use artel_audit::files::Files;
 use artel_audit::records::{self, Mark, Opened, RecordStore, Records};
+use artel_federation::evidence::{Tally, View, Viewer};
 use artel_federation::exchange::Exchange;
 use artel_mesh::{Event, Mesh, Protocol, Running};
 use artel_protocol::id::FederationId;
-use artel_protocol::key::{NodeId, SecretKey};
+use artel_protocol::key::{AgentId, NodeId, SecretKey};
 use artel_protocol::log::Origin;
+use artel_protocol::time::Wall;
+use artel_reputation::Standing;
 use board::Board;
+use evidence::Evidence;
 use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
 use shared::Shared;
+use summaries::Summaries;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -46,6 +53,7 @@ pub use admission::Admission;
 pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Own};
 pub use board::Offer;
+pub use summaries::Checks;
 
 /// How often records are fetched from one neighbour in turn, whatever gossip brought.
 const ROUND: Duration = Duration::from_secs(30);
@@ -134,6 +142,8 @@ pub struct Held {
     pub mark: Mark,
     /// Whether its node is a member, by all that is known here.
     pub member: bool,
+    /// How its node's summaries of scores were found.
+    pub summaries: Checks,
 }
 
 /// Neighbours, while the node runs. A cheap clone.
@@ -171,6 +181,7 @@ impl Neighbours {
         let (wants, wanted) = mpsc::channel(WANTS_MAX);
         let records: Records = store.reader();
         let members = Members::restore(&dir, &records, &mut exchange);
+        let evidence = Evidence::restore(&dir, &me, (reader.get().size(), &records));
         let (keeper, kept) = Keeper::new();
         let (outbox, heard_of) = Outbox::new();
         let shared = Arc::new(Shared {
@@ -191,6 +202,8 @@ impl Neighbours {
             blobs,
             board: Board::new(),
             outbox,
+            evidence,
+            summaries: Summaries::default(),
             large: Mutex::default(),
             wills: Mutex::default(),
             refused_by: Mutex::default(),
@@ -201,6 +214,7 @@ impl Neighbours {
         tokio::spawn(fetch(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
+        tokio::spawn(summaries::run(shared.clone()));
         let board = shared.clone();
         tokio::task::spawn_blocking(move || board.board.restore(&board.records));
         tokio::spawn(follow(shared.clone(), happened));
@@ -234,8 +248,18 @@ impl Neighbours {
             origin,
             mark,
             member: exchange.is_member(&origin.node()),
+            summaries: self.0.summaries.checks(&origin.node()),
         };
         marks.into_iter().map(held).collect()
+    }
+
+    /// What all records say of an agent as this node sees it; nothing where they say nothing and it is not known otherwise.
+    /// What the node itself knows of it stands in place of what its own public records say.
+    pub fn view(&self, agent: &AgentId, own: Option<(&Standing, Tally)>, now: Wall) -> Option<View> {
+        let founders = self.0.exchange().genesis().founders.clone();
+        let book = &self.0.evidence.state().book;
+        let viewer = Viewer { node: self.0.me.node(), founders: &founders };
+        (own.is_some() || book.knows(agent)).then(|| book.view_with(viewer, agent, own, now))
     }
 
     /// Says goodbye.
@@ -243,6 +267,7 @@ impl Neighbours {
         self.0.remember_peers().await;
         self.0.mesh.stop().await;
         self.0.keeper.end().await;
+        self.0.evidence.save(&self.0.dir, &self.0.me);
     }
 }
 

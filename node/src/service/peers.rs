@@ -5,7 +5,7 @@ use super::page;
 use crate::neighbours;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
-use artel_web::types::peer::{Journal, Peer, PeerStatus};
+use artel_web::types::peer::{Journal, Peer, PeerStatus, Summaries};
 use artel_web::types::{List, Page};
 use artel_web::{Code, Problem};
 use std::collections::BTreeMap;
@@ -45,6 +45,7 @@ pub(super) fn journals(service: &NodeService, page: &Page) -> Result<List<Journa
             held_up_to: held.mark.next,
             records: held.mark.records,
             bytes: held.mark.bytes,
+            summaries: Summaries { checked: held.summaries.checked, wrong: held.summaries.wrong },
         })
         .collect();
     let more = items.len() > limit;

@@ -16,6 +16,7 @@ mod market;
 mod mesh;
 mod race;
 mod refusals;
+mod reputation;
 mod sandbox;
 mod secrecy;
 mod seeds;

@@ -60,4 +60,15 @@ pub struct Journal {
     pub records: u64,
     /// The bytes that they take up on disk.
     pub bytes: u64,
+    /// How the node's summaries of scores were found.
+    pub summaries: Summaries,
+}
+
+/// How a node's summaries of scores were found: compared with what the records say, where both have read the same.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Summaries {
+    /// How many were compared.
+    pub checked: u64,
+    /// How many of these were wrong.
+    pub wrong: u64,
 }

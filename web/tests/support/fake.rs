@@ -408,6 +408,8 @@ impl Service for Fake {
             accepted: 0,
             rejected: 0,
             lapsed: 0,
+            receipts_micro: 0,
+            homes: vec![],
             calculated_at: NOW,
         })
     }
@@ -639,6 +641,7 @@ impl Service for Fake {
             held_up_to: 7,
             records: 7,
             bytes: 900,
+            summaries: Default::default(),
         };
         Ok(list(journal, &page))
     }
