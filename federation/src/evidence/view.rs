@@ -66,8 +66,10 @@ impl Book {
         now: Wall,
     ) -> View {
         let rows = self.rows.get(agent).into_iter().flatten();
+        let is_own_told = own.is_some();
+        let known = rows.filter(|(home, _)| !is_own_told || **home != viewer.node);
+        let own = own.filter(|(standing, _)| **standing != Standing::default());
         let own = own.map(|(standing, tally)| (viewer.node, standing, tally));
-        let known = rows.filter(|(home, _)| own.is_none() || **home != viewer.node);
         let known = known.map(|(home, row)| match *home == viewer.node {
             true => (*home, &row.own, row.own_tally),
             false => (*home, &row.borne, row.borne_tally),
