@@ -95,7 +95,11 @@ fn live(tasks: &[Task]) -> (Vec<Journal>, Vec<Vec<(usize, usize)>>) {
             _ => Judgement::Accepted { quality: 90, checked: true },
         };
         parts.push((task.home, journals[task.home].len()));
-        write(&mut journals[task.home], at, Fact::Verdict(Verdict { step, epoch, agent, submitted, judgement }));
+        write(
+            &mut journals[task.home],
+            at,
+            Fact::Verdict(Verdict { step, epoch, agent, submitted, judgement }),
+        );
         made.push(parts);
     }
     (journals, made)
@@ -136,9 +140,13 @@ fn views(book: &Book) -> Vec<String> {
 }
 
 fn task() -> impl Strategy<Value = Task> {
-    let ends =
-        prop_oneof![6 => Just(Ends::Accepted), 2 => Just(Ends::Rejected), 1 => Just(Ends::Lapsed)];
-    (0..NODES, 0..NODES, 0..AGENTS, ends).prop_map(|(home, worker, agent, ends)| Task { home, worker, agent, ends })
+    let ends = prop_oneof![6 => Just(Ends::Accepted), 2 => Just(Ends::Rejected), 1 => Just(Ends::Lapsed)];
+    (0..NODES, 0..NODES, 0..AGENTS, ends).prop_map(|(home, worker, agent, ends)| Task {
+        home,
+        worker,
+        agent,
+        ends,
+    })
 }
 
 fn tasks() -> impl Strategy<Value = Vec<Task>> {

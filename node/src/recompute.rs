@@ -158,7 +158,8 @@ fn kept(
 
 /// Reads all journals, in turns: what waits for a record of another finds it before there is too much of it.
 fn hear_all(book: &mut Book, journals: BTreeMap<Origin, Journal>, now: Wall, learnt: &mut Vec<Learnt>) {
-    let mut rest: Vec<_> = journals.into_iter().map(|(origin, journal)| (origin, journal.into_iter())).collect();
+    let mut rest: Vec<_> =
+        journals.into_iter().map(|(origin, journal)| (origin, journal.into_iter())).collect();
     loop {
         let mut heard = false;
         for (origin, journal) in &mut rest {

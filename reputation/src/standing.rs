@@ -150,11 +150,8 @@ impl Sum {
 impl Totals {
     /// What the sums say, where one fresh receipt weighs `unit`.
     pub fn assessment(&self, unit: u128) -> Assessment {
-        let layers = Layers {
-            quality: self.quality.mean(),
-            success: self.success.mean(),
-            review: self.review.mean(),
-        };
+        let layers =
+            Layers { quality: self.quality.mean(), success: self.success.mean(), review: self.review.mean() };
         Assessment::new(layers, micro(self.success.weight, unit))
     }
 }

@@ -205,7 +205,9 @@ mod tests {
     #[test]
     fn a_viewer_without_evidence_hears_two_receipts_of_one_home_and_all_of_five() {
         let good = standing(&[Outcome::OnTime; 100]);
-        for (homes, each) in [(1, 2_000_000), (2, 2_666_666), (3, 4_000_000), (4, 8_000_000), (5, 100_000_000)] {
+        for (homes, each) in
+            [(1, 2_000_000), (2, 2_666_666), (3, 4_000_000), (4, 8_000_000), (5, 100_000_000)]
+        {
             let seen = viewed(&vec![of(&good, 8); homes], NOW);
             for share in &seen.shares {
                 assert!(share.counted_micro.abs_diff(each) <= 1, "{homes} homes: {}", share.counted_micro);

@@ -79,7 +79,11 @@ fn every_view_of_several_homes_gives_its_exact_score() {
         let source = |(home, standing)| {
             let home: &Value = home;
             let settled = home["settled"].as_u64();
-            Source { standing, weight: settled.map_or(Eighths::FULL, Eighths::of_settled), capped: settled.is_some() }
+            Source {
+                standing,
+                weight: settled.map_or(Eighths::FULL, Eighths::of_settled),
+                capped: settled.is_some(),
+            }
         };
         let sources: Vec<Source<'_>> = homes.iter().zip(&standings).map(source).collect();
         let seen = viewed(&sources, now);

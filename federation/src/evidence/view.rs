@@ -76,7 +76,8 @@ impl Book {
         });
         let mut homes: Vec<(NodeId, &Standing, Tally)> = known.chain(own).collect();
         homes.sort_by_key(|(home, ..)| *home);
-        let weights: Vec<(Eighths, u64)> = homes.iter().map(|(home, ..)| self.weight(viewer, *home)).collect();
+        let weights: Vec<(Eighths, u64)> =
+            homes.iter().map(|(home, ..)| self.weight(viewer, *home)).collect();
         let sources: Vec<Source<'_>> = homes
             .iter()
             .zip(&weights)
@@ -116,7 +117,12 @@ impl Book {
     /// A line of a summary; nothing for an agent of whom nothing counts.
     pub fn scored(&self, viewer: Viewer<'_>, agent: &AgentId, now: Wall) -> Option<Scored> {
         let Assessment { score, lower, receipts_micro, .. } = self.view(viewer, agent, now).assessment;
-        (receipts_micro > 0).then_some(Scored { agent: *agent, score: score.0, lower: lower.0, receipts_micro })
+        (receipts_micro > 0).then_some(Scored {
+            agent: *agent,
+            score: score.0,
+            lower: lower.0,
+            receipts_micro,
+        })
     }
 
     /// Whether a summary is what its viewer's records say; nothing where this book cannot tell: it was read up to other marks,

@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 /// Look at an agent's score.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel reputation show --key agent.pem\n  artel reputation recompute did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./copy-of-node")]
+#[command(
+    after_help = "Examples:\n  artel reputation show --key agent.pem\n  artel reputation recompute did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./copy-of-node"
+)]
 pub enum Reputation {
     /// Show an agent's layers, score, lower bound and level.
     #[command(

@@ -42,11 +42,11 @@ use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
 use shared::Shared;
-use summaries::Summaries;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use summaries::Summaries;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use admission::Admission;

@@ -71,12 +71,7 @@ type Read = (Heard, Vec<(Topic, Records)>, Vec<Public>);
 
 /// What this node's own entries say of membership, where somebody listens all that is public as frames by topic, and all of
 /// it for its evidence.
-fn between(
-    reader: &Reader,
-    from: u64,
-    end: u64,
-    listened: bool,
-) -> Result<Read, artel_audit::Error> {
+fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Read, artel_audit::Error> {
     let (mut heard, mut frames, mut open) = (Vec::new(), Vec::new(), BTreeMap::<Topic, Frame>::new());
     let mut public = Vec::new();
     let mut index = from;

@@ -96,7 +96,8 @@ fn say(shared: &Shared, said: &Digest, last: &mut Option<AgentId>) -> Option<Sum
         let behind = book.agents_after(last.map_or(Bound::Unbounded, Bound::Excluded)).filter_map(scored);
         let mut scores: Vec<Scored> = behind.take(SUMMARY_SCORES_MAX).collect();
         if scores.is_empty() {
-            scores = book.agents_after(Bound::Unbounded).filter_map(scored).take(SUMMARY_SCORES_MAX).collect();
+            scores =
+                book.agents_after(Bound::Unbounded).filter_map(scored).take(SUMMARY_SCORES_MAX).collect();
         }
         *last = scores.last().map(|one| one.agent).filter(|_| scores.len() == SUMMARY_SCORES_MAX);
         let marks = if marks.len() <= SUMMARY_MARKS_MAX { marks } else { Vec::new() };

@@ -67,7 +67,8 @@ fn framed(said: &Said, spoil: bool) -> Vec<u8> {
 
 pub fn summary() -> Value {
     let [first, second] = said();
-    let frame = |said: &Said| Summary::sign(said.clone(), &secret(7)).expect("within bounds").bytes().to_vec();
+    let frame =
+        |said: &Said| Summary::sign(said.clone(), &secret(7)).expect("within bounds").bytes().to_vec();
     let refused = |about: &str, why: &str, bytes: Vec<u8>| json!({"about": about, "why": why, "bytes": hex::encode(bytes)});
     let changed = |change: &dyn Fn(&mut Said)| {
         let mut said = said()[0].clone();

@@ -12,6 +12,7 @@ mod demo;
 mod disk;
 mod join;
 mod journey;
+mod liar;
 mod market;
 mod mesh;
 mod race;

@@ -1,14 +1,19 @@
 //! Reputation across nodes, as real processes: what agents did at several homes, computed anew from the records that other
 //! nodes keep, to the same integer; and what is missing, forged or not provable changes nothing.
 
+use crate::liar::Liar;
 use crate::{artel, fresh};
+use artel_audit::os::OsFiles;
+use artel_audit::records::{self, NewFrame, Scanned};
+use artel_federation::evidence::Viewer;
+use artel_protocol::summary::{Said, Scored};
+use artel_protocol::sync::marks_digest;
 use artel_tests::agent::task;
 use artel_tests::mesh::{admitted, held, invite, items, joining, listening, until};
 use artel_tests::{Agent, Node};
-use artel_audit::os::OsFiles;
-use artel_audit::records::{self, NewFrame, Scanned};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -65,8 +70,7 @@ impl World {
 
     fn recompute(&self, data: &Path, viewer: &str) -> Value {
         let data = data.to_str().expect("UTF-8");
-        let arguments =
-            ["reputation", "recompute", &self.ada, "--data", data, "--viewer", viewer, "--json"];
+        let arguments = ["reputation", "recompute", &self.ada, "--data", data, "--viewer", viewer, "--json"];
         artel().run(arguments).json()
     }
 }
@@ -109,7 +113,9 @@ fn two_nodes_compute_an_agents_score_from_the_same_records_to_the_same_integer()
         let path = format!("/v1/agents/{}/reputation", world.ada);
         world.nodes[n].operator().get(&path).is(200)
     };
-    until("each node has read all", || (0..3).all(|n| shown(n)["homes"].as_array().is_some_and(|h| h.len() == 2)));
+    until("each node has read all", || {
+        (0..3).all(|n| shown(n)["homes"].as_array().is_some_and(|h| h.len() == 2))
+    });
     let live: Vec<Value> = (0..3).map(shown).collect();
     world.stop();
     for (n, viewer) in world.dids.iter().enumerate() {
@@ -142,7 +148,11 @@ fn two_nodes_compute_an_agents_score_from_the_same_records_to_the_same_integer()
     let receipts = seen["receipts"].as_array().expect("a list");
     assert_eq!(receipts.len(), 3, "{seen}");
     for receipt in receipts {
-        assert_eq!((&receipt["proofs"], &receipt["outcome"]), (&json!("hold"), &json!("on_time")), "{receipt}");
+        assert_eq!(
+            (&receipt["proofs"], &receipt["outcome"]),
+            (&json!("hold"), &json!("on_time")),
+            "{receipt}"
+        );
         assert_eq!(receipt["handed_in"]["node"], world.dids[1].as_str(), "{receipt}");
     }
 }
@@ -165,8 +175,7 @@ fn a_record_that_is_gone_or_proves_nothing_takes_its_receipt_along_and_no_other(
         let others = frames.iter().enumerate().filter(|(other, _)| *other != n);
         let elsewhere: BTreeSet<_> = others.flat_map(|(_, frame)| places(frame)).collect();
         let gone: BTreeSet<_> = places(frame).difference(&elsewhere).cloned().collect();
-        let left: Vec<&Value> =
-            all.iter().filter(|receipt| places_of(receipt).is_disjoint(&gone)).collect();
+        let left: Vec<&Value> = all.iter().filter(|receipt| places_of(receipt).is_disjoint(&gone)).collect();
         if left.len() == all.len() && n % 4 != 0 {
             continue;
         }
@@ -174,8 +183,12 @@ fn a_record_that_is_gone_or_proves_nothing_takes_its_receipt_along_and_no_other(
         let mut forged = frames.clone();
         let middle = frame.bytes.len() / 2;
         forged[n].bytes[middle] ^= 1;
-        let deleted: Vec<NewFrame> =
-            frames.iter().enumerate().filter(|(other, _)| *other != n).map(|(_, frame)| frame.clone()).collect();
+        let deleted: Vec<NewFrame> = frames
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != n)
+            .map(|(_, frame)| frame.clone())
+            .collect();
         for (kept, is_forged) in [(forged, true), (deleted, false)] {
             runs += 1;
             let copied = fresh();
@@ -191,16 +204,82 @@ fn a_record_that_is_gone_or_proves_nothing_takes_its_receipt_along_and_no_other(
                 rows.iter().map(|row| format!("{} {}", row["origin"], row["verdict"])).collect()
             };
             let seen_left = verdicts(&list(&seen, "receipts"));
-            let idle = list(&seen, "left_out").into_iter().filter(|row| row["proofs"] == "hold").collect::<Vec<_>>();
+            let idle =
+                list(&seen, "left_out").into_iter().filter(|row| row["proofs"] == "hold").collect::<Vec<_>>();
             let seen_all: BTreeSet<_> = seen_left.union(&verdicts(&idle)).cloned().collect();
-            assert_eq!(seen_all, verdicts(&left.iter().map(|row| (*row).clone()).collect::<Vec<_>>()), "{seen}");
+            assert_eq!(
+                seen_all,
+                verdicts(&left.iter().map(|row| (*row).clone()).collect::<Vec<_>>()),
+                "{seen}"
+            );
             if left.len() == all.len() {
                 assert_eq!((&seen["score"], &seen["lower"]), (&whole["score"], &whole["lower"]));
             }
         }
     }
-    println!("{} frames, {losses} of them held a part of a receipt that counted; {runs} directories", frames.len());
+    println!(
+        "{} frames, {losses} of them held a part of a receipt that counted; {runs} directories",
+        frames.len()
+    );
     assert!(losses >= 3 && runs > 2 * losses);
+}
+
+#[test]
+fn summaries_are_compared_at_equal_heads_and_a_forged_one_is_flagged() {
+    let mut world = World::start();
+    world.until_all_is_held();
+    let checks = |holder: &Node, of: &str| {
+        let journals = items(holder, "/v1/journals?limit=200");
+        let found = journals.iter().find(|journal| journal["node_id"] == of).expect("it is held");
+        (found["summaries"]["checked"].as_u64().expect("a number"), found["summaries"]["wrong"].clone())
+    };
+    until("every node has compared what every other says", || {
+        world
+            .nodes
+            .iter()
+            .enumerate()
+            .all(|(n, node)| (0..3).filter(|of| *of != n).all(|of| checks(node, &world.dids[of]).0 > 0))
+    });
+    for (n, node) in world.nodes.iter().enumerate() {
+        for of in (0..3).filter(|of| *of != n) {
+            assert_eq!(checks(node, &world.dids[of]).1, 0, "nobody has said what is not true");
+        }
+    }
+    // The third node's operator makes it say that ada is a little better than she is.
+    drop(world.nodes.pop().expect("the third").stop());
+    let (dir, now) = (world.dirs[2].path(), artel_node::clock::wall());
+    let found = artel_node::recompute::read(Arc::new(OsFiles::new(dir)), now).expect("a directory");
+    let founder = &world.nodes[0];
+    let peer = artel_protocol::key::NodeId(
+        artel_protocol::key::PublicKey::from_peer_id(founder.peer_id()).expect("a peer id"),
+    );
+    let liar = Liar::join(dir, &found.me, (peer, &founder.listening()[0]));
+    let say = |more: u32| {
+        let (at, marks) = (artel_node::clock::wall(), found.book.marks());
+        let viewer = Viewer::new(found.me.node(), &found.genesis);
+        let agents = found.book.agents_after(Bound::Unbounded);
+        let mut scores: Vec<Scored> = agents.filter_map(|who| found.book.scored(viewer, who, at)).collect();
+        scores[0].lower += more;
+        liar.say(Said { viewer: found.me, at, heads: marks_digest(&marks), marks, scores })
+    };
+    let before = checks(founder, &world.dids[2]);
+    until("the truth is compared", || {
+        say(0);
+        checks(founder, &world.dids[2]).0 > before.0
+    });
+    assert_eq!(checks(founder, &world.dids[2]).1, 0);
+    until("the forged one is flagged", || {
+        say(1);
+        checks(founder, &world.dids[2]).1 == 1
+    });
+    until("the second node has it by the founder's gossip", || {
+        checks(&world.nodes[1], &world.dids[2]).1 == 1
+    });
+    // It changes nothing but that count.
+    let path = format!("/v1/agents/{}/reputation", world.ada);
+    let shown = founder.operator().get(&path).is(200);
+    let own = world.recompute(dir, &world.dids[0]);
+    assert_eq!(shown["receipts_micro"], own["receipts_micro"]);
 }
 
 fn list(shown: &Value, key: &str) -> Vec<Value> {
