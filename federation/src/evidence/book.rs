@@ -88,8 +88,8 @@ impl Book {
             // Of a later version, or of another kind.
             _ => self.pairs.pass(origin, index + 1, learnt),
         }
-        for at in before..learnt.len() {
-            self.date(learnt[at], now);
+        for piece in &learnt[before..] {
+            self.date(*piece, now);
         }
         self.partial |= self.pairs.dropped() > 0;
     }
