@@ -13,6 +13,7 @@ use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
 use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use std::sync::Arc;
 
@@ -163,6 +164,8 @@ pub struct Lease {
     pub deadline: Wall,
     /// Within which time after a submission home gives its verdict, in milliseconds.
     pub verdict_within_ms: u32,
+    /// The skills that were asked for.
+    pub skills: Vec<Skill>,
 }
 
 /// What home acknowledges, and once judged the verdict beside it.

@@ -209,6 +209,8 @@ pub enum Word {
         at: Wall,
         /// Home's signature over the acknowledgement.
         signature: Signature,
+        /// The verdict in the same answer: the index of home's `Verdict` entry, and the judgement.
+        verdict: Option<(u64, Judgement)>,
     },
     /// The result was judged.
     Judged {

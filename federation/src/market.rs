@@ -12,8 +12,8 @@ use crate::input::{ClaimNext, Now, ReplyTo};
 use crate::matching::{self, Candidate};
 use crate::member::Agent;
 use crate::options::{
-    AGENT_HELD_BYTES_MAX, CLOCK_SKEW_MS, HELD_BYTES_MAX, LEASE_ABROAD_BYTES_MAX, WAIT_MS_MAX,
-    WAITERS_LOOKED_AT_MAX, WAITERS_MAX,
+    AGENT_HELD_BYTES_MAX, CLOCK_SKEW_MS, HELD_BYTES_MAX, LEASE_ABROAD_BYTES_MAX, NEXT_ABROAD_BYTES_MAX,
+    WAIT_MS_MAX, WAITERS_LOOKED_AT_MAX, WAITERS_MAX,
 };
 use crate::run::{Run, Step, StepState};
 use crate::timer::Timer;
@@ -36,6 +36,16 @@ struct Waiter {
     agent: AgentId,
     /// What is answered beside the lease: a submission's receipt that asked for the next task.
     reply: Box<Reply>,
+}
+
+impl Waiter {
+    /// The submission whose answer it waits in.
+    fn after(&self) -> After {
+        match self.reply.as_ref() {
+            Reply::Submitted(receipt) => Some((receipt.step, receipt.epoch)),
+            _ => None,
+        }
+    }
 }
 
 /// One agent's waits, and the names of its skills.
@@ -159,10 +169,7 @@ impl Waiters {
 
     /// The submission whose answer a wait is part of.
     fn after(&self, to: ReplyTo) -> After {
-        match self.by_arrival[self.arrival_of.get(&to)?].reply.as_ref() {
-            Reply::Submitted(receipt) => Some((receipt.step, receipt.epoch)),
-            _ => None,
-        }
+        self.by_arrival[self.arrival_of.get(&to)?].after()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -218,7 +225,7 @@ impl Federation {
         }
         let member = &self.state.agents[&agent];
         let (level, free) = (self.assess(member, turn.now.wall).level, self.free_leases(member));
-        self.qualifies((member, level, free), run, step)
+        self.qualifies((member, level, free), (run, step), None)
             .map_err(|code| Refusal::new(code, unqualified(code)))?;
         if self.no_room_for_results(run.poster) {
             return Err(Refusal::new(
@@ -264,7 +271,7 @@ impl Federation {
         let takes = |id: StepId| {
             let windowed = self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent));
             let (run, step) = self.state.step(&id).expect("an offer has its step");
-            let fits = self.qualifies((member, level, free), run, step);
+            let fits = self.qualifies((member, level, free), (run, step), after);
             !windowed && fits.is_ok() && turn.now.wall < step.spec.task.deadline
         };
         let serves = |poster| !self.no_room_for_results(poster);
@@ -407,7 +414,7 @@ impl Federation {
             let agent = self.state.agents.get(&waiter.agent)?;
             let free = self.free_leases(agent);
             let assessed = self.assess(agent, wall);
-            self.qualifies((agent, assessed.level, free), run, step).ok()?;
+            self.qualifies((agent, assessed.level, free), (run, step), waiter.after()).ok()?;
             Some((waiter.to, candidate_of(agent, &assessed, since)))
         };
         self.live
@@ -433,7 +440,7 @@ impl Federation {
             .filter_map(|agent| {
                 let assessed = self.assess(agent, turn.now.wall);
                 let free = self.free_leases(agent);
-                self.qualifies((agent, assessed.level, free), run, step).ok()?;
+                self.qualifies((agent, assessed.level, free), (run, step), None).ok()?;
                 Some(candidate_of(agent, &assessed, 0))
             })
             .collect();
@@ -512,6 +519,7 @@ impl Federation {
             reward: task.reward,
             deadline: task.deadline,
             verdict_within_ms: self.options.verdict_within_ms,
+            skills: task.skills.clone(),
         }
     }
 
@@ -618,14 +626,16 @@ impl Federation {
         self.live.granted.remove(&id);
     }
 
-    /// Whether an agent may take a step; what does not fit between two nodes stays at home.
+    /// Whether an agent may take a step, in the answer to a submission where `after` names one; what does not fit between
+    /// two nodes stays at home.
     fn qualifies(
         &self,
         (agent, level, free): (&Agent, Level, u32),
-        run: &Run,
-        step: &Step,
+        (run, step): (&Run, &Step),
+        after: After,
     ) -> Result<(), Code> {
-        if agent.guest.is_some() && told_bytes(run, step) > LEASE_ABROAD_BYTES_MAX {
+        let room = if after.is_some() { NEXT_ABROAD_BYTES_MAX } else { LEASE_ABROAD_BYTES_MAX };
+        if agent.guest.is_some() && told_bytes(run, step) > room {
             return Err(Code::NotQualified);
         }
         matching::qualifies(agent, level, free, &step.spec.task, run.poster, &step.barred)

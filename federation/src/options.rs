@@ -141,6 +141,9 @@ pub const GUEST_ACCEPTED_PER_LEASE: u64 = 2;
 /// The most bytes that the winner of a step is told where it is an agent of another node (3 MiB): one frame has at most 4 MiB.
 /// A step that needs more is for agents of its own home.
 pub const LEASE_ABROAD_BYTES_MAX: usize = 3 << 20;
+/// The most of the same where it is told in the answer to a result (192 KiB): that answer is one direct frame of 320 KiB with
+/// the receipt in it, and cannot be fetched. A step that needs more is had by a claim.
+pub const NEXT_ABROAD_BYTES_MAX: usize = 192 << 10;
 /// The most leases and results at other homes that are under way; at the limit claims there get `book_full`. Each costs
 /// some 400 bytes, in memory and in every snapshot.
 pub const ENGAGEMENTS_MAX: usize = 16_384;

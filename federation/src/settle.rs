@@ -6,9 +6,10 @@ use crate::fact::{
     CancelAsked, End, Fact, Findings, Judgement, Outcome, Output, Poster, StepEnded, Submitted, Verdict,
 };
 use crate::federation::{Federation, check};
-use crate::input::{ReplyTo, Submission};
+use crate::input::{Brought, ReplyTo, Submission};
 use crate::ledger;
 use crate::market::authority;
+use crate::member::Agent;
 use crate::options::{FINDINGS_BYTES_MAX, HELD_BYTES_MAX, RELEASES_MAX};
 use crate::run::{Handed, Step, StepState};
 use crate::timer::Timer;
@@ -33,6 +34,7 @@ impl Federation {
             return self.answer_submission(turn, to, agent, &submission, receipt);
         }
         self.held_lease(agent, id, epoch)?;
+        self.artifacts_could_come(&self.state.agents[&agent], &submission)?;
         if submission.output.len() > OUTPUT_BYTES_MAX {
             let message = format!(
                 "an output has at most {OUTPUT_BYTES_MAX} bytes; store more as an artifact. You still hold the lease"
@@ -59,6 +61,17 @@ impl Federation {
         }
         let receipt = self.receipt(id, epoch).expect("just taken in");
         self.answer_submission(turn, to, agent, &submission, receipt)
+    }
+
+    /// Artifacts of another node's agent come through the node that it is known by here, and no other; without them its
+    /// result is none.
+    fn artifacts_could_come(&self, agent: &Agent, submission: &Submission) -> Result<(), Refusal> {
+        let other = |brought: Brought| agent.guest.is_none_or(|guest| guest.node != brought.at.node);
+        if submission.artifacts.is_empty() || !submission.brought.is_some_and(other) {
+            return Ok(());
+        }
+        let message = "this home does not know the agent by your node, so its artifacts cannot come from there; submit where it claimed";
+        Err(Refusal::new(Code::Invalid, message))
     }
 
     /// The receipt of the same submission made before.

@@ -16,10 +16,14 @@ fn lease(n: u8) -> Abroad {
 }
 
 fn undertake(home: &mut Home, agent: &Member, n: u8) -> Answer {
+    undertake_by(home, agent, n, Authority::Delegated)
+}
+
+fn undertake_by(home: &mut Home, agent: &Member, n: u8, authority: Authority) -> Answer {
     let won = Undertaken {
         lease: lease(n),
         agent: agent.id,
-        authority: Authority::Delegated,
+        authority,
         granted: 7,
         lease_ms: 60_000,
         verdict_within_ms: 600_000,
@@ -45,7 +49,7 @@ fn hear(home: &mut Home, n: u8, word: Word) -> Answer {
 }
 
 fn acknowledged() -> Word {
-    Word::Acknowledged { submitted: 9, at: BEGIN, signature: Signature([1; 64]) }
+    Word::Acknowledged { submitted: 9, at: BEGIN, signature: Signature([1; 64]), verdict: None }
 }
 
 fn judged() -> Word {
@@ -143,4 +147,17 @@ fn only_the_home_itself_has_a_say() {
     assert_eq!(home.mind.view().away().len(), 1, "there is nothing to judge yet");
     hear(&mut home, 1, Word::Over("released".into())).expect("known");
     assert_eq!(let_go(&home), ["released"]);
+}
+
+/// Otherwise it would stay in the outbox, where nobody can sign it any more.
+#[test]
+fn who_signed_the_claim_signs_the_result_or_has_delegated() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    undertake_by(&mut home, &ada, 1, Authority::Own).expect("taken on");
+    assert_eq!(hand_in(&mut home, &ada, work(1, "{}")), Err(Code::BadStatement));
+    let signed = Work { own: Some((BEGIN, Signature([1; 64]))), ..work(1, "{}") };
+    hand_in(&mut home, &ada, signed).expect("in the outbox");
+    let by = home.facts(|f| if let Fact::HandedIn(f) = f { Some(f.authority) } else { None });
+    assert_eq!(by, [Authority::Own]);
 }

@@ -527,6 +527,7 @@ fn vectors() -> String {
     );
     text += &lines(&journal);
     let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
+    text += &bodies(&entries);
     text += &format!("federation\t{}\n", genesis().id());
     text += &format!("step\t{}\nagent\t{}\nnode\t{}\n", step_id(), agent(), identity().node);
     text += &format!("terms\t{}\n", terms_of(step_id(), &task()));
@@ -544,6 +545,12 @@ fn lines(journal: &[(&'static str, Entry)]) -> String {
     journal.iter().map(line).collect()
 }
 
+/// The digest of all bodies one behind the other, so that a reader who knows no rules sees every byte that changes.
+fn bodies(entries: &[Entry]) -> String {
+    let all: Vec<u8> = entries.iter().flat_map(Entry::encode).collect();
+    format!("bodies\t{}\n", Digest::of(&all))
+}
+
 fn node_vectors() -> String {
     let journal = node_journal();
     let mut text = String::from(
@@ -552,6 +559,7 @@ fn node_vectors() -> String {
     );
     text += &lines(&journal);
     let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
+    text += &bodies(&entries);
     text += &format!("federation\t{}\nadmitted\t{}\n", joined().genesis.id(), peer(1));
     text += &format!("secret\t{}\nsnapshot\t{}\n", hex(&SECRET.0), folded(&entries));
     text
@@ -565,6 +573,7 @@ fn abroad_vectors() -> String {
     );
     text += &lines(&journal);
     let entries: Vec<Entry> = journal.into_iter().map(|(_, entry)| entry).collect();
+    text += &bodies(&entries);
     text += &format!("home\t{}\nsnapshot\t{}\n", peer(1), folded(&entries));
     text
 }

@@ -4,11 +4,11 @@
 mod common;
 
 use artel_federation::effect::Lease;
-use artel_federation::fact::{Account, Authority, HandedAt};
+use artel_federation::fact::{Account, Authority, HandedAt, TaskSpec};
 use artel_federation::input::ClaimNext;
 use artel_federation::visit::message::{Act, Handing, Visit, Warrant};
 use artel_federation::{Code, Fact, Options, Principal, Reply, Request, commitment::Salt};
-use artel_protocol::id::Epoch;
+use artel_protocol::id::{Digest, Epoch};
 use artel_protocol::key::NodeId;
 use artel_protocol::time::Wall;
 use common::*;
@@ -206,4 +206,54 @@ fn who_is_enrolled_here_stays_what_it_says_itself() {
     assert!(home.facts(|f| matches!(f, Fact::Introduced(_)).then_some(())).is_empty());
     home.revoke(&enrolled);
     assert_eq!(code(ada.ask(&mut home, next())), Code::AgentRevoked);
+}
+
+#[test]
+fn a_node_cannot_make_its_delegation_longer_once_it_was_believed() {
+    let mut home = Home::new();
+    home.post_one(home.task());
+    let ada = Stranger::new(1, peer(1));
+    won(ada.ask(&mut home, next()));
+    let mut longer = ada.visit(next());
+    let Warrant::Delegated { until, .. } = &mut longer.warrant else { panic!("delegated") };
+    *until = Wall(u64::MAX);
+    assert_eq!(code(ask(&mut home, peer(1), longer.clone())), Code::BadStatement);
+    home.skip(DAY_MS + HOUR_MS);
+    assert_eq!(code(ask(&mut home, peer(1), longer)), Code::BadStatement);
+}
+
+#[test]
+fn artifacts_come_through_the_node_that_speaks_for_the_agent_or_not_at_all() {
+    let mut home = Home::new();
+    let step = home.post_one(home.task());
+    let ada = Stranger::new(1, peer(1));
+    let lease = won(ada.ask(&mut home, Act::Claim(step)));
+    let Act::Submit(mut with_artifact) = handing(&lease) else { panic!("a submission") };
+    with_artifact.artifacts = vec![Digest::of(b"file")];
+    let act = Act::Submit(with_artifact);
+    // The same agent has delegated to another node, too; home has its bytes from neither.
+    let elsewhere = Stranger::new(1, peer(2));
+    assert_eq!(code(elsewhere.ask(&mut home, act.clone())), Code::Invalid);
+    received(ada.ask(&mut home, act.clone())).expect("taken where it claimed");
+    received(elsewhere.ask(&mut home, act)).expect("and again from anywhere");
+}
+
+#[test]
+fn the_next_task_in_an_answer_fits_a_direct_frame() {
+    let mut home = Home::new();
+    let first = home.post_one(home.task());
+    let ada = Stranger::new(1, peer(1));
+    let lease = won(ada.ask(&mut home, Act::Claim(first)));
+    let large = json(&format!("{:?}", "x".repeat(250 << 10)));
+    let second = home.post_one(TaskSpec { input: large, ..home.task() });
+    let Act::Submit(mut handing) = handing(&lease) else { panic!("a submission") };
+    handing.next = Some(0);
+    let receipt = received(ada.ask(&mut home, Act::Submit(handing.clone()))).expect("taken");
+    assert_eq!(receipt.next, None, "with it the answer would not fit");
+    handing.next = Some(30_000);
+    let to =
+        home.ask_later(Principal::Node(peer(1)), Request::Visit(Box::new(ada.visit(Act::Submit(handing)))));
+    home.pass(MINUTE_MS);
+    assert_eq!(received(home.answers.remove(&to).expect("answered")).expect("again").next, None);
+    assert_eq!(won(ada.ask(&mut home, next())).step, second, "and a claim gets it");
 }

@@ -1,15 +1,18 @@
-"""Decodes entries.txt and nodes.txt by the tables of PROTOCOL.md, section "Entries", with nothing but Python's standard library.
+"""Decodes entries.txt, nodes.txt and abroad.txt by the tables of PROTOCOL.md, section "Entries", and visits.txt by those of
+section "Visits", with nothing but Python's standard library and the Ed25519 of the protocol's own check.py.
 
 It knows no code of ours: whatever it cannot read, or does not find in its canonical form, is a mistake in the text or in
 the program. Run it from anywhere; it says what it read and ends with status 1 at the first difference.
 """
 
+import datetime
 import hashlib
+import importlib.util
 import pathlib
 import sys
 
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-VERDICT, SUBMITTED, TRANSFER = 54, 52, 64
+VERDICT, SUBMITTED, TRANSFER, OUTGOING, HANDED_IN = 54, 52, 64, 113, 114
 
 
 class Reader:
@@ -115,6 +118,9 @@ judgement = enum(struct(("quality", u8), ("checked", boolean)), struct(("check",
 genesis_record = (("name", text), ("founders", many(key)), ("admission", plain(2)), ("recovery", digest),
                   ("created", u64))
 lease_ended = struct(("step", uuid), ("epoch", u32), ("agent", key))
+submitted = (("step", uuid), ("epoch", u32), ("agent", key), ("result", digest), ("authority", authority), ("late", boolean))
+handed_at = struct(("node", key), ("incarnation", u32), ("index", u64))
+abroad = ("lease", struct(("home", key), ("step", uuid), ("epoch", u32)))
 
 KINDS = {
     1: ("Genesis", "public", struct(*genesis_record)),
@@ -132,6 +138,9 @@ KINDS = {
     18: ("Rotated", "private", struct(("agent", key), ("serial", u32), ("expires", u64), ("signature", signature))),
     19: ("Revoked", "private", struct(("agent", key), ("by", revoker), ("serial", u32),
                                       ("signature", option(signature)))),
+    20: ("Introduced", "private", struct(("agent", key), ("node", key), ("name", text), ("skills", skills),
+                                         ("delegation", option(u64)), ("warrant", option(digest)), ("will", text),
+                                         ("signature", signature))),
     32: ("RunPosted", "private", run_posted(task)),
     33: ("CancelAsked", "private", struct(("run", uuid), ("step", option(uuid)), ("by", poster))),
     34: ("RunEnded", "private", struct(("run", uuid), ("status", plain(5)))),
@@ -143,8 +152,7 @@ KINDS = {
                                      ("bound", u32), ("lease_ms", u32), ("authority", authority))),
     50: ("Released", "public", lease_ended),
     51: ("Lapsed", "public", lease_ended),
-    52: ("Submitted", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("result", digest),
-                                       ("authority", authority), ("late", boolean))),
+    52: ("Submitted", "public", struct(*submitted)),
     53: ("Output", "private", struct(("step", uuid), ("epoch", u32), ("salt", salt), ("output", blob),
                                      ("artifacts", many(digest)))),
     54: ("Verdict", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("submitted", u64),
@@ -159,10 +167,19 @@ KINDS = {
                                              ("run", option(uuid)), ("metadata", blob))),
     96: ("Emitted", "private", struct(("name", text), ("by", poster), ("data", blob), ("run", option(uuid)))),
     97: ("Refused", "private", struct(("who", poster), ("code", text), ("count", u32))),
+    112: ("Undertaken", "private", struct(abroad, ("agent", key), ("authority", authority), ("granted", u64),
+                                          ("lease_ms", u32), ("verdict_within_ms", u32))),
+    113: ("Outgoing", "private", struct(abroad, ("salt", salt), ("output", blob), ("artifacts", many(digest)),
+                                        ("own", option(struct(("at", u64), ("signature", signature)))))),
+    114: ("HandedIn", "public", struct(abroad, ("agent", key), ("result", digest), ("authority", authority))),
+    115: ("Acknowledged", "private", struct(abroad, ("submitted", u64), ("at", u64), ("signature", signature))),
+    116: ("Concluded", "private", struct(abroad, ("verdict", u64), ("judgement", judgement))),
+    117: ("LetGo", "private", struct(abroad, ("code", text))),
+    118: ("Unanswered", "public", struct(abroad, ("agent", key), ("handed_in", u64), ("submitted", option(u64)))),
 }
 
 # Kinds with a second version; what the first one can say is written in the first one.
-NEWER = {(32, 2): run_posted(task_2)}
+NEWER = {(32, 2): run_posted(task_2), (52, 2): struct(*submitted, ("handed_at", option(handed_at)))}
 
 
 def decode(body):
@@ -179,6 +196,7 @@ def decode(body):
     if kind == 32:
         newer = any(step["task"].get("runner") is not None for step in fields["steps"])
         assert version == 1 + newer, "the least version that can say it"
+    assert kind != SUBMITTED or version == 1 + bool(fields.get("handed_at")), "the least version that can say it"
     return kind, at, correlation, fields, payload.data[start:]
 
 
@@ -201,10 +219,12 @@ def uuid_text(raw):
 
 def result(opening):
     """The commitment of a submission, from its private half."""
-    artifacts = opening["artifacts"]
+    return commitment(opening["salt"], hashlib.sha256(opening["output"]).digest(), opening["artifacts"])
+
+
+def commitment(salt, output, artifacts):
     listed = len(artifacts).to_bytes(8, "little") + b"".join(artifacts)
-    output = hashlib.sha256(opening["output"]).digest()
-    return hashlib.sha256(b"artel/1/result\0" + opening["salt"] + output + listed).digest()
+    return hashlib.sha256(b"artel/1/result\0" + salt + output + listed).digest()
 
 
 def terms(run_salt, step, task_bytes):
@@ -230,8 +250,9 @@ def read(name):
         if line and not line.startswith("#")
     ]
     wanted = {row[0]: row[1] for row in rows if len(row) == 2}
-    entries = []
+    entries, bodies = [], b""
     for n, name, shown, what, body in (row for row in rows if len(row) == 5):
+        bodies += bytes.fromhex(body)
         kind, at, correlation, fields, raw = decode(bytes.fromhex(body))
         label, class_of, _ = KINDS[kind]
         if kind == TRANSFER:
@@ -239,6 +260,7 @@ def read(name):
             assert sum(leg["units"] for leg in fields["legs"]) == 0, "legs sum to zero"
         assert (str(kind), label, class_of) == (n, name, shown), f"{what}: {kind} {label} {class_of}"
         entries.append((kind, fields, raw))
+    assert wanted["bodies"] == "sha256:" + sha256(bodies), "the bodies' digest"
     assert entries[0][0] in (1, 3), "a journal begins with Genesis or Joined"
     assert not [kind for kind, _, _ in entries[1:] if kind in (1, 3)], "and nowhere else stands one"
     check_nodes(entries)
@@ -273,8 +295,188 @@ def check_nodes(entries):
             del invitations[fields["invitation"]]
 
 
-def main():
-    entries, wanted = read("entries.txt")
+def check_away(entries):
+    """What an agent has under way at other homes, by the rules of "Life of a lease of another home". Gives who has what at the end."""
+    open_, agents, introduced = {}, set(), set()
+    for index, (kind, fields, _) in enumerate(entries):
+        before, private, _ = entries[index - 1]
+        if kind == 16:
+            agents.add(fields["agent"])
+        if kind == 20:
+            assert fields["agent"] not in agents, "whoever is enrolled here is not introduced"
+            assert (fields["delegation"] is None) == (fields["warrant"] is None), "a warrant stands for a delegation"
+            first = fields["will"].split("\n")[0]
+            assert first == ("artel statement" if fields["warrant"] is None else "artel enrollment"), "what was signed"
+            introduced.add(fields["agent"])
+        if kind == SUBMITTED and fields.get("handed_at"):
+            assert fields["agent"] in introduced, "another node speaks for an agent that was introduced"
+        if kind < 112:
+            continue
+        lease = (fields["lease"]["home"], fields["lease"]["step"], fields["lease"]["epoch"])
+        if kind == 112:
+            assert fields["agent"] in agents and lease not in open_, "a lease is won once, by an agent of this node"
+            open_[lease] = [fields["agent"], None]
+            continue
+        agent, handed = open_[lease]
+        assert fields.get("agent", agent) == agent, "the agent that won it"
+        if kind == HANDED_IN:
+            assert before == OUTGOING and private["lease"] == fields["lease"], "a result's private half is before it"
+            assert fields["result"] == result(private), "the private half opens the public one"
+            assert (fields["authority"][0] == 2) == (private["own"] is not None), "its own authority is its signature"
+            assert handed is None, "a lease has one result"
+            open_[lease][1] = index
+        if kind in (115, 116, 118):
+            assert handed is not None, "home says something of what was handed in"
+            assert kind != 118 or fields["handed_in"] == handed, "what home has not judged is named"
+        if kind in (116, 117):
+            del open_[lease]
+    return open_
+
+
+# What travels between a home and a worker's node.
+of_step = struct(("step", uuid), ("epoch", u32))
+runner_option = option(runner)
+lease_told = struct(
+    ("step", uuid), ("run", uuid), ("epoch", u32), ("expires", u64), ("lease_ms", u32), ("granted", u64), ("title", text),
+    ("description", text), ("name", text), ("input", blob), ("inputs", blob),
+    ("needs", many(struct(("name", text), ("output", blob)))),
+    ("artifacts", many(struct(("name", text), ("digests", many(digest))))), ("output_schema", option(blob)),
+    ("runner", runner_option), ("reward", u64), ("deadline", u64), ("verdict_within_ms", u32), ("skills", skills),
+)
+outcome = enum(struct(("quality", u8), ("checked", boolean)), struct(("check", text), ("findings", text)))
+receipt = struct(
+    ("step", uuid), ("epoch", u32), ("agent", key), ("result", digest), ("salt", salt), ("output", digest),
+    ("artifacts", many(digest)), ("authority", authority), ("submitted", u64), ("submitted_at", u64),
+    ("verdict", option(struct(("index", u64), ("outcome", outcome), ("paid", u64)))), ("next", option(lease_told)),
+)
+
+
+def refusal(r):
+    code, message = text(r), text(r)
+    assert 0 < len(code) <= 64 and set(code) <= set("abcdefghijklmnopqrstuvwxyz0123456789_"), "a code"
+    assert 0 < len(message.encode()) <= 1024 and is_plain(message.replace("\n", " ")), "a sentence"
+    return code, message
+
+
+def is_plain(line):
+    return bool(line.strip()) and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in line)
+
+
+def handing(r):
+    read = struct(("step", uuid), ("epoch", u32), ("output", blob), ("salt", salt), ("artifacts", many(digest)),
+                  ("incarnation", u32), ("index", u64), ("next", option(u32)))(r)
+    assert 0 < len(read["output"]) <= 262_144 and len(read["artifacts"]) <= 64, "a result's bounds"
+    return read
+
+
+def visit(r):
+    read = struct(
+        ("agent", key), ("name", text), ("skills", skills),
+        ("warrant", enum(struct(("challenge", text), ("until", u64), ("signature", signature)),
+                         struct(("at", u64), ("signature", signature)))),
+        ("act", enum(uuid, u32, of_step, of_step, handing)),
+    )(r)
+    assert len(read["skills"]) <= 32 and len(read["name"].encode()) <= 255 and is_plain(read["name"]), "an agent's bounds"
+    assert len(read["warrant"][1].get("challenge", "").encode()) <= 1_536, "a challenge's bounds"
+    return read
+
+
+FRAMES = {
+    "Visit": (0x0130, visit),
+    "Told": (0x0131, enum(lease_told, None, u64, None, struct(("receipt", receipt), ("signature", signature)), refusal,
+                          of_step)),
+    "Fetch": (0x0132, struct(("step", uuid), ("epoch", u32), ("what", enum(None, struct(("digest", digest),
+                                                                                        ("start", u64)))))),
+    "Served": (0x0133, enum(u64, refusal)),
+}
+
+
+def moment(ms):
+    at = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
+    return at.isoformat(timespec="milliseconds") + "Z"
+
+
+def named(digests):
+    return ",".join("sha256:" + d.hex() for d in digests)
+
+
+def statement(said, federation, home):
+    """What an agent signs to act at a home itself, from the visit."""
+    n, act = said["act"]
+    lines = ["artel statement", "act: " + ("claim", "claim next", "renew", "release", "submit")[n],
+             f"federation: {federation}", f"node: {home}", f"agent: {did(said['agent'])}"]
+    if n != 1:
+        lines.append("task: " + uuid_text(act if n == 0 else act["step"]))
+    if n >= 2:
+        lines.append(f"epoch: {act['epoch']}")
+    if n <= 1:
+        written = [s["name"] + (f"@{s['version']}" if s["version"] else "") for s in said["skills"]]
+        lines.append("capabilities: " + ",".join(written))
+    if n == 4:
+        lines += ["output: sha256:" + sha256(act["output"]), "artifacts: " + named(act["artifacts"])]
+    return "\n".join(lines + ["at: " + moment(said["warrant"][1]["at"]), ""])
+
+
+def check_challenge(text, until, agent, federation, node):
+    """Whether a challenge delegates to a node of a federation, as "Visits" says."""
+    head = ["artel enrollment", "purpose: enroll this key as an agent", f"federation: {federation}", f"node: {node}",
+            f"agent: {did(agent)}"]
+    last = f"delegates: this node may claim, renew and submit in the agent's name until {moment(until)}"
+    lines = text.split("\n")
+    assert (len(lines), lines[:5], lines[8:]) == (10, head, [last, ""]), "the challenge delegates to this node until then"
+
+
+def ed25519():
+    """The check of signatures, from the protocol's reader."""
+    path = pathlib.Path(__file__).parent / "../../protocol/vectors/check.py"
+    spec = importlib.util.spec_from_file_location("protocol_check", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True
+    spec.loader.exec_module(module)
+    return module.verifies
+
+
+def check_visits():
+    verifies = ed25519()
+    lines = (pathlib.Path(__file__).parent / "visits.txt").read_text().splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    said = {row[0]: row[1:] for row in rows if len(row) < 4}
+    (federation,), (home,), (node,), (agent,) = (said[name] for name in ("federation", "home", "node", "agent"))
+    for name, value in said.items():
+        if len(value) == 2:
+            assert "sha256:" + sha256(value[0].replace("\\n", "\n").encode()) == value[1], f"{name}: its digest"
+    frames, used = [row for row in rows if len(row) == 4], set()
+    for name, what, shown, named_by in frames:
+        data = bytes.fromhex(shown)
+        assert "sha256:" + sha256(data) == named_by, f"{name} {what}: the frame's digest"
+        head = Reader(data)
+        assert (u16(head), u16(head)) == (FRAMES[name][0], 1), f"{name}: kind and version"
+        payload = Reader(head.take(u32(head)))
+        head.done()
+        read = FRAMES[name][1](payload)
+        payload.done()
+        if name == "Told" and read[0] == 4:
+            opened = commitment(*(read[1]["receipt"][part] for part in ("salt", "output", "artifacts")))
+            assert read[1]["receipt"]["result"] == opened, f"{what}: the receipt opens its result"
+        if name != "Visit":
+            continue
+        assert did(read["agent"]) == agent, f"{what}: the agent"
+        n, warrant = read["warrant"]
+        if n == 0:
+            signed, label = warrant["challenge"], "challenge"
+            check_challenge(signed, warrant["until"], read["agent"], federation, node)
+        else:
+            signed, label = statement(read, federation, home), "statement, " + what.removesuffix(", signed")
+        assert said[label][0].replace("\\n", "\n") == signed, f"{what}: the text that was signed"
+        assert verifies(read["agent"], signed.encode(), warrant["signature"]), f"{what}: the agent's signature"
+        used.add(label)
+    assert used == {name for name, value in said.items() if len(value) == 2}, "every text belongs to a visit"
+    assert {row[0] for row in frames} == set(FRAMES), "every kind of frame"
+    return len(frames), len(used)
+
+
+def check_steps(entries):
+    """What stands before what in the life of a step."""
     lease = lambda fields: (fields["step"], fields["epoch"])
     for index, (kind, fields, _) in enumerate(entries):
         before, private, _ = entries[index - 1]
@@ -291,6 +493,10 @@ def main():
             step = fields["step"]
             assert (accounts[0], accounts[1][0], accounts[2:]) == ((2, step), 1, [(3, step)]), "a payment's legs"
 
+
+def main():
+    entries, wanted = read("entries.txt")
+    check_steps(entries)
     genesis = next(raw for kind, _, raw in entries if kind == 1)
     (posted, raw_posted), (ran, raw_ran) = ((fields, raw) for kind, fields, raw in entries if kind == 32)
     offers = [fields for kind, fields, _ in entries if kind == 48]
@@ -321,10 +527,19 @@ def main():
         assert said[name] == value, f"{name}: {value}, the file says {said[name]}"
     secret = bytes.fromhex(said["secret"])
     assert by_invitation["by"] == (1, hashlib.sha256(secret).digest()), "the secret's digest names the invitation"
-    missing = set(KINDS) - {kind for kind, _, _ in entries + others}
+    away, of_home = read("abroad.txt")
+    check_steps(away)
+    left = check_away(away)
+    assert len(left) == 1 and all(handed is not None for _, handed in left.values()), "one result is still out"
+    leases = [fields["lease"]["home"] for kind, fields, _ in away if kind >= 112]
+    assert {did(home) for home in leases} == {of_home["home"]}, "the home"
+    all_entries = entries + others + away
+    missing = set(KINDS) - {kind for kind, _, _ in all_entries}
     assert not missing, f"no golden entry of {missing}"
-    count = len(found) + len(joined) + 1
-    print(f"{len(entries) + len(others)} entries of {len(KINDS)} kinds decoded, {count} ids and digests agree")
+    count = len(found) + len(joined) + 2
+    frames, texts = check_visits()
+    print(f"{len(all_entries)} entries of {len(KINDS)} kinds decoded, {count} ids and digests agree; "
+          f"{frames} frames of visits read, {texts} signed texts agree")
 
 
 if __name__ == "__main__":

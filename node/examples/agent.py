@@ -54,13 +54,15 @@ def post(url, body, token=None):
         time.sleep(1)  # the same submission again gets the same answer, so trying again is safe
 
 
-def enroll(node, key):
-    """Asks for a challenge, reads it, signs exactly its bytes; gets a token."""
+def enroll(node, key, delegate=True):
+    """Asks for a challenge, reads it, signs exactly its bytes; gets a token. By delegating it lets the node take tasks of
+    other homes in its name."""
     did = did_of(key)
-    asked = post(f"{node}/v1/enroll", {
-        "agent_name": "python-example", "public_key": did, "metadata": {"capabilities": ["text"]}})
+    asked = post(f"{node}/v1/enroll", {"agent_name": "python-example", "public_key": did, "delegate": delegate,
+                                       "metadata": {"capabilities": ["text"]}})
     challenge = asked["challenge"]
-    if not challenge.startswith("artel enrollment\n") or f"agent: {did}\n" not in challenge:
+    if not challenge.startswith("artel enrollment\n") or f"agent: {did}\n" not in challenge \
+            or ("delegates:" in challenge) > delegate:
         raise SystemExit("the node asks for a signature under something else; nothing was signed")
     signature = base64.urlsafe_b64encode(key.sign(challenge.encode())).decode().rstrip("=")
     return post(f"{node}/v1/enroll/{asked['enrollment_id']}/respond", {"signature": signature})["token"]

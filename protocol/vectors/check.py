@@ -687,4 +687,5 @@ def main():
     print(f"{checks} checks agree")
 
 
-main()
+if __name__ == "__main__":
+    main()

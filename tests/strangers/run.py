@@ -82,11 +82,11 @@ def b64(text):
 class Node:
     """A node as a child process, on a free port, in a fresh directory."""
 
-    def __init__(self, binary, directory):
+    def __init__(self, binary, directory, more=()):
         self.data = pathlib.Path(directory) / "node"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ARTEL_")}
         self.process = subprocess.Popen(
-            [binary, "up", "--data", str(self.data), "--http", "127.0.0.1:0", "--json"],
+            [binary, "up", "--data", str(self.data), "--http", "127.0.0.1:0", "--json", *more],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
         if not select.select([self.process.stdout], [], [], DEADLINE)[0]:
             raise SystemExit("the node did not become ready")

@@ -8,7 +8,8 @@ pub use engagements::{Engagement, Engagements, Handed};
 use crate::commitment::Opening;
 use crate::effect::{Code, Refusal, Reply};
 use crate::fact::{
-    Abroad, Acknowledged, Authority, Concluded, Fact, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
+    Abroad, Acknowledged, Authority, Concluded, Fact, HandedIn, Judgement, LetGo, Outgoing, Unanswered,
+    Undertaken,
 };
 use crate::federation::Federation;
 use crate::input::{Now, Word, Work};
@@ -81,6 +82,11 @@ impl Federation {
             );
             return Err(Refusal::new(Code::TooMany, message));
         }
+        let delegated = self.state.agents[&agent].delegation.is_some();
+        if engagement.authority == Authority::Own && work.own.is_none() && !delegated {
+            let message = "you signed the claim yourself and have not delegated to this node: sign the result, too (\"signed\"). You still hold the lease";
+            return Err(Refusal::new(Code::BadStatement, message));
+        }
         let (salt, artifacts) = (turn.now.salt(), work.artifacts);
         let opening = Opening { salt, output: work.output.digest(), artifacts: artifacts.clone() };
         let authority = if work.own.is_some() { Authority::Own } else { engagement.authority };
@@ -104,14 +110,16 @@ impl Federation {
         let acknowledged = handed.map(|handed| handed.acknowledged.is_some());
         match (word, acknowledged) {
             (Word::Renewed, None) => self.watch(lease, &turn.now),
-            (Word::Acknowledged { submitted, at, signature }, Some(false)) => {
-                let acknowledged = Acknowledged { lease, submitted, at, signature };
-                turn.record(&mut self.state, Fact::Acknowledged(acknowledged));
+            (Word::Acknowledged { submitted, at, signature, verdict }, Some(before)) => {
+                if !before {
+                    let acknowledged = Acknowledged { lease, submitted, at, signature };
+                    turn.record(&mut self.state, Fact::Acknowledged(acknowledged));
+                }
+                if let Some((verdict, judgement)) = verdict {
+                    self.conclude(turn, lease, verdict, judgement);
+                }
             }
-            (Word::Judged { verdict, judgement }, Some(_)) => {
-                turn.record(&mut self.state, Fact::Concluded(Concluded { lease, verdict, judgement }));
-                self.live.timers.cancel(Timer::Abroad(lease));
-            }
+            (Word::Judged { verdict, judgement }, Some(_)) => self.conclude(turn, lease, verdict, judgement),
             // What home has acknowledged it cannot let go of.
             (Word::Over(code), None | Some(false)) => {
                 turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code }));
@@ -121,6 +129,11 @@ impl Federation {
             _ => {}
         }
         Ok(Reply::Done)
+    }
+
+    fn conclude(&mut self, turn: &mut Turn, lease: Abroad, verdict: u64, judgement: Judgement) {
+        turn.record(&mut self.state, Fact::Concluded(Concluded { lease, verdict, judgement }));
+        self.live.timers.cancel(Timer::Abroad(lease));
     }
 
     /// Sets the timer for what a lease waits for.

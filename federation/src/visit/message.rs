@@ -283,6 +283,12 @@ impl Visit {
 }
 
 impl Told {
+    /// A refusal. A sentence that is longer than one may be is cut: some quote what an agent signed.
+    pub fn refused(code: &str, message: &str) -> Self {
+        let message = &message[..message.floor_char_boundary(SENTENCE_BYTES_MAX)];
+        Told::Refused { code: code.into(), message: message.into() }
+    }
+
     /// Its frame.
     pub fn to_frame(&self) -> Vec<u8> {
         frame(TOLD_KIND, self)

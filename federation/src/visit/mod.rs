@@ -27,7 +27,10 @@ impl Federation {
         let standing = warrant::standing_digest(&visit.warrant);
         let known = self.state.agents.get(&visit.agent);
         let of_node = Guest { node, warrant: standing };
-        let was_checked = standing.is_some() && known.is_some_and(|agent| agent.guest == Some(of_node));
+        let was_checked = standing.is_some()
+            && known.is_some_and(|agent| {
+                agent.guest == Some(of_node) && agent.delegation == warrant::delegation(&visit.warrant)
+            });
         let will = match was_checked {
             true => None,
             false => Some(warrant::check(&self.identity, &node, &visit)?),

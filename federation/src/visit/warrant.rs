@@ -86,6 +86,15 @@ pub(crate) fn standing_digest(warrant: &Warrant) -> Option<Digest> {
     }
 }
 
+/// What a warrant says was delegated. The digest does not cover it, so a warrant that was checked once is the same only where
+/// this is the same, too: a node must not make its delegation longer.
+pub(crate) fn delegation(warrant: &Warrant) -> Option<Delegation> {
+    match warrant {
+        Warrant::Delegated { until, .. } => Some(Delegation { until: *until }),
+        Warrant::Own { .. } => None,
+    }
+}
+
 /// Whether a warrant's moment is good; asked for each act. A result may have waited for its home for days, and whoever brings
 /// it again changes nothing.
 ///

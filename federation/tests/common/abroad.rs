@@ -87,7 +87,9 @@ pub fn journey(dice: &mut Dice, agent: &Member) -> Vec<(Principal, Request)> {
     for _ in 0..dice.below(3) {
         let word = match dice.below(6) {
             0 => Word::Renewed,
-            1 | 2 => Word::Acknowledged { submitted: 3, at: BEGIN, signature: Signature([2; 64]) },
+            1 | 2 => {
+                Word::Acknowledged { submitted: 3, at: BEGIN, signature: Signature([2; 64]), verdict: None }
+            }
             3 => Word::Judged { verdict: 9, judgement: Judgement::Rejected { check: "schema".into() } },
             _ => Word::Over("released".into()),
         };

@@ -355,5 +355,6 @@ fn lease_of(step: StepId) -> Lease {
         reward: Credits::ZERO,
         deadline: Wall(0),
         verdict_within_ms: 0,
+        skills: Vec::new(),
     }
 }

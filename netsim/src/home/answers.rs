@@ -109,6 +109,7 @@ impl Home {
             reward: task.reward,
             deadline: task.deadline,
             verdict_within_ms: self.options.verdict_within_ms,
+            skills: task.skills.clone(),
         };
         Effect::Reply { to, answer: Ok(Reply::Leased(Box::new(lease))) }
     }

@@ -60,16 +60,17 @@ struct Token {
     token: String,
 }
 
-/// Enrolls an agent with a key of its own; answers with its connection.
+/// Enrolls an agent with a key of its own, which lets its node act for it elsewhere where it delegates; answers with its
+/// connection.
 ///
 /// # Errors
 /// What the node or the socket says.
-pub(super) async fn enroll(address: SocketAddr, skill: &str) -> anyhow::Result<Line> {
+pub(super) async fn enroll(address: SocketAddr, skill: &str, delegate: bool) -> anyhow::Result<Line> {
     let key = data::new_key();
     let mut line = Line::connect(address, None).await?;
     // As many leases as the operator gives: a racer that wins much must not be out of the race.
     let metadata = json!({"capabilities": [skill], "capacity": u32::MAX});
-    let ask = json!({"agent_name": "bench", "public_key": key.public().did(), "metadata": metadata});
+    let ask = json!({"agent_name": "bench", "public_key": key.public().did(), "metadata": metadata, "delegate": delegate});
     let status = line.post("/v1/enroll", &ask.to_string()).await?;
     let asked: Challenge = line.read(status, 201)?;
     let signature = URL_SAFE_NO_PAD.encode(key.sign(asked.challenge.as_bytes()).0);
@@ -83,10 +84,15 @@ pub(super) async fn enroll(address: SocketAddr, skill: &str) -> anyhow::Result<L
 ///
 /// # Errors
 /// What the node or a socket says.
-pub(super) async fn enroll_all(node: &Node, queue: &Queue, count: u64) -> anyhow::Result<Vec<Line>> {
+pub(super) async fn enroll_all(
+    node: &Node,
+    queue: &Queue,
+    count: u64,
+    delegate: bool,
+) -> anyhow::Result<Vec<Line>> {
     let mut lines = Vec::new();
     for _ in 0..count {
-        lines.push(enroll(node.address, &queue.skill).await?);
+        lines.push(enroll(node.address, &queue.skill, delegate).await?);
     }
     Ok(lines)
 }

@@ -1,9 +1,11 @@
 //! `artel bench`: a load generator of our own, in the terms of the peers' harness (tests/bench). It starts a node as a
 //! process, or takes one that runs, and speaks to it over HTTP like anybody else; nothing here reaches into a node.
 
+mod across;
 mod audit;
 mod load;
 mod measure;
+mod mesh;
 mod node;
 mod report;
 mod start;
@@ -12,6 +14,7 @@ mod tasks;
 mod wire;
 
 use crate::cli::context::Context;
+use across::Spread;
 use clap::{Args, Subcommand};
 use node::{Node, Scratch};
 use report::Report;
@@ -113,6 +116,36 @@ enum What {
         #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         steps: u32,
     },
+    /// A claim and a result at another home, beside the same at home.
+    #[command(after_help = "Examples:\n  artel bench claim --claims 1000 --json")]
+    Claim {
+        /// How many claims, one after the other.
+        #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        claims: u64,
+    },
+    /// An artifact fetched from another home, beside a plain copy over loopback.
+    #[command(after_help = "Examples:\n  artel bench blob --mb 200 --times 5")]
+    Blob {
+        /// How large it is, in megabytes of 1,048,576 bytes.
+        #[arg(long, default_value_t = 64, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=230))]
+        mb: u64,
+        /// How many.
+        #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+        times: u32,
+    },
+    /// Records that a node missed while it was down.
+    #[command(after_help = "Examples:\n  artel bench sync --records 1000 --times 5")]
+    Sync {
+        /// How many it missed.
+        #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        records: u64,
+        /// How often.
+        #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+        times: u32,
+    },
+    /// How an offer spreads over many nodes.
+    #[command(after_help = "Examples:\n  artel bench gossip --nodes 30 --offers 1000 --rate 100")]
+    Gossip(Spread),
     /// What a node takes of memory and CPU while its agents wait.
     #[command(after_help = "Examples:\n  artel bench idle --workers 8")]
     Idle {
@@ -122,6 +155,9 @@ enum What {
         /// For how long, in seconds.
         #[arg(long, default_value_t = 5, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3_600))]
         seconds: u64,
+        /// Beside another node that it is joined with.
+        #[arg(long)]
+        meshed: bool,
     },
 }
 
@@ -148,11 +184,23 @@ impl Bench {
                 return Ok(());
             }
             What::Step { steps } => return step::step(&report, &scratch, *steps).await,
+            What::Claim { claims } => return across::claim(&report, &scratch, reward, *claims).await,
+            What::Blob { mb, times } => return across::blob(&report, &scratch, *mb, *times).await,
+            What::Sync { records, times } => return across::sync(&report, &scratch, *records, *times).await,
+            What::Gossip(spread) => return across::gossip(&report, &scratch, *spread).await,
+            What::Throughput(Shape { away: true, .. }) | What::Idle { meshed: true, .. } => {
+                let nodes = mesh::start(&scratch, 1).await?;
+                let (node, at) = (&nodes[0], &nodes[1]);
+                let mut queues = Queues { node, at, report: &report, dir: scratch.path(), reward, queues: 0 };
+                through_the_api(&mut queues, self.what).await?;
+                return mesh::stop(nodes).await;
+            }
             _ => {}
         }
         let node =
             if running { Node::running(context)? } else { Node::start(&scratch.path().join("node")).await? };
-        let mut queues = Queues { node: &node, report: &report, dir: scratch.path(), reward, queues: 0 };
+        let mut queues =
+            Queues { node: &node, at: &node, report: &report, dir: scratch.path(), reward, queues: 0 };
         through_the_api(&mut queues, self.what).await?;
         node.stop().await
     }
@@ -172,8 +220,14 @@ async fn through_the_api(queues: &mut Queues<'_>, what: What) -> anyhow::Result<
             }
             Ok(())
         }
-        What::Idle { workers, seconds } => queues.idle(workers, seconds).await,
-        What::Audit { .. } | What::Start { .. } | What::Step { .. } => {
+        What::Idle { workers, seconds, .. } => queues.idle(workers, seconds).await,
+        What::Audit { .. }
+        | What::Start { .. }
+        | What::Step { .. }
+        | What::Claim { .. }
+        | What::Blob { .. }
+        | What::Sync { .. }
+        | What::Gossip(_) => {
             unreachable!("these start what they need themselves")
         }
     }

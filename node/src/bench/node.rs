@@ -5,6 +5,7 @@ use super::measure::{self, Usage};
 use super::wire::Line;
 use crate::cli::context::{self, Context, Usage as WrongUse};
 use anyhow::{Context as _, bail};
+use artel_protocol::key::PublicKey;
 use serde::Deserialize;
 use std::fs;
 use std::net::SocketAddr;
@@ -66,6 +67,8 @@ pub(super) struct Node {
     pub token: Zeroizing<String>,
     /// How long it took from its start to the line that says that it is ready; zero where it ran already.
     pub ready_in: Duration,
+    /// Its did; empty where it ran already.
+    pub did: String,
     child: Option<Child>,
 }
 
@@ -73,6 +76,7 @@ pub(super) struct Node {
 struct Ready {
     http_url: String,
     operator_token_file: PathBuf,
+    peer_id: String,
 }
 
 impl Node {
@@ -81,6 +85,14 @@ impl Node {
     /// # Errors
     /// That it was not, with its own words.
     pub async fn start(data: &Path) -> anyhow::Result<Node> {
+        Node::start_with(data, &[]).await
+    }
+
+    /// The same with more words on its command line.
+    ///
+    /// # Errors
+    /// That it was not ready, with its own words.
+    pub async fn start_with(data: &Path, more: &[&str]) -> anyhow::Result<Node> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut command = Command::new(program);
         command.arg("up").arg("--data").arg(data).args([
@@ -92,6 +104,7 @@ impl Node {
         for setting in SETTINGS {
             command.args(["--set", setting]);
         }
+        command.args(more);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let begun = Instant::now();
         let mut child = command.spawn().context("cannot start a node")?;
@@ -106,7 +119,8 @@ impl Node {
         let ready: Ready =
             serde_json::from_str(&line).context("the node's first line does not say that it is ready")?;
         let token = context::read_token(&ready.operator_token_file)?;
-        Ok(Node { address: address(&ready.http_url)?, token, ready_in, child: Some(child) })
+        let did = PublicKey::from_peer_id(&ready.peer_id).map(|key| key.did()).unwrap_or_default();
+        Ok(Node { address: address(&ready.http_url)?, token, ready_in, did, child: Some(child) })
     }
 
     /// The one that the command line names.
@@ -119,7 +133,13 @@ impl Node {
             .token()
             .ok_or_else(|| WrongUse("name the operator's token with --token-file or --data".into()))?;
         let token = Zeroizing::new(token.to_owned());
-        Ok(Node { address: address(client.base())?, token, ready_in: Duration::ZERO, child: None })
+        Ok(Node {
+            address: address(client.base())?,
+            token,
+            ready_in: Duration::ZERO,
+            did: String::new(),
+            child: None,
+        })
     }
 
     /// A connection under the operator's token.

@@ -80,7 +80,7 @@ async fn fill(node: &Node, reward: u32, entries: u64) -> anyhow::Result<u64> {
         return Ok(held);
     }
     let mut results = Results::watch(node).await?;
-    let workers = Workers::start(load::enroll_all(node, &queue, WORKERS).await?);
+    let workers = Workers::start(load::enroll_all(node, &queue, WORKERS, false).await?);
     while held < entries {
         let (posted, done) = tokio::join!(
             load::post(node, &queue, FILL_TASKS, IN_FLIGHT),

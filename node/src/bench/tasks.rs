@@ -31,11 +31,16 @@ pub(super) struct Shape {
     /// How many agents work.
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub workers: u64,
+    /// The agents are at another node, which joined the one that tasks are posted to.
+    #[arg(long)]
+    pub away: bool,
 }
 
 /// Queues of tasks at one node, each with a skill of its own.
 pub(super) struct Bench<'a> {
     pub node: &'a Node,
+    /// Where agents enroll: the same node, or another one.
+    pub at: &'a Node,
     pub report: &'a Report,
     pub dir: &'a Path,
     pub reward: u32,
@@ -53,9 +58,12 @@ impl Bench<'_> {
     pub async fn throughput(&mut self, shape: Shape) -> anyhow::Result<()> {
         let queue = self.queue();
         let mut results = Results::watch(self.node).await?;
-        let workers = Workers::start(load::enroll_all(self.node, &queue, shape.workers).await?);
+        let away = !std::ptr::eq(self.node, self.at);
+        let workers = Workers::start(load::enroll_all(self.at, &queue, shape.workers, away).await?);
         let fsync_us = measure::fsync_p50_us(self.dir)?;
-        let (before, own) = (self.node.usage(), measure::usage(std::process::id())?);
+        let used =
+            || self.node.usage().map(|home| (home, self.at.usage().filter(|_| away).unwrap_or_default()));
+        let (before, own) = (used(), measure::usage(std::process::id())?);
         let begun = Instant::now();
         let (posted, done) = tokio::join!(
             async {
@@ -64,10 +72,11 @@ impl Bench<'_> {
             async { results.wait(shape.tasks, DONE_WITHIN).await.map(|()| begun.elapsed()) },
         );
         let (posted, done) = (posted?, done?);
-        let (after, own_after) = (self.node.usage(), measure::usage(std::process::id())?);
+        let (after, own_after) = (used(), measure::usage(std::process::id())?);
         workers.stop().await?;
         let generator_us = own_after.cpu_us - own.cpu_us;
-        let server_us = before.zip(after).map(|(before, after)| after.cpu_us - before.cpu_us);
+        let cpu = |(home, at): (measure::Usage, measure::Usage)| home.cpu_us + at.cpu_us;
+        let server_us = before.zip(after).map(|(before, after)| cpu(after) - cpu(before));
         let each = |us: u64| (us as f64 / shape.tasks as f64).round();
         self.report.tell(
             "throughput",
@@ -75,12 +84,13 @@ impl Bench<'_> {
                 "n": shape.tasks,
                 "in_flight": shape.in_flight,
                 "workers": shape.workers,
+                "away": away,
                 "fsync_p50_us": fsync_us,
                 "tasks_s": rate(shape.tasks, done),
                 "submit_s": rate(shape.tasks, posted),
                 "server_cpu_us_per_task": server_us.map(each),
                 "cpu_us_per_task": server_us.map(|us| each(us + generator_us)),
-                "after_server_pss_mb": after.map(|usage| mb(usage.pss_kb)),
+                "after_server_pss_mb": after.map(|(home, _)| mb(home.pss_kb)),
             }),
         )
     }
@@ -89,7 +99,7 @@ impl Bench<'_> {
     pub async fn latency(&mut self, tasks: u64, workers: u64) -> anyhow::Result<()> {
         let queue = self.queue();
         let mut results = Results::watch(self.node).await?;
-        let mut workers = Workers::start(load::enroll_all(self.node, &queue, workers).await?);
+        let mut workers = Workers::start(load::enroll_all(self.node, &queue, workers, false).await?);
         let mut line = self.node.line().await?;
         let fsync_us = measure::fsync_p50_us(self.dir)?;
         let (mut claimed, mut seen) = (Vec::new(), Vec::new());
@@ -115,7 +125,7 @@ impl Bench<'_> {
         let queue = self.queue();
         load::post_in_runs(self.node, &queue, tasks).await?;
         let mut results = Results::watch(self.node).await?;
-        let lines = load::enroll_all(self.node, &queue, racers).await?;
+        let lines = load::enroll_all(self.node, &queue, racers, false).await?;
         let begun = Instant::now();
         let workers = Workers::start(lines);
         results.wait(tasks, DONE_WITHIN).await?;
@@ -135,7 +145,7 @@ impl Bench<'_> {
         let mut race: JoinSet<anyhow::Result<Vec<String>>> = JoinSet::new();
         for _ in 0..racers {
             let (mut line, names, ready) =
-                (enroll(self.node.address, &queue.skill).await?, names.clone(), ready.clone());
+                (enroll(self.node.address, &queue.skill, false).await?, names.clone(), ready.clone());
             race.spawn(async move {
                 ready.wait().await;
                 let mut won = Vec::new();
@@ -171,7 +181,7 @@ impl Bench<'_> {
         let loaded = begun.elapsed();
         let (usage, drained) = (self.node.usage(), backlog.min(drain));
         let mut results = Results::watch(self.node).await?;
-        let lines = load::enroll_all(self.node, &queue, workers).await?;
+        let lines = load::enroll_all(self.node, &queue, workers, false).await?;
         let begun = Instant::now();
         let workers = Workers::start(lines);
         results.wait(drained, DONE_WITHIN).await?;
@@ -192,7 +202,7 @@ impl Bench<'_> {
     /// What a node costs while its workers wait.
     pub async fn idle(&mut self, workers: u64, for_s: u64) -> anyhow::Result<()> {
         let queue = self.queue();
-        let workers = Workers::start(load::enroll_all(self.node, &queue, workers).await?);
+        let workers = Workers::start(load::enroll_all(self.node, &queue, workers, false).await?);
         // What the start left to do is done, and every worker waits.
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         let before = self.node.usage();

@@ -58,6 +58,37 @@ impl Line {
         self.exchange().await
     }
 
+    /// `PUT` of bytes; the answer's status.
+    ///
+    /// # Errors
+    /// What the socket says, or that the answer is no HTTP.
+    pub async fn put(&mut self, path: &str, body: &[u8]) -> anyhow::Result<u16> {
+        self.begin("PUT", path);
+        let about =
+            format!("content-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n", body.len());
+        self.sent.extend_from_slice(about.as_bytes());
+        self.sent.extend_from_slice(body);
+        self.exchange().await
+    }
+
+    /// `HEAD`; the answer's status.
+    ///
+    /// # Errors
+    /// What the socket says, or that the answer is no HTTP.
+    pub async fn head(&mut self, path: &str) -> anyhow::Result<u16> {
+        self.begin("HEAD", path);
+        self.sent.extend_from_slice(b"\r\n");
+        self.stream.write_all(&self.sent).await?;
+        self.received.clear();
+        loop {
+            self.receive().await?;
+            if let Some((status, body_at, _)) = head(&self.received)? {
+                self.body_at = body_at;
+                return Ok(status);
+            }
+        }
+    }
+
     /// The last answer's body.
     pub fn body(&self) -> &[u8] {
         &self.received[self.body_at..]

@@ -36,12 +36,14 @@ pub struct Offer {
     pub offered: Offered,
     /// When, by its clock.
     pub at: Wall,
+    /// When it was heard, by this node's clock.
+    pub heard: Wall,
 }
 
 /// A home's open offers.
 #[derive(Default)]
 struct Home {
-    offers: BTreeMap<StepId, (Wall, Offered)>,
+    offers: BTreeMap<StepId, Offer>,
     /// Counts what was put up here, so that whoever found nothing knows when to look again.
     news: u64,
 }
@@ -102,7 +104,7 @@ impl Board {
                 let Ok(entry) = Entry::decode(&record.body) else { continue };
                 match entry.fact {
                     Fact::Offered(offered) if offered.deadline > now => {
-                        put_up |= inner.put_up(home, entry.at, offered);
+                        put_up |= inner.put_up(Offer { home, offered, at: entry.at, heard: now });
                     }
                     Fact::Granted(f) => inner.take_down(&home, &f.step),
                     Fact::StepEnded(f) => inner.take_down(&home, &f.step),
@@ -138,7 +140,7 @@ impl Board {
             .iter()
             .filter_map(|(id, home)| {
                 let fits =
-                    |offered: &&(Wall, Offered)| offered.1.deadline > now && meets(skills, &offered.1.skills);
+                    |offer: &&Offer| offer.offered.deadline > now && meets(skills, &offer.offered.skills);
                 let count = home.offers.values().filter(fits).count();
                 (count > 0).then_some((count, *id, home.news))
             })
@@ -155,29 +157,27 @@ impl Board {
         limit: usize,
     ) -> Vec<Offer> {
         let (inner, now) = (self.inner(), wall());
-        let all = inner.homes.iter().flat_map(|(home, board)| {
-            board.offers.iter().map(|(step, (at, offered))| (*home, *step, *at, offered))
-        });
-        all.filter(|(home, step, _, offered)| {
+        let all = inner.homes.values().flat_map(|home| home.offers.values());
+        all.filter(|Offer { home, offered, .. }| {
             let asks = skill.is_none_or(|skill| offered.skills.iter().any(|asked| skill.meets(asked)));
-            after.is_none_or(|after| (*home, *step) > after) && asks && offered.deadline > now
+            after.is_none_or(|after| (*home, offered.step) > after) && asks && offered.deadline > now
         })
         .take(limit)
-        .map(|(home, _, at, offered)| Offer { home, offered: offered.clone(), at })
+        .cloned()
         .collect()
     }
 }
 
 impl Inner {
-    fn put_up(&mut self, home: NodeId, at: Wall, offered: Offered) -> bool {
+    fn put_up(&mut self, offer: Offer) -> bool {
         if self.count >= OFFERS_MAX {
             self.forget_old();
         }
-        let (count, board) = (&mut self.count, self.homes.entry(home).or_default());
+        let (count, board) = (&mut self.count, self.homes.entry(offer.home).or_default());
         if *count >= OFFERS_MAX || board.offers.len() >= PER_HOME_MAX {
             return false;
         }
-        if board.offers.insert(offered.step, (at, offered)).is_none() {
+        if board.offers.insert(offer.offered.step, offer).is_none() {
             *count += 1;
         }
         board.news += 1;
@@ -196,7 +196,7 @@ impl Inner {
     fn forget_old(&mut self) {
         let now = wall();
         for board in self.homes.values_mut() {
-            board.offers.retain(|_, (_, offered)| offered.deadline > now);
+            board.offers.retain(|_, offer| offer.offered.deadline > now);
         }
         self.count = self.homes.values().map(|board| board.offers.len()).sum();
     }

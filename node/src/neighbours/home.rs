@@ -67,7 +67,7 @@ fn told(shared: &Shared, reply: Reply) -> Told {
 }
 
 fn refused(code: &str, message: &str) -> Told {
-    Told::Refused { code: code.into(), message: message.into() }
+    Told::refused(code, message)
 }
 
 /// Fetches the artifacts of a result before it is taken in, and enters them.
@@ -135,14 +135,17 @@ async fn holds(shared: &Shared, from: NodeId, agent: AgentId, (id, epoch): (Step
 
 /// What winners are told that does not fit a direct frame, until they fetch it.
 #[derive(Default)]
-pub(super) struct Large(VecDeque<((NodeId, StepId, Epoch), Arc<Vec<u8>>)>);
+pub(super) struct Large(VecDeque<(Winner, Arc<Vec<u8>>)>);
+
+/// Which node's agent won which step, under which epoch.
+type Winner = (NodeId, StepId, Epoch);
 
 /// How many of those are kept, of at most 4 MiB each. For a further one the oldest goes: its winner claims it again, and hears
 /// the same.
 const LARGE_MAX: usize = 16;
 
 impl Large {
-    fn keep(&mut self, lease: (NodeId, StepId, Epoch), frame: Vec<u8>) {
+    fn keep(&mut self, lease: Winner, frame: Vec<u8>) {
         self.0.retain(|(known, _)| *known != lease);
         if self.0.len() == LARGE_MAX {
             self.0.pop_front();
@@ -151,7 +154,7 @@ impl Large {
     }
 
     /// What the holder of this lease, at this node, is told.
-    pub fn of(&self, lease: (NodeId, StepId, Epoch)) -> Option<Arc<Vec<u8>>> {
+    pub fn of(&self, lease: Winner) -> Option<Arc<Vec<u8>>> {
         self.0.iter().find(|(known, _)| *known == lease).map(|(_, frame)| frame.clone())
     }
 }

@@ -5,7 +5,7 @@ use super::away::{Error, Own};
 use super::shared::Shared;
 use artel_federation::away::Engagement;
 use artel_federation::commitment::Opening;
-use artel_federation::effect::Receipt;
+use artel_federation::effect::Judged;
 use artel_federation::fact::{Abroad, Judgement, Outcome, Outgoing};
 use artel_federation::input::Word;
 use artel_federation::visit::message::{Act, Handing, Told};
@@ -32,7 +32,17 @@ const WORDS_MAX: usize = 1_024;
 /// Results of this node's agents that no verdict was heard of.
 pub(super) struct Outbox {
     open: Mutex<BTreeSet<Abroad>>,
+    turn: Mutex<Turn>,
     heard: mpsc::Sender<(Abroad, Word)>,
+}
+
+/// Whose turn it is.
+#[derive(Default)]
+struct Turn {
+    /// The last result that was brought.
+    last: Option<Abroad>,
+    /// Those that home has not answered yet.
+    under_way: BTreeSet<Abroad>,
 }
 
 /// What was heard, for [`run`].
@@ -41,11 +51,15 @@ pub(super) type Heard = mpsc::Receiver<(Abroad, Word)>;
 impl Outbox {
     pub fn new() -> (Self, Heard) {
         let (heard, hears) = mpsc::channel(WORDS_MAX);
-        (Outbox { open: Mutex::default(), heard }, hears)
+        (Outbox { open: Mutex::default(), turn: Mutex::default(), heard }, hears)
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeSet<Abroad>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A result was handed in: records of its home are looked at from now on.
@@ -87,45 +101,54 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
                 Some((lease, word)) => shared.tell_of(lease, word).await,
                 None => return,
             },
-            _ = each.tick() => bring_all(&shared).await,
+            _ = each.tick() => bring_some(&shared).await,
             changed = changes.changed() => match changed {
-                Ok(()) => bring_all(&shared).await,
+                Ok(()) => bring_some(&shared).await,
                 Err(_) => return,
             },
         }
     }
 }
 
-/// Brings every result whose home is connected and has not said enough of it.
-async fn bring_all(shared: &Arc<Shared>) {
+/// Begins to bring results whose home is connected and has not said enough of them: as many as may be under way, in turn, so
+/// that a home that is slow or says nothing holds up nobody else's.
+async fn bring_some(shared: &Arc<Shared>) {
     let up: BTreeSet<NodeId> = shared.up().clone();
-    let now = crate::clock::wall();
+    let (under_way, last) = {
+        let turn = shared.outbox.turn();
+        (turn.under_way.clone(), turn.last)
+    };
+    let (room, now) = (AT_ONCE - under_way.len(), crate::clock::wall());
     let waiting = shared.handle.look(move |view| {
         let waits = |engagement: &&Arc<Engagement>| {
             let Some(handed) = engagement.result.as_ref() else { return false };
             let silent = now.since_ms(handed.at) > VERDICT_WAIT_MS;
-            up.contains(&engagement.lease.home) && (handed.acknowledged.is_none() || silent)
+            let free = up.contains(&engagement.lease.home) && !under_way.contains(&engagement.lease);
+            free && (handed.acknowledged.is_none() || silent)
         };
-        view.away().all().filter(waits).take(AT_ONCE).cloned().collect::<Vec<_>>()
+        let after = view.away().all().filter(|engagement| Some(engagement.lease) > last);
+        let before = view.away().all().filter(|engagement| Some(engagement.lease) <= last);
+        after.chain(before).filter(waits).take(room).cloned().collect::<Vec<_>>()
     });
-    let Ok(waiting) = waiting.await else { return };
-    let brought = waiting.into_iter().map(|engagement| {
-        let shared = shared.clone();
+    for engagement in waiting.await.unwrap_or_default() {
+        let (shared, lease) = (shared.clone(), engagement.lease);
+        {
+            let mut turn = shared.outbox.turn();
+            turn.last = Some(lease);
+            turn.under_way.insert(lease);
+        }
         tokio::spawn(async move {
-            if let Err(error) = shared.bring(&engagement, None).await {
-                tracing::debug!(error = format!("{error:#}"), step = %engagement.lease.step, "a result waits on");
+            if let Err(error) = shared.bring(&engagement).await {
+                tracing::debug!(error = format!("{error:#}"), step = %lease.step, "a result waits on");
             }
-        })
-    });
-    for task in brought.collect::<Vec<_>>() {
-        // One that panicked has said so.
-        let _ = task.await;
+            shared.outbox.turn().under_way.remove(&lease);
+        });
     }
 }
 
 impl Shared {
-    /// Brings a result to its home and writes down what it says; `next` asks for the next task in the same answer.
-    pub(super) async fn bring(&self, engagement: &Engagement, next: Option<u32>) -> anyhow::Result<Told> {
+    /// Brings a result to its home once more; what home says of it is written down.
+    async fn bring(self: &Arc<Self>, engagement: &Engagement) -> anyhow::Result<()> {
         let Some(handed) = &engagement.result else { anyhow::bail!("nothing was handed in") };
         let (index, lease) = (handed.index, engagement.lease);
         let reader = self.reader.get();
@@ -134,14 +157,14 @@ impl Shared {
             anyhow::bail!("what stands before a result is not its private half")
         };
         let Outgoing { salt, output, artifacts, own, .. } = outgoing;
-        self.bring_now(engagement.agent, lease, (index, salt, output, artifacts), (own, next))
-            .await
-            .map_err(Into::into)
+        self.bring_now(engagement.agent, lease, (index, salt, output, artifacts), (own, None)).await?;
+        Ok(())
     }
 
-    /// The same with the result at hand.
+    /// Brings a result that is at hand; `next` asks for the next task in the same answer. What home says is its word, whether or
+    /// not it is written down here yet; a repeat would hear it again.
     pub(super) async fn bring_now(
-        &self,
+        self: &Arc<Self>,
         agent: AgentId,
         lease: Abroad,
         (index, salt, output, artifacts): (
@@ -166,22 +189,29 @@ impl Shared {
                     return Err(Error::Dishonest(lease.home));
                 }
                 let (submitted, at, signature) = (receipt.submitted, receipt.submitted_at, *signature);
-                self.tell_of(lease, Word::Acknowledged { submitted, at, signature }).await;
-                if let Some(word) = judged(receipt) {
-                    self.tell_of(lease, word).await;
-                }
+                let verdict = receipt.verdict.as_ref().map(judged);
+                self.write_down(lease, Word::Acknowledged { submitted, at, signature, verdict });
             }
             Told::Refused { code, .. } if is_final(code) => {
-                self.tell_of(lease, Word::Over(code.clone())).await
+                self.write_down(lease, Word::Over(code.clone()));
             }
             _ => {}
         }
         Ok(told)
     }
 
+    fn write_down(self: &Arc<Self>, lease: Abroad, word: Word) {
+        let shared = self.clone();
+        tokio::spawn(async move { shared.tell_of(lease, word).await });
+    }
+
     /// Tells the rules what a home said of a lease.
-    pub(super) async fn tell_of(&self, lease: Abroad, word: Word) {
-        let over = matches!(word, Word::Judged { .. } | Word::Over(_));
+    async fn tell_of(&self, lease: Abroad, word: Word) {
+        let over = match &word {
+            Word::Judged { .. } | Word::Over(_) => true,
+            Word::Acknowledged { verdict, .. } => verdict.is_some(),
+            Word::Renewed => false,
+        };
         let request = Request::Hear { lease, word };
         let answer = self.handle.ask(Principal::Node(lease.home), None, request).await;
         if over && answer.is_ok() {
@@ -190,21 +220,18 @@ impl Shared {
     }
 }
 
-fn judged(receipt: &Receipt) -> Option<Word> {
-    let verdict = receipt.verdict.as_ref()?;
+/// A verdict as strangers see it, and where it stands.
+fn judged(verdict: &Judged) -> (u64, Judgement) {
     let judgement = match &verdict.outcome {
         Outcome::Accepted { quality, checked } => {
             Judgement::Accepted { quality: *quality, checked: *checked }
         }
         Outcome::Rejected { check, .. } => Judgement::Rejected { check: check.clone() },
     };
-    Some(Word::Judged { verdict: verdict.index, judgement })
+    (verdict.index, judgement)
 }
 
 /// Whether a refusal of a result stays one: the lease is over, or home has another result.
 fn is_final(code: &str) -> bool {
-    matches!(
-        code,
-        "stale_epoch" | "finished" | "not_found" | "already_submitted" | "agent_revoked" | "forbidden"
-    )
+    matches!(code, "stale_epoch" | "finished" | "not_found" | "already_submitted" | "agent_revoked")
 }

@@ -68,6 +68,7 @@ fn shown(heard: Heard) -> Offer {
         reward: offered.reward,
         deadline: offered.deadline,
         offered_at: heard.at,
+        heard_at: heard.heard,
         terms: offered.terms,
     }
 }

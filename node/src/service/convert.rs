@@ -206,6 +206,7 @@ pub(super) fn lease(lease: rules::Lease) -> Lease {
         reward: lease.reward,
         deadline: lease.deadline,
         entry: lease.index,
+        capabilities: lease.skills,
         home: None,
     }
 }

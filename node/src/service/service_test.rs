@@ -419,16 +419,19 @@ async fn what_has_left_memory_is_answered_for_in_the_same_words() {
     assert!(home.service.receipt(&worker.call, task.task_id).await.unwrap().verdict.is_some());
 
     let again = home.submit(&worker, &lease, &output).await.unwrap();
+    assert_eq!(again.receipt.as_ref().unwrap().entry, first.receipt.as_ref().unwrap().entry);
     let (again, first) = (again.acknowledgement.unwrap(), first.acknowledgement.unwrap());
     assert_eq!(again.signature, first.signature);
     assert_eq!(again.salt, first.salt);
-    assert_eq!(again.receipt.unwrap().entry, first.receipt.unwrap().entry);
     let body = format!(r#"{{"epoch":{},"output":{output},"claim_next":true}}"#, lease.epoch);
     let next = home.service.submit(&worker.call, worker.id, task.task_id, read(&body)).await.unwrap().next;
     assert_eq!(next.unwrap().task_id, open.task_id);
     assert_eq!(home.submit(&worker, &lease, "{}").await.unwrap_err().code, Code::AlreadySubmitted);
     assert_eq!(home.claim(&worker, task.task_id).await.unwrap_err().code, Code::Finished);
-    let renewed = home.service.renew(&worker.call, worker.id, task.task_id, lease.epoch).await;
+    let renewed = home
+        .service
+        .renew(&worker.call, worker.id, task.task_id, LeaseRequest { epoch: lease.epoch, signed: None })
+        .await;
     assert_eq!(renewed.unwrap_err().code, Code::Finished);
     assert_eq!(home.service.cancel_task(&operator(), task.task_id).await.unwrap_err().code, Code::Finished);
     assert_eq!(home.service.cancel_run(&operator(), task.run_id).await.unwrap_err().code, Code::Finished);

@@ -307,6 +307,9 @@ pub struct Offer {
     /// When it was offered, by home's clock.
     #[serde(serialize_with = "edge::time")]
     pub offered_at: Wall,
+    /// When this node heard of it, by its own clock.
+    #[serde(serialize_with = "edge::time")]
+    pub heard_at: Wall,
     /// The commitment to the whole task.
     #[serde(serialize_with = "edge::text")]
     pub terms: Digest,
@@ -366,6 +369,9 @@ pub struct Lease {
     pub deadline: Wall,
     /// The journal entry of the grant, in home's journal.
     pub entry: u64,
+    /// The skills that were asked for.
+    #[serde(serialize_with = "edge::texts")]
+    pub capabilities: Vec<Skill>,
     /// The home that offers it; null where it is this node.
     #[serde(serialize_with = "edge::text_or_null")]
     pub home: Option<NodeId>,

@@ -176,6 +176,7 @@ fn lease() -> Lease {
         reward: Credits(50_000_000),
         deadline: NOW,
         entry: 7,
+        capabilities: Vec::new(),
         home: None,
     }
 }

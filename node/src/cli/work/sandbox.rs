@@ -33,18 +33,11 @@ struct Asked {
     needs: BTreeMap<String, Box<RawValue>>,
     #[serde(default)]
     artifacts: BTreeMap<String, Vec<String>>,
-    task_id: String,
-}
-
-/// What is looked at in a task, where a rule is about skills.
-#[derive(Deserialize)]
-struct Task {
-    requirements: Requirements,
-}
-
-#[derive(Deserialize)]
-struct Requirements {
+    #[serde(default)]
     capabilities: Vec<String>,
+    /// The home that offers it, where it is another than the node that is worked for.
+    #[serde(default)]
+    home: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -103,8 +96,13 @@ impl Sandbox {
         };
         let kind = Kind::parse(&runner.kind).ok_or_else(|| format!("this worker runs no {}", runner.kind))?;
         let module = Digest::parse(&runner.module).map_err(|e| format!("its module: {e}"))?;
-        let skills = self.skills(client, &asked.task_id).await?;
-        if !allows(&self.policy, &Ask { home: &self.home, kind, module: &module, skills: &skills }) {
+        let skills = asked.capabilities.iter().map(|skill| Skill::parse(skill).map_err(|e| e.to_string()));
+        let skills = skills.collect::<Result<Vec<Skill>, String>>()?;
+        let home = match &asked.home {
+            Some(did) => NodeId::from_did(did).map_err(|e| format!("its home: {e}"))?,
+            None => self.home,
+        };
+        if !allows(&self.policy, &Ask { home: &home, kind, module: &module, skills: &skills }) {
             return Err(format!("the policy of this worker does not allow {module}; see --allow"));
         }
         let step = Step {
@@ -142,17 +140,6 @@ impl Sandbox {
         digests.retain(|digest| seen.insert(digest.clone()));
         let output = RawValue::from_string(output).map_err(|e| format!("its output is not JSON: {e}"))?;
         Ok(Work { output, artifacts: digests })
-    }
-
-    /// What the step requires, where a rule is about that.
-    async fn skills(&self, client: &Client, task_id: &str) -> Result<Vec<Skill>, String> {
-        let mut rules = self.policy.allow.iter().chain(&self.policy.deny);
-        if rules.all(|rule| rule.skill.is_none()) {
-            return Ok(Vec::new());
-        }
-        let task: Task = client.get(&format!("/v1/tasks/{task_id}")).await.map_err(|e| e.to_string())?;
-        let skills = task.requirements.capabilities.iter();
-        skills.map(|skill| Skill::parse(skill).map_err(|e| e.to_string())).collect()
     }
 
     async fn module(&self, client: &Client, digest: &Digest) -> Result<Module, String> {

@@ -1,11 +1,12 @@
 //! Writes a seed corpus for every fuzz target from the golden vectors: `artel-fuzz-seeds VECTORS CORPUS`. The journal's
-//! entries have vectors of their own, beside the rules.
+//! entries and the frames of visits have vectors of their own, beside the rules.
 //!
 //! Every text and every hex string in a file of vectors, good or refused, becomes a seed of the targets that read its kind.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// Which file's strings go to which targets.
@@ -32,29 +33,37 @@ const FEEDS: [(&str, &[&str]); 20] = [
     ("summary", &["summary", "frame"]),
 ];
 
+/// Which lists of hex words beside the rules go to which targets.
+const LISTS: [(&str, &[&str]); 4] =
+    [("entries", &["entry"]), ("nodes", &["entry"]), ("abroad", &["entry"]), ("visits", &["visit", "frame"])];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(vectors), Some(corpus)) = (arguments.next(), arguments.next()) else {
         return Err("want the vectors' folder and the corpus' folder".into());
     };
     let journals = Path::new(&vectors).join("../../federation/vectors");
-    let mut entries = std::fs::read_to_string(journals.join("entries.txt"))?;
-    entries += &std::fs::read_to_string(journals.join("nodes.txt"))?;
-    let folder = Path::new(&corpus).join("entry");
-    std::fs::create_dir_all(&folder)?;
-    for (number, seed) in entries.split_whitespace().filter_map(|word| hex::decode(word).ok()).enumerate() {
-        std::fs::write(folder.join(format!("entries-{number}")), seed)?;
+    for (file, targets) in LISTS {
+        let text = std::fs::read_to_string(journals.join(file).with_extension("txt"))?;
+        let seeds: BTreeSet<Vec<u8>> =
+            text.split_whitespace().filter_map(|word| hex::decode(word).ok()).collect();
+        write(&corpus, file, &seeds, targets)?;
     }
     for (file, targets) in FEEDS {
         let text = std::fs::read_to_string(Path::new(&vectors).join(file).with_extension("json"))?;
         let mut seeds = BTreeSet::new();
         collect(&serde_json::from_str(&text)?, &mut seeds);
-        for target in targets {
-            let folder = Path::new(&corpus).join(target);
-            std::fs::create_dir_all(&folder)?;
-            for (number, seed) in seeds.iter().enumerate() {
-                std::fs::write(folder.join(format!("{file}-{number}")), seed)?;
-            }
+        write(&corpus, file, &seeds, targets)?;
+    }
+    Ok(())
+}
+
+fn write(corpus: &OsStr, file: &str, seeds: &BTreeSet<Vec<u8>>, targets: &[&str]) -> std::io::Result<()> {
+    for target in targets {
+        let folder = Path::new(corpus).join(target);
+        std::fs::create_dir_all(&folder)?;
+        for (number, seed) in seeds.iter().enumerate() {
+            std::fs::write(folder.join(format!("{file}-{number}")), seed)?;
         }
     }
     Ok(())
