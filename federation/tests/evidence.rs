@@ -313,14 +313,45 @@ fn a_step_and_epoch_count_once() {
     write(&mut journals[2], NOW, Fact::Verdict(Verdict { submitted, ..verdict.clone() }));
     let (_, learnt) = read(&journals, &[]);
     assert_eq!(receipts(&learnt).len(), 1);
-    let why: Vec<LeftOut> = learnt
-        .iter()
-        .filter_map(|piece| match piece {
-            Learnt::LeftOut { why, .. } => Some(*why),
-            _ => None,
-        })
-        .collect();
+    let why = reasons(&learnt);
     assert_eq!(why, [LeftOut::Twice, LeftOut::NoSubmission]);
+}
+
+fn reasons(learnt: &[Learnt]) -> Vec<LeftOut> {
+    let why = |piece: &Learnt| match piece {
+        Learnt::LeftOut { why, .. } => Some(*why),
+        _ => None,
+    };
+    learnt.iter().filter_map(why).collect()
+}
+
+#[test]
+fn what_does_not_come_any_more_is_not_waited_for() {
+    let (mut journals, _) = live(&[accepted(0, 1, 0), accepted(2, 1, 1)]);
+    journals[1].remove(1);
+    // The worker's node's journal first, and last.
+    for turns in [vec![1; 3], vec![0, 0, 0, 1, 1]] {
+        let (book, learnt) = read(&journals, &turns);
+        assert_eq!(reasons(&learnt), [LeftOut::NotHandedIn]);
+        assert_eq!((receipts(&learnt).len(), book.halves().count()), (1, 0));
+    }
+}
+
+#[test]
+fn a_home_that_hands_in_to_itself_has_no_receipt() {
+    let (mut journals, _) = live(&[accepted(0, 1, 0)]);
+    let (_, handed) = journals[1].remove(1);
+    let index = write(&mut journals[0], NOW, handed.fact);
+    let own = journals[0].pop().expect("just written");
+    journals[0].insert(1, own);
+    let Fact::Submitted(submitted) = &mut journals[0][2].1.fact else { panic!("it is the second") };
+    submitted.handed_at = Some(HandedAt { node: node(0), incarnation: 0, index: 2 });
+    let Fact::Verdict(verdict) = &mut journals[0][3].1.fact else { panic!("it is the third") };
+    verdict.submitted = 4;
+    assert_eq!(index, 6);
+    journals[0].iter_mut().enumerate().for_each(|(at, (index, _))| *index = at as u64 * 2);
+    let (_, learnt) = read(&journals, &[]);
+    assert_eq!((receipts(&learnt).len(), reasons(&learnt)), (0, vec![LeftOut::ToItself]));
 }
 
 #[test]

@@ -10,7 +10,8 @@ use artel_audit::records::Records as Kept;
 use artel_federation::evidence::{Book, Learnt};
 use artel_protocol::codec;
 use artel_protocol::log::{Class, Origin};
-use artel_protocol::record::Records;
+use artel_protocol::record::{Record, Records};
+use artel_protocol::time::Wall;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -143,8 +144,7 @@ impl Evidence {
             // They were checked before they were kept; checking them again costs a signature for each frame.
             let Ok(records) = Records::check(&frame, &origin.federation()) else { continue };
             for record in records.records() {
-                let (seq, index, body) = of_interest(record.public_seq, record.index, record.body.clone());
-                page.insert(seq, (index, body));
+                page.insert(record.public_seq, (record.index, body_of(record)));
             }
         }
         let (mut state, now) = (self.state(), wall());
@@ -178,6 +178,10 @@ pub(super) fn of_interest(public_seq: u64, index: u64, body: Vec<u8>) -> Public 
     (public_seq, index, if Book::is_of_interest(&body) { body } else { Vec::new() })
 }
 
+fn body_of(record: &Record) -> Vec<u8> {
+    if Book::is_of_interest(&record.body) { record.body.clone() } else { Vec::new() }
+}
+
 impl State {
     /// Reads entries of the own journal, where they follow what was read of it; whether they do.
     fn read_own(&mut self, me: Origin, (from, end): (u64, u64), public: Vec<Public>) -> bool {
@@ -197,8 +201,7 @@ impl State {
         let next = self.book.next(&origin);
         for record in records.records().iter().filter(|record| record.public_seq >= next) {
             if self.early.len() < EARLY_MAX {
-                let (seq, index, body) = of_interest(record.public_seq, record.index, record.body.clone());
-                self.early.insert((origin, seq), (index, body));
+                self.early.insert((origin, record.public_seq), (record.index, body_of(record)));
             }
         }
     }
@@ -220,7 +223,7 @@ impl State {
         }
     }
 
-    fn read(&mut self, origin: Origin, place: (u64, u64), body: &[u8], now: artel_protocol::time::Wall) {
+    fn read(&mut self, origin: Origin, place: (u64, u64), body: &[u8], now: Wall) {
         self.book.hear(origin, place, body, now, &mut self.learnt);
         self.learnt.clear();
         self.since += 1;

@@ -118,8 +118,25 @@ fn two_nodes_compute_an_agents_score_from_the_same_records_to_the_same_integer()
     });
     let live: Vec<Value> = (0..3).map(shown).collect();
     world.stop();
+    let copies = [fresh(), fresh(), fresh()];
+    (0..3).for_each(|n| copy(world.dirs[n].path(), copies[n].path()));
+    // A node that comes back knows the same, whether it wrote its book down or reads all records again.
+    let book = world.dirs[0].path().join("evidence");
+    for is_lost in [false, true] {
+        assert!(book.is_file());
+        if is_lost {
+            std::fs::remove_file(&book).expect("removed");
+        }
+        let back = listening(&artel(), world.dirs[0].path()).set("log", "warn").start();
+        let path = format!("/v1/agents/{}/reputation", world.ada);
+        until("it has read all", || {
+            let answer = back.operator().get(&path);
+            answer.status == 200 && answer.json()["homes"] == live[0]["homes"]
+        });
+        drop(back.stop());
+    }
     for (n, viewer) in world.dids.iter().enumerate() {
-        let seen: Vec<Value> = (0..3).map(|of| world.recompute(world.dirs[of].path(), viewer)).collect();
+        let seen: Vec<Value> = (0..3).map(|of| world.recompute(copies[of].path(), viewer)).collect();
         for other in &seen[1..] {
             for key in ["score", "lower", "receipts_micro", "heads", "homes", "receipts", "level", "whole"] {
                 assert_eq!(seen[0][key], other[key], "{key} as node {n} sees it");
