@@ -19,6 +19,7 @@ pub mod hello;
 pub mod index;
 pub mod neighbours;
 pub mod news;
+pub mod recompute;
 pub mod service;
 pub mod source;
 pub mod store;

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod log;
 pub mod record;
 pub mod skill;
+pub mod summary;
 pub mod sync;
 pub mod text;
 pub mod time;

@@ -706,6 +706,56 @@ def check_welcome(row):
     same(got, tuple(row[k] for k in ("accept", "code", "message", "admission")), "welcome")
 
 
+def read_summary(data, home):
+    """Makes every check of "Summaries", in its order."""
+    if len(data) > 64_512:
+        raise Refused("size")
+    kind, version, r = read_frame(data)
+    if (kind, version) != (0x0140, 1):
+        raise Refused("unknown")
+    payload = r.data
+
+    def origin():
+        return r.take(32), r.tagged(32), r.number(4)
+
+    viewer, at, heads = origin(), r.number(), r.take(32)
+    marks = r.list(lambda: (origin(), r.number()))
+    scores = r.list(lambda: (r.tagged(32), r.number(4), r.number(4), r.number()))
+    said = payload[:len(payload) - len(r.data)]
+    signature = r.tagged(64)
+    r.end()
+    if viewer[0] != home:
+        raise Refused("foreign")
+    encoded = said[77 + 32:77 + 32 + 8 + 77 * len(marks)]
+    ascending = all(a[0] < b[0] for a, b in zip(marks, marks[1:]))
+    if len(marks) > 256 or not ascending or marks and sha(b"artel/1/marks\0", encoded) != heads:
+        raise Refused("marks")
+    ascending = all(a[0] < b[0] for a, b in zip(scores, scores[1:]))
+    if not 1 <= len(scores) <= 512 or not ascending or not all(s[2] <= s[1] <= 10**6 for s in scores):
+        raise Refused("scores")
+    if not verifies(viewer[1], b"artel/1/summary\0" + home + said, signature):
+        raise Refused("signature")
+    return viewer, at, heads, marks, scores
+
+
+def check_summaries():
+    vectors = load("summary")
+    home = bytes.fromhex(vectors["federation"])
+    for row in vectors["summaries"]:
+        viewer, at, heads, marks, scores = read_summary(bytes.fromhex(row["bytes"]), home)
+        got = {
+            "viewer": origin_text(*viewer), "at": at, "heads": heads.hex(), "bytes": row["bytes"],
+            "marks": [{"origin": origin_text(*origin), "next": str(next_)} for origin, next_ in marks],
+            "scores": [
+                {"agent": did(agent), "score": score, "lower": lower, "receipts_micro": str(receipts)}
+                for agent, score, lower, receipts in scores
+            ],
+        }
+        same(got, row, "summary")
+    for row in vectors["refused"]:
+        same(why(read_summary, bytes.fromhex(row["bytes"]), home), row["why"], row["about"])
+
+
 def main():
     keys = load("keys")
     for row in keys["keys"]:
@@ -803,6 +853,7 @@ def main():
     check_sync()
     check_topics()
     check_witnesses()
+    check_summaries()
     for row in load("invitation")["invitations"]:
         check_invitation(row)
     hello = load("hello")

@@ -11,8 +11,10 @@ pub mod evidence;
 pub mod level;
 pub mod score;
 pub mod standing;
+pub mod viewed;
 
 pub use evidence::{Evidence, Fact, Outcome, Quality};
 pub use level::{Complexity, Level, escrow, reward};
 pub use score::{Assessment, Layers, Score};
 pub use standing::{FromTheFuture, Standing};
+pub use viewed::{Eighths, Share, Source, Viewed, viewed};

@@ -46,10 +46,18 @@ struct Sum {
 }
 
 /// Sums of all periods, each shifted by its age.
-#[derive(Clone, Copy, Default)]
-struct Total {
-    weight: u128,
-    marks: u128,
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Total {
+    pub weight: u128,
+    pub marks: u128,
+}
+
+/// A standing's sums as one day sees them, by layer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub quality: Total,
+    pub success: Total,
+    pub review: Total,
 }
 
 impl Standing {
@@ -99,18 +107,26 @@ impl Standing {
     /// What the evidence says on the day of `now`, or on the day of the newest evidence if that is later.
     pub fn assess(&self, now: Wall) -> Assessment {
         let today = decay::day(now).max(self.newest);
-        let (mut quality, mut success, mut review) = (Total::default(), Total::default(), Total::default());
+        self.totals(today).assessment(decay::unit(today))
+    }
+
+    /// The day of the newest evidence; 0 without any.
+    pub(crate) fn newest(&self) -> u32 {
+        self.newest
+    }
+
+    /// The sums as a day sees them that is none before the newest evidence's.
+    pub(crate) fn totals(&self, today: u32) -> Totals {
+        let mut totals = Totals::default();
         for period in &self.periods {
             let Some(shift) = decay::shift(period.number, decay::period(today)) else {
                 continue;
             };
-            quality.add(period.quality, shift);
-            success.add(period.success, shift);
-            review.add(period.review, shift);
+            totals.quality.add(period.quality, shift);
+            totals.success.add(period.success, shift);
+            totals.review.add(period.review, shift);
         }
-        let layers = Layers { quality: quality.mean(), success: success.mean(), review: review.mean() };
-        let receipts_micro = success.weight * 1_000_000 / decay::unit(today);
-        Assessment::new(layers, u64::try_from(receipts_micro).unwrap_or(u64::MAX))
+        totals
     }
 
     fn period(&mut self, number: u32) -> &mut Period {
@@ -131,6 +147,21 @@ impl Sum {
     }
 }
 
+impl Totals {
+    /// What the sums say, where one fresh receipt weighs `unit`.
+    pub fn assessment(&self, unit: u128) -> Assessment {
+        let layers =
+            Layers { quality: self.quality.mean(), success: self.success.mean(), review: self.review.mean() };
+        Assessment::new(layers, micro(self.success.weight, unit))
+    }
+}
+
+/// How many fresh receipts a weight amounts to, in millionths, where one weighs `unit`.
+pub(crate) fn micro(weight: u128, unit: u128) -> u64 {
+    let micro = weight.saturating_mul(1_000_000) / unit;
+    u64::try_from(micro).unwrap_or(u64::MAX)
+}
+
 impl Total {
     fn add(&mut self, sum: Sum, shift: u32) {
         self.weight += u128::from(sum.weight) << shift;
@@ -140,7 +171,7 @@ impl Total {
     /// The mean mark, rounded down to a millionth; nothing without evidence.
     fn mean(self) -> Option<Score> {
         // Marks are of 100, scores of 1,000,000.
-        let mean = (self.marks * 10_000).checked_div(self.weight)?;
+        let mean = self.marks.saturating_mul(10_000).checked_div(self.weight)?;
         Some(u32::try_from(mean).map_or(Score::FULL, |mean| Score(mean).min(Score::FULL)))
     }
 }

@@ -16,6 +16,7 @@ mod ledger;
 pub mod log;
 mod peers;
 pub mod receipt;
+mod recompute;
 mod reputation;
 mod run;
 pub mod show;

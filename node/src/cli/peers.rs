@@ -43,6 +43,8 @@ const JOURNALS: &[Column] = &[
     ("known to", "known_up_to"),
     ("cosigned to", "cosigned_up_to"),
     ("quarantine", "quarantine"),
+    ("summaries checked", "summaries.checked"),
+    ("wrong", "summaries.wrong"),
 ];
 
 impl Peers {

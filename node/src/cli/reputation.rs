@@ -1,13 +1,16 @@
-//! `artel reputation`: an agent's score and what it follows from.
+//! `artel reputation`: an agent's score and what it follows from, as a node says or as its records prove.
 
 use super::context::Context;
+use super::recompute::Recompute;
 use crate::client::{Client, escape};
 use clap::Subcommand;
 use serde::Deserialize;
 
 /// Look at an agent's score.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel reputation show --key agent.pem")]
+#[command(
+    after_help = "Examples:\n  artel reputation show --key agent.pem\n  artel reputation recompute did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./copy-of-node"
+)]
 pub enum Reputation {
     /// Show an agent's layers, score, lower bound and level.
     #[command(
@@ -17,6 +20,7 @@ pub enum Reputation {
         /// The agent's did; without it the agent whose key or token is named.
         did: Option<String>,
     },
+    Recompute(Recompute),
 }
 
 #[derive(Deserialize)]
@@ -35,7 +39,10 @@ pub async fn subject(client: &Client, did: Option<String>) -> anyhow::Result<Str
 impl Reputation {
     /// Shows it.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let Reputation::Show { did } = self;
+        let did = match self {
+            Reputation::Show { did } => did,
+            Reputation::Recompute(recompute) => return recompute.run(context).await,
+        };
         let client = context.client()?;
         let did = subject(&client, did).await?;
         let answer = client.get_text(&format!("/v1/agents/{}/reputation", escape(&did))).await?;
@@ -52,6 +59,7 @@ impl Reputation {
                 ("accepted", "accepted"),
                 ("rejected", "rejected"),
                 ("lapsed", "lapsed"),
+                ("receipts that count, in millionths", "receipts_micro"),
                 ("as of", "calculated_at"),
             ],
         )

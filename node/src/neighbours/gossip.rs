@@ -8,6 +8,7 @@ use artel_mesh::{MessageId, Verdict};
 use artel_protocol::codec::Frame;
 use artel_protocol::key::NodeId;
 use artel_protocol::record::{KIND, Records};
+use artel_protocol::summary;
 use artel_protocol::topic::Topic;
 use artel_protocol::witness::{FRAUD_KIND, HEAD_KIND};
 use bytes::Bytes;
@@ -21,6 +22,8 @@ pub(super) async fn hear(shared: Arc<Shared>, (id, topic): (MessageId, Topic), f
         Ok(FRAUD_KIND) if topic == Topic::Heads => frauds::hear(&shared, from, &data).await,
         // No honest node says them elsewhere.
         Ok(HEAD_KIND | FRAUD_KIND) => Verdict::Reject,
+        Ok(summary::KIND) if topic == Topic::Trust => shared.summaries.hear(&shared, &data),
+        Ok(summary::KIND) => Verdict::Reject,
         // A kind of a later version is passed on unread.
         Ok(_) => Verdict::Accept,
         Err(_) => Verdict::Reject,

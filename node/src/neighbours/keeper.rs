@@ -157,5 +157,6 @@ fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kep
         drop(exchange);
         shared.board.hear(records);
         shared.outbox.hear(records);
+        shared.evidence.hear(records, shared.records.mark(&origin).floor);
     }
 }

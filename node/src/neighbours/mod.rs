@@ -7,6 +7,7 @@ mod blob;
 mod board;
 mod book;
 mod cosignatures;
+mod evidence;
 mod fetch;
 mod frauds;
 mod gossip;
@@ -19,6 +20,7 @@ mod outbox;
 mod publisher;
 mod requests;
 mod shared;
+mod summaries;
 mod sync;
 mod witness;
 
@@ -33,13 +35,17 @@ use artel_audit::files::Files;
 use artel_audit::records::frauds::Frauds;
 use artel_audit::records::witness::WitnessTable;
 use artel_audit::records::{self, Mark, Opened, RecordStore, Records};
+use artel_federation::evidence::{Tally, View, Viewer};
 use artel_federation::exchange::Exchange;
 use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::{Event, Mesh, Protocol, Running};
 use artel_protocol::id::{Digest, FederationId};
-use artel_protocol::key::{NodeId, SecretKey};
+use artel_protocol::key::{AgentId, NodeId, SecretKey};
 use artel_protocol::log::{Origin, SignedCheckpoint};
+use artel_protocol::time::Wall;
+use artel_reputation::Standing;
 use board::Board;
+use evidence::Evidence;
 use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
@@ -48,6 +54,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use summaries::Summaries;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use witness::Remembered;
 
@@ -56,6 +63,7 @@ pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Own};
 pub use board::Offer;
 pub use cosignatures::Witness;
+pub use summaries::Checks;
 
 /// How many messages are checked at once; one takes about 100 µs of a core. The others wait with the mesh.
 const CHECKS_MAX: usize = 32;
@@ -87,13 +95,7 @@ pub struct OnDisk {
 /// # Errors
 /// What the disk says.
 pub fn open(dir: &Path, files: Arc<dyn Files>, federation: FederationId) -> anyhow::Result<OnDisk> {
-    files.create_dir(records::RECORDS_DIR)?;
-    let index = crate::index::open_store(&dir.join(INDEX_DIR));
-    let opened = RecordStore::open(files.clone(), index, federation, records::Limits::default())?;
-    let Opened { store, notices } = opened;
-    for notice in notices {
-        tracing::warn!(%notice, "found at opening others' records");
-    }
+    let store = open_store(dir, files.clone(), federation)?;
     let (table, notices) = WitnessTable::open(files.clone())?;
     for notice in &notices {
         tracing::warn!(%notice, "found at opening the witness table");
@@ -110,6 +112,24 @@ pub fn open(dir: &Path, files: Arc<dyn Files>, federation: FederationId) -> anyh
     }
     let remembered = Remembered::restore((table, notices), frauds, &mut watch);
     Ok(OnDisk { store, watch, remembered })
+}
+
+/// Opens what is kept of others' journals alone.
+///
+/// # Errors
+/// What the disk says.
+pub fn open_store(
+    dir: &Path,
+    files: Arc<dyn Files>,
+    federation: FederationId,
+) -> anyhow::Result<RecordStore> {
+    files.create_dir(records::RECORDS_DIR)?;
+    let index = crate::index::open_store(&dir.join(INDEX_DIR));
+    let Opened { store, notices } = RecordStore::open(files, index, federation, records::Limits::default())?;
+    for notice in notices {
+        tracing::warn!(%notice, "found at opening others' records");
+    }
+    Ok(store)
 }
 
 /// What it takes to have neighbours.
@@ -157,6 +177,8 @@ pub struct Held {
     pub known: Option<u64>,
     /// Why nothing more is taken from its node, if so.
     pub quarantine: Option<Quarantine>,
+    /// How its node's summaries of scores were found.
+    pub summaries: Checks,
 }
 
 /// A proof of fraud that is held.
@@ -209,6 +231,7 @@ impl Neighbours {
         let (wants, wanted) = mpsc::channel(fetch::WANTS_MAX);
         let records: Records = store.reader();
         let members = Members::restore(&dir, &records, &mut exchange);
+        let evidence = Evidence::restore(&dir, &me, (reader.get().size(), &records));
         let (keeper, kept) = Keeper::new();
         let (outbox, heard_of) = Outbox::new();
         let shared = Arc::new(Shared {
@@ -233,6 +256,8 @@ impl Neighbours {
             blobs,
             board: Board::new(),
             outbox,
+            evidence,
+            summaries: Summaries::default(),
             large: Mutex::default(),
             wills: Mutex::default(),
             refused_by: Mutex::default(),
@@ -244,6 +269,7 @@ impl Neighbours {
         tokio::spawn(fetch::run(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
+        tokio::spawn(summaries::run(shared.clone()));
         let board = shared.clone();
         tokio::task::spawn_blocking(move || board.board.restore(&board.records));
         tokio::spawn(follow(shared.clone(), happened));
@@ -290,7 +316,8 @@ impl Neighbours {
             let member = self.shared.exchange().is_member(&origin.node());
             let known = self.shared.watch().known(&origin).map(SignedCheckpoint::size);
             let (cosigned, quarantine) = (cosigned.get(&origin).copied(), self.quarantine(&origin.node()));
-            Held { origin, mark, member, cosigned, known, quarantine }
+            let summaries = self.shared.summaries.checks(&origin.node());
+            Held { origin, mark, member, cosigned, known, quarantine, summaries }
         };
         marks.into_iter().map(held).collect()
     }
@@ -325,11 +352,21 @@ impl Neighbours {
         self.shared.watch().quarantine(node)
     }
 
+    /// What all records say of an agent as this node sees it; nothing where they say nothing and it is not known otherwise.
+    /// What the node itself knows of it stands in place of what its own public records say.
+    pub fn view(&self, agent: &AgentId, own: Option<(&Standing, Tally)>, now: Wall) -> Option<View> {
+        let founders = self.shared.exchange().genesis().founders.clone();
+        let book = &self.shared.evidence.state().book;
+        let viewer = Viewer { node: self.shared.me.node(), founders: &founders };
+        (own.is_some() || book.knows(agent)).then(|| book.view_with(viewer, agent, own, now))
+    }
+
     /// Says goodbye.
     pub async fn stop(&self) {
         self.shared.remember_peers().await;
         self.shared.mesh.stop().await;
         self.shared.keeper.end().await;
+        self.shared.evidence.save(&self.shared.dir, &self.shared.me);
     }
 }
 

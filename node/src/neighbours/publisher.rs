@@ -1,6 +1,7 @@
 //! Tells neighbours what became public here: follows the synced journal, gathers for a moment, and says each topic's
 //! entries as frames of records under one checkpoint.
 
+use super::evidence::{Public, of_interest};
 use super::shared::Shared;
 use artel_audit::Reader;
 use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
@@ -40,7 +41,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut next: u64) {
         }
         let (from, me, listened) = (next, shared.me, !shared.up().is_empty());
         let read = tokio::task::spawn_blocking(move || between(&reader, from, end, listened)).await;
-        let (heard, frames) = match read {
+        let (heard, frames, public) = match read {
             Ok(Ok(read)) => read,
             Ok(Err(error)) => {
                 tracing::error!(%error, "public entries cannot be read");
@@ -48,6 +49,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut next: u64) {
             }
             Err(_) => return,
         };
+        shared.evidence.hear_own(me, (from, end), public);
         shared.exchange().hear(me.node(), heard.iter().map(|(index, fact)| (*index, fact)));
         if !heard.is_empty() {
             shared.dismiss_strangers().await;
@@ -64,24 +66,27 @@ pub(super) async fn run(shared: Arc<Shared>, mut next: u64) {
 
 type Heard = Vec<(u64, Fact)>;
 
-/// What this node's own entries say of membership, and where somebody listens, all that is public as frames by topic.
-fn between(
-    reader: &Reader,
-    from: u64,
-    end: u64,
-    listened: bool,
-) -> Result<(Heard, Vec<(Topic, Records)>), artel_audit::Error> {
+/// What was read of the own journal: of membership, all as frames by topic, and all for its evidence.
+type Read = (Heard, Vec<(Topic, Records)>, Vec<Public>);
+
+/// What this node's own entries say of membership, where somebody listens all that is public as frames by topic, and all of
+/// it for its evidence.
+fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Read, artel_audit::Error> {
     let (mut heard, mut frames, mut open) = (Vec::new(), Vec::new(), BTreeMap::<Topic, Frame>::new());
+    let mut public = Vec::new();
     let mut index = from;
     while index < end {
         let stride: Vec<u64> = (index..end.min(index + STRIDE)).collect();
         let (entries, next) = reader.some(&stride, RECORDS_BYTES)?;
         index = next.unwrap_or(index + stride.len() as u64);
-        for stored in entries.iter().filter(|entry| entry.leaf.class() == Class::Public) {
-            let Ok(entry) = Entry::decode(&stored.body) else { continue };
+        for stored in entries.into_iter().filter(|entry| entry.leaf.class() == Class::Public) {
+            let decoded = Entry::decode(&stored.body);
+            let body_bytes = stored.body.len();
+            public.push(of_interest(stored.leaf.public_seq(), stored.index, stored.body));
+            let Ok(entry) = decoded else { continue };
             if let Some(topic) = topic_of(&entry.fact).filter(|_| listened) {
                 let frame = open.entry(topic).or_default();
-                if let Some(full) = frame.add(stored.index, stored.body.len()) {
+                if let Some(full) = frame.add(stored.index, body_bytes) {
                     frames.push((topic, reader.records(&full)?));
                 }
             }
@@ -93,7 +98,7 @@ fn between(
     for (topic, frame) in open {
         frames.push((topic, reader.records(&frame.positions)?));
     }
-    Ok((heard, frames))
+    Ok((heard, frames, public))
 }
 
 /// The entries of a topic that go into its next frame.

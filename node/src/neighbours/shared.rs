@@ -4,9 +4,11 @@ use super::admission::Admission;
 use super::board::Board;
 use super::book;
 use super::cosignatures::Cosignatures;
+use super::evidence::Evidence;
 use super::home::Large;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
+use super::summaries::Summaries;
 use super::witness::Remembered;
 use crate::events::Events;
 use crate::hand::Hand;
@@ -64,6 +66,10 @@ pub(super) struct Shared {
     pub board: Board,
     /// Results that no verdict was heard of.
     pub outbox: Outbox,
+    /// What all records say of agents.
+    pub evidence: Evidence,
+    /// What others say that they say.
+    pub summaries: Summaries,
     /// What winners are told that does not fit a direct frame.
     pub large: Mutex<Large>,
     /// What agents signed when they enrolled, with its place in the journal.

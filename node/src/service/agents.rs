@@ -5,8 +5,10 @@ use super::inner::{NodeService, now};
 use super::page::{self, WALK_RUNS, WALKS_MAX};
 use super::refusal::{bug, of_index};
 use crate::index::{Index, NotReady};
+use artel_federation::evidence::{Book, Tally, Viewer};
 use artel_federation::fact::{Account, Judgement, Outcome, Poster};
 use artel_federation::input::Profile;
+use artel_federation::member;
 use artel_federation::run::Run;
 use artel_federation::view::View;
 use artel_federation::{Entry, Fact, Reply, Request};
@@ -117,7 +119,23 @@ pub(super) async fn reputation(
     call: &Call,
     id: AgentId,
 ) -> Result<Reputation, Problem> {
-    with(service, call, id, |_, agent| convert::reputation(agent, now())).await
+    let look = move |view: View<'_>, _| {
+        view.agent(&id).map(|agent| {
+            let member::Agent { accepted, rejected, lapsed, .. } = *agent;
+            (agent.standing.clone(), Tally { accepted, rejected, lapsed })
+        })
+    };
+    let (own, now) = (service.look(call, look).await?, now());
+    let here = own.as_ref().map(|(_, tally)| *tally).unwrap_or_default();
+    let own = own.as_ref().map(|(standing, tally)| (standing, *tally));
+    let node = service.parts().identity.node;
+    let seen = match &service.parts().neighbours {
+        Some(neighbours) => neighbours.view(&id, own, now),
+        // Alone, there is no other evidence.
+        None => own.map(|own| Book::default().view_with(Viewer { node, founders: &[] }, &id, Some(own), now)),
+    };
+    let seen = seen.ok_or_else(|| Problem::new(Code::NotFound, "no such agent is known here"))?;
+    Ok(convert::reputation(id, here, seen, now))
 }
 
 /// `GET /v1/agents/{did}/history`: how its leases ended, newest first; the agent's own, or the operator's to read.

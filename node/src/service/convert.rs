@@ -3,16 +3,17 @@
 
 use artel_federation::commitment;
 use artel_federation::effect as rules;
+use artel_federation::evidence::{Part, Tally, View};
 use artel_federation::fact::{Outcome, RunnerSpec, TaskSpec};
 use artel_federation::member;
 use artel_federation::run::{RunStatus, StepState};
 use artel_federation::{Json as RulesJson, fact::End};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::Digest;
-use artel_protocol::key::Signature;
+use artel_protocol::key::{AgentId, Signature};
 use artel_protocol::time::Wall;
 use artel_reputation as reputation;
-use artel_web::types::agent::{Agent, AgentStatus, Level, OwnAgent, Reputation, Score};
+use artel_web::types::agent::{Agent, AgentStatus, HomeEvidence, Level, OwnAgent, Reputation, Score};
 use artel_web::types::receipt::Opening;
 use artel_web::types::run::{RunStatus as WebRunStatus, StepStatus};
 use artel_web::types::task::{Acknowledgement, Complexity, Lease, Runner, TaskPost, TaskStatus, Verdict};
@@ -288,21 +289,37 @@ pub(super) fn own_agent(own: &member::Agent, leases_held: usize, balance_units: 
 }
 
 /// What an agent's record says.
-pub(super) fn reputation(agent: &member::Agent, now: Wall) -> Reputation {
-    let assessed = agent.standing.assess(now);
+/// An agent's record: how often what happened here, and the score that a view gives it.
+pub(super) fn reputation(id: AgentId, here: Tally, view: View, now: Wall) -> Reputation {
+    let assessed = view.assessment;
     let layer = |score: Option<reputation::Score>| score.map(|score| Score(score.0));
     Reputation {
-        agent_id: agent.id,
+        agent_id: id,
         layer_1_score: layer(assessed.layers.quality),
         layer_2_score: layer(assessed.layers.success),
         layer_3_score: layer(assessed.layers.review),
         final_score: Score(assessed.score.0),
         lower_bound: Score(assessed.lower.0),
         reputation_level: level(assessed.level),
-        accepted: agent.accepted,
-        rejected: agent.rejected,
-        lapsed: agent.lapsed,
+        accepted: here.accepted,
+        rejected: here.rejected,
+        lapsed: here.lapsed,
+        receipts_micro: assessed.receipts_micro,
+        homes: view.parts.iter().map(home_evidence).collect(),
         calculated_at: now,
+    }
+}
+
+fn home_evidence(part: &Part) -> HomeEvidence {
+    HomeEvidence {
+        home: part.home,
+        weight_eighths: part.weight.get(),
+        settled: part.settled,
+        accepted: part.tally.accepted,
+        rejected: part.tally.rejected,
+        lapsed: part.tally.lapsed,
+        receipts_micro: part.share.receipts_micro,
+        counted_micro: part.share.counted_micro,
     }
 }
 
@@ -315,7 +332,7 @@ pub(super) fn credits(units: i64) -> Credits {
 mod tests {
     use super::*;
     use artel_federation::fact::Authority;
-    use artel_protocol::key::{AgentId, SecretKey};
+    use artel_protocol::key::SecretKey;
 
     fn agent_id() -> AgentId {
         AgentId(SecretKey::from_seed(&[1; 32]).public())

@@ -6,7 +6,7 @@ use crate::neighbours::{self, HeldFraud, Neighbours, Witness};
 use artel_federation::watch::Quarantine as Suspicion;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
-use artel_web::types::peer::{Journal, Peer, PeerStatus, Quarantine};
+use artel_web::types::peer::{Journal, Peer, PeerStatus, Quarantine, Summaries};
 use artel_web::types::{List, Page};
 use artel_web::{Code, Problem};
 use std::collections::BTreeMap;
@@ -75,6 +75,7 @@ pub(super) fn journals(service: &NodeService, page: &Page) -> Result<List<Journa
             known_up_to: held.known,
             cosigned_up_to: held.cosigned,
             quarantine: held.quarantine.map(quarantine),
+            summaries: Summaries { checked: held.summaries.checked, wrong: held.summaries.wrong },
         })
         .collect();
     let more = items.len() > limit;

@@ -7,6 +7,7 @@ mod exchange;
 mod members;
 mod notes;
 mod records;
+mod summaries;
 mod trees;
 mod values;
 mod witnesses;
@@ -37,6 +38,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("witness", witnesses::witness()),
         ("invitation", members::invitation()),
         ("hello", members::hello()),
+        ("summary", summaries::summary()),
     ]
 }
 

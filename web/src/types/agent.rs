@@ -3,7 +3,7 @@
 use super::{Json, edge};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Epoch, RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use serde::{Deserialize, Serialize, Serializer};
@@ -147,9 +147,35 @@ pub struct Reputation {
     pub rejected: u64,
     /// Lapsed leases.
     pub lapsed: u64,
+    /// How many fresh receipts those that count amount to, in millionths.
+    pub receipts_micro: u64,
+    /// What each home's evidence adds to it, by key.
+    pub homes: Vec<HomeEvidence>,
     /// As of when.
     #[serde(serialize_with = "edge::time")]
     pub calculated_at: Wall,
+}
+
+/// What one home's evidence adds to a score.
+#[derive(Debug, Clone, Serialize)]
+pub struct HomeEvidence {
+    /// The home.
+    #[serde(serialize_with = "edge::text")]
+    pub home: NodeId,
+    /// What its evidence weighs for this node, in eighths, 0 to 8.
+    pub weight_eighths: u8,
+    /// The most receipts that this node or a founder settled with it.
+    pub settled: u64,
+    /// Accepted submissions.
+    pub accepted: u64,
+    /// Rejected submissions.
+    pub rejected: u64,
+    /// Lapsed leases; of other homes they do not count.
+    pub lapsed: u64,
+    /// How many fresh receipts its evidence amounts to, in millionths.
+    pub receipts_micro: u64,
+    /// How many of these count here, by its weight and its part of the whole.
+    pub counted_micro: u64,
 }
 
 /// How one lease ended.

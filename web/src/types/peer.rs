@@ -86,4 +86,15 @@ pub struct Journal {
     pub cosigned_up_to: Option<u64>,
     /// Why nothing more is taken of it; `null` where it is.
     pub quarantine: Option<Quarantine>,
+    /// How the node's summaries of scores were found.
+    pub summaries: Summaries,
+}
+
+/// How a node's summaries of scores were found: compared with what the records say, where both have read the same.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Summaries {
+    /// How many were compared.
+    pub checked: u64,
+    /// How many of these were wrong.
+    pub wrong: u64,
 }

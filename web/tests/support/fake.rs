@@ -412,6 +412,8 @@ impl Service for Fake {
             accepted: 0,
             rejected: 0,
             lapsed: 0,
+            receipts_micro: 0,
+            homes: vec![],
             calculated_at: NOW,
         })
     }
@@ -650,6 +652,7 @@ impl Service for Fake {
             known_up_to: Some(12),
             cosigned_up_to: Some(12),
             quarantine: None,
+            summaries: Default::default(),
         };
         Ok(list(journal, &page))
     }

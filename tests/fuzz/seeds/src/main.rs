@@ -31,6 +31,7 @@ const FEEDS: [(&str, &[&str]); 20] = [
     ("witness", &["witness", "frame"]),
     ("invitation", &["invitation"]),
     ("hello", &["hello", "frame"]),
+    ("summary", &["summary", "frame"]),
 ];
 
 /// Which lists of hex words beside the rules go to which targets.

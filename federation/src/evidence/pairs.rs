@@ -1,0 +1,308 @@
+//! Records become receipts here: home's submission waits for its verdict, a judged one for the record of the worker's node,
+//! and that for home's. What waits is bounded by the limits in `mod.rs`.
+
+use super::receipt::{Lapse, Learnt, LeftOut, Receipt};
+use super::{HANDED_EACH, HANDED_MAX, HANDED_TOTAL_MAX, OPEN_MAX, RECENT_MAX, WAITING_MAX};
+use crate::fact::{Abroad, Entry, Fact, HandedIn, Judgement, Submitted, Verdict};
+use artel_protocol::codec::{Decode, Encode};
+use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::key::{AgentId, NodeId, PublicKey};
+use artel_protocol::log::Origin;
+use artel_protocol::time::Wall;
+use artel_reputation::{Outcome, Quality};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// An entry of a journal.
+type Place = (Origin, u64);
+
+/// What is there of receipts that are not whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Pairs {
+    homes: BTreeMap<Origin, Home>,
+    /// By where the worker's node entered them.
+    handed: BTreeMap<Place, Handed>,
+    handed_by: BTreeMap<Origin, u64>,
+    /// By where the worker's node should have entered them, home's journal and the verdict's index.
+    waiting: BTreeMap<(Place, Origin, u64), Judged>,
+    waiting_by: BTreeMap<Origin, BTreeSet<(u64, Place)>>,
+    /// Of each journal, the index up to which it was read.
+    passed: BTreeMap<Origin, u64>,
+    dropped: u64,
+}
+
+/// What a home's journal has said so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+struct Home {
+    /// Submissions without a verdict, by index.
+    open: BTreeMap<u64, Open>,
+    /// The newest submissions, oldest first.
+    recent: VecDeque<(StepId, Epoch)>,
+    recent_set: BTreeSet<(StepId, Epoch)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+struct Open {
+    step: StepId,
+    epoch: Epoch,
+    agent: AgentId,
+    result: Digest,
+    late: bool,
+    handed_at: Option<(Origin, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+struct Handed {
+    lease: Abroad,
+    agent: AgentId,
+    result: Digest,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+struct Judged {
+    receipt: Receipt,
+    result: Digest,
+}
+
+/// A receipt that is not whole yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// Home has a submission without a verdict.
+    Unjudged {
+        /// Home's journal.
+        home: Origin,
+        /// The index of its `Submitted`.
+        submitted: u64,
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Home has judged; the worker's node's record is not there.
+    Unhanded(Receipt),
+    /// The worker's node handed in; home's records are not there.
+    Unanswered {
+        /// The worker's node's journal, and the index of its `HandedIn`.
+        handed_in: (Origin, u64),
+        /// The lease.
+        lease: Abroad,
+        /// The agent.
+        agent: AgentId,
+    },
+}
+
+impl Pairs {
+    /// Reads the next entry of interest of a journal.
+    pub fn hear(&mut self, origin: Origin, index: u64, entry: &Entry, learnt: &mut Vec<Learnt>) {
+        self.pass(origin, index, learnt);
+        match &entry.fact {
+            Fact::Submitted(f) => self.submitted(origin, index, f, learnt),
+            Fact::Verdict(f) => self.verdict(origin, index, entry.at, f, learnt),
+            Fact::HandedIn(f) => self.handed_in(origin, index, f, learnt),
+            Fact::Lapsed(f) => {
+                let (step, epoch, agent) = (f.step, f.epoch, f.agent);
+                learnt.push(Learnt::Lapse(Lapse { home: origin, step, epoch, agent, index, at: entry.at }));
+            }
+            _ => {}
+        }
+        self.pass(origin, index + 1, learnt);
+    }
+
+    /// All entries of a journal before this index were read: what others wait for there does not come any more.
+    pub fn pass(&mut self, origin: Origin, index: u64, learnt: &mut Vec<Learnt>) {
+        let passed = self.passed.entry(origin).or_default();
+        let before = std::mem::replace(passed, index.max(*passed));
+        let first = lowest(&origin);
+        let late = self.waiting.range(((origin, before), first, 0)..((origin, index), first, 0));
+        let keys: Vec<_> = late.map(|(key, _)| *key).collect();
+        for key in keys {
+            let judged = self.take_waiting(&key);
+            learnt.push(left_out(&judged.receipt, LeftOut::NotHandedIn));
+        }
+    }
+
+    /// Whether a journal must not be read on before others are.
+    pub fn is_full(&self, origin: &Origin) -> bool {
+        let handed = self.handed_by.get(origin).copied().unwrap_or_default() as usize;
+        handed >= HANDED_MAX || handed >= HANDED_EACH && self.handed.len() >= HANDED_TOTAL_MAX
+    }
+
+    /// How many judged submissions were left out for want of room.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// What waits for another record.
+    pub fn halves(&self) -> impl Iterator<Item = Half> + '_ {
+        let unjudged = self.homes.iter().flat_map(|(home, said)| {
+            said.open.iter().map(|(submitted, open)| Half::Unjudged {
+                home: *home,
+                submitted: *submitted,
+                step: open.step,
+                epoch: open.epoch,
+                agent: open.agent,
+            })
+        });
+        let unhanded = self.waiting.values().map(|judged| Half::Unhanded(judged.receipt));
+        let unanswered = self.handed.iter().map(|(place, handed)| Half::Unanswered {
+            handed_in: *place,
+            lease: handed.lease,
+            agent: handed.agent,
+        });
+        unjudged.chain(unhanded).chain(unanswered)
+    }
+
+    fn submitted(&mut self, origin: Origin, index: u64, f: &Submitted, learnt: &mut Vec<Learnt>) {
+        let home = self.homes.entry(origin).or_default();
+        let (step, epoch, agent) = (f.step, f.epoch, f.agent);
+        if !home.recent_set.insert((step, epoch)) {
+            learnt.push(Learnt::LeftOut { home: origin, step, epoch, agent, why: LeftOut::Twice });
+            return;
+        }
+        home.recent.push_back((step, epoch));
+        if home.recent.len() > RECENT_MAX
+            && let Some(oldest) = home.recent.pop_front()
+        {
+            home.recent_set.remove(&oldest);
+        }
+        let handed_at = f.handed_at.map(|at| {
+            let origin = Origin::new(origin.federation(), at.node, at.incarnation);
+            (origin, at.index)
+        });
+        home.open.insert(index, Open { step, epoch, agent, result: f.result, late: f.late, handed_at });
+        if home.open.len() > OPEN_MAX {
+            home.open.pop_first();
+        }
+    }
+
+    fn verdict(&mut self, origin: Origin, index: u64, at: Wall, f: &Verdict, learnt: &mut Vec<Learnt>) {
+        let (step, epoch, agent) = (f.step, f.epoch, f.agent);
+        let none = |why| Learnt::LeftOut { home: origin, step, epoch, agent, why };
+        let Some(home) = self.homes.get_mut(&origin) else {
+            return learnt.push(none(LeftOut::NoSubmission));
+        };
+        let fits = |open: &Open| (open.step, open.epoch, open.agent) == (step, epoch, agent);
+        let open = match home.open.remove(&f.submitted) {
+            Some(open) if fits(&open) => open,
+            other => {
+                home.open.extend(other.map(|open| (f.submitted, open)));
+                return learnt.push(none(LeftOut::NoSubmission));
+            }
+        };
+        let (outcome, quality) = match &f.judgement {
+            Judgement::Accepted { quality, checked } => {
+                let outcome = if open.late { Outcome::Late } else { Outcome::OnTime };
+                (outcome, Quality::new(*quality).filter(|_| *checked))
+            }
+            Judgement::Rejected { .. } => (Outcome::Rejected, None),
+        };
+        let handed_in = open.handed_at;
+        let submitted = f.submitted;
+        let receipt = Receipt {
+            home: origin,
+            step,
+            epoch,
+            agent,
+            submitted,
+            verdict: index,
+            handed_in,
+            at,
+            outcome,
+            quality,
+        };
+        let Some(place) = handed_in else { return learnt.push(Learnt::Receipt(receipt)) };
+        if place.0.node() == origin.node() {
+            return learnt.push(none(LeftOut::ToItself));
+        }
+        let judged = Judged { receipt, result: open.result };
+        match self.handed.get(&place) {
+            Some(handed) if is_of(handed, &judged) => {
+                self.take_handed(&place);
+                learnt.push(Learnt::Receipt(receipt));
+            }
+            Some(_) => learnt.push(none(LeftOut::OtherHandedIn)),
+            None if self.passed.get(&place.0).is_some_and(|passed| place.1 < *passed) => {
+                learnt.push(none(LeftOut::NotHandedIn));
+            }
+            None => self.wait(place, judged, learnt),
+        }
+    }
+
+    fn wait(&mut self, place: Place, judged: Judged, learnt: &mut Vec<Learnt>) {
+        let (home, verdict) = (judged.receipt.home, judged.receipt.verdict);
+        self.waiting.insert((place, home, verdict), judged);
+        let by = self.waiting_by.entry(home).or_default();
+        by.insert((verdict, place));
+        if by.len() > WAITING_MAX
+            && let Some((verdict, place)) = by.first().copied()
+        {
+            let oldest = self.take_waiting(&(place, home, verdict));
+            self.dropped += 1;
+            learnt.push(left_out(&oldest.receipt, LeftOut::TooMany));
+        }
+    }
+
+    fn handed_in(&mut self, origin: Origin, index: u64, f: &HandedIn, learnt: &mut Vec<Learnt>) {
+        if f.lease.home == origin.node() {
+            return;
+        }
+        let handed = Handed { lease: f.lease, agent: f.agent, result: f.result };
+        let place = (origin, index);
+        let first = lowest(&origin);
+        let named = self.waiting.range((place, first, 0)..((origin, index + 1), first, 0));
+        let keys: Vec<_> = named.map(|(key, _)| *key).collect();
+        let mut taken = false;
+        for key in keys {
+            let judged = self.take_waiting(&key);
+            if !taken && is_of(&handed, &judged) {
+                taken = true;
+                learnt.push(Learnt::Receipt(judged.receipt));
+            } else {
+                learnt.push(left_out(&judged.receipt, LeftOut::OtherHandedIn));
+            }
+        }
+        if !taken {
+            self.handed.insert(place, handed);
+            *self.handed_by.entry(origin).or_default() += 1;
+        }
+    }
+
+    fn take_waiting(&mut self, key: &(Place, Origin, u64)) -> Judged {
+        let judged = self.waiting.remove(key).expect("whoever asks has seen it");
+        if let Some(by) = self.waiting_by.get_mut(&key.1) {
+            by.remove(&(key.2, key.0));
+            if by.is_empty() {
+                self.waiting_by.remove(&key.1);
+            }
+        }
+        judged
+    }
+
+    fn take_handed(&mut self, place: &Place) {
+        self.handed.remove(place);
+        if let Some(by) = self.handed_by.get_mut(&place.0) {
+            *by -= 1;
+            if *by == 0 {
+                self.handed_by.remove(&place.0);
+            }
+        }
+    }
+}
+
+/// The lowest origin of a federation, which is nobody's: where a range over all of them begins.
+fn lowest(origin: &Origin) -> Origin {
+    Origin::new(origin.federation(), NodeId(PublicKey::from_bytes([0; 32])), 0)
+}
+
+/// Whether the worker's node handed in what home judged.
+fn is_of(handed: &Handed, judged: &Judged) -> bool {
+    let receipt = &judged.receipt;
+    let lease = Abroad { home: receipt.home.node(), step: receipt.step, epoch: receipt.epoch };
+    (handed.lease, handed.agent, handed.result) == (lease, receipt.agent, judged.result)
+}
+
+fn left_out(receipt: &Receipt, why: LeftOut) -> Learnt {
+    let Receipt { home, step, epoch, agent, .. } = *receipt;
+    Learnt::LeftOut { home, step, epoch, agent, why }
+}

@@ -1,0 +1,142 @@
+//! One viewer's view of the book: what each home's evidence weighs for it, and the score that comes of it. The same function
+//! for everybody, so that anybody can compute what another says.
+
+use super::book::{Book, Tally};
+use crate::fact::Genesis;
+use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::summary::{Said, Scored};
+use artel_protocol::sync::marks_digest;
+use artel_protocol::time::Wall;
+use artel_reputation::standing::AHEAD_MS_MAX;
+use artel_reputation::{Assessment, Eighths, Share, Source, Standing, viewed};
+
+/// Whose view it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewer<'a> {
+    /// The node.
+    pub node: NodeId,
+    /// The federation's founders, whose word counts for everybody.
+    pub founders: &'a [NodeId],
+}
+
+/// What one home adds to a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The home.
+    pub home: NodeId,
+    /// What its evidence weighs.
+    pub weight: Eighths,
+    /// The most receipts that the viewer or a founder settled with it; nothing for the viewer itself.
+    pub settled: u64,
+    /// How often what was said.
+    pub tally: Tally,
+    /// What of it counts.
+    pub share: Share,
+}
+
+/// A view of one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// The score, its bound and its layers.
+    pub assessment: Assessment,
+    /// What each home adds, by its key; homes without weight too.
+    pub parts: Vec<Part>,
+}
+
+impl<'a> Viewer<'a> {
+    /// A node's view in the federation that a record founded.
+    pub fn new(node: NodeId, genesis: &'a Genesis) -> Self {
+        Viewer { node, founders: &genesis.founders }
+    }
+}
+
+impl Book {
+    /// What a viewer makes of an agent.
+    pub fn view(&self, viewer: Viewer<'_>, agent: &AgentId, now: Wall) -> View {
+        self.view_with(viewer, agent, None, now)
+    }
+
+    /// The same, where the viewer knows its own part better than its public records say: it knows who posted what, so that it
+    /// leaves out an agent's work for itself.
+    pub fn view_with(
+        &self,
+        viewer: Viewer<'_>,
+        agent: &AgentId,
+        own: Option<(&Standing, Tally)>,
+        now: Wall,
+    ) -> View {
+        let rows = self.rows.get(agent).into_iter().flatten();
+        let is_own_told = own.is_some();
+        let known = rows.filter(|(home, _)| !is_own_told || **home != viewer.node);
+        let own = own.filter(|(standing, _)| **standing != Standing::default());
+        let own = own.map(|(standing, tally)| (viewer.node, standing, tally));
+        let known = known.map(|(home, row)| match *home == viewer.node {
+            true => (*home, &row.own, row.own_tally),
+            false => (*home, &row.borne, row.borne_tally),
+        });
+        let mut homes: Vec<(NodeId, &Standing, Tally)> = known.chain(own).collect();
+        homes.sort_by_key(|(home, ..)| *home);
+        let weights: Vec<(Eighths, u64)> =
+            homes.iter().map(|(home, ..)| self.weight(viewer, *home)).collect();
+        let sources: Vec<Source<'_>> = homes
+            .iter()
+            .zip(&weights)
+            .map(|((home, standing, _), (weight, _))| Source {
+                standing,
+                weight: *weight,
+                capped: *home != viewer.node,
+            })
+            .collect();
+        let seen = viewed(&sources, now);
+        let parts = homes.iter().zip(weights).zip(seen.shares);
+        let parts = parts.map(|(((home, _, tally), (weight, settled)), share)| Part {
+            home: *home,
+            weight,
+            settled,
+            tally: *tally,
+            share,
+        });
+        View { assessment: seen.assessment, parts: parts.collect() }
+    }
+
+    /// What a home's evidence weighs for a viewer, and how many receipts that follows from: its own and a founder's count in
+    /// full, another's as much as was settled with it.
+    fn weight(&self, viewer: Viewer<'_>, home: NodeId) -> (Eighths, u64) {
+        if home == viewer.node {
+            return (Eighths::FULL, 0);
+        }
+        let judges = viewer.founders.iter().copied().chain([viewer.node]);
+        let settled = judges.filter(|judge| *judge != home).map(|judge| self.settled(judge, home));
+        let settled = settled.max().unwrap_or_default();
+        match viewer.founders.contains(&home) {
+            true => (Eighths::FULL, settled),
+            false => (Eighths::of_settled(settled), settled),
+        }
+    }
+
+    /// A line of a summary; nothing for an agent of whom nothing counts.
+    pub fn scored(&self, viewer: Viewer<'_>, agent: &AgentId, now: Wall) -> Option<Scored> {
+        let Assessment { score, lower, receipts_micro, .. } = self.view(viewer, agent, now).assessment;
+        (receipts_micro > 0).then_some(Scored {
+            agent: *agent,
+            score: score.0,
+            lower: lower.0,
+            receipts_micro,
+        })
+    }
+
+    /// Whether a summary is what its viewer's records say; nothing where this book cannot tell: it was read up to other marks,
+    /// is not whole, or counts what the viewer could not count yet.
+    pub fn agrees(&mut self, said: &Said, founders: &[NodeId]) -> Option<bool> {
+        if marks_digest(&self.marks()) != said.heads {
+            return None;
+        }
+        self.tick(said.at);
+        if !self.is_whole() || self.newest().since_ms(said.at) > AHEAD_MS_MAX {
+            return None;
+        }
+        let viewer = Viewer { node: said.viewer.node(), founders };
+        let is_true = |one: &Scored| self.scored(viewer, &one.agent, said.at).as_ref() == Some(one);
+        Some(said.scores.iter().all(is_true))
+    }
+}

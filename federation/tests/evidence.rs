@@ -1,0 +1,388 @@
+//! Receipts from the records of several nodes: whatever order the journals come in, whatever is missing or forged.
+
+use artel_federation::evidence::{Book, Half, Learnt, LeftOut, Receipt, Viewer};
+use artel_federation::fact::{
+    Abroad, Authority, HandedAt, HandedIn, Judgement, LeaseEnded, Started, Submitted, Verdict,
+};
+use artel_federation::{Entry, Fact};
+use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
+use artel_protocol::key::{AgentId, NodeId, PublicKey};
+use artel_protocol::log::Origin;
+use artel_protocol::summary::{Said, Scored};
+use artel_protocol::sync::marks_digest;
+use artel_protocol::time::Wall;
+use artel_reputation::Eighths;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+const NODES: usize = 4;
+const AGENTS: u8 = 3;
+const NOW: Wall = Wall(1_767_225_600_000 + 43_200_000);
+
+fn node(n: usize) -> NodeId {
+    NodeId(PublicKey::from_bytes([n as u8 + 1; 32]))
+}
+
+fn agent(n: u8) -> AgentId {
+    AgentId(PublicKey::from_bytes([n + 100; 32]))
+}
+
+fn origin(n: usize) -> Origin {
+    Origin::new(FederationId([5; 32]), node(n), 0)
+}
+
+fn step(n: usize) -> StepId {
+    RunId::new(Wall(1_000 + n as u64), [n as u8; 9]).step(0)
+}
+
+/// One task: its home, the worker's node where it is another, the agent, whether it was taken.
+#[derive(Debug, Clone, Copy)]
+struct Task {
+    home: usize,
+    worker: usize,
+    agent: u8,
+    ends: Ends,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Ends {
+    Accepted,
+    Rejected,
+    Lapsed,
+}
+
+/// A journal's public entries, each with its index: every second entry is private.
+type Journal = Vec<(u64, Entry)>;
+
+fn write(journal: &mut Journal, at: Wall, fact: Fact) -> u64 {
+    let index = journal.len() as u64 * 2;
+    journal.push((index, Entry { at, correlation: None, fact }));
+    index
+}
+
+/// The journals that these tasks leave behind, and for each task the entries (node, position) that its receipt is made of.
+fn live(tasks: &[Task]) -> (Vec<Journal>, Vec<Vec<(usize, usize)>>) {
+    let mut journals = vec![Journal::new(); NODES];
+    let mut made = Vec::new();
+    for (n, journal) in journals.iter_mut().enumerate() {
+        let started = Started { boot: 1, version: format!("{n}"), configuration: Digest::of(&[]) };
+        write(journal, NOW, Fact::Started(started));
+    }
+    for (number, task) in tasks.iter().enumerate() {
+        let at = Wall(NOW.0 - 1_000 * number as u64);
+        let (step, epoch, agent) = (step(number), Epoch(1), agent(task.agent));
+        let result = Digest::of(&number.to_le_bytes());
+        let mut parts = Vec::new();
+        if task.ends == Ends::Lapsed {
+            write(&mut journals[task.home], at, Fact::Lapsed(LeaseEnded { step, epoch, agent }));
+            made.push(parts);
+            continue;
+        }
+        let handed_at = (task.worker != task.home).then(|| {
+            let lease = Abroad { home: node(task.home), step, epoch };
+            let handed = HandedIn { lease, agent, result, authority: Authority::Delegated };
+            parts.push((task.worker, journals[task.worker].len()));
+            let index = write(&mut journals[task.worker], at, Fact::HandedIn(handed));
+            HandedAt { node: node(task.worker), incarnation: 0, index }
+        });
+        let authority = Authority::Delegated;
+        let submitted = Submitted { step, epoch, agent, result, authority, late: false, handed_at };
+        parts.push((task.home, journals[task.home].len()));
+        let submitted = write(&mut journals[task.home], at, Fact::Submitted(submitted));
+        let judgement = match task.ends {
+            Ends::Rejected => Judgement::Rejected { check: "schema".into() },
+            _ => Judgement::Accepted { quality: 90, checked: true },
+        };
+        parts.push((task.home, journals[task.home].len()));
+        write(
+            &mut journals[task.home],
+            at,
+            Fact::Verdict(Verdict { step, epoch, agent, submitted, judgement }),
+        );
+        made.push(parts);
+    }
+    (journals, made)
+}
+
+/// Reads journals, the next record always from the journal that `turns` names, and at last what is left of each.
+fn read(journals: &[Journal], turns: &[usize]) -> (Book, Vec<Learnt>) {
+    let (mut book, mut learnt, mut at) = (Book::default(), Vec::new(), [0; NODES]);
+    let rest = (0..NODES).flat_map(|n| std::iter::repeat_n(n, journals[n].len()));
+    for n in turns.iter().copied().chain(rest) {
+        if let Some((index, entry)) = journals[n].get(at[n]) {
+            // What was taken out of the middle of a journal leaves its number free.
+            book.hear(origin(n), (index / 2, *index), &entry.encode(), NOW, &mut learnt);
+            at[n] += 1;
+        }
+    }
+    (book, learnt)
+}
+
+fn receipts(learnt: &[Learnt]) -> BTreeSet<(NodeId, StepId, u64)> {
+    let key = |piece: &Learnt| match piece {
+        Learnt::Receipt(Receipt { home, step, verdict, .. }) => Some((home.node(), *step, *verdict)),
+        _ => None,
+    };
+    let keys: Vec<_> = learnt.iter().filter_map(key).collect();
+    let set: BTreeSet<_> = keys.iter().copied().collect();
+    assert_eq!(keys.len(), set.len(), "no receipt is told twice");
+    set
+}
+
+fn views(book: &Book) -> Vec<String> {
+    let founders = [node(0)];
+    let seen = |viewer: usize, who: u8| {
+        let viewer = Viewer { node: node(viewer), founders: &founders };
+        format!("{:?}", book.view(viewer, &agent(who), NOW))
+    };
+    (0..NODES).flat_map(|viewer| (0..AGENTS).map(move |who| seen(viewer, who))).collect()
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    let ends = prop_oneof![6 => Just(Ends::Accepted), 2 => Just(Ends::Rejected), 1 => Just(Ends::Lapsed)];
+    (0..NODES, 0..NODES, 0..AGENTS, ends).prop_map(|(home, worker, agent, ends)| Task {
+        home,
+        worker,
+        agent,
+        ends,
+    })
+}
+
+fn tasks() -> impl Strategy<Value = Vec<Task>> {
+    prop::collection::vec(task(), 1..40)
+}
+
+fn turns() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(0..NODES, 0..200)
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_journals_never_shows(tasks in tasks(), turns in turns()) {
+        let (journals, made) = live(&tasks);
+        let (one, learnt) = read(&journals, &[]);
+        let (other, learnt_otherwise) = read(&journals, &turns);
+        prop_assert_eq!(receipts(&learnt), receipts(&learnt_otherwise));
+        prop_assert_eq!(receipts(&learnt).len(), made.iter().filter(|parts| !parts.is_empty()).count());
+        prop_assert!(one.is_whole() && one.halves().next().is_none());
+        prop_assert_eq!(views(&one), views(&other));
+        prop_assert_eq!(&one, &other);
+        let bytes = artel_protocol::codec::encode(&one);
+        prop_assert_eq!(artel_protocol::codec::decode_own::<Book>(&bytes), Ok(one));
+    }
+
+    #[test]
+    fn without_a_record_its_receipt_is_gone_and_no_other(
+        tasks in tasks(), turns in turns(), at in any::<prop::sample::Index>()
+    ) {
+        let (journals, made) = live(&tasks);
+        let parts: Vec<(usize, (usize, usize))> =
+            made.iter().enumerate().flat_map(|(n, parts)| parts.iter().map(move |part| (n, *part))).collect();
+        prop_assume!(!parts.is_empty());
+        let (number, (n, position)) = *at.get(&parts);
+        let all = receipts(&read(&journals, &turns).1);
+        let mut fewer = journals.clone();
+        fewer[n].remove(position);
+        let (book, learnt) = read(&fewer, &turns);
+        let left: BTreeSet<_> = all.iter().filter(|(_, of, _)| *of != step(number)).copied().collect();
+        prop_assert_eq!(left.len() + 1, all.len());
+        prop_assert_eq!(receipts(&learnt), left);
+        // The last record of a journal leaves no gap behind.
+        prop_assert_eq!(book.is_whole(), position + 1 == journals[n].len());
+        // The book is the one of a world in which that receipt never was.
+        let mut never = journals.clone();
+        for (n, position) in made[number].iter().rev() {
+            never[*n][*position].1.fact = Fact::Started(Started {
+                boot: 9, version: String::new(), configuration: Digest::of(&[]),
+            });
+        }
+        prop_assert_eq!(views(&book), views(&read(&never, &[]).0));
+    }
+
+    #[test]
+    fn a_forged_record_makes_no_receipt(
+        tasks in tasks(), turns in turns(), at in any::<prop::sample::Index>(), how in 0..4u8
+    ) {
+        let (journals, made) = live(&tasks);
+        let parts: Vec<(usize, (usize, usize))> =
+            made.iter().enumerate().flat_map(|(n, parts)| parts.iter().map(move |part| (n, *part))).collect();
+        prop_assume!(!parts.is_empty());
+        let (number, (n, position)) = *at.get(&parts);
+        let all = receipts(&read(&journals, &turns).1);
+        let mut forged = journals.clone();
+        let stranger = agent(99);
+        let changed = match (&mut forged[n][position].1.fact, how) {
+            (Fact::HandedIn(f), 0) => { f.agent = stranger; true }
+            (Fact::HandedIn(f), 1) => { f.result = Digest::of(b"another"); true }
+            (Fact::HandedIn(f), 2) => { f.lease.epoch = Epoch(2); true }
+            (Fact::HandedIn(f), _) => { f.lease.home = node((tasks[number].home + 1) % NODES); true }
+            (Fact::Submitted(f), 0) => { f.agent = stranger; true }
+            (Fact::Submitted(f), 1) => { f.epoch = Epoch(2); true }
+            (Fact::Submitted(f), _) => match &mut f.handed_at {
+                Some(handed) if how == 2 => { handed.index += 1; true }
+                Some(handed) => { handed.node = node(tasks[number].home); true }
+                None => false,
+            },
+            (Fact::Verdict(f), 0) => { f.agent = stranger; true }
+            (Fact::Verdict(f), 1) => { f.submitted += 1; true }
+            (Fact::Verdict(f), 2) => { f.epoch = Epoch(2); true }
+            _ => false,
+        };
+        prop_assume!(changed);
+        let left: BTreeSet<_> = all.iter().filter(|(_, of, _)| *of != step(number)).copied().collect();
+        prop_assert_eq!(receipts(&read(&forged, &turns).1), left);
+    }
+
+    #[test]
+    fn equal_marks_give_equal_integers_and_a_wrong_one_is_seen(
+        tasks in tasks(), turns in turns(), viewer in 0..NODES, by in 1..1_000u32
+    ) {
+        let (journals, _) = live(&tasks);
+        let founders = [node(0)];
+        let (theirs, mut ours) = (read(&journals, &turns).0, read(&journals, &[]).0);
+        let as_viewer = Viewer { node: node(viewer), founders: &founders };
+        let scores: Vec<Scored> =
+            theirs.agents_after(Bound::Unbounded).filter_map(|who| theirs.scored(as_viewer, who, NOW)).collect();
+        prop_assume!(!scores.is_empty());
+        let marks = theirs.marks();
+        let said = Said { viewer: origin(viewer), at: NOW, heads: marks_digest(&marks), marks, scores };
+        prop_assert_eq!(ours.agrees(&said, &founders), Some(true));
+        let mut wrong = said.clone();
+        let score = wrong.scores[0].score;
+        wrong.scores[0].score = if score >= by { score - by } else { score + by };
+        prop_assert_eq!(ours.agrees(&wrong, &founders), Some(false));
+        let mut elsewhere = said;
+        elsewhere.marks[0].next += 1;
+        elsewhere.heads = marks_digest(&elsewhere.marks);
+        prop_assert_eq!(ours.agrees(&elsewhere, &founders), None);
+    }
+}
+
+fn accepted(home: usize, worker: usize, agent: u8) -> Task {
+    Task { home, worker, agent, ends: Ends::Accepted }
+}
+
+fn weights(book: &Book, viewer: usize, who: u8) -> Vec<(NodeId, u8)> {
+    let founders = [node(0)];
+    let view = book.view(Viewer { node: node(viewer), founders: &founders }, &agent(who), NOW);
+    view.parts.iter().map(|part| (part.home, part.weight.get())).collect()
+}
+
+#[test]
+fn a_home_weighs_what_the_viewer_or_a_founder_settled_with_it() {
+    // Agent 1 works at home 2 for node 3. Node 1 settled three with home 2, the founder five, in the other direction.
+    let mut tasks = vec![accepted(2, 3, 1)];
+    tasks.extend([accepted(2, 1, 0); 3]);
+    let (journals, _) = live(&tasks);
+    assert_eq!(weights(&read(&journals, &[]).0, 1, 1), [(node(2), 3)]);
+    tasks.extend([accepted(0, 2, 0); 5]);
+    tasks.push(Task { ends: Ends::Rejected, ..accepted(0, 2, 0) });
+    let book = read(&live(&tasks).0, &[]).0;
+    assert_eq!(weights(&book, 1, 1), [(node(2), 5)], "the founder's five, and no rejection");
+    assert_eq!(weights(&book, 2, 1), [(node(2), 8)], "the viewer's own count in full");
+    let settled_as_worker = [accepted(0, 3, 1)];
+    assert_eq!(
+        weights(&read(&live(&settled_as_worker).0, &[]).0, 2, 1),
+        [(node(0), 8)],
+        "and so do a founder's"
+    );
+}
+
+#[test]
+fn what_a_home_says_of_its_own_agents_counts_for_itself_alone() {
+    let mut tasks = vec![accepted(2, 2, 1); 5];
+    tasks.extend([accepted(2, 1, 0); 8]);
+    tasks.push(Task { ends: Ends::Lapsed, ..accepted(2, 3, 1) });
+    let book = read(&live(&tasks).0, &[]).0;
+    let founders = [node(0)];
+    let view = |viewer| book.view(Viewer { node: node(viewer), founders: &founders }, &agent(1), NOW);
+    assert_eq!(view(1).assessment.receipts_micro, 0, "its weight is full, and it says nothing that counts");
+    assert_eq!(view(1).parts[0].weight, Eighths::FULL);
+    // At home, all five and the lapse count; ages differ by seconds of one day.
+    assert_eq!(view(2).assessment.receipts_micro, 6_000_000);
+    assert_eq!((view(2).parts[0].tally.accepted, view(2).parts[0].tally.lapsed), (5, 1));
+}
+
+#[test]
+fn a_step_and_epoch_count_once() {
+    let (mut journals, _) = live(&[accepted(2, 1, 0)]);
+    let again: Vec<Entry> = journals[2][1..3].iter().map(|(_, entry)| entry.clone()).collect();
+    let submitted = write(&mut journals[2], NOW, again[0].fact.clone());
+    let Fact::Verdict(verdict) = &again[1].fact else { panic!("the second is the verdict") };
+    write(&mut journals[2], NOW, Fact::Verdict(Verdict { submitted, ..verdict.clone() }));
+    let (_, learnt) = read(&journals, &[]);
+    assert_eq!(receipts(&learnt).len(), 1);
+    let why = reasons(&learnt);
+    assert_eq!(why, [LeftOut::Twice, LeftOut::NoSubmission]);
+}
+
+fn reasons(learnt: &[Learnt]) -> Vec<LeftOut> {
+    let why = |piece: &Learnt| match piece {
+        Learnt::LeftOut { why, .. } => Some(*why),
+        _ => None,
+    };
+    learnt.iter().filter_map(why).collect()
+}
+
+#[test]
+fn what_does_not_come_any_more_is_not_waited_for() {
+    let (mut journals, _) = live(&[accepted(0, 1, 0), accepted(2, 1, 1)]);
+    journals[1].remove(1);
+    // The worker's node's journal first, and last.
+    for turns in [vec![1; 3], vec![0, 0, 0, 1, 1]] {
+        let (book, learnt) = read(&journals, &turns);
+        assert_eq!(reasons(&learnt), [LeftOut::NotHandedIn]);
+        assert_eq!((receipts(&learnt).len(), book.halves().count()), (1, 0));
+    }
+}
+
+#[test]
+fn a_home_that_hands_in_to_itself_has_no_receipt() {
+    let (mut journals, _) = live(&[accepted(0, 1, 0)]);
+    let (_, handed) = journals[1].remove(1);
+    let index = write(&mut journals[0], NOW, handed.fact);
+    let own = journals[0].pop().expect("just written");
+    journals[0].insert(1, own);
+    let Fact::Submitted(submitted) = &mut journals[0][2].1.fact else { panic!("it is the second") };
+    submitted.handed_at = Some(HandedAt { node: node(0), incarnation: 0, index: 2 });
+    let Fact::Verdict(verdict) = &mut journals[0][3].1.fact else { panic!("it is the third") };
+    verdict.submitted = 4;
+    assert_eq!(index, 6);
+    journals[0].iter_mut().enumerate().for_each(|(at, (index, _))| *index = at as u64 * 2);
+    let (_, learnt) = read(&journals, &[]);
+    assert_eq!((receipts(&learnt).len(), reasons(&learnt)), (0, vec![LeftOut::ToItself]));
+}
+
+#[test]
+fn what_is_dated_ahead_counts_when_its_time_has_come() {
+    let (journals, _) = live(&[accepted(0, 1, 0)]);
+    let early = Wall(NOW.0 - 600_000);
+    let (mut book, mut learnt) = (Book::default(), Vec::new());
+    for (n, journal) in journals.iter().enumerate() {
+        for (index, entry) in journal {
+            book.hear(origin(n), (index / 2, *index), &entry.encode(), early, &mut learnt);
+        }
+    }
+    assert!(!book.knows(&agent(0)));
+    book.tick(Wall(NOW.0 - 300_000));
+    assert!(book.knows(&agent(0)));
+    assert_eq!(book, read(&journals, &[]).0);
+    // A summary of a moment at which it could not count yet is not compared.
+    let marks = book.marks();
+    let scores = vec![Scored { agent: agent(0), score: 1, lower: 0, receipts_micro: 1 }];
+    let said = Said { viewer: origin(0), at: early, heads: marks_digest(&marks), marks, scores };
+    assert_eq!(book.agrees(&said, &[node(0)]), None);
+}
+
+#[test]
+fn halves_say_what_they_wait_for() {
+    let (mut journals, _) = live(&[accepted(0, 1, 0), accepted(0, 2, 1)]);
+    journals[0].pop();
+    journals[1].clear();
+    let (book, _) = read(&journals, &[]);
+    let halves: Vec<Half> = book.halves().collect();
+    assert!(matches!(halves[0], Half::Unjudged { step: of, .. } if of == step(1)), "{halves:?}");
+    assert!(matches!(&halves[1], Half::Unhanded(receipt) if receipt.step == step(0)), "{halves:?}");
+    assert!(matches!(halves[2], Half::Unanswered { lease, .. } if lease.step == step(1)), "{halves:?}");
+}

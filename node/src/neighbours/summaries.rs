@@ -1,0 +1,169 @@
+//! What this node says of others' scores, and what others say: compared where both have read the same, flagged where it is
+//! wrong, never believed.
+
+use super::shared::Shared;
+use crate::clock::wall;
+use artel_federation::evidence::Viewer;
+use artel_mesh::Verdict;
+use artel_protocol::id::Digest;
+use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::summary::{SUMMARY_MARKS_MAX, SUMMARY_SCORES_MAX, Said, Scored, Summary};
+use artel_protocol::sync::marks_digest;
+use artel_protocol::time::Wall;
+use artel_protocol::topic::Topic;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often a node says what it makes of the records, where they have changed. More often, and every node sends up to 64 KB
+/// to all each time; less often, and a wrong one is noticed later.
+const EACH: Duration = Duration::from_secs(10);
+
+/// A viewer's summaries closer together than this are not passed on, in milliseconds by the viewer's clock.
+const PACE_MS: u64 = 5_000;
+
+/// Summaries that are older, or further ahead of the clock, are not passed on, in milliseconds.
+const SKEW_MS: u64 = 5 * 60 * 1_000;
+
+/// How many viewers' newest summaries are kept until they can be compared, at most 64 KB each. Those of others are passed on
+/// and not compared.
+const VIEWERS_MAX: usize = 256;
+
+/// How a viewer's summaries were found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// How many were compared.
+    pub checked: u64,
+    /// How many of these are not what the records say.
+    pub wrong: u64,
+}
+
+#[derive(Default)]
+struct Heard {
+    at: Wall,
+    checks: Checks,
+    /// The newest one, until it is compared.
+    open: Option<Summary>,
+}
+
+/// What was heard of others.
+#[derive(Default)]
+pub(super) struct Summaries(Mutex<BTreeMap<NodeId, Heard>>);
+
+/// Reads on whenever there is something to be read, compares, and says what this node makes of it, until the node ends.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut due = tokio::time::interval(EACH);
+    let (mut said, mut last) = (Digest::default(), None);
+    loop {
+        let is_due = tokio::select! {
+            () = shared.evidence.news.notified() => false,
+            _ = due.tick() => true,
+        };
+        let reading = shared.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            reading.evidence.catch_up(&reading);
+            reading.summaries.compare(&reading);
+        });
+        if read.await.is_err() {
+            return;
+        }
+        if is_due && let Some(summary) = say(&shared, &said, &mut last) {
+            said = summary.said().heads;
+            let bytes = Bytes::copy_from_slice(summary.bytes());
+            if let Err(error) = shared.mesh.publish(Topic::Trust, bytes).await {
+                tracing::debug!(%error, "a summary was not gossiped");
+            }
+        }
+    }
+}
+
+/// What is to be said: the scores of some agents, those behind the last one that was named; nothing where nothing has changed
+/// since these heads were named, or where this node has not read everything.
+fn say(shared: &Shared, said: &Digest, last: &mut Option<AgentId>) -> Option<Summary> {
+    let founders = shared.exchange().genesis().founders.clone();
+    let at = wall();
+    let said = {
+        let book = &shared.evidence.state().book;
+        let marks = book.marks();
+        let heads = marks_digest(&marks);
+        if heads == *said || !book.is_whole() {
+            return None;
+        }
+        let viewer = Viewer { node: shared.me.node(), founders: &founders };
+        let scored = |agent: &AgentId| book.scored(viewer, agent, at);
+        let behind = book.agents_after(last.map_or(Bound::Unbounded, Bound::Excluded)).filter_map(scored);
+        let mut scores: Vec<Scored> = behind.take(SUMMARY_SCORES_MAX).collect();
+        if scores.is_empty() {
+            scores =
+                book.agents_after(Bound::Unbounded).filter_map(scored).take(SUMMARY_SCORES_MAX).collect();
+        }
+        *last = scores.last().map(|one| one.agent).filter(|_| scores.len() == SUMMARY_SCORES_MAX);
+        let marks = if marks.len() <= SUMMARY_MARKS_MAX { marks } else { Vec::new() };
+        Said { viewer: shared.me, at, heads, marks, scores }
+    };
+    // Without a score there is nothing to say.
+    Summary::sign(said, &shared.key).ok()
+}
+
+impl Summaries {
+    /// How a node's summaries were found.
+    pub fn checks(&self, viewer: &NodeId) -> Checks {
+        self.heard().get(viewer).map(|heard| heard.checks).unwrap_or_default()
+    }
+
+    /// Takes up what gossip brought: the newest of each viewer, at its pace.
+    pub fn hear(&self, shared: &Shared, bytes: &[u8]) -> Verdict {
+        let summary = match Summary::check(bytes, &shared.me.federation()) {
+            Ok(summary) => summary,
+            Err(error) => {
+                tracing::debug!(%error, "a summary that does not hold");
+                return Verdict::Reject;
+            }
+        };
+        let (viewer, at, now) = (summary.said().viewer.node(), summary.said().at, wall());
+        let is_member = viewer != shared.me.node() && shared.exchange().is_member(&viewer);
+        if !is_member || at.0.abs_diff(now.0) > SKEW_MS {
+            return Verdict::Ignore;
+        }
+        {
+            let mut heard = self.heard();
+            if heard.len() >= VIEWERS_MAX && !heard.contains_key(&viewer) {
+                return Verdict::Accept;
+            }
+            let heard = heard.entry(viewer).or_default();
+            if at < heard.at.plus_ms(PACE_MS) {
+                return Verdict::Ignore;
+            }
+            heard.at = at;
+            heard.open = Some(summary);
+        }
+        self.compare(shared);
+        Verdict::Accept
+    }
+
+    /// Compares what can be compared now.
+    pub fn compare(&self, shared: &Shared) {
+        let founders = shared.exchange().genesis().founders.clone();
+        let mut heard = self.heard();
+        if heard.values().all(|heard| heard.open.is_none()) {
+            return;
+        }
+        let book = &mut shared.evidence.state().book;
+        for (viewer, heard) in heard.iter_mut() {
+            let agrees = heard.open.as_ref().and_then(|open| book.agrees(open.said(), &founders));
+            let Some(agrees) = agrees else { continue };
+            heard.open = None;
+            heard.checks.checked += 1;
+            if !agrees {
+                heard.checks.wrong += 1;
+                tracing::warn!(%viewer, wrong = heard.checks.wrong, "a summary is not what the records say");
+            }
+        }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<NodeId, Heard>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
