@@ -13,6 +13,7 @@ mod keeper;
 mod members;
 mod outbox;
 mod publisher;
+mod record;
 mod requests;
 mod shared;
 mod sync;
