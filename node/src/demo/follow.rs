@@ -134,7 +134,7 @@ async fn check_run(client: &Client, run: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether this is the middle of the work: for an agent and a node the moment at which one of theirs has a task.
+/// Whether this is the middle of the work: for an agent and a node a moment at which one of theirs gets a task.
 fn is_its_moment(stage: &Stage, trouble: Trouble, event: &Event, (done, total): (usize, usize)) -> bool {
     let claims = |elsewhere: bool| {
         let agent = agent_of(event);
@@ -144,7 +144,7 @@ fn is_its_moment(stage: &Stage, trouble: Trouble, event: &Event, (done, total): 
     match trouble {
         Trouble::Agent => claims(false),
         // Where the home's own agents are faster than all others, at half of the work.
-        Trouble::Node => claims(true) || done * 2 >= total,
+        Trouble::Node => done * 4 >= total && claims(true) || done * 2 >= total,
         Trouble::Home => done * 4 >= total,
     }
 }

@@ -91,7 +91,9 @@ pub fn start_node(base: &Path, up: &Up<'_>) -> anyhow::Result<Starting> {
     let mut command = command(&log)?;
     command.arg("up").arg("--data").arg(base.join(up.name));
     command.args(["--http", up.http, "--json", "--end-with-stdin"]);
-    up.listen.iter().for_each(|address| drop(command.args(["--listen", address])));
+    for address in up.listen {
+        command.args(["--listen", address]);
+    }
     if let Some(file) = up.join {
         let file = file.to_str().context("the directory for temporary files has no name in UTF-8")?;
         command.arg("--join").arg(format!("@{file}"));

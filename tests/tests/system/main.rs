@@ -19,6 +19,7 @@ mod refusals;
 mod sandbox;
 mod secrecy;
 mod seeds;
+mod survey;
 mod tls;
 mod up;
 

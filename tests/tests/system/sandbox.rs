@@ -91,6 +91,57 @@ fn what_another_step_left_is_handed_on_by_its_digest() {
 }
 
 #[test]
+fn an_input_names_the_artifacts_that_its_step_gets() {
+    let (dir, keys) = (fresh(), fresh());
+    let node = artel().up(dir.path()).start();
+    let module = put_module(&mut node.operator());
+    let task = post(&node, &module, &json!({"artifacts": {"a b.wasm": module, "other": module}}));
+    let worker = work(&node, keys.path(), &[]);
+    assert_eq!(worker.code, Some(0), "{worker:?}");
+    let shown = node.operator().get(&format!("/v1/tasks/{task}")).is(200);
+    let wanted = json!({"a b.wasm": "artifacts/a b.wasm", "other": "artifacts/other"});
+    assert_eq!(shown["output"]["got"]["artifacts"], wanted, "{shown}");
+    // What is of another form is an input like any other.
+    let task = post(&node, &module, &json!({"artifacts": ["x"]}));
+    assert_eq!(work(&node, keys.path(), &[]).code, Some(0));
+    let shown = node.operator().get(&format!("/v1/tasks/{task}")).is(200);
+    assert_eq!(shown["output"]["got"]["artifacts"], json!({}), "{shown}");
+    let missing = format!("sha256:{}", "0".repeat(64));
+    for (named, why) in [
+        (json!({"../up": module}), "not one path component"),
+        (json!({"": module}), "not one path component"),
+        (json!({"a": missing}), "an artifact: "),
+        (json!({"a": "sha256:no"}), "an artifact: "),
+        (
+            (0..65).map(|n| (n.to_string(), json!(module))).collect::<serde_json::Map<_, _>>().into(),
+            "more than 64 artifacts",
+        ),
+    ] {
+        let task = post(&node, &module, &json!({"artifacts": named}));
+        let worker = work(&node, keys.path(), &[]);
+        assert_eq!(worker.code, Some(1), "{worker:?}");
+        assert!(worker.stderr.contains("given back") && worker.stderr.contains(why), "{why}: {worker:?}");
+        node.operator().post(&format!("/v1/tasks/{task}/cancel"), &json!({})).is(200);
+    }
+}
+
+#[test]
+fn a_worker_lets_its_node_act_for_it_unless_it_is_told_not_to() {
+    let (dir, keys) = (fresh(), fresh());
+    let node = artel().up(dir.path()).start();
+    let module = put_module(&mut node.operator());
+    for (more, key, delegates) in [(&[][..], "0.pem", true), (&["--no-delegate"], "2.pem", false)] {
+        post(&node, &module, &json!(1));
+        let worker = work(&node, keys.path(), more);
+        assert_eq!(worker.code, Some(0), "{worker:?}");
+        let key = keys.path().join(key);
+        let show = ["agent", "show", "--json", "--node", node.url(), "--key", key.to_str().expect("UTF-8")];
+        let agent = artel().run(show).json();
+        assert_eq!(agent["delegated_until"].is_string(), delegates, "{agent}");
+    }
+}
+
+#[test]
 fn what_fails_or_may_not_run_goes_back_with_its_reason() {
     let (dir, keys) = (fresh(), fresh());
     let node = artel().up(dir.path()).start();
