@@ -129,14 +129,13 @@ impl Stage {
     /// Waits until as many nodes are admitted at home.
     async fn wait_for_peers(&self, wanted: usize) -> anyhow::Result<()> {
         let all = async {
-            while wanted > 0 {
+            loop {
                 let peers: List<Peer> = self.home().client.get("/v1/peers").await?;
                 if peers.items.iter().filter(|peer| peer.status == "admitted").count() >= wanted {
-                    break;
+                    return anyhow::Ok(());
                 }
                 tokio::time::sleep(LOOK_PAUSE).await;
             }
-            anyhow::Ok(())
         };
         let came = tokio::time::timeout(READY_WITHIN, all).await;
         came.map_err(|_| anyhow::anyhow!("not all nodes had joined within {} s", READY_WITHIN.as_secs()))?

@@ -3,6 +3,7 @@
 use crate::{artel, fresh};
 use artel_protocol::id::Digest;
 use artel_runner::{Error, Module, Options, Outcome, Runner, Step, Walls, testing};
+use artel_tests::mesh::{invite, items, joining, listening, until};
 use artel_tests::{Client, Done, Node, Request};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -28,10 +29,14 @@ fn post(node: &Node, module: &str, input: &Value) -> String {
 
 /// A new agent's worker that does one task.
 fn work(node: &Node, keys: &Path, more: &[&str]) -> Done {
+    work_at(node.url(), keys, more)
+}
+
+fn work_at(url: &str, keys: &Path, more: &[&str]) -> Done {
     let key = keys.join(format!("{}.pem", std::fs::read_dir(keys).expect("a directory").count()));
     let key = key.to_str().expect("UTF-8");
     artel().run(["key", "new", key]).ok();
-    let fixed = ["work", "--node", node.url(), "--key", key, "--capability", "text", "--once", "--json"];
+    let fixed = ["work", "--node", url, "--key", key, "--capability", "text", "--once", "--json"];
     artel().run(fixed.iter().chain(more))
 }
 
@@ -139,6 +144,41 @@ fn a_worker_lets_its_node_act_for_it_unless_it_is_told_not_to() {
         let agent = artel().run(show).json();
         assert_eq!(agent["delegated_until"].is_string(), delegates, "{agent}");
     }
+}
+
+#[test]
+fn a_task_of_another_home_is_run_where_that_is_allowed_and_else_left_alone() {
+    let (dirs, keys) = ([fresh(), fresh()], fresh());
+    let home = listening(&artel(), dirs[0].path()).start();
+    let away = joining(&artel(), dirs[1].path(), &invite(&artel(), dirs[0].path(), 1)).start();
+    let module = put_module(&mut home.operator());
+    let there = post(&home, &module, &json!({"artifacts": {"self": module}}));
+    until("the offer is heard", || {
+        items(&away, "/v1/offers").iter().any(|offer| offer["task_id"] == there.as_str())
+    });
+    let shown = || home.operator().get(&format!("/v1/tasks/{there}")).is(200);
+    // Without rules, the worker waits for a task of its own node.
+    let own = std::thread::scope(|scope| {
+        let (url, keys) = (away.url().to_owned(), keys.path());
+        let working = scope.spawn(move || work_at(&url, keys, &[]));
+        until("it is enrolled", || !items(&away, "/v1/agents").is_empty());
+        put_module(&mut away.operator());
+        let own = post(&away, &module, &json!(1));
+        let worker = working.join().expect("it ends");
+        assert_eq!(worker.code, Some(0), "{worker:?}");
+        own
+    });
+    assert_eq!(away.operator().get(&format!("/v1/tasks/{own}")).is(200)["status"], "accepted");
+    assert_eq!((&shown()["status"], &shown()["epoch"]), (&json!("available"), &json!(0)), "{}", shown());
+    let rule = format!("home={},kind=wasm", did_of(home.peer_id()));
+    let worker = work(&away, keys.path(), &["--allow", &rule]);
+    assert_eq!(worker.code, Some(0), "{worker:?}");
+    until("home has judged it", || shown()["status"] == "accepted");
+    assert_eq!(shown()["output"]["got"]["artifacts"], json!({"self": "artifacts/self"}));
+}
+
+fn did_of(peer_id: &str) -> String {
+    artel_protocol::key::PublicKey::from_peer_id(peer_id).expect("a peer id").did()
 }
 
 #[test]

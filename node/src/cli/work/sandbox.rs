@@ -61,6 +61,8 @@ pub(super) struct Sandbox {
     runner: Runner,
     policy: Policy,
     home: NodeId,
+    /// Where nothing else was allowed, the one home whose tasks are worth a claim.
+    only: Option<NodeId>,
     modules: Mutex<VecDeque<Module>>,
 }
 
@@ -75,14 +77,20 @@ impl Sandbox {
         cache_dir: Option<PathBuf>,
         home: NodeId,
     ) -> anyhow::Result<Self> {
-        if policy.allow.is_empty() {
+        let only = policy.allow.is_empty().then_some(home);
+        if only.is_some() {
             policy.allow.push(Rule { home: Some(home), ..Rule::default() });
         }
         let steps_max = slots as usize;
         let options = Options { cache_dir, steps_max, pool_size: steps_max.min(2), ..Options::default() };
         let runner =
             Runner::start(options).await.map_err(|e| anyhow::anyhow!("no step can be run here: {e}"))?;
-        Ok(Sandbox { runner, policy, home, modules: Mutex::default() })
+        Ok(Sandbox { runner, policy, home, only, modules: Mutex::default() })
+    }
+
+    /// The one home whose tasks are to be claimed, where the policy lets no other's run; without it any.
+    pub fn only_home(&self) -> Option<NodeId> {
+        self.only
     }
 
     /// Runs one step and puts what it left.
@@ -218,11 +226,17 @@ async fn fetch(client: &Client, digest: &Digest, max: usize) -> anyhow::Result<V
             Ok(bytes) => return Ok(bytes),
             Err(error) => error,
         };
-        let Some(cause) = error.downcast_ref::<Error>().filter(|cause| cause.is_passing()) else {
+        let Some(cause) = error.downcast_ref::<Error>().filter(|cause| is_away(cause)) else {
             return Err(error);
         };
         tokio::time::sleep(backoff.next(cause.retry_after())).await;
     }
+}
+
+/// Whether the node, or the task's home, is away or busy: then it is worth waiting. A node without room, or one that is broken, is
+/// better told by giving the task back.
+fn is_away(error: &Error) -> bool {
+    matches!(error, Error::Away { .. } | Error::Refused { status: 429 | 503 | 504, .. })
 }
 
 async fn put(
@@ -236,7 +250,7 @@ async fn put(
     loop {
         match artifact::put(client, name, kind, media_type, bytes.clone()).await {
             Ok(digest) => return Ok(digest.to_string()),
-            Err(error) => match error.downcast_ref::<Error>().filter(|cause| cause.is_passing()) {
+            Err(error) => match error.downcast_ref::<Error>().filter(|cause| is_away(cause)) {
                 Some(cause) => tokio::time::sleep(backoff.next(cause.retry_after())).await,
                 None => return Err(format!("what it left cannot be stored: {error}")),
             },
