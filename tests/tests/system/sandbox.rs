@@ -161,7 +161,14 @@ fn a_task_of_another_home_is_run_where_that_is_allowed_and_else_left_alone() {
     let own = std::thread::scope(|scope| {
         let (url, keys) = (away.url().to_owned(), keys.path());
         let working = scope.spawn(move || work_at(&url, keys, &[]));
-        until("it is enrolled", || !items(&away, "/v1/agents").is_empty());
+        until("it waits", || {
+            // The page counts anew where something has happened.
+            artel_tests::agent::post(
+                &mut away.operator(),
+                &json!({"title": "for nobody", "requirements": {"capabilities": ["none"]}}),
+            );
+            claims_waiting(&away) == 1
+        });
         put_module(&mut away.operator());
         let own = post(&away, &module, &json!(1));
         let worker = working.join().expect("it ends");
@@ -175,6 +182,14 @@ fn a_task_of_another_home_is_run_where_that_is_allowed_and_else_left_alone() {
     assert_eq!(worker.code, Some(0), "{worker:?}");
     until("home has judged it", || shown()["status"] == "accepted");
     assert_eq!(shown()["output"]["got"]["artifacts"], json!({"self": "artifacts/self"}));
+}
+
+/// How many claims wait at a node, as its page says.
+fn claims_waiting(node: &Node) -> usize {
+    let page = node.operator().send(&Request::get("/")).text().to_owned();
+    let behind = page.split("claims waiting").nth(1).expect("the page counts them");
+    let digits = behind.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
+    digits.expect("a number").parse().expect("a number")
 }
 
 fn did_of(peer_id: &str) -> String {
