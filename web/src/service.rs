@@ -13,7 +13,7 @@ use crate::types::event::{Event, EventId, EventPost, EventQuery};
 use crate::types::ledger::Account;
 use crate::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use crate::types::node::{Health, Status};
-use crate::types::peer::{Journal, Peer};
+use crate::types::peer::{Journal, Peer, Traffic};
 use crate::types::receipt::Receipt;
 use crate::types::run::{Run, RunPost, RunQuery, Step};
 use crate::types::task::{
@@ -312,6 +312,8 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// `GET /v1/peers`; the caller is the operator. None where this node has to do with no other.
     fn peers(&self, call: &Call) -> impl Future<Output = Result<List<Peer>, Problem>> + Send;
+    /// `GET /v1/traffic`; the caller is the operator. Null where this node has to do with no other.
+    fn traffic(&self) -> Option<Traffic>;
     /// `GET /v1/journals`, by origin; the caller is the operator.
     fn journals(
         &self,

@@ -51,7 +51,7 @@ pub enum Agent {
 
 /// What an agent says of itself.
 #[derive(Args, Debug, Clone)]
-pub struct Enroll {
+pub struct About {
     /// The agent's name for people.
     #[arg(long, default_value = "agent")]
     pub name: String,
@@ -61,19 +61,26 @@ pub struct Enroll {
     /// How many leases the agent wants to hold at once.
     #[arg(long, value_name = "N")]
     pub capacity: Option<u32>,
-    /// Let the node claim, renew and submit in the agent's name.
-    #[arg(long)]
-    pub delegate: bool,
 }
 
-impl Enroll {
+/// An agent that is to be enrolled.
+#[derive(Args, Debug, Clone)]
+pub struct Enroll {
+    #[command(flatten)]
+    about: About,
+    /// Let the node claim, renew and submit in the agent's name, also at other nodes.
+    #[arg(long)]
+    delegate: bool,
+}
+
+impl About {
     /// The same for the enrollment.
-    pub fn profile(&self) -> Profile {
+    pub fn profile(&self, delegate: bool) -> Profile {
         Profile {
             name: self.name.clone(),
             capabilities: self.capabilities.clone(),
             capacity: self.capacity,
-            delegate: self.delegate,
+            delegate,
         }
     }
 }
@@ -99,10 +106,10 @@ impl Agent {
     /// Does it.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Agent::Enroll(profile) => {
+            Agent::Enroll(Enroll { about, delegate }) => {
                 let (key, token_file) = (context.agent_key()?, context.token_file()?);
-                let answer =
-                    enroll::enroll(&context.anonymous()?, &key, &profile.profile(), &token_file).await?;
+                let profile = about.profile(delegate);
+                let answer = enroll::enroll(&context.anonymous()?, &key, &profile, &token_file).await?;
                 let shown = json!({"token_file": token_file, "answer": serde_json::from_str::<serde_json::Value>(&answer)?});
                 if context.show.json {
                     return super::show::line(&answer);

@@ -1,11 +1,12 @@
 //! Checking of receipts with nothing but the protocol: both records stand in the named node's journal, and they say that
-//! the same agent's submission for the same lease was judged.
+//! the same agent's submission for the same lease was judged. Where the worker was another node's agent, that node's own record
+//! names the same result.
 
 use artel_federation::Fact;
 use artel_federation::commitment::{Opening, Salt};
-use artel_federation::fact::{Entry, Judgement};
+use artel_federation::fact::{Abroad, Entry, Judgement, Submitted};
 use artel_protocol::id::{Digest, Epoch, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::leaf::SALT_BYTES;
 use artel_protocol::log::{Class, Leaf, Origin, Proof};
 use base64::Engine as _;
@@ -52,6 +53,17 @@ pub struct Checked {
     pub accepted: Option<u8>,
     /// The journal entry of the verdict.
     pub entry: u64,
+    /// The node of the agent, where it is another than home.
+    pub worker: Option<Worker>,
+}
+
+/// A node whose agent did it for another home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worker {
+    /// The node.
+    pub node: NodeId,
+    /// Whether the receipt has its record too, and that one holds and says the same.
+    pub is_proven: bool,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +71,8 @@ struct Receipt {
     task_id: String,
     submitted: Record,
     verdict: Option<Record>,
+    #[serde(default)]
+    handed_in: Option<Record>,
     opening: OpeningText,
 }
 
@@ -105,6 +119,7 @@ pub fn check(answer: &str, origin: &Origin) -> Result<Checked, Error> {
     if opening.result() != submitted.result {
         return Err(Error::Opening);
     }
+    let worker = worker(&submitted, receipt.handed_in.as_ref(), origin)?;
     let accepted = match verdict.judgement {
         Judgement::Accepted { quality, .. } => Some(quality),
         Judgement::Rejected { .. } => None,
@@ -116,7 +131,30 @@ pub fn check(answer: &str, origin: &Origin) -> Result<Checked, Error> {
         output: opening.output,
         accepted,
         entry: verdict_record.entry,
+        worker,
     })
+}
+
+/// The worker's node, and whether its record belongs to home's.
+fn worker(submitted: &Submitted, record: Option<&Record>, home: &Origin) -> Result<Option<Worker>, Error> {
+    let (at, record) = match (submitted.handed_at, record) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => return Err(Error::Pair("the submission names no record of another node")),
+        (Some(at), None) => return Ok(Some(Worker { node: at.node, is_proven: false })),
+        (Some(at), Some(record)) => (at, record),
+    };
+    let origin = Origin::new(home.federation(), at.node, at.incarnation);
+    let Fact::HandedIn(handed) = fact("handed_in", record, &origin)? else {
+        return Err(Error::Pair("what the worker's node has there is no result that was handed in"));
+    };
+    if record.entry != at.index {
+        return Err(Error::Pair("the submission names another entry of the worker's node"));
+    }
+    let lease = Abroad { home: home.node(), step: submitted.step, epoch: submitted.epoch };
+    if (handed.lease, handed.agent, handed.result) != (lease, submitted.agent, submitted.result) {
+        return Err(Error::Pair("the worker's node has handed in something else"));
+    }
+    Ok(Some(Worker { node: at.node, is_proven: true }))
 }
 
 impl OpeningText {
@@ -161,9 +199,9 @@ fn fact(name: &'static str, record: &Record, origin: &Origin) -> Result<Fact, Er
 #[cfg(test)]
 mod tests {
     use super::*;
-    use artel_federation::fact::{Authority, Submitted, Verdict};
+    use artel_federation::fact::{Authority, HandedAt, HandedIn, Verdict};
     use artel_protocol::id::{FederationId, RunId};
-    use artel_protocol::key::{NodeId, SecretKey};
+    use artel_protocol::key::SecretKey;
     use artel_protocol::log::{Checkpoint, CompactRange, SignedCheckpoint, inclusion, tree};
     use artel_protocol::time::Wall;
     use serde_json::{Value, json};
@@ -200,6 +238,18 @@ mod tests {
     }
 
     fn receipt(facts: [Fact; 2]) -> Value {
+        let [submitted, verdict] = records(facts, origin(), &secret());
+        let opening = json!({
+            "salt": STANDARD.encode(opening().salt.0),
+            "output_digest": opening().output.to_string(),
+            "artifacts": [opening().artifacts[0].to_string()],
+        });
+        let task = step().to_string();
+        json!({"task_id": task, "epoch": 1, "submitted": submitted, "verdict": verdict, "opening": opening})
+    }
+
+    /// Two records of one journal.
+    fn records(facts: [Fact; 2], origin: Origin, secret: &SecretKey) -> [Value; 2] {
         let entries = facts.map(|fact| Entry { at: Wall(2_000), correlation: None, fact }.encode());
         let salts = [[3; SALT_BYTES], [4; SALT_BYTES]];
         let leaves: Vec<Leaf> =
@@ -207,8 +257,8 @@ mod tests {
         let hashes: Vec<_> = leaves.iter().map(Leaf::hash).collect();
         let mut range = CompactRange::new();
         hashes.iter().for_each(|hash| range.append(*hash));
-        let checkpoint = Checkpoint::new(origin(), 2, range.root()).expect("a checkpoint");
-        let checkpoint = SignedCheckpoint::sign(checkpoint, &secret()).expect("our key");
+        let checkpoint = Checkpoint::new(origin, 2, range.root()).expect("a checkpoint");
+        let checkpoint = SignedCheckpoint::sign(checkpoint, secret).expect("our key");
         let record = |i: usize| {
             let path = inclusion::prove::<tree::Error>(i as u64, 2, |at| Ok(hashes[at.index as usize]))
                 .expect("a proof");
@@ -222,13 +272,7 @@ mod tests {
                 "proof": proof.to_string(),
             })
         };
-        let opening = json!({
-            "salt": STANDARD.encode(opening().salt.0),
-            "output_digest": opening().output.to_string(),
-            "artifacts": [opening().artifacts[0].to_string()],
-        });
-        let (submitted, verdict, task) = (record(0), record(1), step().to_string());
-        json!({"task_id": task, "epoch": 1, "submitted": submitted, "verdict": verdict, "opening": opening})
+        [record(0), record(1)]
     }
 
     fn agent(seed: u8) -> AgentId {
@@ -297,5 +341,41 @@ mod tests {
     fn another_journal_is_not_believed() {
         let other = Origin::new(FederationId([2; 32]), NodeId(secret().public()), 1);
         assert!(check(&receipt(facts(agent(9))).to_string(), &other).is_err());
+    }
+
+    /// A receipt of an agent of another node, with that node's record of some result.
+    fn from_elsewhere(result: Digest, index: u64) -> Value {
+        let worker = SecretKey::from_seed(&[8; 32]);
+        let node = NodeId(worker.public());
+        let [Fact::Submitted(submitted), verdict] = facts(agent(9)) else { panic!("a submission") };
+        let at = HandedAt { node, incarnation: 1, index };
+        let mut receipt =
+            receipt([Fact::Submitted(Submitted { handed_at: Some(at), ..submitted.clone() }), verdict]);
+        let lease = Abroad { home: origin().node(), step: step(), epoch: Epoch(1) };
+        let handed = HandedIn { lease, agent: agent(9), result, authority: Authority::Delegated };
+        let facts = [Fact::Submitted(submitted), Fact::HandedIn(handed)];
+        let [_, handed] = records(facts, Origin::new(origin().federation(), node, 1), &worker);
+        receipt["handed_in"] = handed;
+        receipt
+    }
+
+    #[test]
+    fn the_record_of_the_worker_s_node_belongs_to_it() {
+        let good = from_elsewhere(opening().result(), 1);
+        let checked = check(&good.to_string(), &origin()).expect("a receipt");
+        assert!(checked.worker.expect("another node's").is_proven);
+        let mut alone = good.clone();
+        alone["handed_in"] = Value::Null;
+        let checked = check(&alone.to_string(), &origin()).expect("a receipt");
+        assert!(!checked.worker.expect("another node's").is_proven);
+        for bad in [from_elsewhere(Digest::of(b"other"), 1), from_elsewhere(opening().result(), 0)] {
+            assert!(matches!(check(&bad.to_string(), &origin()), Err(Error::Pair(_))));
+        }
+        let mut own = receipt(facts(agent(9)));
+        own["handed_in"] = good["handed_in"].clone();
+        assert!(matches!(check(&own.to_string(), &origin()), Err(Error::Pair(_))));
+        let mut home_s = good.clone();
+        home_s["handed_in"] = good["submitted"].clone();
+        assert!(matches!(check(&home_s.to_string(), &origin()), Err(Error::Record { .. })));
     }
 }

@@ -2,21 +2,21 @@
 //! have everything proven.
 
 use super::files::{self, FILE_BYTES_MAX, Found, LeftOut};
+use super::follow::{Trouble, follow};
 use super::outcome::Outcome;
-use super::processes::SKILL;
+use super::processes::{MERGE_SKILL, SURVEY_SKILL};
 use super::progress::Progress;
 use super::report::Report;
+use super::stage::Stage;
+use super::survey::{CHUNK, MODULE};
 use super::worker::{Input, Merged};
-use super::{Stage, chunk, outcome, page, proof};
-use crate::cli::watch::{Event, Events, is_over};
-use crate::cli::{artifact, show};
-use crate::client::{Client, escape};
+use super::{chunk, page, proof};
+use crate::cli::artifact;
+use crate::client::Client;
 use anyhow::Context as _;
 use artel_protocol::id::Digest;
-use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,37 +35,21 @@ const MERGE_REWARD: u32 = 5;
 const RUN_WITHIN: Duration = Duration::from_secs(1_800);
 /// The most bytes of the report that are fetched: far above what its own limits lead to.
 const REPORT_BYTES_MAX: usize = 64 << 20;
-/// How often a stopped agent is looked at until it holds a task, and the pause between (only with `--kill-one`).
-const HOLDS_LOOKS: u32 = 20;
-const HOLDS_PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Deserialize)]
 struct Run {
     run_id: String,
-    status: String,
-    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Task {
     task_id: String,
     name: String,
-    epoch: u32,
-    assigned_agent_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct MergeTask {
     output: Option<Merged>,
-}
-
-/// What was seen while the run went on.
-#[derive(Default)]
-pub struct Watched {
-    /// Lapsed leases by agent.
-    pub lapses: BTreeMap<String, u64>,
-    /// The agent that was killed.
-    pub killed: Option<&'static str>,
 }
 
 /// A directory to survey.
@@ -104,31 +88,33 @@ pub async fn perform(
     stage: &mut Stage,
     tree: Tree,
     out: &Path,
-    (quiet, kill_one): (bool, bool),
+    (quiet, trouble): (bool, Option<Trouble>),
 ) -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let cast = outcome::cast(stage);
     let Tree { root, files, mut left_out } = tree;
     let chunks = chunk::cut(&files);
-    let digests = store(&stage.client, &root, &chunks, &mut left_out).await?;
+    let client = stage.home().client.clone();
+    let module = artifact::put(&client, "survey.wasm", "module", "application/wasm", MODULE.to_vec()).await?;
+    let digests = store(&client, &root, &chunks, &mut left_out).await?;
     let title = root.file_name().map_or_else(|| "/".into(), |name| name.to_string_lossy().into_owned());
-    let body = run_body(&title, &digests, left_out);
-    let run: Run = stage.client.read(&stage.client.post_once("/v1/runs", &body, "demo").await?)?;
-    let mut progress = Progress::new(digests.len() + 1, quiet);
-    let watched = tokio::time::timeout(RUN_WITHIN, follow(stage, &run.run_id, &mut progress, kill_one)).await;
+    let body = run_body(&title, &module, &digests, left_out);
+    let run: Run = client.read(&client.post_once("/v1/runs", &body, "demo").await?)?;
+    let tasks = digests.len() + 1;
+    let mut progress = Progress::new(tasks, quiet);
+    let following = follow(stage, (&run.run_id, tasks), &mut progress, trouble);
+    let watched = tokio::time::timeout(RUN_WITHIN, following).await;
     progress.finish();
     let watched =
         watched.map_err(|_| anyhow::anyhow!("the run took longer than {} s", RUN_WITHIN.as_secs()))??;
-    let merged = merged(&stage.client, &run.run_id).await?;
-    let report = save(&stage.client, &merged, out).await?;
-    let proven =
-        proof::prove(&stage.client, &run.run_id, (&stage.ready.peer_id, &stage.ready.federation_id)).await?;
+    let merged = merged(&client, &run.run_id).await?;
+    let report = save(&client, &merged, out).await?;
+    let proven = proof::prove(stage, &run.run_id).await?;
     Ok(Outcome {
         directory: root,
         run: run.run_id,
-        tasks: digests.len() + 1,
+        tasks,
         watched,
-        cast,
+        cast: stage.cast.clone(),
         left_out: page::sentences(&report),
         report,
         merged,
@@ -176,136 +162,30 @@ fn step_name(number: usize) -> String {
     format!("chunk-{:03}", number + 1)
 }
 
-fn run_body(title: &str, digests: &[Digest], left_out: LeftOut) -> Value {
-    let requirements = json!({"capabilities": [SKILL]});
+fn run_body(title: &str, module: &Digest, digests: &[Digest], left_out: LeftOut) -> Value {
     let names: Vec<String> = (0..digests.len()).map(step_name).collect();
     let mut steps: Vec<Value> = names
         .iter()
         .zip(digests)
         .map(|(name, digest)| {
-            let input = Input::Survey { chunk: digest.to_string() };
             json!({"name": name, "task": {
                 "title": format!("Survey {name}"),
-                "description": "Fetch the chunk by its digest; measure its files; look for leaked secrets.",
-                "requirements": requirements,
+                "description": "Measure the files of the chunk; look for leaked secrets.",
+                "requirements": {"capabilities": [SURVEY_SKILL]},
                 "reward": CHUNK_REWARD,
-                "input": input,
+                "runner": {"kind": "wasm", "module": module.to_string()},
+                "input": {"artifacts": {CHUNK: digest.to_string()}},
             }})
         })
         .collect();
     steps.push(json!({"name": MERGE, "needs": names, "task": {
         "title": "Merge the surveys into a report",
         "description": "Add up what the steps before found; store the report as JSON and as a page.",
-        "requirements": requirements,
+        "requirements": {"capabilities": [MERGE_SKILL]},
         "reward": MERGE_REWARD,
-        "input": Input::Merge { title: title.to_owned(), left_out },
+        "input": Input { title: title.to_owned(), left_out },
     }}));
     json!({"name": format!("survey of {title}"), "steps": steps})
-}
-
-/// Watches the run until it is over.
-async fn follow(
-    stage: &mut Stage,
-    run: &str,
-    progress: &mut Progress,
-    kill_one: bool,
-) -> anyhow::Result<Watched> {
-    let client = stage.client.clone();
-    let mut events = Events::new(&client, format!("run_id={}", escape(run)), None);
-    let (mut working, mut done) = (BTreeSet::new(), BTreeSet::new());
-    let mut watched = Watched::default();
-    // Taken now, so that a killed agent still has its name.
-    let names: BTreeMap<String, &str> = stage.agents.iter().map(|a| (a.id.to_string(), a.name)).collect();
-    progress.update(0, 0);
-    loop {
-        let items = tokio::select! {
-            items = events.next_patiently() => items?,
-            error = stage.node.ended() => return Err(error),
-        };
-        if items.is_empty() {
-            still_going(stage, &client, run).await?;
-        }
-        for item in items {
-            let event: Event = client.read(item.get())?;
-            let step = event.step_id.clone().unwrap_or_default();
-            match event.event_name.as_str() {
-                "xyn.task.claimed" => {
-                    working.insert(step);
-                    if kill_one && watched.killed.is_none() {
-                        watched.killed = Some(kill(stage, run, &event).await?);
-                        progress.note("one agent was killed in the middle of its work");
-                    }
-                }
-                "xyn.task.accepted" => {
-                    working.remove(&step);
-                    done.insert(step);
-                }
-                "xyn.task.lapsed" => {
-                    working.remove(&step);
-                    let agent = event.data["agent_id"].as_str().unwrap_or_default().to_owned();
-                    let name = names.get(&agent).copied().unwrap_or("a stranger");
-                    progress.note(&format!("a lease of {name} lapsed; another agent takes the task"));
-                    *watched.lapses.entry(agent).or_default() += 1;
-                }
-                "xyn.task.released" | "xyn.task.rejected" => {
-                    working.remove(&step);
-                }
-                "xyn.run.completed" => return Ok(watched),
-                "xyn.run.failed" | "xyn.run.cancelled" => still_going(stage, &client, run).await?,
-                _ => {}
-            }
-        }
-        progress.update(done.len(), working.len());
-    }
-}
-
-/// Fails when the run ended badly or nobody is left to do it.
-async fn still_going(stage: &mut Stage, client: &Client, run: &str) -> anyhow::Result<()> {
-    let run: Run = client.get(&format!("/v1/runs/{run}")).await?;
-    if is_over(&run.status) && run.status != "completed" {
-        let why = run.error.map(|e| e["message"].to_string()).unwrap_or_default();
-        anyhow::bail!("the run {} ended as {} {}", run.run_id, run.status, show::plain(&why));
-    }
-    if stage.agents.iter_mut().all(|agent| agent.process.has_ended()) {
-        anyhow::bail!("no agent is left to do the rest");
-    }
-    Ok(())
-}
-
-/// Kills an agent that holds a task: stops it first, so that it cannot hand the task in between the look and the kill.
-async fn kill(stage: &mut Stage, run: &str, claimed: &Event) -> anyhow::Result<&'static str> {
-    let first = claimed.data["agent_id"].as_str().unwrap_or_default().to_owned();
-    stage.agents.sort_by_key(|agent| agent.id.to_string() != first);
-    for at in 0..stage.agents.len() {
-        let agent = &stage.agents[at];
-        agent.process.signal(Signal::STOP);
-        if holds(&stage.client, run, &agent.id.to_string()).await? {
-            let agent = stage.agents.remove(at);
-            // Dropping the process kills it, stopped or not.
-            return Ok(agent.name);
-        }
-        agent.process.signal(Signal::CONT);
-    }
-    anyhow::bail!("no agent held a task when one was to be killed; survey a larger directory");
-}
-
-/// Whether a stopped agent holds one task at two looks: what it had sent before it was stopped has arrived by then.
-async fn holds(client: &Client, run: &str, did: &str) -> anyhow::Result<bool> {
-    let mut before = None;
-    for _ in 0..HOLDS_LOOKS {
-        let tasks: Vec<Task> =
-            client.get_all(&format!("/v1/tasks?status=claimed&run_id={run}"), usize::MAX).await?;
-        let held = tasks
-            .into_iter()
-            .find(|t| t.assigned_agent_id.as_deref() == Some(did))
-            .map(|t| (t.task_id, t.epoch));
-        if held.is_some() && held == before {
-            return Ok(true);
-        }
-        before = held;
-        tokio::time::sleep(HOLDS_PAUSE).await;
-    }
-    Ok(false)
 }
 
 /// What the merge step handed in.
@@ -338,11 +218,11 @@ mod tests {
     #[test]
     fn the_merge_needs_every_chunk() {
         let digests: Vec<Digest> = (0..3_u8).map(|n| Digest::of(&[n])).collect();
-        let body = run_body("x", &digests, LeftOut::default());
+        let body = run_body("x", &Digest::of(MODULE), &digests, LeftOut::default());
         let steps = body["steps"].as_array().expect("steps");
         assert_eq!(steps.len(), 4);
         assert_eq!(steps[3]["needs"], json!(["chunk-001", "chunk-002", "chunk-003"]));
-        assert_eq!(steps[1]["task"]["input"], json!({"kind": "survey", "chunk": digests[1].to_string()}));
+        assert_eq!(steps[1]["task"]["input"], json!({"artifacts": {"chunk": digests[1].to_string()}}));
     }
 
     #[test]
@@ -352,6 +232,6 @@ mod tests {
         let chunk = ["a", "gone"].map(|path| Found { path: path.into(), bytes: 1 });
         let (packed, unreadable) = pack(dir.path(), &chunk);
         assert_eq!(unreadable, 1);
-        assert_eq!(chunk::unpack(&packed).expect("reads"), [("a".to_owned(), &b"x"[..])]);
+        assert_eq!(packed, chunk::pack(&[("a".to_owned(), b"x".to_vec())]));
     }
 }

@@ -1,8 +1,10 @@
-//! `artel demo`: one node and some agents as real processes do a real job on a real directory, and then everything that
-//! they did is proven. This file starts and ends the stage; the job is in `job`, what the agents do in `worker`.
+//! `artel demo`: nodes and agents as real processes do a real job on a real directory, and then everything that they did is
+//! proven. Here is what can be typed and the order of things; who takes part is in `stage`, the job in `job`, what the agents
+//! do in `survey` and `worker`.
 
 mod chunk;
 mod files;
+mod follow;
 mod job;
 mod outcome;
 mod page;
@@ -10,38 +12,43 @@ mod processes;
 mod progress;
 mod proof;
 mod report;
-mod secrets;
+mod stage;
 mod survey;
 pub mod worker;
 
-use crate::cli::context::{Context, read_token};
-use crate::cli::{audit, show};
-use crate::client::Client;
+use crate::cli::context::Context;
+use crate::cli::show;
 use anyhow::Context as _;
-use artel_audit::verify::{Outcome as Verdict, Report};
 use clap::Args;
+use follow::Trouble;
 use outcome::Outcome;
-use processes::{Agent, NAMES, Process, Ready};
+use stage::Stage;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// See it work: a node and agents survey a directory, and all that they did is proven.
+/// How many agents there are for each node, unless it is said.
+const AGENTS_PER_NODE: u8 = 2;
+
+/// See it work: nodes and agents survey a directory, and all that they did is proven.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  artel demo --once\n  artel demo ./src --agents 8\n  artel demo --once --json\n\nNothing leaves this machine: the node listens on loopback, its data is in a temporary directory."
+    after_help = "Examples:\n  artel demo --once\n  artel demo ./src --nodes 2 --agents 8\n  artel demo --once --json\n\nThe first node is the home: it founds a federation, invites the others and posts the work. The agents run it as WebAssembly in\ntheir sandbox; where this machine lacks a wall of the sandbox, nothing is run.\n\nNothing leaves this machine: the nodes listen on loopback, their data is in a temporary directory."
 )]
 pub struct Demo {
     /// The directory to survey; the current one unless it is named.
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// End when all is proven; without it the node stays up until Ctrl-C.
+    /// End when all is proven; without it the nodes stay up until Ctrl-C.
     #[arg(long)]
     once: bool,
-    /// How many agents to start.
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
-    agents: u8,
-    /// Keep the node's data, the keys and the logs.
+    /// How many nodes to start.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    nodes: u8,
+    /// How many agents to start, spread over the nodes; one more merges [default: 2 for each node].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    agents: Option<u8>,
+    /// Keep the nodes' data, the keys and the logs.
     #[arg(long)]
     keep: bool,
     /// Where to put report.html and report.json; a temporary directory unless it is named.
@@ -50,14 +57,12 @@ pub struct Demo {
     /// Kill one agent while it holds a task.
     #[arg(long, hide = true)]
     kill_one: bool,
-}
-
-/// Everything that was started. Dropping it kills what still runs.
-pub(crate) struct Stage {
-    node: Process,
-    ready: Ready,
-    agents: Vec<Agent>,
-    client: Client,
+    /// Kill a node that is not the home, with its agents, in the middle.
+    #[arg(long, hide = true, conflicts_with = "kill_one")]
+    kill_node: bool,
+    /// Kill the home in the middle and start it again.
+    #[arg(long, hide = true, conflicts_with_all = ["kill_one", "kill_node"])]
+    kill_home: bool,
 }
 
 impl Demo {
@@ -96,10 +101,20 @@ impl Demo {
         tree: job::Tree,
         base: &Path,
     ) -> anyhow::Result<(Stage, Outcome)> {
-        let mut stage = Stage::start(base, self.agents.into()).await?;
+        let agents = self.agents.unwrap_or(self.nodes * AGENTS_PER_NODE);
+        let mut stage = Stage::start(base, self.nodes.into(), agents.into()).await?;
         let out = self.out.clone().unwrap_or_else(|| base.to_owned());
-        let outcome = job::perform(&mut stage, tree, &out, (context.show.json, self.kill_one)).await?;
+        let outcome = job::perform(&mut stage, tree, &out, (context.show.json, self.trouble())).await?;
         Ok((stage, outcome))
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        let wanted = [
+            (self.kill_one, Trouble::Agent),
+            (self.kill_node, Trouble::Node),
+            (self.kill_home, Trouble::Home),
+        ];
+        wanted.into_iter().find(|(is_wanted, _)| *is_wanted).map(|(_, trouble)| trouble)
     }
 
     async fn end(
@@ -110,53 +125,27 @@ impl Demo {
         outcome: Outcome,
         mut interrupt: Interrupt,
     ) -> anyhow::Result<()> {
-        let ready = stage.ready.clone();
         if self.once {
             stage.end().await?;
-            let disk = prove_disk(&ready.data_dir).await?;
-            return outcome.tell(context, &ready, Some(&disk));
+            let mut disks = Vec::new();
+            for node in &outcome.proven.nodes {
+                disks.push(proof::prove_disk(&node.data_dir).await?);
+            }
+            return outcome.tell(context, &disks);
         }
-        outcome.tell(context, &ready, None)?;
+        outcome.tell(context, &[])?;
+        let home = &stage.home().ready;
         show::note(&format!(
-            "\nThe node stays up at {} until Ctrl-C; look around with: artel status --data {}",
-            ready.http_url,
-            ready.data_dir.display()
+            "\nThe nodes stay up until Ctrl-C, the home at {}; look around with: artel status --data {}",
+            home.http_url,
+            home.data_dir.display()
         ));
         tokio::select! {
             () = interrupt.wait() => (),
-            error = stage.node.ended() => return Err(error),
+            error = stage.home_ended() => return Err(error),
         }
         show::note(&format!("ending; the report stays in {}", self.out.as_deref().unwrap_or(base).display()));
         stage.end().await
-    }
-}
-
-impl Stage {
-    async fn start(base: &Path, agents: usize) -> anyhow::Result<Self> {
-        let (node, ready) = processes::start_node(base).await?;
-        let client = Client::new(&ready.http_url, None)?.with_token(&read_token(&ready.operator_token_file)?);
-        let mut stage = Stage { node, agents: Vec::new(), client, ready };
-        for name in NAMES.into_iter().take(agents) {
-            stage.agents.push(processes::start_agent(base, name, &stage.ready)?);
-        }
-        Ok(stage)
-    }
-
-    /// Ends agents and node in order.
-    async fn end(self) -> anyhow::Result<()> {
-        for agent in self.agents {
-            agent.process.stop().await?;
-        }
-        self.node.stop().await
-    }
-}
-
-/// Verifies the data directory of the node that has ended, as `artel audit verify` does.
-async fn prove_disk(dir: &Path) -> anyhow::Result<Report> {
-    let report = audit::directory_report(dir, |_| ()).await?;
-    match &report.outcome {
-        Verdict::Sound => Ok(report),
-        Verdict::Damaged { file, what } => anyhow::bail!("the log on disk is not sound: {file}: {what}"),
     }
 }
 

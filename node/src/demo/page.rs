@@ -249,22 +249,23 @@ pub fn size(bytes: u64) -> String {
 mod tests {
     use super::super::files::LeftOut;
     use super::super::report::merge;
-    use super::super::survey::survey;
+    use super::super::survey::{File, Secret, Survey};
     use super::*;
 
     fn page(path: &str, content: &str) -> String {
-        let files: Vec<(String, &[u8])> =
-            vec![(path.to_owned(), content.as_bytes()), (format!("{path}2"), content.as_bytes())];
-        render(&merge(path, [survey(&files)], LeftOut { binary: 3, ..LeftOut::default() }))
+        let masked = format!("{}… ({} characters)", &content[..4], content.len());
+        let secret = Secret { line: 1, kind: path.to_owned(), masked };
+        let files = [path.to_owned(), format!("{path}2")]
+            .map(|path| File { secrets: vec![secret.clone()], ..File::of(&path, "Other", content) });
+        let survey = Survey { files: files.into(), secrets_left_out: 0 };
+        render(&merge(path, [survey], LeftOut { binary: 3, ..LeftOut::default() }))
     }
 
     #[test]
     fn what_comes_from_files_is_escaped() {
-        let secret = ["AKI", "AIOSFODNN7EXAMPLE"].concat();
-        let page = page("<script>alert('1')</script>&\"\u{202e}\u{7}", &format!("{secret}\n"));
+        let page = page("<script>alert('1')</script>&\"\u{202e}\u{7}", "some text\n");
         assert!(!page.contains("<script"), "a path got into the page as it is");
         assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}\u{fffd}"));
-        assert!(!page.contains(&secret), "a secret got into the page");
     }
 
     #[test]

@@ -185,23 +185,23 @@ fn findings(file: &File) -> impl Iterator<Item = Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::survey::survey;
+    use super::super::survey::Secret;
     use super::*;
 
-    fn surveyed(files: &[(&str, &str)]) -> Survey {
-        let files: Vec<(String, &[u8])> =
-            files.iter().map(|(p, c)| ((*p).to_owned(), c.as_bytes())).collect();
-        survey(&files)
+    fn survey(files: impl IntoIterator<Item = File>) -> Survey {
+        Survey { files: files.into_iter().collect(), secrets_left_out: 1 }
     }
 
     #[test]
     fn chunks_add_up_in_whatever_order_they_come() {
-        let a = surveyed(&[("a.rs", "fn a() {}\n"), ("copy/b.rs", "fn b() {}\nfn bb() {}\n")]);
-        let secret = ["AKI", "AIOSFODNN7EXAMPLE"].concat();
-        let z = surveyed(&[
-            ("z.rs", "fn b() {}\nfn bb() {}\n"),
-            ("z.md", &format!("# title\n{secret}\n")),
-            ("zz", ""),
+        let twice = "fn b() {}\nfn bb() {}\n";
+        let a = survey([File::of("a.rs", "Rust", "fn a() {}\n"), File::of("copy/b.rs", "Rust", twice)]);
+        let secret =
+            Secret { line: 2, kind: "AWS access key".into(), masked: "AKIA… (20 characters)".into() };
+        let z = survey([
+            File::of("z.rs", "Rust", twice),
+            File { secrets: vec![secret], ..File::of("z.md", "Markdown", "# title\na longer line here\n") },
+            File::of("zz", "Other", ""),
         ]);
         let report = merge("x", [a.clone(), z.clone()], LeftOut::default());
         assert_eq!(report, merge("x", [z, a], LeftOut::default()));
@@ -212,12 +212,13 @@ mod tests {
         assert_eq!(report.duplicates[0].paths, ["copy/b.rs", "z.rs"]);
         assert_eq!((report.duplicate_groups, report.duplicate_bytes), (1, 21));
         assert_eq!((report.secrets[0].path.as_str(), report.secrets[0].line), ("z.md", 2));
-        assert_eq!(report.longest_lines[0].path, "z.md");
+        assert_eq!((report.longest_lines[0].path.as_str(), report.secrets_left_out), ("z.md", 2));
     }
 
     #[test]
     fn empty_files_are_no_duplicates() {
-        let report = merge("x", [surveyed(&[("a", ""), ("b", "")])], LeftOut::default());
+        let report =
+            merge("x", [survey(["a", "b"].map(|path| File::of(path, "Other", "")))], LeftOut::default());
         assert_eq!((report.duplicate_groups, report.longest_lines.len()), (0, 0));
     }
 }

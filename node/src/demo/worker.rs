@@ -1,16 +1,14 @@
-//! The demo's honest worker: reads a step as JSON on stdin, writes its result as JSON on stdout, fetches and stores
-//! artifacts over HTTP with its agent's token. It is what any command behind `artel work --exec` is.
+//! The demo's merging worker: reads a step as JSON on stdin, writes its result as JSON on stdout, stores artifacts over HTTP
+//! with its agent's token. It is what any command behind `artel work --exec` is.
 
-use super::chunk;
 use super::files::LeftOut;
 use super::page;
 use super::report;
-use super::survey::{self, Survey};
+use super::survey::Survey;
 use crate::cli::artifact;
 use crate::cli::context::TOKEN_VARIABLE;
 use crate::cli::show;
 use crate::client::Client;
-use artel_protocol::id::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -18,22 +16,13 @@ use std::io::Read as _;
 /// The kind under which the report is stored.
 pub const REPORT_KIND: &str = "report";
 
-/// What a step of the demo asks for.
+/// What the merging step asks for.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Input {
-    /// Survey one chunk.
-    Survey {
-        /// The chunk's digest.
-        chunk: String,
-    },
-    /// Merge all surveys.
-    Merge {
-        /// The report's title.
-        title: String,
-        /// What no chunk holds.
-        left_out: LeftOut,
-    },
+pub struct Input {
+    /// The report's title.
+    pub title: String,
+    /// What no chunk holds.
+    pub left_out: LeftOut,
 }
 
 #[derive(Deserialize)]
@@ -77,35 +66,27 @@ pub async fn run() -> anyhow::Result<()> {
         serde_json::from_str(&text).map_err(|e| anyhow::anyhow!("the step is not one of the demo's: {e}"))?;
     drop(text);
     let client = client()?;
-    match step.input {
-        Input::Survey { chunk } => {
-            let packed = artifact::fetch(&client, &Digest::parse(&chunk)?, chunk::CHUNK_BYTES_MAX).await?;
-            show::line(&serde_json::to_string(&survey::survey(&chunk::unpack(&packed)?))?)
-        }
-        Input::Merge { title, left_out } => {
-            let report = report::merge(&title, step.needs.into_values(), left_out);
-            let json = serde_json::to_vec_pretty(&report)?;
-            let html = page::render(&report).into_bytes();
-            let json = artifact::put(&client, "report.json", REPORT_KIND, "application/json", json)
-                .await?
-                .to_string();
-            let html = artifact::put(&client, "report.html", REPORT_KIND, "text/html; charset=utf-8", html)
-                .await?
-                .to_string();
-            let merged = Merged {
-                artifacts: vec![json.clone(), html.clone()],
-                report: json,
-                page: html,
-                files: report.files,
-                lines: report.lines,
-                bytes: report.bytes,
-                languages: report.languages.len() as u64,
-                duplicate_groups: report.duplicate_groups,
-                secrets: report.secrets.len() as u64 + report.secrets_left_out,
-            };
-            show::line(&serde_json::to_string(&merged)?)
-        }
-    }
+    let Input { title, left_out } = step.input;
+    let report = report::merge(&title, step.needs.into_values(), left_out);
+    let json = serde_json::to_vec_pretty(&report)?;
+    let html = page::render(&report).into_bytes();
+    let json =
+        artifact::put(&client, "report.json", REPORT_KIND, "application/json", json).await?.to_string();
+    let html = artifact::put(&client, "report.html", REPORT_KIND, "text/html; charset=utf-8", html)
+        .await?
+        .to_string();
+    let merged = Merged {
+        artifacts: vec![json.clone(), html.clone()],
+        report: json,
+        page: html,
+        files: report.files,
+        lines: report.lines,
+        bytes: report.bytes,
+        languages: report.languages.len() as u64,
+        duplicate_groups: report.duplicate_groups,
+        secrets: report.secrets.len() as u64 + report.secrets_left_out,
+    };
+    show::line(&serde_json::to_string(&merged)?)
 }
 
 fn client() -> anyhow::Result<Client> {

@@ -109,11 +109,17 @@ impl Neighbours {
     /// Fetches an artifact of a lease at another home and enters it as this node's; says how many bytes it has.
     ///
     /// # Errors
-    /// What the home says, or the disk, or the rules.
+    /// What the home says, or the disk, or the rules; [`Error::Unreachable`] where the home is away.
     pub async fn fetch(&self, home: &NodeId, lease: (StepId, Epoch), digest: Digest) -> anyhow::Result<u64> {
         let shared = &self.shared;
         shared.reach(home).await?;
-        let stored = blob::artifact(shared, home, lease, digest).await?;
+        let stored = match blob::artifact(shared, home, lease, digest).await {
+            Err(error) if !error.is::<blob::Refused>() && !error.is::<crate::store::Error>() => {
+                tracing::debug!(%home, %digest, error = format!("{error:#}"), "a fetch ended early");
+                return Err(Error::Unreachable(*home).into());
+            }
+            other => other?,
+        };
         if stored.is_new {
             let store = Request::Store(fetched(digest, stored, None));
             if let Err(refusal) = shared.handle.ask(Principal::Operator, None, store).await? {

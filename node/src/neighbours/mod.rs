@@ -18,6 +18,7 @@ mod keeper;
 mod members;
 mod outbox;
 mod publisher;
+mod record;
 mod requests;
 mod shared;
 mod summaries;

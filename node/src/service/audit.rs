@@ -17,7 +17,7 @@ use artel_federation::run::Run;
 use artel_federation::{Entry, Fact, Kind};
 use artel_protocol::id::StepId;
 use artel_protocol::key::{AgentId, NodeId};
-use artel_protocol::log::{Class, SignedCheckpoint, Tile};
+use artel_protocol::log::{Class, Origin, SignedCheckpoint, Tile};
 use artel_web::types::audit::{Entry as WebEntry, EntryQuery, Proof};
 use artel_web::types::ledger::{Account as WebAccount, AccountKind, Balance};
 use artel_web::types::receipt::{Receipt, Record};
@@ -212,10 +212,30 @@ pub(super) async fn receipt(service: &NodeService, call: &Call, id: StepId) -> R
     cover(service, verdict.unwrap_or(submitted).max(submitted)).await?;
     let records = move |service: &NodeService| {
         let verdict = verdict.map(|index| record(service, index)).transpose()?;
+        let handed_in = handed_in(service, submitted)?;
         let submitted = record(service, submitted)?;
-        Ok(Receipt { task_id: id, epoch, submitted, verdict, opening: convert::opening(opening) })
+        Ok(Receipt { task_id: id, epoch, submitted, verdict, handed_in, opening: convert::opening(opening) })
     };
     service.blocking(records).await
+}
+
+/// The record in which the worker's node says what was handed in, where that is another node and its record has come here.
+fn handed_in(service: &NodeService, submitted: u64) -> Result<Option<Record>, Problem> {
+    let Fact::Submitted(submitted) = service.entry(submitted)?.fact else { return Ok(None) };
+    let (Some(at), Some(neighbours)) = (submitted.handed_at, &service.parts().neighbours) else {
+        return Ok(None);
+    };
+    let origin = Origin::new(service.parts().identity.federation, at.node, at.incarnation);
+    let Some((record, proof)) = neighbours.record_at(&origin, at.index) else { return Ok(None) };
+    let Ok(Entry { fact, .. }) = Entry::decode(&record.body) else { return Ok(None) };
+    Ok(Some(Record {
+        entry: record.index,
+        leaf: record.leaf().to_bytes().to_vec(),
+        salt: record.salt.to_vec(),
+        body: record.body,
+        fact: convert::value(&events::data(&fact)),
+        proof: proof.to_string(),
+    }))
 }
 
 fn record(service: &NodeService, index: u64) -> Result<Record, Problem> {

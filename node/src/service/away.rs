@@ -401,15 +401,18 @@ pub(super) async fn fetch_artifact(
     let held = move |view: artel_federation::view::View<'_>, _| {
         view.away().held_by(&me).take(LEASES_ASKED_MAX).copied().collect::<Vec<_>>()
     };
+    let mut unreachable = None;
     for lease in service.look(call, held).await? {
         match neighbours.fetch(&lease.home, (lease.step, lease.epoch), digest).await {
             Ok(bytes) => return Ok(Some(bytes)),
             Err(error) => {
                 tracing::debug!(home = %lease.home, %digest, error = format!("{error:#}"), "not fetched");
+                unreachable = unreachable.or(error.downcast::<crate::neighbours::VisitError>().ok());
             }
         }
     }
-    Ok(None)
+    // It may be there, when its home is back; to say that there is none would have the agent give the task back.
+    unreachable.map_or(Ok(None), |error| Err(of_visit(error)))
 }
 
 /// The agent's own signature over an act, where it came with one, checked before it is sent.

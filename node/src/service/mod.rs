@@ -47,7 +47,7 @@ use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 use artel_web::types::ledger::Account;
 use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use artel_web::types::node::{Health, Status};
-use artel_web::types::peer::{Journal, Peer};
+use artel_web::types::peer::{Journal, Peer, Traffic};
 use artel_web::types::receipt::Receipt;
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::{
@@ -276,6 +276,10 @@ impl Service for NodeService {
 
     async fn peers(&self, _: &Call) -> Result<List<Peer>, Problem> {
         peers::list(self).await
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        peers::traffic(self)
     }
 
     async fn journals(&self, _: &Call, page: Page) -> Result<List<Journal>, Problem> {

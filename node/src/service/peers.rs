@@ -6,7 +6,7 @@ use crate::neighbours::{self, HeldFraud, Neighbours, Witness};
 use artel_federation::watch::Quarantine as Suspicion;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
-use artel_web::types::peer::{Journal, Peer, PeerStatus, Quarantine, Summaries};
+use artel_web::types::peer::{Bytes, Journal, Peer, PeerStatus, Quarantine, Summaries, Traffic};
 use artel_web::types::{List, Page};
 use artel_web::{Code, Problem};
 use std::collections::BTreeMap;
@@ -53,6 +53,20 @@ pub(super) async fn list(service: &NodeService) -> Result<List<Peer>, Problem> {
         None => Vec::new(),
     };
     Ok(List { items, next_cursor: None })
+}
+
+/// `GET /v1/traffic`.
+pub(super) fn traffic(service: &NodeService) -> Option<Traffic> {
+    let counts = service.parts().neighbours.as_ref()?.counts();
+    let bytes = |of: artel_mesh::counts::Bytes| Bytes { received: of.received, sent: of.sent };
+    Some(Traffic {
+        tcp: bytes(counts.tcp),
+        quic: bytes(counts.quic),
+        lanes: counts.lanes.iter().map(|(lane, of)| (lane.name().to_owned(), bytes(*of))).collect(),
+        gossip_copies: counts.gossip_copies,
+        gossip_messages: counts.gossip_messages,
+        gossip_published: counts.gossip_published,
+    })
 }
 
 /// `GET /v1/journals`, by origin.

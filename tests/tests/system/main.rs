@@ -21,6 +21,7 @@ mod reputation;
 mod sandbox;
 mod secrecy;
 mod seeds;
+mod survey;
 mod tls;
 mod up;
 mod witness;

@@ -82,6 +82,9 @@ fn what_is_handed_in_while_home_is_away_is_there_when_it_is_back() {
     let listens = three.nodes[0].listening()[0].clone();
     three.nodes.remove(0).kill();
     until("it is seen to be gone", || admitted(&three.nodes[0]) == 1);
+    // Nobody can say now that there is no such artifact: the agent is to try again, and not to give the task back.
+    let input = format!("/v1/artifacts/{}", artel_protocol::id::Digest::of(b"input"));
+    agent.http.send(&Request::get(&input)).refused(503, "home_unreachable");
     let done = agent.submit(&id, 1, &json!({"n": 1})).is(200);
     assert!(done["acknowledgement"].is_null() && done["handed_in"].is_number(), "{done}");
     // The worker's node goes down, too: the outbox is in its journal.
@@ -358,5 +361,9 @@ fn check_pair(three: &Three, id: &str) -> String {
     );
     assert_eq!(entry["fact"]["result"], fact["result"], "both name one result");
     assert_eq!((&entry["fact"]["task_id"], &entry["fact"]["agent_id"]), (&json!(id), &fact["agent_id"]));
+    until("home has the record of the worker's node", || {
+        let receipt = home.operator().get(&format!("/v1/tasks/{id}/receipt")).is(200);
+        receipt["handed_in"]["fact"] == entry["fact"] && receipt["handed_in"]["entry"] == entry["index"]
+    });
     node.to_owned()
 }

@@ -3,6 +3,7 @@
 use crate::{artel, fresh};
 use artel_protocol::id::Digest;
 use artel_runner::{Error, Module, Options, Outcome, Runner, Step, Walls, testing};
+use artel_tests::mesh::{invite, items, joining, listening, until};
 use artel_tests::{Client, Done, Node, Request};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -28,10 +29,14 @@ fn post(node: &Node, module: &str, input: &Value) -> String {
 
 /// A new agent's worker that does one task.
 fn work(node: &Node, keys: &Path, more: &[&str]) -> Done {
+    work_at(node.url(), keys, more)
+}
+
+fn work_at(url: &str, keys: &Path, more: &[&str]) -> Done {
     let key = keys.join(format!("{}.pem", std::fs::read_dir(keys).expect("a directory").count()));
     let key = key.to_str().expect("UTF-8");
     artel().run(["key", "new", key]).ok();
-    let fixed = ["work", "--node", node.url(), "--key", key, "--capability", "text", "--once", "--json"];
+    let fixed = ["work", "--node", url, "--key", key, "--capability", "text", "--once", "--json"];
     artel().run(fixed.iter().chain(more))
 }
 
@@ -88,6 +93,107 @@ fn what_another_step_left_is_handed_on_by_its_digest() {
     let (name, path) =
         got["artifacts"].as_object().and_then(|map| map.iter().next()).expect("the first one's log");
     assert_eq!((name.len(), path), (64, &json!(format!("artifacts/{name}"))));
+}
+
+#[test]
+fn an_input_names_the_artifacts_that_its_step_gets() {
+    let (dir, keys) = (fresh(), fresh());
+    let node = artel().up(dir.path()).start();
+    let module = put_module(&mut node.operator());
+    let task = post(&node, &module, &json!({"artifacts": {"a b.wasm": module, "other": module}}));
+    let worker = work(&node, keys.path(), &[]);
+    assert_eq!(worker.code, Some(0), "{worker:?}");
+    let shown = node.operator().get(&format!("/v1/tasks/{task}")).is(200);
+    let wanted = json!({"a b.wasm": "artifacts/a b.wasm", "other": "artifacts/other"});
+    assert_eq!(shown["output"]["got"]["artifacts"], wanted, "{shown}");
+    // What is of another form is an input like any other.
+    let task = post(&node, &module, &json!({"artifacts": ["x"]}));
+    assert_eq!(work(&node, keys.path(), &[]).code, Some(0));
+    let shown = node.operator().get(&format!("/v1/tasks/{task}")).is(200);
+    assert_eq!(shown["output"]["got"]["artifacts"], json!({}), "{shown}");
+    let missing = format!("sha256:{}", "0".repeat(64));
+    for (named, why) in [
+        (json!({"../up": module}), "not one path component"),
+        (json!({"": module}), "not one path component"),
+        (json!({"a": missing}), "an artifact: "),
+        (json!({"a": "sha256:no"}), "an artifact: "),
+        (
+            (0..65).map(|n| (n.to_string(), json!(module))).collect::<serde_json::Map<_, _>>().into(),
+            "more than 64 artifacts",
+        ),
+    ] {
+        let task = post(&node, &module, &json!({"artifacts": named}));
+        let worker = work(&node, keys.path(), &[]);
+        assert_eq!(worker.code, Some(1), "{worker:?}");
+        assert!(worker.stderr.contains("given back") && worker.stderr.contains(why), "{why}: {worker:?}");
+        node.operator().post(&format!("/v1/tasks/{task}/cancel"), &json!({})).is(200);
+    }
+}
+
+#[test]
+fn a_worker_lets_its_node_act_for_it_unless_it_is_told_not_to() {
+    let (dir, keys) = (fresh(), fresh());
+    let node = artel().up(dir.path()).start();
+    let module = put_module(&mut node.operator());
+    for (more, key, delegates) in [(&[][..], "0.pem", true), (&["--no-delegate"], "2.pem", false)] {
+        post(&node, &module, &json!(1));
+        let worker = work(&node, keys.path(), more);
+        assert_eq!(worker.code, Some(0), "{worker:?}");
+        let key = keys.path().join(key);
+        let show = ["agent", "show", "--json", "--node", node.url(), "--key", key.to_str().expect("UTF-8")];
+        let agent = artel().run(show).json();
+        assert_eq!(agent["delegated_until"].is_string(), delegates, "{agent}");
+    }
+}
+
+#[test]
+fn a_task_of_another_home_is_run_where_that_is_allowed_and_else_left_alone() {
+    let (dirs, keys) = ([fresh(), fresh()], fresh());
+    let home = listening(&artel(), dirs[0].path()).start();
+    let away = joining(&artel(), dirs[1].path(), &invite(&artel(), dirs[0].path(), 1)).start();
+    let module = put_module(&mut home.operator());
+    let there = post(&home, &module, &json!({"artifacts": {"self": module}}));
+    until("the offer is heard", || {
+        items(&away, "/v1/offers").iter().any(|offer| offer["task_id"] == there.as_str())
+    });
+    let shown = || home.operator().get(&format!("/v1/tasks/{there}")).is(200);
+    // Without rules, the worker waits for a task of its own node.
+    let own = std::thread::scope(|scope| {
+        let (url, keys) = (away.url().to_owned(), keys.path());
+        let working = scope.spawn(move || work_at(&url, keys, &[]));
+        until("it waits", || {
+            // The page counts anew where something has happened.
+            artel_tests::agent::post(
+                &mut away.operator(),
+                &json!({"title": "for nobody", "requirements": {"capabilities": ["none"]}}),
+            );
+            claims_waiting(&away) == 1
+        });
+        put_module(&mut away.operator());
+        let own = post(&away, &module, &json!(1));
+        let worker = working.join().expect("it ends");
+        assert_eq!(worker.code, Some(0), "{worker:?}");
+        own
+    });
+    assert_eq!(away.operator().get(&format!("/v1/tasks/{own}")).is(200)["status"], "accepted");
+    assert_eq!((&shown()["status"], &shown()["epoch"]), (&json!("available"), &json!(0)), "{}", shown());
+    let rule = format!("home={},kind=wasm", did_of(home.peer_id()));
+    let worker = work(&away, keys.path(), &["--allow", &rule]);
+    assert_eq!(worker.code, Some(0), "{worker:?}");
+    until("home has judged it", || shown()["status"] == "accepted");
+    assert_eq!(shown()["output"]["got"]["artifacts"], json!({"self": "artifacts/self"}));
+}
+
+/// How many claims wait at a node, as its page says.
+fn claims_waiting(node: &Node) -> usize {
+    let page = node.operator().send(&Request::get("/")).text().to_owned();
+    let behind = page.split("claims waiting").nth(1).expect("the page counts them");
+    let digits = behind.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
+    digits.expect("a number").parse().expect("a number")
+}
+
+fn did_of(peer_id: &str) -> String {
+    artel_protocol::key::PublicKey::from_peer_id(peer_id).expect("a peer id").did()
 }
 
 #[test]

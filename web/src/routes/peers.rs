@@ -20,6 +20,14 @@ pub(super) async fn list<S: Service>(
     Ok(answer::json(StatusCode::OK, &call.correlation, &peers))
 }
 
+/// `GET /v1/traffic`.
+pub(super) async fn traffic<S: Service>(
+    State(app): State<App<S>>,
+    AsOperator(call): AsOperator,
+) -> Result<Response, Problem> {
+    Ok(answer::json(StatusCode::OK, &call.correlation, &app.service.traffic()))
+}
+
 /// `GET /v1/journals`.
 pub(super) async fn journals<S: Service>(
     State(app): State<App<S>>,

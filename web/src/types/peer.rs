@@ -64,6 +64,33 @@ pub struct Peer {
     pub quarantine: Option<Quarantine>,
 }
 
+/// Bytes one way and the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bytes {
+    /// Received.
+    pub received: u64,
+    /// Sent.
+    pub sent: u64,
+}
+
+/// `GET /v1/traffic`: what went through the mesh since the start.
+#[derive(Debug, Clone, Serialize)]
+pub struct Traffic {
+    /// Over TCP, with encryption and multiplexing.
+    pub tcp: Bytes,
+    /// Over QUIC: the streams' bytes, without encryption and headers.
+    pub quic: Bytes,
+    /// The payload of each protocol: `hello`, `direct`, `sync`, `blob`, `gossip` (every copy in, what was published out).
+    #[serde(serialize_with = "edge::by_name")]
+    pub lanes: Vec<(String, Bytes)>,
+    /// Copies of gossip messages that arrived.
+    pub gossip_copies: u64,
+    /// Gossip messages that arrived for the first time.
+    pub gossip_messages: u64,
+    /// Gossip messages of this node's own.
+    pub gossip_published: u64,
+}
+
 /// What is kept of another node's journal.
 #[derive(Debug, Clone, Serialize)]
 pub struct Journal {

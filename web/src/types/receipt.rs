@@ -17,6 +17,9 @@ pub struct Receipt {
     pub submitted: Record,
     /// The judgement, once there is one.
     pub verdict: Option<Record>,
+    /// Where the worker is another node's agent: that node's own record of what was handed in, from its journal, once it has come
+    /// here. The submission names its entry.
+    pub handed_in: Option<Record>,
     /// What opens the submission's `result`: for those who see the work. The records hold without it.
     pub opening: Opening,
 }

@@ -17,7 +17,7 @@ use artel_web::types::member::{
     GivenInvitation, Invitation, InvitationPost, InvitationStatus, Node, NodeStatus,
 };
 use artel_web::types::node::{Health, HealthStatus, Status};
-use artel_web::types::peer::{Journal, Peer, PeerStatus, Quarantine};
+use artel_web::types::peer::{self, Journal, Peer, PeerStatus, Quarantine, Traffic};
 use artel_web::types::receipt::{Opening, Receipt, Record};
 use artel_web::types::run::{Progress, Run, RunPost, RunQuery, RunStatus, Step, StepStatus};
 use artel_web::types::task::*;
@@ -535,7 +535,7 @@ impl Service for Fake {
             proof: "proof".into(),
         };
         let opening = Opening { salt: [5; 16], output_digest: Digest::of(b"1"), artifacts: Vec::new() };
-        Ok(Receipt { task_id, epoch: Epoch(1), submitted: record, verdict: None, opening })
+        Ok(Receipt { task_id, epoch: Epoch(1), submitted: record, verdict: None, handed_in: None, opening })
     }
 
     async fn post_run(&self, call: &Call, post: RunPost) -> Result<Run, Problem> {
@@ -639,6 +639,19 @@ impl Service for Fake {
             quarantine: Some(Quarantine::Suspected),
         };
         Ok(List { items: vec![peer], next_cursor: None })
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        let bytes = peer::Bytes { received: 3, sent: 5 };
+        let lanes = vec![("blob".into(), bytes)];
+        Some(Traffic {
+            tcp: bytes,
+            quic: bytes,
+            lanes,
+            gossip_copies: 2,
+            gossip_messages: 1,
+            gossip_published: 0,
+        })
     }
 
     async fn journals(&self, _: &Call, page: Page) -> Result<List<Journal>, Problem> {

@@ -6,7 +6,7 @@ mod sandbox;
 mod session;
 mod slot;
 
-use super::agent::Enroll;
+use super::agent::About;
 use super::context::Context;
 use super::{show, up};
 use artel_protocol::key::NodeId;
@@ -28,7 +28,7 @@ const CODE_DIR: &str = "code";
 /// Claim tasks, do them in a sandbox or have a command do them, hand in what comes of it.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text\n  artel work --node http://127.0.0.1:7433 --key agent.pem --allow module=sha256:HEX\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text --exec ./count-words.sh\n  artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4\n\nCMD gets the step as one JSON object on stdin (task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, gives the task back; another agent may take it then."
+    after_help = "Examples:\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text\n  artel work --node http://127.0.0.1:7433 --key agent.pem --allow module=sha256:HEX\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text --exec ./count-words.sh\n  artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4\n\nA sandboxed worker's agent delegates to its node, which takes tasks of other homes for it (--no-delegate: not so); one with\n--exec does only where --delegate says so, for a command runs with no walls around it.\nIn the sandbox a task gets files by name where its input says so: {\"artifacts\":{NAME:\"sha256:HEX\"}}.\n\nCMD gets the step as one JSON object on stdin (task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, gives the task back; another agent may take it then."
 )]
 pub struct Work {
     /// The command, run by sh -c for each task. Without one, tasks with a runner are run in the sandbox, others given back.
@@ -37,7 +37,13 @@ pub struct Work {
     #[command(flatten)]
     rules: Rules,
     #[command(flatten)]
-    profile: Enroll,
+    about: About,
+    /// Let the node take tasks of other homes for the agent, too: CMD then gets what strangers ask.
+    #[arg(long, requires = "exec")]
+    delegate: bool,
+    /// Let the node take no tasks of other homes for the agent; those that run in the sandbox it takes unless this says no.
+    #[arg(long, conflicts_with = "exec")]
+    no_delegate: bool,
     /// How many tasks to do at once.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     slots: u32,
@@ -83,6 +89,11 @@ impl Tell {
 }
 
 impl Work {
+    /// Whether the agent lets its node act for it elsewhere: what strangers ask runs behind walls, or where somebody said so.
+    fn delegates(&self) -> bool {
+        if self.exec.is_some() { self.delegate } else { !self.no_delegate }
+    }
+
     /// Works until it is told to stop.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let policy = self.rules.policy()?;
@@ -91,7 +102,7 @@ impl Work {
         if self.end_with_stdin {
             up::end_with_stdin();
         }
-        let session = Session::new(context, self.profile.profile(), tell)?;
+        let session = Session::new(context, self.about.profile(self.delegates()), tell)?;
         tokio::select! {
             started = session.start() => started?,
             () = stop.soft.cancelled() => return Ok(()),

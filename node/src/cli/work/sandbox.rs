@@ -2,9 +2,10 @@
 //! artifacts. What may run is the operator's to say.
 
 use super::Tell;
+use super::session::Backoff;
 use crate::cli::artifact;
 use crate::cli::context::Usage;
-use crate::client::Client;
+use crate::client::{Client, Error};
 use artel_protocol::id::Digest;
 use artel_protocol::key::NodeId;
 use artel_protocol::limits::STEP_ARTIFACTS_MAX;
@@ -15,7 +16,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many modules are kept, so that a run of like steps fetches its module once. The oldest goes first.
 const MODULES_MAX: usize = 8;
@@ -60,6 +61,8 @@ pub(super) struct Sandbox {
     runner: Runner,
     policy: Policy,
     home: NodeId,
+    /// Where nothing else was allowed, the one home whose tasks are worth a claim.
+    only: Option<NodeId>,
     modules: Mutex<VecDeque<Module>>,
 }
 
@@ -74,14 +77,20 @@ impl Sandbox {
         cache_dir: Option<PathBuf>,
         home: NodeId,
     ) -> anyhow::Result<Self> {
-        if policy.allow.is_empty() {
+        let only = policy.allow.is_empty().then_some(home);
+        if only.is_some() {
             policy.allow.push(Rule { home: Some(home), ..Rule::default() });
         }
         let steps_max = slots as usize;
         let options = Options { cache_dir, steps_max, pool_size: steps_max.min(2), ..Options::default() };
         let runner =
             Runner::start(options).await.map_err(|e| anyhow::anyhow!("no step can be run here: {e}"))?;
-        Ok(Sandbox { runner, policy, home, modules: Mutex::default() })
+        Ok(Sandbox { runner, policy, home, only, modules: Mutex::default() })
+    }
+
+    /// The one home whose tasks are to be claimed, where the policy lets no other's run; without it any.
+    pub fn only_home(&self) -> Option<NodeId> {
+        self.only
     }
 
     /// Runs one step and puts what it left.
@@ -109,7 +118,7 @@ impl Sandbox {
             module: self.module(client, &module).await?,
             input: asked.input.get().to_owned(),
             needs: asked.needs.iter().map(|(name, output)| (name.clone(), output.get().to_owned())).collect(),
-            artifacts: given(client, &asked.artifacts).await?,
+            artifacts: given(client, &asked).await?,
             deadline_ms: None,
         };
         let (outcome, profile) = (self.runner.run(step).await, self.runner.profile());
@@ -147,7 +156,7 @@ impl Sandbox {
             return Ok(known);
         }
         let max = Limits::default().module_bytes as usize;
-        let bytes = artifact::fetch(client, digest, max).await.map_err(|e| format!("its module: {e}"))?;
+        let bytes = fetch(client, digest, max).await.map_err(|e| format!("its module: {e}"))?;
         let module = Module::new(bytes);
         let mut modules = self.modules();
         modules.push_back(module.clone());
@@ -162,23 +171,72 @@ impl Sandbox {
     }
 }
 
-/// The artifacts of the steps that this one needs, each under its digest's hex digits: `artifacts/HEX`.
-async fn given(client: &Client, named: &BTreeMap<String, Vec<String>>) -> Result<Vec<Given>, String> {
-    let mut room = Limits::default().artifact_bytes as usize;
-    let mut given = BTreeMap::new();
-    for text in named.values().flatten() {
-        let digest = Digest::parse(text).map_err(|e| format!("an artifact: {e}"))?;
-        if given.contains_key(&digest) {
-            continue;
-        }
-        if given.len() == STEP_ARTIFACTS_MAX {
-            return Err(format!("more than {STEP_ARTIFACTS_MAX} artifacts are handed to it"));
-        }
-        let bytes = artifact::fetch(client, &digest, room).await.map_err(|e| format!("an artifact: {e}"))?;
-        room -= bytes.len();
-        given.insert(digest, bytes);
+/// The files of a step: the artifacts of the steps that it needs, each under its digest's hex digits, and those that its input
+/// names. What a name may be is the runner's to say.
+async fn given(client: &Client, asked: &Asked) -> Result<Vec<Given>, String> {
+    let digest = |text: &str| Digest::parse(text).map_err(|e| format!("an artifact: {e}"));
+    let mut wanted = BTreeMap::new();
+    for text in asked.artifacts.values().flatten() {
+        let digest = digest(text)?;
+        wanted.insert(digest.hex(), digest);
     }
-    Ok(given.into_iter().map(|(digest, bytes)| Given { name: digest.hex(), bytes: bytes.into() }).collect())
+    for (name, text) in named_in(&asked.input) {
+        let digest = digest(&text)?;
+        if wanted.insert(name, digest).is_some_and(|other| other != digest) {
+            return Err("its input names an artifact as another one is named already".to_owned());
+        }
+    }
+    if wanted.len() > STEP_ARTIFACTS_MAX {
+        return Err(format!("more than {STEP_ARTIFACTS_MAX} artifacts are handed to it"));
+    }
+    let mut room = Limits::default().artifact_bytes as usize;
+    let mut fetched: BTreeMap<Digest, Arc<[u8]>> = BTreeMap::new();
+    let mut given = Vec::with_capacity(wanted.len());
+    for (name, digest) in wanted {
+        let bytes = match fetched.get(&digest) {
+            Some(bytes) => bytes.clone(),
+            None => fetch(client, &digest, room).await.map_err(|e| format!("an artifact: {e}"))?.into(),
+        };
+        room = room.checked_sub(bytes.len()).ok_or("the artifacts that are handed to it are too large")?;
+        fetched.insert(digest, bytes.clone());
+        given.push(Given { name, bytes });
+    }
+    Ok(given)
+}
+
+/// The artifacts that an input names: its field `artifacts`, where that is an object of digests and nothing else.
+fn named_in(input: &RawValue) -> BTreeMap<String, String> {
+    #[derive(Deserialize)]
+    struct Named {
+        artifacts: BTreeMap<String, String>,
+    }
+    // What is of another form is the task's own affair.
+    serde_json::from_str::<Named>(input.get())
+        .map(|named| named.artifacts)
+        .ok()
+        .filter(|named| named.values().all(|text| text.starts_with("sha256:")))
+        .unwrap_or_default()
+}
+
+/// Fetches bytes; waits for a node or a home that is away, as long as whoever attends to the lease lets it.
+async fn fetch(client: &Client, digest: &Digest, max: usize) -> anyhow::Result<Vec<u8>> {
+    let mut backoff = Backoff::new();
+    loop {
+        let error = match artifact::fetch(client, digest, max).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => error,
+        };
+        let Some(cause) = error.downcast_ref::<Error>().filter(|cause| is_away(cause)) else {
+            return Err(error);
+        };
+        tokio::time::sleep(backoff.next(cause.retry_after())).await;
+    }
+}
+
+/// Whether the node, or the task's home, is away or busy: then it is worth waiting. A node without room, or one that is broken, is
+/// better told by giving the task back.
+fn is_away(error: &Error) -> bool {
+    matches!(error, Error::Away { .. } | Error::Refused { status: 429 | 503 | 504, .. })
 }
 
 async fn put(
@@ -188,8 +246,16 @@ async fn put(
     media_type: &str,
     bytes: Vec<u8>,
 ) -> Result<String, String> {
-    let put = artifact::put(client, name, kind, media_type, bytes).await;
-    put.map(|digest| digest.to_string()).map_err(|e| format!("what it left cannot be stored: {e}"))
+    let mut backoff = Backoff::new();
+    loop {
+        match artifact::put(client, name, kind, media_type, bytes.clone()).await {
+            Ok(digest) => return Ok(digest.to_string()),
+            Err(error) => match error.downcast_ref::<Error>().filter(|cause| is_away(cause)) {
+                Some(cause) => tokio::time::sleep(backoff.next(cause.retry_after())).await,
+                None => return Err(format!("what it left cannot be stored: {error}")),
+            },
+        }
+    }
 }
 
 /// A reason with the end of the log, which says more.
@@ -265,6 +331,23 @@ mod tests {
         assert_eq!((rule.kind, rule.home), (Some(Kind::Wasm), None));
         for text in ["", "all", "module=7", "kind=docker", "home=did:key:x", "fuel=1", "kind=wasm,"] {
             assert!(read_rule(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_input_names_artifacts_as_an_object_of_digests() {
+        let named = |text: &str| named_in(&RawValue::from_string(text.to_owned()).expect("JSON"));
+        let digest = Digest::of(b"x").to_string();
+        let one = named(&format!(r#"{{"artifacts":{{"a.txt":"{digest}"}},"n":1}}"#));
+        assert_eq!(one, BTreeMap::from([("a.txt".to_owned(), digest.clone())]));
+        for text in [
+            "{}".to_owned(),
+            "7".into(),
+            format!(r#"{{"artifacts":["{digest}"]}}"#),
+            format!(r#"{{"artifacts":{{"a":"{digest}","b":"other"}}}}"#),
+            format!(r#"{{"artifacts":{{"a":"{digest}","b":7}}}}"#),
+        ] {
+            assert!(named(&text).is_empty(), "{text}");
         }
     }
 

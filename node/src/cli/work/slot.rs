@@ -9,8 +9,8 @@ use crate::client::{Client, Error};
 use artel_protocol::id::Digest;
 use artel_protocol::limits::STEP_ARTIFACTS_MAX;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,20 @@ pub(super) enum Doer {
     Sandbox(Arc<Sandbox>),
 }
 
+impl Doer {
+    /// The claim of the next task. What the sandbox would not run, whatever it is, is left to others.
+    fn claim(&self) -> Value {
+        let home = match self {
+            Doer::Sandbox(sandbox) => sandbox.only_home(),
+            Doer::Command(_) => None,
+        };
+        match home {
+            Some(home) => json!({"wait_ms": WAIT_MS, "home": home.to_string()}),
+            None => json!({"wait_ms": WAIT_MS}),
+        }
+    }
+}
+
 pub(super) struct Slot {
     session: Arc<Session>,
     stop: Stop,
@@ -141,7 +155,7 @@ impl Slot {
         let mut backoff = Backoff::new();
         while !self.stop.soft.is_cancelled() {
             let client = self.session.client().await;
-            let body = json!({"wait_ms": WAIT_MS});
+            let body = self.doer.claim();
             // Dropping the request takes the claim back at the node.
             let answer = tokio::select! {
                 answer = client.post("/v1/tasks/claim", &body, WAIT_MS) => answer,
