@@ -3,6 +3,7 @@
 
 mod across;
 mod audit;
+mod gossip;
 mod load;
 mod measure;
 mod mesh;
@@ -14,8 +15,8 @@ mod tasks;
 mod wire;
 
 use crate::cli::context::Context;
-use across::Spread;
 use clap::{Args, Subcommand};
+use gossip::Spread;
 use node::{Node, Scratch};
 use report::Report;
 use std::path::PathBuf;
@@ -187,7 +188,7 @@ impl Bench {
             What::Claim { claims } => return across::claim(&report, &scratch, reward, *claims).await,
             What::Blob { mb, times } => return across::blob(&report, &scratch, *mb, *times).await,
             What::Sync { records, times } => return across::sync(&report, &scratch, *records, *times).await,
-            What::Gossip(spread) => return across::gossip(&report, &scratch, *spread).await,
+            What::Gossip(spread) => return gossip::gossip(&report, &scratch, *spread).await,
             What::Throughput(Shape { away: true, .. }) | What::Idle { meshed: true, .. } => {
                 let nodes = mesh::start(&scratch, 1).await?;
                 let (node, at) = (&nodes[0], &nodes[1]);

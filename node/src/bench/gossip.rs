@@ -1,0 +1,121 @@
+//! How far and fast an offer spreads over many real nodes, and what that costs each.
+
+use super::load::{self, Queue};
+use super::measure::{PAYLOAD_BYTES, percentiles, rounded};
+use super::mesh;
+use super::node::{Node, Scratch};
+use super::report::Report;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long all nodes rest before their CPU is read, so that what is still under way is counted.
+const REST: Duration = Duration::from_secs(2);
+
+/// How an offer spreads over many real nodes: when each heard of it, and what CPU it cost each.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub(super) struct Spread {
+    /// How many nodes.
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=64))]
+    pub nodes: u64,
+    /// How many offers.
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4_000))]
+    pub offers: u64,
+    /// How many a second.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub rate: u64,
+}
+
+/// Measures it.
+///
+/// # Errors
+/// What a node or a socket says, or that an offer did not come.
+pub(super) async fn gossip(report: &Report, scratch: &Scratch, spread: Spread) -> anyhow::Result<()> {
+    let nodes = mesh::start(scratch, spread.nodes as usize - 1).await?;
+    let cpu = || nodes.iter().filter_map(|node| node.usage()).map(|usage| usage.cpu_us).sum::<u64>();
+    // What they cost while nothing is offered, over as long a time.
+    let time = Duration::from_micros(1_000_000 * spread.offers / spread.rate) + REST;
+    let (before, traffic) = (cpu(), Traffic::of(&nodes).await?);
+    tokio::time::sleep(time).await;
+    let (idle, idle_traffic) = (cpu() - before, Traffic::of(&nodes).await?.since(&traffic));
+    let queue = Queue { skill: "bench-gossip".into(), reward: 0 };
+    let mut line = nodes[0].line().await?;
+    let (before, traffic) = (cpu(), Traffic::of(&nodes).await?);
+    let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / spread.rate));
+    for number in 0..spread.offers {
+        tick.tick().await;
+        load::post_one(&mut line, &queue, number).await?;
+    }
+    tokio::time::sleep(REST).await;
+    let (spent, traffic) = (cpu() - before, Traffic::of(&nodes).await?.since(&traffic));
+    let (mut heard, mut lost) = (Vec::new(), 0);
+    for node in &nodes[1..] {
+        let mut line = node.line().await?;
+        let rows = mesh::all_pages(&mut line, "/v1/offers?capability=bench-gossip").await?;
+        lost += spread.offers - rows.len() as u64;
+        heard.extend(rows.iter().filter_map(took));
+    }
+    let others = spread.nodes - 1;
+    let each = (spent.saturating_sub(idle)) as f64 / (spread.offers * spread.nodes) as f64;
+    report.tell(
+        "gossip",
+        json!({
+            "nodes": spread.nodes,
+            "offers": spread.offers,
+            "rate_s": spread.rate,
+            "payload_bytes": PAYLOAD_BYTES,
+            "heard": heard.len(),
+            "not_heard": lost,
+            "of": spread.offers * others,
+            "heard_ms": percentiles(heard),
+            "cpu_us_per_offer_and_node": rounded(each),
+            "received_bytes_per_offer_and_node": (traffic.received.saturating_sub(idle_traffic.received)) / (spread.offers * spread.nodes),
+            "idle_received_bytes_s_per_node": rounded(idle_traffic.received as f64 / time.as_secs_f64() / spread.nodes as f64),
+            "copies_per_message_and_node": rounded(traffic.copies as f64 / traffic.messages.max(1) as f64),
+            "messages_per_node": traffic.messages / spread.nodes,
+            "idle_cpu_pct_per_node": rounded(idle as f64 / time.as_micros() as f64 / spread.nodes as f64 * 100.0),
+        }),
+    )?;
+    mesh::stop(nodes).await
+}
+
+/// What went through all nodes since their start.
+#[derive(Default)]
+struct Traffic {
+    received: u64,
+    copies: u64,
+    messages: u64,
+}
+
+impl Traffic {
+    async fn of(nodes: &[Node]) -> anyhow::Result<Traffic> {
+        let mut sum = Traffic::default();
+        for node in nodes {
+            let mut line = node.line().await?;
+            let status = line.get("/v1/traffic").await?;
+            let said: Value = line.read(status, 200)?;
+            let number = |value: &Value| value.as_u64().unwrap_or_default();
+            sum.received += number(&said["tcp"]["received"]) + number(&said["quic"]["received"]);
+            sum.copies += number(&said["gossip_copies"]);
+            sum.messages += number(&said["gossip_messages"]);
+        }
+        Ok(sum)
+    }
+
+    fn since(&self, before: &Traffic) -> Traffic {
+        Traffic {
+            received: self.received - before.received,
+            copies: self.copies - before.copies,
+            messages: self.messages - before.messages,
+        }
+    }
+}
+
+/// From an offer's entry until a node has heard of it; both clocks are this machine's.
+fn took(row: &Value) -> Option<Duration> {
+    let at = |name: &str| milliseconds(row[name].as_str()?);
+    Some(Duration::from_millis(at("heard_at")?.saturating_sub(at("offered_at")?)))
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    artel_web::types::parse_time(text).ok().map(|wall| wall.0)
+}
