@@ -119,16 +119,27 @@ impl Blobs {
         Ok(Upload { root: self.root.clone(), temporary, file, hash: Sha256::new(), bytes: 0 })
     }
 
+    /// Opens a blob for one who checks what comes against its name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or what the disk says.
+    pub async fn open_unchecked(&self, digest: &Digest) -> Result<(File, u64), Error> {
+        match File::open(self.path(digest)).await {
+            Ok(file) => {
+                let bytes = file.metadata().await?.len();
+                Ok((file, bytes))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::NotFound(*digest)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// Opens a blob whose whole content has just been checked against its name.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Damaged`], or what the disk says.
     pub async fn open_checked(&self, digest: &Digest) -> Result<(File, u64), Error> {
-        let mut file = match File::open(self.path(digest)).await {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound(*digest)),
-            Err(e) => return Err(e.into()),
-        };
+        let (mut file, _) = self.open_unchecked(digest).await?;
         let (mut hash, mut piece, mut bytes) = (Sha256::new(), vec![0; PIECE_BYTES], 0);
         loop {
             match file.read(&mut piece).await? {
