@@ -159,4 +159,35 @@ mod tests {
             assert_eq!(Reran::read(&reran(end).to_frame()), Err(Error::Bounds(what)));
         }
     }
+
+    /// One flipped bit or a missing end is refused, or is another frame in its one form: never a panic, never two readings.
+    #[test]
+    fn damaged_frames_are_refused_or_read_in_their_one_form() {
+        let reran = Reran {
+            profile: Digest([9; 32]),
+            end: Ended::Done { output: Json::new(*b"[1]"), artifacts: vec![Digest([1; 32])], log: None },
+        };
+        let redo = Redo {
+            step: RunId::new(Wall(1), [2; 9]).step(0),
+            epoch: Epoch(3),
+            module: Digest([4; 32]),
+            input: Json::new(*b"{}"),
+            needs: vec![("a".into(), Json::new(*b"1"))],
+            artifacts: vec![Digest([1; 32])],
+        };
+        for frame in [reran.to_frame(), redo.to_frame()] {
+            for cut in 0..frame.len() {
+                assert!(Redo::read(&frame[..cut]).is_err() && Reran::read(&frame[..cut]).is_err());
+            }
+            for bit in 0..frame.len() * 8 {
+                let mut damaged = frame.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                let again = [
+                    Redo::read(&damaged).map(|read| read.to_frame()),
+                    Reran::read(&damaged).map(|read| read.to_frame()),
+                ];
+                assert!(again.into_iter().flatten().all(|frame| frame == damaged), "bit {bit}");
+            }
+        }
+    }
 }
