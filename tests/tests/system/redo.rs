@@ -110,21 +110,20 @@ fn a_lie_is_rejected_by_two_runs_and_work_that_was_done_never_is() {
     // The lie's step is open again; whoever runs its module is believed each time.
     let key = three.dirs[1].path().join("honest.pem");
     enroll(&three.nodes[1], &key);
-    let mut tasks = vec![task];
-    for input in [json!({"b": 1.50, "a": [1, 2]}), json!("ünï"), json!(null), json!(7)] {
-        tasks.push(three.post(&input));
-    }
+    let inputs = [json!({"b": 1.50, "a": [1, 2]}), json!("ünï"), json!(null), json!(7)];
+    let posted = inputs.iter().cycle().take(TASKS_MAX).map(|input| three.post(input));
     let mut same = 0;
-    for _ in &tasks {
+    for (n, task) in std::iter::once(task.clone()).chain(posted).enumerate() {
         work(&three.nodes[1], &key);
-    }
-    for task in &tasks {
         until("it is accepted", || {
             three.nodes[0].operator().get(&format!("/v1/tasks/{task}")).is(200)["status"] == "accepted"
         });
-        same += three.runs(task).iter().filter(|(_, came)| came == "same").count();
+        same += three.runs(&task).iter().filter(|(_, came)| came == "same").count();
+        if n >= inputs.len() && same > 0 {
+            break;
+        }
     }
-    assert!(same > 0, "five in a row undrawn happens once in 400");
+    assert!(same > 0, "none of {TASKS_MAX} was drawn");
     let agents = items(&three.nodes[0], "/v1/agents");
     let honest = agents.iter().find(|agent| agent["agent_name"] == "honest").expect("known");
     assert_eq!(honest["rejected"].as_u64().unwrap_or(0), 0, "{honest}");
