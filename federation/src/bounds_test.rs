@@ -84,6 +84,7 @@ impl Home {
             accepted: 0,
             rejected: 0,
             lapsed: 0,
+            unrefuted: u64::MAX,
             earned_units: 0,
             entry: 0,
             guest: None,

@@ -7,6 +7,7 @@ use crate::input::ReplyTo;
 use crate::json::Json;
 use crate::member::Agent;
 use crate::nodes::Node;
+use crate::redo::message::Redo;
 use crate::run::Run;
 use artel_protocol::amount::Credits;
 use artel_protocol::codec::{Decode, Encode};
@@ -40,8 +41,28 @@ pub enum Effect {
         /// The output.
         output: Json,
     },
+    /// A submission's module is to be run again; `Input::Redone` brings what it came to.
+    Redo(Box<ToRedo>),
     /// A run is over and leaves the book, its large parts let go of; from here on it is read from the index.
     Closed(Arc<Run>),
+}
+
+/// A drawn submission, and whom to ask.
+#[derive(Debug, Clone)]
+pub struct ToRedo {
+    /// The node that handed it in, which is not asked.
+    pub worker: Option<NodeId>,
+    /// What orders the others ([`crate::redo::place`]).
+    pub lot: Digest,
+    /// Who came to another result before. Then home itself runs it, or where it did before, it does so a second time; another
+    /// node where home cannot.
+    pub doubted: Option<NodeId>,
+    /// What is to be run.
+    pub ask: Redo,
+    /// The output that was handed in.
+    pub output: Json,
+    /// The artifacts that were handed in.
+    pub left: Vec<Digest>,
 }
 
 /// A good answer.

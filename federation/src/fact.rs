@@ -232,6 +232,15 @@ pub enum RunnerSpec {
     },
 }
 
+impl RunnerSpec {
+    /// The program that is run.
+    pub fn module(&self) -> Digest {
+        match self {
+            RunnerSpec::Wasm { module } => *module,
+        }
+    }
+}
+
 /// What is asked of whoever takes a step.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct TaskSpec {
@@ -584,6 +593,58 @@ pub struct Verdict {
     pub judgement: Judgement,
 }
 
+/// A submission of another node's agent was drawn: its module is run again before the verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Drawn {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who submitted.
+    pub agent: AgentId,
+    /// Of a thousand submissions with its record how many are drawn.
+    pub rate: u32,
+    /// What drew it, and orders those who may run it again (`redo`).
+    pub lot: Digest,
+}
+
+/// What a run of a drawn submission's module came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Came {
+    /// To the same result.
+    Same,
+    /// To another one: the salted commitment to it, by which two runs that agree show.
+    Other(Digest),
+    /// To none: a limit of the machine ended it, or nobody could run it. It says nothing of the worker.
+    Inconclusive,
+}
+
+/// A drawn submission's module was run again, or nobody could run it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Redone {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who submitted.
+    pub agent: AgentId,
+    /// Who ran it, by what that node says; none where nobody could.
+    pub by: Option<NodeId>,
+    /// What the run came to.
+    pub came: Came,
+    /// Digest of the engine that ran it, with all its settings.
+    pub profile: Option<Digest>,
+}
+
+/// This node is about to run a step of another home again, which asked it to.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Redoing {
+    /// The step and the lease, at the home that asks.
+    pub lease: Abroad,
+    /// The module.
+    pub module: Digest,
+}
+
 /// An account of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub enum Account {
@@ -843,6 +904,8 @@ facts! {
     54 1 public Verdict(Verdict) "Home judged a submission.",
     55 1 public StepEnded(StepEnded) "A step ended without an accepted result.",
     56 1 private Findings(Findings) "What a failed check found.",
+    57 1 public Redone(Redone) "A drawn submission was run again.",
+    58 1 public Drawn(Drawn) "A submission is run again before the verdict.",
     64 1 transfer Transfer(Transfer) "Money moved.",
     80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
     96 1 private Emitted(Emitted) "The operator emitted an event.",
@@ -854,6 +917,7 @@ facts! {
     116 1 private Concluded(Concluded) "Another home's verdict was heard.",
     117 1 private LetGo(LetGo) "A lease of another home is over without a verdict.",
     118 1 public Unanswered(Unanswered) "Another home has given no verdict in time.",
+    119 1 private Redoing(Redoing) "This node runs a step of another home again.",
 }
 
 /// One fact with when and why it came to be.

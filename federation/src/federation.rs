@@ -144,7 +144,7 @@ impl Federation {
     }
 
     /// Takes up what is under way after a fold: every live lease gets a full term (decision 20), deadlines are armed,
-    /// checks are asked for again.
+    /// checks and redos are asked for again.
     pub fn resume(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let mut turn = Turn::new(now, None);
         for (id, wake) in self.open_ends() {
@@ -180,7 +180,10 @@ impl Federation {
         let wake = |id: StepId, step: &Step| match &step.state {
             StepState::Waiting | StepState::Offered => Some((id, Wake::Deadline(step.spec.task.deadline))),
             StepState::Leased { lease_ms, .. } => Some((id, Wake::Lease(*lease_ms))),
-            StepState::Submitted { .. } => Some((id, Wake::Check(check(id, step)))),
+            StepState::Submitted { .. } => {
+                let redo = self.to_redo(id);
+                Some((id, Wake::Check(redo.unwrap_or_else(|| check(id, step)))))
+            }
             StepState::Accepted { .. } | StepState::Ended(_) => None,
         };
         let steps = |run: &Arc<Run>| -> Vec<_> {
@@ -202,6 +205,9 @@ impl Federation {
             Input::Abandoned(to) => self.stop_waiting(to),
             Input::EndWait(to) => self.wait_ends(&mut turn, to),
             Input::Checked { step, epoch, outcome } => self.checked(&mut turn, step, epoch, outcome),
+            Input::Redone { step, epoch, doubted, ran } => {
+                self.redone(&mut turn, (step, epoch), doubted, ran)
+            }
             Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
             Input::FraudProven(fraud) => drop(turn.record(&mut self.state, Fact::FraudProven(fraud))),
             Input::Closing => self.end_all_waits(&mut turn),
@@ -270,9 +276,10 @@ impl Federation {
                 Request::Admit { node, .. } if node == peer => Ok(()),
                 Request::Visit(_) | Request::Bring { .. } => Ok(()),
                 Request::Hear { lease, .. } if lease.home == *peer => Ok(()),
+                Request::Redo(redoing) if redoing.lease.home == *peer => Ok(()),
                 _ => Err(Refusal::new(
                     Code::Forbidden,
-                    "a node asks to be admitted itself, brings its agents' claims and results, or says what became of ours; nothing else",
+                    "a node asks to be admitted itself, brings its agents' claims and results, says what became of ours, or has steps of its own run again; nothing else",
                 )),
             },
             Principal::Agent { id, serial } => match self.state.agents.get(id) {

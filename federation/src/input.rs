@@ -1,7 +1,9 @@
 //! What can happen to a federation's mind: requests of known principals and strangers, finished checks, time.
 
 use crate::commitment::Salt;
-use crate::fact::{Abroad, FraudProven, HandedAt, Judgement, Outcome, Poster, TaskSpec, Undertaken};
+use crate::fact::{
+    Abroad, Came, FraudProven, HandedAt, Judgement, Outcome, Poster, Redoing, TaskSpec, Undertaken,
+};
 use crate::json::Json;
 use crate::visit::message::Visit;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
@@ -96,6 +98,17 @@ pub enum Input {
         /// What the checks found.
         outcome: Outcome,
     },
+    /// A drawn submission's module was run again, or nobody could run it.
+    Redone {
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
+        /// Who had come to another result when this run was asked for.
+        doubted: Option<NodeId>,
+        /// The run.
+        ran: Ran,
+    },
     /// The edge refused a known principal before the request came here (a malformed body, a rate limit).
     RefusedAtEdge {
         /// Who was refused.
@@ -181,6 +194,17 @@ pub struct Brought {
     pub salt: Salt,
     /// Where it is recorded.
     pub at: HandedAt,
+}
+
+/// A run of a drawn submission's module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ran {
+    /// Who ran it; none where nobody could.
+    pub by: Option<NodeId>,
+    /// What it came to; another result by a digest that equal results share, without a salt.
+    pub came: Came,
+    /// Digest of the engine with all its settings.
+    pub profile: Option<Digest>,
 }
 
 /// A result for another home.
@@ -363,6 +387,8 @@ pub enum Request {
         /// What it said.
         word: Word,
     },
+    /// The node that asks, a home, wants a step of its own run again here.
+    Redo(Redoing),
     /// The operator expels a node.
     Expel {
         /// The node.

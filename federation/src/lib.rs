@@ -30,6 +30,7 @@ pub mod offers;
 pub mod options;
 mod post;
 mod post_keys;
+pub mod redo;
 pub mod run;
 mod settle;
 mod snapshot;

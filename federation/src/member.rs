@@ -51,6 +51,8 @@ pub struct Agent {
     pub rejected: u64,
     /// Lapsed leases.
     pub lapsed: u64,
+    /// Results of a module accepted here since a redo last found one false; by it a redo is drawn (`redo`).
+    pub unrefuted: u64,
     /// Units earned in all.
     pub earned_units: u64,
     /// The journal index of the entry in which it came in, last time: there stands what it signed.
@@ -87,6 +89,7 @@ impl Agent {
             accepted: 0,
             rejected: 0,
             lapsed: 0,
+            unrefuted: 0,
             earned_units: 0,
             entry: 0,
             guest: None,

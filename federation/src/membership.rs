@@ -97,6 +97,10 @@ impl Federation {
             Request::Undertake(won) => self.undertake(turn, agent()?, *won).map(Some),
             Request::HandIn(work) => self.hand_in(turn, agent()?, work).map(Some),
             Request::Hear { lease, word } => self.hear_of(turn, lease, word).map(Some),
+            Request::Redo(redoing) => match principal {
+                Principal::Node(_) => Ok(Some(self.redo_for(turn, redoing))),
+                _ => Err(Refusal::new(Code::Forbidden, "only a home has its steps run again")),
+            },
             Request::Expel { node, reason } => {
                 operator()?;
                 self.expel(turn, node, reason).map(Some)

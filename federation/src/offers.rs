@@ -232,6 +232,7 @@ mod tests {
             accepted: 0,
             rejected: 0,
             lapsed: 0,
+            unrefuted: 0,
             earned_units: 0,
             entry: 0,
             guest: None,

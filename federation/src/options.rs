@@ -72,6 +72,8 @@ pub const OPEN_BYTES_MAX: u64 = 320 << 20;
 pub const HELD_BYTES_MAX: u64 = 2 * OPEN_BYTES_MAX;
 /// What a step counts beside its texts and results, in bytes: no less than its snapshot row, with its escrow's account.
 pub const STEP_FIXED_BYTES: usize = 488;
+/// What a redo that is under way counts, in bytes: no less than its part of a snapshot row.
+pub const REDO_BYTES: usize = 128;
 /// What a run counts beside its texts and steps, in bytes: no less than the rest of its snapshot row.
 pub const RUN_FIXED_BYTES: usize = 320;
 /// What a submission counts beside its artifacts and findings, in bytes: no less than its part of a snapshot row.

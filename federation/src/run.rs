@@ -6,8 +6,9 @@ use crate::fact::{Authority, End, Outcome, PostKey, Poster, StepSpec};
 use crate::input::StepPost;
 use crate::json::Json;
 use crate::options::{
-    FINDINGS_BYTES_MAX, HANDED_FIXED_BYTES, RECENT_BYTES, RUN_FIXED_BYTES, STEP_FIXED_BYTES,
+    FINDINGS_BYTES_MAX, HANDED_FIXED_BYTES, RECENT_BYTES, REDO_BYTES, RUN_FIXED_BYTES, STEP_FIXED_BYTES,
 };
+use crate::redo::Redo;
 use artel_protocol::amount::Credits;
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, RUN_STEPS_MAX, RunId, StepId};
@@ -111,6 +112,8 @@ pub struct Step {
     pub paid: Credits,
     /// The private half of a submission, until the public one behind it.
     pub handing: Option<(Epoch, Opening)>,
+    /// How the redo of the open submission stands, where it was drawn and that is not over.
+    pub redo: Option<Redo>,
     /// All submissions.
     pub handed: Vec<Handed>,
     /// The accepted output, or the one being checked; large ones leave memory when the run is over.
@@ -191,6 +194,7 @@ impl Step {
             escrow: Credits::ZERO,
             paid: Credits::ZERO,
             handing: None,
+            redo: None,
             handed: Vec::new(),
             output: None,
             output_at: None,
@@ -208,7 +212,8 @@ impl Step {
         let handing = self.handing.as_ref().map_or(0, |(_, opening)| artifact_bytes(opening));
         let handed: usize = self.handed.iter().map(Handed::bytes).sum();
         let output = self.output.as_ref().map_or(0, Json::len);
-        (STEP_FIXED_BYTES + self.spec.text_bytes() + barred + handing + handed + output) as u64
+        let redo = if barring { REDO_BYTES } else { 0 };
+        (STEP_FIXED_BYTES + self.spec.text_bytes() + barred + redo + handing + handed + output) as u64
     }
 }
 

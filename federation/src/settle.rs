@@ -5,7 +5,7 @@ use crate::effect::{Code, Judged, Receipt, Refusal, Reply};
 use crate::fact::{
     CancelAsked, End, Fact, Findings, Judgement, Outcome, Output, Poster, StepEnded, Submitted, Verdict,
 };
-use crate::federation::{Federation, check};
+use crate::federation::Federation;
 use crate::input::{Brought, ReplyTo, Submission};
 use crate::ledger;
 use crate::market::authority;
@@ -53,11 +53,8 @@ impl Federation {
             return Err(Refusal::new(Code::BookFull, message));
         }
         self.take_in(turn, agent, &submission);
-        let (_, step) = self.state.step(&id).expect("just taken in");
-        if step.spec.task.output_schema.is_some() {
-            turn.effect(check(id, step));
-        } else {
-            self.judge(turn, id, Outcome::Accepted { quality: Quality::FULL.get(), checked: false });
+        if !self.draw_redo(turn, id) {
+            self.examine(turn, id);
         }
         let receipt = self.receipt(id, epoch).expect("just taken in");
         self.answer_submission(turn, to, agent, &submission, receipt)
@@ -139,14 +136,14 @@ impl Federation {
         let Some((_, step)) = self.state.step(&id) else {
             return;
         };
-        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch {
+        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && step.redo.is_none() {
             self.judge(turn, id, outcome);
         }
     }
 
     /// Gives the verdict on a step's open submission and does what follows from it: payment, steps that are ready now,
     /// another offer, the end.
-    fn judge(&mut self, turn: &mut Turn, id: StepId, outcome: Outcome) {
+    pub(crate) fn judge(&mut self, turn: &mut Turn, id: StepId, outcome: Outcome) {
         let (_, step) = self.state.step(&id).expect("a submission has its step");
         let StepState::Submitted { agent, level } = step.state else { panic!("only a submission is judged") };
         let handed = step.handed.last().expect("a submitted step has a submission");

@@ -10,6 +10,7 @@ use crate::nodes::Nodes;
 use crate::offers::Offers;
 use crate::options::{RECENT_RUNS, RECENT_RUNS_BYTES, RECENT_STEPS};
 use crate::post_keys::PostKeys;
+use crate::redo::{self, Redo};
 use crate::run::{Handed, Run, Step, StepState};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Epoch, FederationId, RunId, StepId};
@@ -149,6 +150,8 @@ impl State {
             Fact::Submitted(f) => self.submitted(f, entry.at, index),
             Fact::Output(f) => self.output(f, index),
             Fact::Findings(f) => self.findings(f, index),
+            Fact::Drawn(f) => self.drawn(f, index),
+            Fact::Redone(f) => self.redone(f),
             Fact::Verdict(f) => self.verdict(f, entry.at, index),
             Fact::StepEnded(f) => self.step_ended(f, entry.at),
             Fact::Transfer(f) => self.transfer(f),
@@ -163,7 +166,11 @@ impl State {
             Fact::Concluded(f) => self.away.concluded(f),
             Fact::LetGo(f) => self.away.let_go(f),
             Fact::Unanswered(f) => self.away.unanswered(f),
-            Fact::RunEnded(_) | Fact::Emitted(_) | Fact::Refused(_) | Fact::FraudProven(_) => Ok(()),
+            Fact::RunEnded(_)
+            | Fact::Emitted(_)
+            | Fact::Refused(_)
+            | Fact::FraudProven(_)
+            | Fact::Redoing(_) => Ok(()),
         };
         if let Some((id, before)) = weighed {
             self.reweigh(&id, before);
@@ -543,6 +550,30 @@ impl State {
         Ok(())
     }
 
+    fn drawn(&mut self, f: &Drawn, index: u64) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent);
+        let fresh = step.handed.last().is_some_and(|h| h.epoch == f.epoch && h.index + 1 == index);
+        if !open || !fresh {
+            return Err(format!("no submission of step {} stands right before its draw", f.step));
+        }
+        step.redo = Some(Redo { lot: f.lot, doubt: None });
+        Ok(())
+    }
+
+    fn redone(&mut self, f: &Redone) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent);
+        let redo = step.redo.take().filter(|_| open && step.epoch == f.epoch);
+        let redo =
+            redo.ok_or_else(|| format!("step {} has no drawn submission of epoch {}", f.step, f.epoch))?;
+        if let (Came::Other(result), None) = (f.came, redo.doubt) {
+            let by = f.by.ok_or("nobody came to another result")?;
+            step.redo = Some(Redo { doubt: Some((by, result)), ..redo });
+        }
+        Ok(())
+    }
+
     fn findings(&mut self, f: &Findings, index: u64) -> Result<(), String> {
         let step = self.open_step(&f.step)?;
         let handed = step.handed.last_mut().filter(|h| h.epoch == f.epoch);
@@ -557,6 +588,8 @@ impl State {
         let step = self.open_step(&f.step)?;
         let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent)
             && step.epoch == f.epoch;
+        let open = open && step.redo.is_none();
+        let of_module = step.spec.task.runner.is_some();
         let Some(handed) = step.handed.last_mut().filter(|h| open && h.verdict.is_none()) else {
             return Err(format!("step {} has no submission of epoch {} to judge", f.step, f.epoch));
         };
@@ -596,6 +629,11 @@ impl State {
             } else {
                 agent.rejected += 1
             };
+            match &f.judgement {
+                Judgement::Accepted { .. } if of_module => agent.unrefuted += 1,
+                Judgement::Rejected { check } if check == redo::CHECK => agent.unrefuted = 0,
+                _ => {}
+            }
             learn(&mut agent.standing, at, outcome, quality);
         })
     }

@@ -380,6 +380,10 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
         Fact::Outgoing(Outgoing { lease: lease(n), salt, output, artifacts, own })
     };
     let handed_in = |n: u8, authority| Fact::HandedIn(HandedIn { lease: lease(n), agent, result, authority });
+    let redone = |by, came| {
+        let profile = Some(Digest::of(b"engine"));
+        Fact::Redone(Redone { step, epoch, agent: guest, by, came, profile })
+    };
     let judgement = Judgement::Accepted { quality: 100, checked: false };
     let facts = vec![
         ("genesis", Fact::Genesis(genesis())),
@@ -480,6 +484,13 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
                 handed_at: Some(HandedAt { node: peer(2), incarnation: 1, index: 77 }),
             }),
         ),
+        ("drawn", Fact::Drawn(Drawn { step, epoch, agent: guest, rate: 700, lot: Digest::of(b"lot") })),
+        ("run again by a node with another result", redone(Some(peer(3)), Came::Other(Digest::of(b"other")))),
+        ("run again at home", redone(Some(identity().node), Came::Same)),
+        (
+            "about to run a step of another home again",
+            Fact::Redoing(Redoing { lease: lease(1), module: Digest::of(b"module") }),
+        ),
         ("undertaken", undertaken(1)),
         ("undertaken once more", undertaken(2)),
         ("undertaken a third time", undertaken(3)),
@@ -493,7 +504,7 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
         ),
         (
             "unanswered",
-            Fact::Unanswered(Unanswered { lease: lease(1), agent, handed_in: 13, submitted: Some(50) }),
+            Fact::Unanswered(Unanswered { lease: lease(1), agent, handed_in: 17, submitted: Some(50) }),
         ),
         ("concluded", Fact::Concluded(Concluded { lease: lease(1), verdict: 52, judgement })),
         ("let go", Fact::LetGo(LetGo { lease: lease(3), code: "released".into() })),

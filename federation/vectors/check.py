@@ -159,6 +159,9 @@ KINDS = {
                                      ("judgement", judgement))),
     55: ("StepEnded", "public", struct(("step", uuid), ("end", plain(6)))),
     56: ("Findings", "private", struct(("step", uuid), ("epoch", u32), ("findings", text))),
+    57: ("Redone", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("by", option(key)),
+                                    ("came", enum(None, digest, None)), ("profile", option(digest)))),
+    58: ("Drawn", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("rate", u32), ("lot", digest))),
     64: ("Transfer", None, struct(("cause", plain(3)), ("step", uuid),
                                   ("legs", many(struct(("account", account), ("units", i64)))))),
     80: ("ArtifactStored", "private", struct(("artifact", uuid), ("digest", digest), ("bytes", u64),
@@ -176,6 +179,7 @@ KINDS = {
     116: ("Concluded", "private", struct(abroad, ("verdict", u64), ("judgement", judgement))),
     117: ("LetGo", "private", struct(abroad, ("code", text))),
     118: ("Unanswered", "public", struct(abroad, ("agent", key), ("handed_in", u64), ("submitted", option(u64)))),
+    119: ("Redoing", "private", struct(abroad, ("module", digest))),
     40: ("FraudProven", "public", struct(("node", key), ("lie", plain(3)), ("proof", digest))),
 }
 
@@ -311,7 +315,7 @@ def check_away(entries):
             introduced.add(fields["agent"])
         if kind == SUBMITTED and fields.get("handed_at"):
             assert fields["agent"] in introduced, "another node speaks for an agent that was introduced"
-        if kind < 112:
+        if kind < 112 or kind == 119:
             continue
         lease = (fields["lease"]["home"], fields["lease"]["step"], fields["lease"]["epoch"])
         if kind == 112:

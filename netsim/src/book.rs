@@ -315,7 +315,10 @@ impl Book {
             Fact::ArtifactStored(_) | Fact::Emitted(_) => {}
             Fact::Refused(_) => {}
             // No agent of these worlds works at two nodes.
-            Fact::Introduced(_)
+            Fact::Drawn(_)
+            | Fact::Redone(_)
+            | Fact::Redoing(_)
+            | Fact::Introduced(_)
             | Fact::Undertaken(_)
             | Fact::Outgoing(_)
             | Fact::HandedIn(_)

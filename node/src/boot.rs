@@ -9,6 +9,7 @@ use crate::driver::{Driver, Running, start_effects};
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::neighbours::{self, Neighbours};
+use crate::redo::{self, Bench, Runners};
 use crate::service::{NodeService, Parts};
 use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
@@ -107,6 +108,7 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     })
     .await??;
     node.meet_neighbours().await?;
+    node.redo_what_is_drawn();
     let (service, url) = (node.service(started)?, server.url());
     let closing = CancellationToken::new();
     tokio::spawn(service.clone().keep_counts());
@@ -159,6 +161,7 @@ struct Node {
     origin: Origin,
     hand: Arc<Hand>,
     blobs: Blobs,
+    bench: Arc<Bench>,
     /// None where there is nobody to meet: a founder that listens nowhere and knows nobody.
     neighbours: Option<Neighbours>,
 }
@@ -190,7 +193,7 @@ impl Node {
         let (feed, index) = index::start(path.join("index"), source.clone(), reader.clone())?;
         let running = Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed))?;
         let (hand, blobs) = (Arc::new(Hand::new(&data.node_key)), Blobs::open(path)?);
-        let neighbours = None;
+        let (neighbours, bench) = (None, Arc::new(Bench::new(config.redo)));
         Ok(Node {
             config,
             data,
@@ -204,6 +207,7 @@ impl Node {
             origin,
             hand,
             blobs,
+            bench,
             neighbours,
         })
     }
@@ -244,12 +248,25 @@ impl Node {
                 admission: neighbours::Admission::read(&dir, secret)?,
                 hand: self.hand.clone(),
                 blobs: self.blobs.clone(),
+                bench: self.bench.clone(),
                 options: mesh_options(&self.config, federation, invitation.as_ref())?,
                 dir,
             })
             .await?,
         );
         Ok(())
+    }
+
+    /// Has what the rules draw run again, from here on.
+    fn redo_what_is_drawn(&mut self) {
+        let Some(drawn) = self.running.redos.take() else { return };
+        let runners = Runners {
+            me: self.identity.node,
+            bench: self.bench.clone(),
+            blobs: self.blobs.clone(),
+            neighbours: self.neighbours.clone(),
+        };
+        tokio::spawn(redo::run(drawn, runners, self.running.handle.clone()));
     }
 
     /// What HTTP talks to.

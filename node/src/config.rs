@@ -132,6 +132,7 @@ keys! {
     credit_line: Credits = Credits(1_000_000 * 1_000_000), "How many credits the operator may have in circulation.";
     token_days: u32 = 90, "How long a token lives, in days, at most 90.";
     artifact_quota_mb: u64 = 20_000, "How many megabytes (10^6 bytes) of artifacts the node keeps.";
+    redo: bool = true, "Whether steps run again in a sandbox of this node before their verdict: its own, and those that members ask for.";
     event_prefix: String = "xyn.".into(), "What the names of the node's own events begin with; at most 32 letters, digits or ._-.";
     log: String = "info".into(), "What is logged: error, warn, info, debug or trace, also by target (artel_node=debug).";
 }

@@ -13,7 +13,7 @@ use crate::index::Feed;
 use crate::news::News;
 use crate::source::{SharedReader, Source, State};
 use artel_audit::{COMMIT_BYTES_MAX, Commit, FRAME_BYTES_MAX, Fate, NewEntry};
-use artel_federation::effect::{Effect, Refusal};
+use artel_federation::effect::{Effect, Refusal, ToRedo};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Federation, Input, Json, Now, Reply, ReplyTo};
 use artel_protocol::id::{Epoch, StepId};
@@ -23,7 +23,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// How many messages one commit takes in. More would make the first of them wait longer for its answer.
 const BATCH_MAX: usize = 1_024;
@@ -51,10 +51,14 @@ const SNAPSHOT_ENTRIES_PER_STEP: u64 = 4;
 /// How many checks the checker thread has before it; the others wait with the driver, at most one for each open step.
 const CHECKS_MAX: usize = 64;
 
+/// How many steps wait to be run again with those who see to that; the others wait with the driver, as checks do.
+const REDOS_MAX: usize = 64;
+
 /// What waits for a commit.
 enum Held {
     Answer { to: ReplyTo, answer: Result<Reply, Refusal> },
     Check(ToCheck),
+    Redo(Box<ToRedo>),
     News { frame: usize, bytes: usize, entries: Vec<Entry>, closed: Vec<Arc<Run>> },
 }
 
@@ -96,6 +100,8 @@ pub struct Driver {
     feed: Feed,
     checks: SyncSender<ToCheck>,
     unchecked: VecDeque<ToCheck>,
+    redos: mpsc::Sender<ToRedo>,
+    unredone: VecDeque<ToRedo>,
     background: Background,
     /// When the next segment may be made ahead at the soonest: one that could not be made is not tried all the time.
     spare_at: Instant,
@@ -111,6 +117,8 @@ pub struct Running {
     pub handle: Handle,
     /// Whether, and why, privileged work is refused.
     pub down: Down,
+    /// What the rules drew to be run again; taken by who sees to it.
+    pub redos: Option<mpsc::Receiver<ToRedo>>,
     /// The thread.
     pub thread: JoinHandle<()>,
     /// Ends when the thread does, however that comes.
@@ -131,6 +139,7 @@ impl Driver {
         let (sender, queue) = sync_channel(QUEUE_MAX);
         let handle = Handle::new(sender);
         let down = Down::default();
+        let (redos, drawn) = mpsc::channel(REDOS_MAX);
         let mut driver = Driver {
             snapshot_size: state.snapshot_size,
             source,
@@ -145,6 +154,8 @@ impl Driver {
             feed,
             checks: checker(handle.clone())?,
             unchecked: VecDeque::new(),
+            redos,
+            unredone: VecDeque::new(),
             background: Background::start()?,
             spare_at: Instant::now(),
             snapshotting: Arc::default(),
@@ -161,7 +172,7 @@ impl Driver {
             let _alive: oneshot::Sender<()> = alive;
             driver.run();
         })?;
-        Ok(Running { handle, down, thread, ended })
+        Ok(Running { handle, down, redos: Some(drawn), thread, ended })
     }
 
     fn run(mut self) {
@@ -255,6 +266,7 @@ impl Driver {
                     _ => unreachable!("a run closes by its entries"),
                 },
                 Effect::Reply { to, answer } => after.push(Held::Answer { to, answer }),
+                Effect::Redo(asked) => after.push(Held::Redo(asked)),
                 Effect::Check { step, epoch, schema, output } => {
                     after.push(Held::Check(ToCheck { step, epoch, schema, output }));
                 }
@@ -275,6 +287,7 @@ impl Driver {
                     match held {
                         Held::Answer { to, answer } => answers.push((to, answer)),
                         Held::Check(check) => self.unchecked.push_back(check),
+                        Held::Redo(asked) => self.unredone.push_back(*asked),
                         Held::News { frame, bytes, entries, closed } => {
                             let first_index = released.appended[frame].first_index;
                             news.push(News { first_index, entries: Arc::new(entries), bytes, closed });
@@ -311,6 +324,7 @@ impl Driver {
     fn go_down(&mut self, fate: Fate, reason: String) {
         self.state = None;
         self.unchecked.clear();
+        self.unredone.clear();
         self.retry_at = Instant::now() + Duration::from_millis(RETRY_MS);
         for (_, sender) in self.answers.drain() {
             // Whoever asked may be gone.
@@ -375,12 +389,19 @@ impl Driver {
         }
     }
 
-    /// What is due beside the requests: checks, the slot behind the segments, the next segment, a snapshot.
+    /// What is due beside the requests: checks, redos, the slot behind the segments, the next segment, a snapshot.
     fn keep_up(&mut self) {
         while let Some(check) = self.unchecked.pop_front() {
             if let Err(TrySendError::Full(check)) = self.checks.try_send(check) {
                 // A finished check is an input, so the driver comes by here again.
                 self.unchecked.push_front(check);
+                break;
+            }
+        }
+        while let Some(asked) = self.unredone.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(asked)) = self.redos.try_send(asked) {
+                // As above: what was run again comes back as an input.
+                self.unredone.push_front(asked);
                 break;
             }
         }

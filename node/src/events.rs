@@ -4,7 +4,7 @@
 mod abroad;
 
 use crate::news::News;
-use artel_federation::fact::{AdmittedBy, Authority, End, Entry, Judgement, Lie, Poster, Revoker};
+use artel_federation::fact::{AdmittedBy, Authority, Came, End, Entry, Judgement, Lie, Poster, Revoker};
 use artel_federation::run::{Run, RunStatus};
 use artel_federation::view::View;
 use artel_federation::{Fact, Json};
@@ -179,6 +179,8 @@ pub fn about(fact: &Fact) -> (Option<RunId>, Option<StepId>) {
         Fact::Submitted(f) => f.step,
         Fact::Output(f) => f.step,
         Fact::Findings(f) => f.step,
+        Fact::Drawn(f) => f.step,
+        Fact::Redone(f) => f.step,
         Fact::Verdict(f) => f.step,
         Fact::StepEnded(f) => f.step,
         Fact::Transfer(f) => f.step,
@@ -202,6 +204,8 @@ pub fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::Granted(f) => Some(f.agent),
         Fact::Released(f) | Fact::Lapsed(f) => Some(f.agent),
         Fact::Submitted(f) => Some(f.agent),
+        Fact::Drawn(f) => Some(f.agent),
+        Fact::Redone(f) => Some(f.agent),
         Fact::Verdict(f) => Some(f.agent),
         Fact::ArtifactStored(f) => poster_agent(f.by),
         Fact::RunPosted(f) => poster_agent(f.poster),
@@ -233,6 +237,7 @@ pub fn node_of(fact: &Fact) -> Option<NodeId> {
         Fact::Admitted(f) => Some(f.node),
         Fact::Expelled(f) => Some(f.node),
         Fact::FraudProven(f) => Some(f.node),
+        Fact::Redone(f) => f.by,
         other => abroad::node_of(other),
     }
 }
@@ -296,6 +301,8 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
         Fact::Released(_) => "task.released",
         Fact::Lapsed(_) => "task.lapsed",
         Fact::Submitted(_) => "task.submitted",
+        Fact::Drawn(_) => "task.drawn",
+        Fact::Redone(_) => "task.redone",
         Fact::Verdict(f) => match f.judgement {
             Judgement::Accepted { .. } => "task.accepted",
             Judgement::Rejected { .. } => "task.rejected",
@@ -409,6 +416,21 @@ pub fn data(fact: &Fact) -> Value {
         Fact::Findings(f) => {
             json!({"task_id": f.step.to_string(), "epoch": f.epoch.0, "findings": f.findings})
         }
+        Fact::Drawn(f) => json!({
+            "task_id": f.step.to_string(),
+            "agent_id": f.agent.to_string(),
+            "epoch": f.epoch.0,
+            "rate_per_mille": f.rate,
+            "lot": f.lot.to_string(),
+        }),
+        Fact::Redone(f) => json!({
+            "task_id": f.step.to_string(),
+            "agent_id": f.agent.to_string(),
+            "epoch": f.epoch.0,
+            "by": f.by.map(|node| node.to_string()),
+            "came": came(&f.came),
+            "profile": f.profile.map(|profile| profile.to_string()),
+        }),
         Fact::Refused(f) => {
             json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count})
         }
@@ -431,6 +453,15 @@ fn authority(authority: Authority) -> &'static str {
         Authority::Session => "session",
         Authority::Delegated => "delegated",
         Authority::Own => "own",
+    }
+}
+
+/// What a run came to, as a stable word.
+fn came(came: &Came) -> &'static str {
+    match came {
+        Came::Same => "same",
+        Came::Other(_) => "other",
+        Came::Inconclusive => "inconclusive",
     }
 }
 

@@ -318,13 +318,13 @@ fn check_refusal(code: &str, message: &str) -> Result<(), Error> {
     }
 }
 
-fn frame<T: Encode>(kind: u16, value: &T) -> Vec<u8> {
+pub(crate) fn frame<T: Encode>(kind: u16, value: &T) -> Vec<u8> {
     let mut out = Vec::new();
     Frame::append(kind, VERSION, value, &mut out);
     out
 }
 
-fn read<T: Encode + Decode<()>>(kind: u16, bytes: &[u8]) -> Result<T, Error> {
+pub(crate) fn read<T: Encode + Decode<()>>(kind: u16, bytes: &[u8]) -> Result<T, Error> {
     let frame = Frame::parse(bytes)?;
     if (frame.kind, frame.version) != (kind, VERSION) {
         return Err(Error::Unknown { kind: frame.kind, version: frame.version });

@@ -2,7 +2,7 @@
 //! act sensibly half of the time and judges nothing.
 
 use super::*;
-use artel_federation::fact::{FraudProven, Lie, Poster};
+use artel_federation::fact::{Abroad, FraudProven, Lie, Poster, Redoing, RunnerSpec};
 use artel_federation::input::{ArtifactPut, Signed};
 use artel_federation::member::{OwnAct, statement_text};
 use artel_protocol::invitation::InvitationSecret;
@@ -12,6 +12,9 @@ use artel_reputation::Level;
 pub struct Dice(u64);
 
 impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Dice(seed)
+    }
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -96,7 +99,7 @@ impl Crowd {
                 deadline: home.wall.plus_ms(self.dice.below(120_000) as u64),
                 output_schema: self.dice.one_in(2).then(|| json("{}")),
                 poster_may_claim: self.dice.one_in(2),
-                runner: None,
+                runner: self.dice.one_in(2).then_some(RunnerSpec::Wasm { module: Digest::of(b"module") }),
                 ..home.task()
             };
             steps.push(step(&i.to_string(), &needs, task));
@@ -261,6 +264,11 @@ impl Crowd {
                     let visit = abroad::visit(&mut self.dice, home, &self.members[n], held);
                     vec![(Principal::Node(peer(1)), visit)]
                 }
+                false if self.dice.one_in(6) => {
+                    let lease = Abroad { home: peer(1), step, epoch };
+                    let redoing = Redoing { lease, module: Digest::of(b"module") };
+                    vec![(Principal::Node(peer(1 + self.dice.below(2) as u8)), Request::Redo(redoing))]
+                }
                 false => abroad::journey(&mut self.dice, &self.members[n]),
             };
             for (principal, request) in acts {
@@ -304,6 +312,15 @@ impl Crowd {
     }
 
     fn check(&mut self, home: &mut Home) {
+        if !home.redos.is_empty() && !self.dice.one_in(4) {
+            let by = (!self.dice.one_in(5)).then(|| peer(1 + self.dice.below(3) as u8));
+            let came = match self.dice.below(4) {
+                0 => Came::Same,
+                1 => Came::Inconclusive,
+                _ => Came::Other(Digest::of(&[self.dice.below(2) as u8])),
+            };
+            return home.redone(by, came);
+        }
         let (step, epoch) = match self.dice.of(&home.checks) {
             Some(check) if !self.dice.one_in(8) => *check,
             _ => (self.any_step(), Epoch(self.dice.below(3) as u32)),

@@ -10,8 +10,8 @@ mod gatekeeper;
 pub mod referee;
 
 use artel_federation::effect::{Lease, Receipt};
-use artel_federation::fact::{Admission, Joined, Judgement, Outcome, TaskSpec};
-use artel_federation::input::{ClaimNext, Profile, RunPost, StepPost, Submission};
+use artel_federation::fact::{Admission, Came, Joined, Judgement, Outcome, TaskSpec};
+use artel_federation::input::{ClaimNext, Profile, Ran, RunPost, StepPost, Submission};
 use artel_federation::run::Run;
 use artel_federation::{
     Beginning, Code, Effect, Entry, Fact, Federation, Genesis, Identity, Input, Json, Kind, Now, Options,
@@ -152,6 +152,7 @@ pub struct Home {
     pub answers: BTreeMap<ReplyTo, Answer>,
     /// Submissions that wait for their check.
     pub checks: Vec<(StepId, Epoch)>,
+    pub redos: Vec<artel_federation::effect::ToRedo>,
     pub closed: Vec<Arc<Run>>,
     beginning: Beginning,
     folded: Federation,
@@ -189,6 +190,7 @@ impl Home {
             last: Vec::new(),
             answers: BTreeMap::new(),
             checks: Vec::new(),
+            redos: Vec::new(),
             closed: Vec::new(),
             asked: 0,
             inputs: 0,
@@ -216,6 +218,7 @@ impl Home {
         self.mono = Mono(1_000);
         self.answers.clear();
         self.checks.clear();
+        self.redos.clear();
         let (now, mut effects) = (self.now(), Vec::new());
         self.mind.start(
             Some(self.beginning.clone()),
@@ -230,6 +233,11 @@ impl Home {
         self.inputs += 1;
         let entropy = Digest::of(&self.inputs.to_le_bytes()).0;
         Now { mono: self.mono, wall: self.wall, entropy }
+    }
+
+    /// Has all randomness from here on follow from a seed.
+    pub fn reseed(&mut self, seed: u64) {
+        self.inputs = seed << 32;
     }
 
     /// Gives the mind one input and does all its effects.
@@ -307,6 +315,7 @@ impl Home {
                     assert!(self.answers.insert(to, answer).is_none(), "one answer to each question");
                 }
                 Effect::Check { step, epoch, .. } => self.checks.push((step, epoch)),
+                Effect::Redo(to_redo) => self.redos.push(*to_redo),
                 Effect::Closed(run) => {
                     assert_eq!(
                         Some(run.id),
@@ -536,6 +545,14 @@ impl Home {
             Ok(other) => panic!("a cancel was answered with {other:?}"),
             Err(refusal) => Err(refusal.code),
         }
+    }
+
+    /// Answers the oldest wish to have something run again.
+    pub fn redone(&mut self, by: Option<NodeId>, came: Came) {
+        let asked = self.redos.remove(0);
+        let ran = Ran { by, came, profile: by.map(|_| Digest::of(b"engine")) };
+        let (step, epoch, doubted) = (asked.ask.step, asked.ask.epoch, asked.doubted);
+        self.input(Input::Redone { step, epoch, doubted, ran });
     }
 
     pub fn checked(&mut self, lease: &Lease, outcome: Outcome) {

@@ -3,9 +3,9 @@
 
 use super::courier::Courier;
 use super::gatekeeper::Gatekeeper;
-use artel_federation::fact::{Account, Cause, End, Judgement, Poster, StepSpec};
+use artel_federation::fact::{Account, Came, Cause, End, Judgement, Poster, StepSpec};
 use artel_federation::{Entry, Fact};
-use artel_protocol::id::{RunId, StepId};
+use artel_protocol::id::{Digest, RunId, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::time::Wall;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,15 @@ enum At {
     Ended,
 }
 
+/// Whether a submission is run again, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Redo {
+    No,
+    Open(Option<Digest>),
+    /// Two runs agreed on another result, or not.
+    Over(bool),
+}
+
 #[derive(Debug)]
 struct Step {
     spec: StepSpec,
@@ -28,6 +37,7 @@ struct Step {
     epoch: u32,
     barred: BTreeSet<AgentId>,
     submitted: Option<u64>,
+    redo: Redo,
     escrow: i64,
     paid: bool,
 }
@@ -133,6 +143,7 @@ impl Referee {
                         epoch: 0,
                         barred: BTreeSet::new(),
                         submitted: None,
+                        redo: Redo::No,
                         escrow: 0,
                         paid: false,
                     };
@@ -186,7 +197,29 @@ impl Referee {
             }
             Fact::Submitted(f) => {
                 self.ends(f.step, f.epoch.0, f.agent, At::Submitted(f.agent))?;
-                self.step(f.step)?.submitted = Some(index);
+                let step = self.step(f.step)?;
+                (step.submitted, step.redo) = (Some(index), Redo::No);
+                Ok(())
+            }
+            Fact::Drawn(f) => {
+                rule(self.member(f.agent)?.guest, "only what another node's agent handed in is drawn")?;
+                let step = self.step(f.step)?;
+                rule(step.at == At::Submitted(f.agent), "a submission is drawn")?;
+                rule(step.submitted.map(|at| at + 1) == Some(index), "right as it comes in")?;
+                rule(step.spec.task.runner.is_some(), "only a module is run again")?;
+                rule((50..=700).contains(&f.rate), "the rate is within its bounds")?;
+                step.redo = Redo::Open(None);
+                Ok(())
+            }
+            Fact::Redone(f) => {
+                let step = self.step(f.step)?;
+                rule(step.at == At::Submitted(f.agent) && f.epoch.0 == step.epoch, "a submission is redone")?;
+                step.redo = match (step.redo, f.came) {
+                    (Redo::Open(None), Came::Other(result)) => Redo::Open(Some(result)),
+                    (Redo::Open(before), Came::Other(result)) => Redo::Over(before == Some(result)),
+                    (Redo::Open(_), _) => Redo::Over(false),
+                    _ => return Err("only what was drawn is run again"),
+                };
                 Ok(())
             }
             Fact::Verdict(f) => {
@@ -195,6 +228,12 @@ impl Referee {
                 rule(
                     f.epoch.0 == step.epoch && step.submitted == Some(f.submitted),
                     "it names its submission",
+                )?;
+                rule(!matches!(step.redo, Redo::Open(_)), "a redo comes before the verdict")?;
+                let refuted = matches!(&f.judgement, Judgement::Rejected { check } if check == "redo");
+                rule(
+                    refuted == (step.redo == Redo::Over(true)),
+                    "two runs that agree reject, and nothing else",
                 )?;
                 let accepted = matches!(f.judgement, Judgement::Accepted { .. });
                 let own = step.poster == Poster::Agent(f.agent);

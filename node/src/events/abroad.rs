@@ -18,6 +18,7 @@ pub(super) fn name(fact: &Fact) -> Option<&'static str> {
             Judgement::Rejected { .. } => "work.rejected",
         },
         Fact::LetGo(_) => "work.let_go",
+        Fact::Redoing(_) => "work.redoing",
         Fact::Unanswered(_) => "work.unanswered",
         _ => return None,
     })
@@ -32,6 +33,7 @@ pub(super) fn lease_of(fact: &Fact) -> Option<&Abroad> {
         Fact::Acknowledged(f) => Some(&f.lease),
         Fact::Concluded(f) => Some(&f.lease),
         Fact::LetGo(f) => Some(&f.lease),
+        Fact::Redoing(f) => Some(&f.lease),
         Fact::Unanswered(f) => Some(&f.lease),
         _ => None,
     }
@@ -83,6 +85,7 @@ pub(super) fn data(fact: &Fact) -> Value {
             Judgement::Rejected { check } => json!({"verdict": f.verdict, "check": check}),
         },
         Fact::LetGo(f) => json!({"reason": f.code}),
+        Fact::Redoing(f) => json!({"module": f.module.to_string()}),
         Fact::Unanswered(f) => json!({
             "agent_id": f.agent.to_string(),
             "handed_in": f.handed_in,

@@ -1,6 +1,6 @@
 //! Bytes that belong to a lease, over `blob` streams: what a home tells a winner where that is large, artifacts that the work
-//! needs, artifacts that it brought. They go to the other party of a live lease or an open result and to nobody else, are
-//! hashed while they stream, and go on where a broken stream ended.
+//! needs, artifacts that it brought. They go to the other party of a live lease or an open result, or to the node that home
+//! asked to run the step again, and to nobody else, are hashed while they stream, and go on where a broken stream ended.
 
 use super::shared::Shared;
 use anyhow::{Context as _, bail};
@@ -110,22 +110,43 @@ pub(super) async fn lease(
     (step, epoch): (StepId, Epoch),
 ) -> anyhow::Result<Told> {
     let fetch = Fetch { step, epoch, what: Wanted::Lease };
-    let (mut stream, bytes) = ask(shared, home, &fetch).await?;
-    let bytes = usize::try_from(bytes)?;
-    if bytes > VALUE_BYTES_MAX {
-        bail!("{bytes} bytes are more than a lease has");
+    Ok(Told::read(&in_memory(shared, home, &fetch, VALUE_BYTES_MAX as u64).await?)?)
+}
+
+/// An artifact of a step that is run again, from its home: in memory, since it is not kept.
+pub(super) async fn whole(
+    shared: &Shared,
+    home: &NodeId,
+    (step, epoch): (StepId, Epoch),
+    digest: Digest,
+    bytes_max: u64,
+) -> anyhow::Result<Vec<u8>> {
+    let fetch = Fetch { step, epoch, what: Wanted::Artifact { digest, start: 0 } };
+    let bytes = in_memory(shared, home, &fetch, bytes_max).await?;
+    if Digest::of(&bytes) != digest {
+        bail!("the bytes that came for {digest} are others");
     }
-    let mut frame = Vec::new();
+    Ok(bytes)
+}
+
+/// All bytes of a stream, which may be at most so many.
+async fn in_memory(shared: &Shared, peer: &NodeId, fetch: &Fetch, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    let (mut stream, bytes) = ask(shared, peer, fetch).await?;
+    if bytes > bytes_max {
+        bail!("{bytes} bytes are more than the {bytes_max} that it may have");
+    }
+    let bytes = usize::try_from(bytes)?;
+    let mut content = Vec::new();
     let mut piece = vec![0; PIECE_BYTES];
-    while frame.len() < bytes {
-        let room = (bytes - frame.len()).min(PIECE_BYTES);
+    while content.len() < bytes {
+        let room = (bytes - content.len()).min(PIECE_BYTES);
         let read = tokio::time::timeout(PIECE_WAIT, stream.read(&mut piece[..room])).await??;
         if read == 0 {
             bail!("the stream ended early");
         }
-        frame.extend_from_slice(&piece[..read]);
+        content.extend_from_slice(&piece[..read]);
     }
-    Ok(Told::read(&frame)?)
+    Ok(content)
 }
 
 async fn ask(shared: &Shared, peer: &NodeId, fetch: &Fetch) -> anyhow::Result<(Stream, u64)> {
@@ -179,6 +200,8 @@ enum Party {
     Holder,
     /// The asker is home, and an agent of this node has handed in: the journal index of its result.
     Home(u64),
+    /// This node is home, and has asked for the step to be run again with these bytes.
+    Redoer,
     /// Neither.
     Nobody,
 }
@@ -192,7 +215,7 @@ async fn open(shared: &Shared, from: &NodeId, fetch: &Fetch) -> anyhow::Result<R
             Some(frame) => Ok(Ok(Source::Frame(frame))),
             None => refused("not_found", "claim the task again, and then fetch what it needs"),
         },
-        (Party::Home(_), Wanted::Lease) => refused("not_found", "the lease is yours"),
+        (Party::Home(_) | Party::Redoer, Wanted::Lease) => refused("not_found", "the lease is yours"),
         (party, Wanted::Artifact { digest, start }) => {
             if let Party::Home(index) = party
                 && !handed_in(shared, index).await?.contains(&digest)
@@ -213,7 +236,12 @@ async fn open(shared: &Shared, from: &NodeId, fetch: &Fetch) -> anyhow::Result<R
 }
 
 async fn party(shared: &Shared, from: NodeId, fetch: &Fetch) -> anyhow::Result<Party> {
-    let Fetch { step: id, epoch, .. } = *fetch;
+    let Fetch { step: id, epoch, what } = *fetch;
+    if let (Wanted::Artifact { digest, .. }, Some(lent)) = (what, shared.lent().get(&(from, id, epoch)))
+        && lent.contains(&digest)
+    {
+        return Ok(Party::Redoer);
+    }
     let look = shared.handle.look(move |view| {
         if let Some((_, step)) = view.step(&id).filter(|(_, step)| step.epoch == epoch) {
             let StepState::Leased { agent, .. } = step.state else { return Party::Nobody };

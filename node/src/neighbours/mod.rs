@@ -19,6 +19,7 @@ mod members;
 mod outbox;
 mod publisher;
 mod record;
+mod redo;
 mod requests;
 mod shared;
 mod summaries;
@@ -30,6 +31,7 @@ use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
 use crate::hello;
+use crate::redo::Bench;
 use crate::source::SharedReader;
 use crate::store::Blobs;
 use artel_audit::files::Files;
@@ -159,6 +161,8 @@ pub struct Parts {
     pub hand: Arc<Hand>,
     /// Artifacts' bytes.
     pub blobs: Blobs,
+    /// Where this node runs steps again.
+    pub bench: Arc<Bench>,
     /// Where to listen, whether to look around, and whom to dial first.
     pub options: artel_mesh::Options,
 }
@@ -220,6 +224,7 @@ impl Neighbours {
             admission,
             hand,
             blobs,
+            bench,
             mut options,
         } = parts;
         options.known.extend(book::read(&dir)?);
@@ -260,6 +265,8 @@ impl Neighbours {
             evidence,
             summaries: Summaries::default(),
             large: Mutex::default(),
+            bench,
+            lent: Mutex::default(),
             wills: Mutex::default(),
             refused_by: Mutex::default(),
             wants,

@@ -1,7 +1,8 @@
 //! Direct requests of neighbours, by the kind of their frame. What is not answered here the asker hears was refused.
 
 use super::shared::Shared;
-use super::{frauds, heads, home, witness};
+use super::{frauds, heads, home, redo, witness};
+use artel_federation::redo::message::REDO_KIND;
 use artel_federation::visit::message::VISIT_KIND;
 use artel_mesh::Answer;
 use artel_protocol::codec::Frame;
@@ -39,6 +40,7 @@ async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Byte
         said::COSIGNED_KIND => heads::cosigned(shared, from, data),
         said::FRAUD_KIND => frauds::told(shared, data).await,
         continuity::ASK_KIND => heads::show(shared, data).await,
+        REDO_KIND => redo::answer(shared, from, data).await.map(Bytes::from),
         VISIT_KIND => home::answer(shared, from, data).await.map(Bytes::from),
         _ => None,
     }

@@ -8,11 +8,13 @@ use super::evidence::Evidence;
 use super::home::Large;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
+use super::redo::Lent;
 use super::summaries::Summaries;
 use super::witness::Remembered;
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
+use crate::redo::Bench;
 use crate::source::SharedReader;
 use crate::store::Blobs;
 use artel_audit::records::Records;
@@ -72,6 +74,10 @@ pub(super) struct Shared {
     pub summaries: Summaries,
     /// What winners are told that does not fit a direct frame.
     pub large: Mutex<Large>,
+    /// Where this node runs steps again.
+    pub bench: Arc<Bench>,
+    /// What nodes that run this node's steps again may fetch.
+    pub lent: Mutex<Lent>,
     /// What agents signed when they enrolled, with its place in the journal.
     pub wills: Mutex<BTreeMap<AgentId, Will>>,
     /// Who does not let this node in, and why not, by what it said last.
@@ -117,6 +123,11 @@ impl Shared {
     /// What winners fetch. Never held over a wait.
     pub fn large(&self) -> MutexGuard<'_, Large> {
         self.large.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What nodes that run steps again may fetch. Never held over a wait.
+    pub fn lent(&self) -> MutexGuard<'_, Lent> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What agents signed. Never held over a wait.

@@ -16,6 +16,7 @@ mod liar;
 mod market;
 mod mesh;
 mod race;
+mod redo;
 mod refusals;
 mod reputation;
 mod sandbox;

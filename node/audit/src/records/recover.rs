@@ -83,7 +83,7 @@ fn look(shared: &Shared) -> Result<BTreeMap<u32, Segment>, Error> {
         } else if path == NEW_FILE {
             files.remove(NEW_FILE).map_err(Error::io(NEW_FILE, "remove"))?;
             shared.notice(Notice::LeftoverRemoved { file: path });
-        } else if !name.starts_with("witness") && !name.starts_with("index") {
+        } else if !name.starts_with("witness") && !name.starts_with("index") && name != "frauds" {
             shared.notice(Notice::UnknownFile { file: path });
         }
     }

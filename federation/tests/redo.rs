@@ -1,0 +1,274 @@
+//! Redo before the verdict: what is drawn, what a run that agrees or does not leads to, and that who falsifies one result in
+//! ten is found while who is honest never is.
+
+mod common;
+
+use artel_federation::effect::Lease;
+use artel_federation::fact::{Abroad, Came, Redoing, RunnerSpec, TaskSpec};
+use artel_federation::input::Ran;
+use artel_federation::redo::{self, RATE_FIRST, RATE_LEAST};
+use artel_federation::visit::message::{Act, Handing, Visit};
+use artel_federation::{Fact, Input, Kind, Principal, Reply, Request, commitment::Salt};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Digest, StepId};
+use artel_protocol::key::NodeId;
+use common::crowd::Dice;
+use common::referee::judge;
+use common::*;
+
+const OTHER: Came = Came::Other(Digest([8; 32]));
+
+fn task(home: &Home) -> TaskSpec {
+    let runner = Some(RunnerSpec::Wasm { module: Digest::of(b"module") });
+    TaskSpec { reward: Credits::ZERO, runner, ..home.task() }
+}
+
+/// The worker of these tests, at the node `peer(1)`.
+fn visit(home: &mut Home, worker: &Member, act: Act) -> Answer {
+    let until = BEGIN.plus_ms(DAY_MS);
+    let visit: Visit = abroad::delegated(&identity(), &peer(1), worker, until, &["text"], act);
+    home.ask(Principal::Node(peer(1)), Request::Visit(Box::new(visit))).expect("answered at once")
+}
+
+/// It hands in a result for a new task.
+fn hand_in(home: &mut Home, worker: &Member, task: TaskSpec) -> Lease {
+    let step = home.post_one(task);
+    let lease = match visit(home, worker, Act::Claim(step)) {
+        Ok(Reply::Leased(lease)) => *lease,
+        other => panic!("a lease, not {other:?}"),
+    };
+    let handing = Handing {
+        step,
+        epoch: lease.epoch,
+        output: json("[1]"),
+        salt: Salt([7; 16]),
+        artifacts: vec![],
+        incarnation: 0,
+        index: 5,
+        next: None,
+    };
+    received(visit(home, worker, Act::Submit(Box::new(handing)))).expect("taken in");
+    lease
+}
+
+/// A home with a submission that was drawn.
+fn drawn(change: impl Fn(TaskSpec) -> TaskSpec) -> (Home, Member, Lease) {
+    let (mut home, worker) = (Home::new(), member(1));
+    loop {
+        let task = change(task(&home));
+        let lease = hand_in(&mut home, &worker, task);
+        if !home.redos.is_empty() {
+            return (home, worker, lease);
+        }
+        for (step, epoch) in std::mem::take(&mut home.checks) {
+            home.input(Input::Checked { step, epoch, outcome: accepted(100) });
+        }
+    }
+}
+
+fn judged(home: &Home, step: StepId) -> Option<(bool, String)> {
+    let (_, step) = home.mind.view().step(&step).expect("known");
+    let (_, outcome) = step.handed.last()?.verdict.as_ref()?;
+    Some(match outcome {
+        artel_federation::fact::Outcome::Accepted { .. } => (true, String::new()),
+        artel_federation::fact::Outcome::Rejected { check, .. } => (false, check.clone()),
+    })
+}
+
+const ACCEPTED: Option<(bool, String)> = Some((true, String::new()));
+
+fn refuted() -> Option<(bool, String)> {
+    Some((false, redo::CHECK.to_owned()))
+}
+
+#[test]
+fn a_run_that_agrees_or_that_nobody_made_holds_up_nothing() {
+    for (by, came) in
+        [(Some(peer(2)), Came::Same), (Some(peer(2)), Came::Inconclusive), (None, Came::Inconclusive)]
+    {
+        let (mut home, _, lease) = drawn(|task| task);
+        assert_eq!(judged(&home, lease.step), None, "no verdict before the redo");
+        let asked = &home.redos[0];
+        assert_eq!(
+            (asked.worker, asked.doubted, asked.ask.module),
+            (Some(peer(1)), None, Digest::of(b"module"))
+        );
+        home.redone(by, came);
+        assert_eq!(judged(&home, lease.step), ACCEPTED);
+        assert_eq!(home.kinds()[..2], [Kind::Redone, Kind::Verdict]);
+        judge(&home.journal);
+    }
+}
+
+#[test]
+fn two_runs_that_agree_reject_and_one_alone_never_does() {
+    let home_node = || Some(identity().node);
+    for (second, wanted) in [
+        ((home_node(), OTHER), refuted()),
+        ((Some(peer(3)), OTHER), refuted()),
+        ((home_node(), Came::Same), ACCEPTED),
+        ((home_node(), Came::Other(Digest([9; 32]))), ACCEPTED),
+        ((home_node(), Came::Inconclusive), ACCEPTED),
+        ((None, OTHER), ACCEPTED),
+    ] {
+        let (mut home, worker, lease) = drawn(|task| task);
+        home.redone(Some(peer(2)), OTHER);
+        assert_eq!(judged(&home, lease.step), None, "one word against another");
+        assert_eq!(home.redos[0].doubted, Some(peer(2)));
+        home.redone(second.0, second.1);
+        assert_eq!(judged(&home, lease.step), wanted, "{second:?}");
+        assert!(home.redos.is_empty());
+        let agent = home.mind.view().agent(&worker.id).expect("known").clone();
+        assert_eq!(agent.unrefuted == 0, wanted == refuted(), "a rejection by redo ends the record");
+        judge(&home.journal);
+    }
+}
+
+#[test]
+fn what_answers_no_open_question_is_passed_over() {
+    let (mut home, _, lease) = drawn(|task| task);
+    let say = |home: &mut Home, epoch, doubted| {
+        let ran = Ran { by: Some(peer(2)), came: OTHER, profile: None };
+        home.input(Input::Redone { step: lease.step, epoch, doubted, ran });
+    };
+    let size = home.journal.len();
+    say(&mut home, lease.epoch.next(), None);
+    say(&mut home, lease.epoch, Some(peer(2)));
+    // The schema's check has not its turn.
+    home.input(Input::Checked { step: lease.step, epoch: lease.epoch, outcome: rejected() });
+    assert_eq!(home.journal.len(), size);
+    say(&mut home, lease.epoch, None);
+    let size = home.journal.len();
+    // Said again, as after a restart in between, it is no second run.
+    say(&mut home, lease.epoch, None);
+    assert_eq!((home.journal.len(), judged(&home, lease.step)), (size, None));
+    home.redos.remove(0);
+    home.redone(Some(peer(2)), Came::Same);
+    let size = home.journal.len();
+    say(&mut home, lease.epoch, Some(peer(2)));
+    assert_eq!(home.journal.len(), size);
+}
+
+#[test]
+fn a_start_asks_for_the_run_that_is_open_again() {
+    let (mut home, _, lease) = drawn(|task| task);
+    home.restart();
+    assert_eq!((home.redos.len(), home.redos[0].doubted), (1, None));
+    home.redone(Some(peer(2)), OTHER);
+    home.restart_from_snapshot();
+    assert_eq!((home.redos.len(), home.redos[0].doubted), (1, Some(peer(2))));
+    home.redone(Some(identity().node), OTHER);
+    assert_eq!(judged(&home, lease.step), refuted());
+}
+
+#[test]
+fn a_schema_is_checked_once_the_redo_is_over() {
+    let (mut home, _, lease) = drawn(|task| TaskSpec { output_schema: Some(json("{}")), ..task });
+    assert!(home.checks.is_empty());
+    home.redone(Some(peer(2)), Came::Same);
+    assert_eq!((judged(&home, lease.step), home.checks.len()), (None, 1));
+    home.restart();
+    assert_eq!((home.redos.len(), home.checks.len()), (0, 1), "the redo is over");
+    home.checked(&lease, accepted(90));
+    assert_eq!(judged(&home, lease.step), ACCEPTED);
+}
+
+#[test]
+fn only_modules_that_other_nodes_agents_ran_are_drawn() {
+    let (mut home, worker) = (Home::new(), member(1));
+    let local = home.enroll(2, &[]);
+    for _ in 0..20 {
+        let plain = TaskSpec { runner: None, ..task(&home) };
+        hand_in(&mut home, &worker, plain);
+        let lease = home.taken(&local, task(&home));
+        home.submit(&local, &lease, "{}").expect("taken in");
+    }
+    assert_eq!(home.facts(|fact| matches!(fact, Fact::Drawn(_)).then_some(())), []);
+    let known = home.mind.view().agent(&worker.id).expect("known").clone();
+    assert_eq!((known.accepted, known.unrefuted), (20, 0), "its other work says nothing of its sandbox");
+}
+
+#[test]
+fn a_step_is_run_again_for_its_home_alone() {
+    let mut home = Home::new();
+    let lease = Abroad {
+        home: peer(1),
+        step: artel_protocol::id::RunId::new(BEGIN, [1; 9]).step(0),
+        epoch: artel_protocol::id::Epoch(1),
+    };
+    let request = || Request::Redo(Redoing { lease, module: Digest::of(b"module") });
+    assert!(home.ask(Principal::Node(peer(1)), request()).expect("answered").is_ok());
+    assert_eq!(home.kinds(), [Kind::Redoing], "before the sandbox starts");
+    for other in [Principal::Node(peer(2)), Principal::Operator] {
+        assert!(home.ask(other, request()).expect("answered").is_err());
+    }
+}
+
+/// The places of those who may redo are the lot's alone.
+#[test]
+fn a_lot_orders_nodes_evenly() {
+    let nodes: Vec<NodeId> = (1..=4).map(peer).collect();
+    let mut first = [0; 4];
+    for n in 0..4_000_u64 {
+        let lot = Digest::of(&n.to_le_bytes());
+        let least = nodes.iter().enumerate().min_by_key(|(_, node)| redo::place(&lot, node)).expect("four");
+        first[least.0] += 1;
+    }
+    assert!(first.iter().all(|count| (850..1_150).contains(count)), "{first:?}");
+}
+
+const SEEDS: u64 = 400;
+
+/// Whether a worker that falsifies one in ten at random is found within so many results at a rate.
+fn found(dice: &mut Dice, results: u64, rate: impl Fn(u64) -> u32) -> bool {
+    (0..results).any(|n| {
+        let lot = Digest::of(&dice.next().to_le_bytes());
+        let is_false = dice.one_in(10);
+        redo::draws(&lot, rate(n)) && is_false
+    })
+}
+
+#[test]
+fn the_rates_find_who_falsifies_one_in_ten_in_97_of_100_cases() {
+    let share = |results, rate: fn(u64) -> u32| {
+        (0..SEEDS).filter(|seed| found(&mut Dice::new(*seed), results, rate)).count() as f64 / SEEDS as f64
+    };
+    let newcomer = share(60, |_| RATE_FIRST);
+    let falling = share(60, redo::rate);
+    let floor = share(900, |_| RATE_LEAST);
+    assert!(newcomer >= 0.97 && falling >= 0.97 && floor >= 0.97, "{newcomer} {falling} {floor}");
+}
+
+/// The rules themselves, with runs that tell the truth: a newcomer that lies one time in ten is found within 60 results, and is
+/// rejected for a lie; who never lies is accepted each time.
+#[test]
+fn the_rules_find_the_liar_and_never_the_honest() {
+    let mut found = 0;
+    for seed in 0..SEEDS {
+        let (mut home, liar, honest) = (Home::new(), member(1), member(2));
+        home.reseed(seed);
+        let mut dice = Dice::new(seed);
+        for n in 0..60 {
+            // As much honest work as is needed to say so, and no more: it is the same rule.
+            let workers = if seed.is_multiple_of(20) || n == 0 { 2 } else { 1 };
+            let lies = dice.one_in(10);
+            let mut is_found = false;
+            for (worker, lies) in [(&liar, lies), (&honest, false)].into_iter().take(workers) {
+                let task = task(&home);
+                let lease = hand_in(&mut home, worker, task);
+                while !home.redos.is_empty() {
+                    home.redone(Some(peer(2)), if lies { OTHER } else { Came::Same });
+                }
+                let is_refuted = judged(&home, lease.step) == refuted();
+                assert!(!is_refuted || lies, "seed {seed}: an honest result was rejected");
+                is_found |= is_refuted;
+            }
+            if is_found {
+                found += 1;
+                break;
+            }
+        }
+        judge(&home.journal);
+    }
+    assert!(found >= SEEDS * 97 / 100, "{found} of {SEEDS} were found");
+}
