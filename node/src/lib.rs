@@ -13,6 +13,7 @@ pub mod data;
 pub mod demo;
 pub mod driver;
 pub mod events;
+mod given;
 pub mod hand;
 pub mod handle;
 pub mod hello;

@@ -3,6 +3,7 @@
 
 use super::shared::Shared;
 use super::{Neighbours, blob};
+use crate::given::Files;
 use crate::redo::{Bench, REDO_WAIT};
 use artel_federation::effect::ToRedo;
 use artel_federation::fact::{Abroad, Redoing};
@@ -12,6 +13,7 @@ use artel_federation::{Principal, Request};
 use artel_mesh::limits::DIRECT_FRAME_BYTES_MAX;
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::NodeId;
+use artel_runner::Given;
 use std::collections::BTreeMap;
 
 /// How many neighbours are asked for one run. Each may take its time, and a verdict waits for it.
@@ -42,7 +44,8 @@ impl Neighbours {
             return None;
         }
         let lease = (by, ask.step, ask.epoch);
-        let lent = ask.artifacts.iter().chain([&ask.module]).copied().collect();
+        let files = Files::of(&ask.artifacts, ask.input.bytes()).ok()?;
+        let lent = files.missing().chain([ask.module]).collect();
         self.shared.lent().insert(lease, lent);
         let _ends = LentEnds { shared: &self.shared, lease };
         match self.shared.mesh.request(&by, frame.into(), REDO_WAIT).await {
@@ -77,7 +80,7 @@ pub(super) async fn answer(shared: &Shared, from: NodeId, data: &[u8]) -> Option
         return None;
     }
     let _place = shared.bench.place().await?;
-    let (module, artifacts) = fetch(shared, &from, &ask)
+    let (module, given) = fetch(shared, &from, &ask)
         .await
         .inspect_err(
             |error| tracing::debug!(%from, error = format!("{error:#}"), "a step could not be fetched"),
@@ -87,20 +90,19 @@ pub(super) async fn answer(shared: &Shared, from: NodeId, data: &[u8]) -> Option
     let lease = Abroad { home: from, step: ask.step, epoch: ask.epoch };
     let redoing = Request::Redo(Redoing { lease, module: ask.module });
     let _written = shared.handle.ask(Principal::Node(from), None, redoing).await.ok()?.ok()?;
-    Some(shared.bench.run(&ask, module, artifacts).await?.to_frame())
+    Some(shared.bench.run(&ask, module, given).await?.to_frame())
 }
 
-/// A module, and the artifacts that its step is given.
-type Fetched = (Vec<u8>, Vec<(Digest, Vec<u8>)>);
+/// A module, and the files that its step is given.
+type Fetched = (Vec<u8>, Vec<Given>);
 
 async fn fetch(shared: &Shared, home: &NodeId, ask: &Redo) -> anyhow::Result<Fetched> {
+    let mut files = Files::of(&ask.artifacts, ask.input.bytes()).map_err(anyhow::Error::msg)?;
     let lease = (ask.step, ask.epoch);
     let module = blob::whole(shared, home, lease, ask.module, Bench::module_bytes_max()).await?;
-    let (mut artifacts, mut room) = (Vec::new(), Bench::artifact_bytes_max());
-    for digest in &ask.artifacts {
-        let bytes = blob::whole(shared, home, lease, *digest, room).await?;
-        room -= bytes.len() as u64;
-        artifacts.push((*digest, bytes));
+    while let Some((digest, room)) = files.next() {
+        let bytes = blob::whole(shared, home, lease, digest, room).await?;
+        files.take(bytes).map_err(anyhow::Error::msg)?;
     }
-    Ok((module, artifacts))
+    Ok((module, files.here()))
 }

@@ -49,24 +49,17 @@ impl Bench {
         Limits::default().module_bytes
     }
 
-    /// The most bytes of all artifacts that a step is given.
-    pub fn artifact_bytes_max() -> u64 {
-        Limits::default().artifact_bytes
-    }
-
     /// Runs a step; nothing where steps cannot be run here.
-    pub async fn run(&self, ask: &Redo, module: Vec<u8>, artifacts: Vec<(Digest, Vec<u8>)>) -> Option<Reran> {
+    pub async fn run(&self, ask: &Redo, module: Vec<u8>, given: Vec<Given>) -> Option<Reran> {
         let runner = self.runner().await?;
         let text = |json: &Json| String::from_utf8(json.bytes().to_vec()).ok();
         let needs: Option<BTreeMap<String, String>> =
             ask.needs.iter().map(|(name, output)| Some((name.clone(), text(output)?))).collect();
-        // As a worker gives them (`artel work`): each under its digest's hex digits.
-        let given = |(digest, bytes): (Digest, Vec<u8>)| Given { name: digest.hex(), bytes: bytes.into() };
         let step = Step {
             module: Module::new(module),
             input: text(&ask.input)?,
             needs: needs?,
-            artifacts: artifacts.into_iter().map(given).collect(),
+            artifacts: given,
             deadline_ms: None,
         };
         let end = match runner.run(step).await {

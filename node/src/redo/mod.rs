@@ -5,6 +5,7 @@ mod bench;
 
 pub use bench::{Bench, REDO_WAIT};
 
+use crate::given::Files;
 use crate::handle::Handle;
 use crate::neighbours::Neighbours;
 use crate::store::Blobs;
@@ -71,13 +72,11 @@ impl Runners {
 
     async fn at_home(&self, asked: &ToRedo) -> Option<Ran> {
         let module = bench::read(&self.blobs, &asked.ask.module, Bench::module_bytes_max()).await?;
-        let (mut artifacts, mut room) = (Vec::new(), Bench::artifact_bytes_max());
-        for digest in &asked.ask.artifacts {
-            let bytes = bench::read(&self.blobs, digest, room).await?;
-            room -= bytes.len() as u64;
-            artifacts.push((*digest, bytes));
+        let mut files = Files::of(&asked.ask.artifacts, asked.ask.input.bytes()).ok()?;
+        while let Some((digest, room)) = files.next() {
+            files.take(bench::read(&self.blobs, &digest, room).await?).ok()?;
         }
-        let reran = self.bench.run(&asked.ask, module, artifacts).await?;
+        let reran = self.bench.run(&asked.ask, module, files.here()).await?;
         conclusive(self.me, &reran, asked)
     }
 

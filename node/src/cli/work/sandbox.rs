@@ -6,9 +6,9 @@ use super::session::Backoff;
 use crate::cli::artifact;
 use crate::cli::context::Usage;
 use crate::client::{Client, Error};
+use crate::given::Files;
 use artel_protocol::id::Digest;
 use artel_protocol::key::NodeId;
-use artel_protocol::limits::STEP_ARTIFACTS_MAX;
 use artel_protocol::skill::Skill;
 use artel_runner::{Ask, Given, Kind, Limits, Module, Options, Outcome, Policy, Rule, Runner, Step, allows};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// How many modules are kept, so that a run of like steps fetches its module once. The oldest goes first.
 const MODULES_MAX: usize = 8;
@@ -171,51 +171,15 @@ impl Sandbox {
     }
 }
 
-/// The files of a step: the artifacts of the steps that it needs, each under its digest's hex digits, and those that its input
-/// names. What a name may be is the runner's to say.
+/// The files of a step, fetched.
 async fn given(client: &Client, asked: &Asked) -> Result<Vec<Given>, String> {
-    let digest = |text: &str| Digest::parse(text).map_err(|e| format!("an artifact: {e}"));
-    let mut wanted = BTreeMap::new();
-    for text in asked.artifacts.values().flatten() {
-        let digest = digest(text)?;
-        wanted.insert(digest.hex(), digest);
+    let of_needs = asked.artifacts.values().flatten().map(|text| Digest::parse(text));
+    let of_needs = of_needs.collect::<Result<Vec<Digest>, _>>().map_err(|e| format!("an artifact: {e}"))?;
+    let mut files = Files::of(&of_needs, asked.input.get().as_bytes())?;
+    while let Some((digest, room)) = files.next() {
+        files.take(fetch(client, &digest, room as usize).await.map_err(|e| format!("an artifact: {e}"))?)?;
     }
-    for (name, text) in named_in(&asked.input) {
-        let digest = digest(&text)?;
-        if wanted.insert(name, digest).is_some_and(|other| other != digest) {
-            return Err("its input names an artifact as another one is named already".to_owned());
-        }
-    }
-    if wanted.len() > STEP_ARTIFACTS_MAX {
-        return Err(format!("more than {STEP_ARTIFACTS_MAX} artifacts are handed to it"));
-    }
-    let mut room = Limits::default().artifact_bytes as usize;
-    let mut fetched: BTreeMap<Digest, Arc<[u8]>> = BTreeMap::new();
-    let mut given = Vec::with_capacity(wanted.len());
-    for (name, digest) in wanted {
-        let bytes = match fetched.get(&digest) {
-            Some(bytes) => bytes.clone(),
-            None => fetch(client, &digest, room).await.map_err(|e| format!("an artifact: {e}"))?.into(),
-        };
-        room = room.checked_sub(bytes.len()).ok_or("the artifacts that are handed to it are too large")?;
-        fetched.insert(digest, bytes.clone());
-        given.push(Given { name, bytes });
-    }
-    Ok(given)
-}
-
-/// The artifacts that an input names: its field `artifacts`, where that is an object of digests and nothing else.
-fn named_in(input: &RawValue) -> BTreeMap<String, String> {
-    #[derive(Deserialize)]
-    struct Named {
-        artifacts: BTreeMap<String, String>,
-    }
-    // What is of another form is the task's own affair.
-    serde_json::from_str::<Named>(input.get())
-        .map(|named| named.artifacts)
-        .ok()
-        .filter(|named| named.values().all(|text| text.starts_with("sha256:")))
-        .unwrap_or_default()
+    Ok(files.here())
 }
 
 /// Fetches bytes; waits for a node or a home that is away, as long as whoever attends to the lease lets it.
@@ -331,23 +295,6 @@ mod tests {
         assert_eq!((rule.kind, rule.home), (Some(Kind::Wasm), None));
         for text in ["", "all", "module=7", "kind=docker", "home=did:key:x", "fuel=1", "kind=wasm,"] {
             assert!(read_rule(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn an_input_names_artifacts_as_an_object_of_digests() {
-        let named = |text: &str| named_in(&RawValue::from_string(text.to_owned()).expect("JSON"));
-        let digest = Digest::of(b"x").to_string();
-        let one = named(&format!(r#"{{"artifacts":{{"a.txt":"{digest}"}},"n":1}}"#));
-        assert_eq!(one, BTreeMap::from([("a.txt".to_owned(), digest.clone())]));
-        for text in [
-            "{}".to_owned(),
-            "7".into(),
-            format!(r#"{{"artifacts":["{digest}"]}}"#),
-            format!(r#"{{"artifacts":{{"a":"{digest}","b":"other"}}}}"#),
-            format!(r#"{{"artifacts":{{"a":"{digest}","b":7}}}}"#),
-        ] {
-            assert!(named(&text).is_empty(), "{text}");
         }
     }
 
