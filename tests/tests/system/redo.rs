@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// Puts out what it was given.
 const ECHO: &[u8] = include_bytes!("../../../node/runner/tests/guests/echo.wasm");
 
+/// Fails unless it is given the files `empty` and `data.txt`.
+const FILES: &[u8] = include_bytes!("../../../node/runner/tests/guests/files.wasm");
+
 /// How many tasks a newcomer gets at most until one of its results is drawn, seven of ten as a rule: 25 times undrawn happens
 /// once in 10^13.
 const TASKS_MAX: usize = 25;
@@ -36,16 +39,30 @@ impl Three {
         let nodes = vec![home, join(1), join(2)];
         until("all are admitted", || nodes.iter().all(|node| admitted(node) == 2));
         let module = Digest::of(ECHO).to_string();
-        let put = Request::new("PUT", &format!("/v1/artifacts/{module}?name=echo.wasm&kind=module"));
-        let answer = nodes[0].operator().send(&put.header("content-type", "application/wasm").body(ECHO));
+        let three = Three { dirs, nodes, module };
+        three.put(ECHO, "echo.wasm", "module");
+        three
+    }
+
+    /// Puts an artifact at home.
+    fn put(&self, bytes: &[u8], name: &str, kind: &str) -> String {
+        let digest = Digest::of(bytes).to_string();
+        let put = Request::new("PUT", &format!("/v1/artifacts/{digest}?name={name}&kind={kind}"));
+        let answer = self.nodes[0]
+            .operator()
+            .send(&put.header("content-type", "application/octet-stream").body(bytes));
         assert!(answer.status == 200 || answer.status == 201, "{}", answer.text());
-        Three { dirs, nodes, module }
+        digest
     }
 
     fn post(&self, input: &Value) -> String {
+        self.post_for(&self.module, input)
+    }
+
+    fn post_for(&self, module: &str, input: &Value) -> String {
         let task = json!({
             "title": "echo", "requirements": {"capabilities": ["text"]}, "reward": 1, "input": input,
-            "runner": {"kind": "wasm", "module": self.module},
+            "runner": {"kind": "wasm", "module": module},
         });
         let id = artel_tests::agent::post(&mut self.nodes[0].operator(), &task);
         until("the offer is heard", || {
@@ -141,6 +158,27 @@ fn where_no_other_node_runs_it_home_does_and_where_nobody_can_the_result_is_take
     let (task, verdict) = three.lie();
     assert_eq!(verdict["accepted"], true, "{verdict}");
     assert_eq!(three.runs(&task), [(Value::Null, json!("inconclusive"))], "and the record says so");
+}
+
+#[test]
+fn a_run_is_given_the_files_that_the_input_names() {
+    // Once a neighbour's sandbox, which fetches them, and once home's own.
+    for redo in [[false, false, true], [true, false, false]] {
+        let three = Three::start(redo);
+        let module = three.put(FILES, "files.wasm", "module");
+        let (empty, data) = (three.put(b"", "empty", "input"), three.put(b"0123456789", "data.txt", "input"));
+        let input = json!({"artifacts": {"empty": empty, "data.txt": data}});
+        let key = three.dirs[1].path().join("honest.pem");
+        enroll(&three.nodes[1], &key);
+        let drawn = (0..TASKS_MAX).find_map(|_| {
+            let task = three.post_for(&module, &input);
+            work(&three.nodes[1], &key);
+            assert_eq!(three.verdict(&task)["accepted"], true);
+            three.runs(&task).pop()
+        });
+        let by = redo.iter().position(|redo| *redo).expect("one of them");
+        assert_eq!(drawn, Some((three.did(by), json!("same"))));
+    }
 }
 
 fn enroll(node: &Node, key: &Path) {
