@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 /// Which file's strings go to which targets.
-const FEEDS: [(&str, &[&str]); 20] = [
+const FEEDS: &[(&str, &[&str])] = &[
     ("keys", &["text", "codec"]),
     ("ids", &["text"]),
     ("codec", &["codec", "frame", "text"]),
