@@ -155,7 +155,7 @@ impl Federation {
             }
         }
         let abroad: Vec<_> = self.state.away.all().map(|engagement| engagement.lease).collect();
-        abroad.into_iter().for_each(|lease| self.watch(lease, &now));
+        abroad.into_iter().for_each(|lease| self.watch_again(lease, &now));
         turn.finish(&mut self.state, effects);
     }
 

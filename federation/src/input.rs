@@ -245,8 +245,11 @@ pub enum Word {
         /// The judgement.
         judgement: Judgement,
     },
-    /// It is over without a verdict: given back, or refused with this code.
+    /// It was given back, or home says of it with this code that it is over. Of a result that was handed in under it that says
+    /// nothing: a lease ends when home takes the result in.
     Over(String),
+    /// The result was refused with this code. Some end it; with the others it waits on.
+    Refused(String),
 }
 
 /// Bytes that are on disk under their digest, to be entered.

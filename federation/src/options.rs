@@ -149,11 +149,17 @@ pub const NEXT_ABROAD_BYTES_MAX: usize = 192 << 10;
 /// The most leases and results at other homes that are under way; at the limit claims there get `book_full`. Each costs
 /// some 400 bytes, in memory and in every snapshot.
 pub const ENGAGEMENTS_MAX: usize = 16_384;
+/// How many of those are remembered once they are judged, so that the same result again is known and gets the same answer. Fewer,
+/// and an agent that hands in again after its answer was lost is told that it holds nothing.
+pub const CONCLUDED_MAX: usize = 1_024;
 /// What one takes in a snapshot, in bytes, and a little more.
 pub const ENGAGEMENT_BYTES: usize = 384;
 /// For how long a result waits in the outbox for its home, and a lease's result for a verdict, in milliseconds (seven days).
 /// Then it is let go; what was recorded stays.
 pub const OUTBOX_MS: u64 = 7 * 24 * 3_600_000;
+/// For how long after a start no home is called silent, in milliseconds: neighbours come up and what was said meanwhile is heard
+/// (a minute). Shorter, and a node that was away itself accuses homes that have answered.
+pub const HEARD_AGAIN_MS: u64 = 60_000;
 /// How many terms a lease at another home may go on here without a renewal: home may have started anew and given it a
 /// full term more.
 pub const ABROAD_TERMS: u64 = 3;
@@ -187,5 +193,5 @@ pub const SNAPSHOT_BYTES_MAX: u64 = HELD_BYTES_MAX
     + (2 * POST_KEYS_MAX * POST_KEY_BYTES) as u64
     + (MEMBERS_MAX * MEMBER_BYTES + EXPELLED_MAX * EXPELLED_BYTES) as u64
     + (INVITATIONS_MAX * INVITATION_ROW_BYTES) as u64
-    + (ENGAGEMENTS_MAX * ENGAGEMENT_BYTES) as u64
+    + ((ENGAGEMENTS_MAX + CONCLUDED_MAX) * ENGAGEMENT_BYTES) as u64
     + (1 << 20);

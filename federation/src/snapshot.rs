@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
@@ -29,6 +29,7 @@ pub struct Snapshot {
     nodes: Vec<Arc<Node>>,
     invitations: Vec<LiveInvitation>,
     away: Vec<Arc<Engagement>>,
+    concluded: Vec<Arc<Engagement>>,
 }
 
 impl Snapshot {
@@ -47,6 +48,7 @@ impl Snapshot {
         out.section(self.nodes.iter().map(AsRef::as_ref));
         out.section(self.invitations.iter());
         out.section(self.away.iter().map(AsRef::as_ref));
+        out.section(self.concluded.iter().map(AsRef::as_ref));
         out.0
     }
 }
@@ -65,6 +67,7 @@ impl State {
             nodes: self.nodes.known().values().cloned().collect(),
             invitations: self.nodes.invitations().cloned().collect(),
             away: self.away.all().cloned().collect(),
+            concluded: self.away.concluded().cloned().collect(),
         }
     }
 
@@ -96,9 +99,10 @@ impl State {
         from.section(|row| nodes.push(row))?;
         from.section(|row| invitations.push(row))?;
         state.nodes = Nodes::from_rows(nodes, invitations);
-        let mut away = Vec::new();
+        let (mut away, mut concluded) = (Vec::new(), Vec::new());
         from.section(|row| away.push(row))?;
-        state.away = Engagements::from_rows(away);
+        from.section(|row| concluded.push(row))?;
+        state.away = Engagements::from_rows(away, concluded);
         from.end()?;
         state.derive();
         Ok(state)

@@ -163,7 +163,7 @@ impl State {
             Fact::Outgoing(f) => self.away.outgoing(f),
             Fact::HandedIn(f) => self.away.handed_in(f, (entry.at, index)),
             Fact::Acknowledged(f) => self.away.acknowledged(f),
-            Fact::Concluded(f) => self.away.concluded(f),
+            Fact::Concluded(f) => self.away.conclude(f),
             Fact::LetGo(f) => self.away.let_go(f),
             Fact::Unanswered(f) => self.away.unanswered(f),
             Fact::RunEnded(_)

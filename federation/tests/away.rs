@@ -6,9 +6,11 @@ mod common;
 use artel_federation::away::Engagement;
 use artel_federation::fact::{Abroad, Authority, Judgement, Undertaken};
 use artel_federation::input::{Word, Work};
+use artel_federation::options::{CONCLUDED_MAX, HEARD_AGAIN_MS};
 use artel_federation::{Code, Fact, Options, Principal, Reply, Request};
 use artel_protocol::id::{Epoch, RunId};
 use artel_protocol::key::Signature;
+use artel_protocol::time::Wall;
 use common::*;
 
 fn lease(n: u8) -> Abroad {
@@ -19,15 +21,19 @@ fn undertake(home: &mut Home, agent: &Member, n: u8) -> Answer {
     undertake_by(home, agent, n, Authority::Delegated)
 }
 
-fn undertake_by(home: &mut Home, agent: &Member, n: u8, authority: Authority) -> Answer {
-    let won = Undertaken {
+fn won(agent: &Member, n: u8) -> Undertaken {
+    Undertaken {
         lease: lease(n),
         agent: agent.id,
-        authority,
+        authority: Authority::Delegated,
         granted: 7,
         lease_ms: 60_000,
         verdict_within_ms: 600_000,
-    };
+    }
+}
+
+fn undertake_by(home: &mut Home, agent: &Member, n: u8, authority: Authority) -> Answer {
+    let won = Undertaken { authority, ..won(agent, n) };
     home.ask(agent.principal(), Request::Undertake(Box::new(won))).expect("answered")
 }
 
@@ -75,11 +81,92 @@ fn a_result_is_in_the_outbox_until_it_is_judged() {
     home.restart_from_snapshot();
     hear(&mut home, 1, acknowledged()).expect("known");
     hear(&mut home, 1, acknowledged()).expect("and nothing new");
-    hear(&mut home, 1, Word::Over("stale_epoch".into())).expect("what home acknowledged it cannot take back");
+    hear(&mut home, 1, Word::Refused("stale_epoch".into()))
+        .expect("what home acknowledged it cannot take back");
     assert_eq!(home.facts(|f| matches!(f, Fact::Acknowledged(_)).then_some(())).len(), 1);
     hear(&mut home, 1, judged()).expect("known");
     assert!(home.mind.view().away().is_empty());
     assert!(hear(&mut home, 1, judged()).is_err(), "it is over");
+}
+
+/// Its answer may have been lost, and then its node may have been killed.
+#[test]
+fn what_was_judged_may_be_handed_in_again() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    undertake(&mut home, &ada, 1).expect("taken on");
+    let handed = hand_in(&mut home, &ada, work(1, "[1]")).expect("in the outbox");
+    hear(&mut home, 1, judged()).expect("known");
+    for start in 0..3 {
+        match start {
+            1 => home.restart(),
+            2 => home.restart_from_snapshot(),
+            _ => {}
+        }
+        let again = hand_in(&mut home, &ada, work(1, "[1]")).expect("the same again");
+        let result = again.result.expect("it was handed in");
+        assert_eq!((again.lease, result.judged), (handed.lease, Some(11)));
+        assert_eq!(hand_in(&mut home, &ada, work(1, "[2]")), Err(Code::AlreadySubmitted));
+        assert!(home.mind.view().away().is_empty(), "it is not in the outbox again");
+    }
+    assert_eq!(home.facts(|f| matches!(f, Fact::HandedIn(_)).then_some(())).len(), 1);
+}
+
+#[test]
+fn of_what_was_judged_the_last_are_known() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    for n in 0..=CONCLUDED_MAX {
+        let lease =
+            Abroad { home: peer(1), step: RunId::new(Wall(n as u64), [9; 9]).step(0), epoch: Epoch(1) };
+        let won = Undertaken { lease, ..won(&ada, 1) };
+        home.ask(ada.principal(), Request::Undertake(Box::new(won))).expect("answered").expect("taken on");
+        hand_in(&mut home, &ada, Work { step: lease.step, ..work(1, "{}") }).expect("in the outbox");
+        let request = Request::Hear { lease, word: judged() };
+        home.ask(Principal::Node(peer(1)), request).expect("answered").expect("known");
+    }
+    let mut again = |n: usize| {
+        let step = RunId::new(Wall(n as u64), [9; 9]).step(0);
+        hand_in(&mut home, &ada, Work { step, ..work(1, "{}") }).map(drop)
+    };
+    assert_eq!(again(0), Err(Code::StaleEpoch));
+    assert_eq!(again(1), Ok(()));
+    assert_eq!(again(CONCLUDED_MAX), Ok(()));
+}
+
+/// A lease that a home grants on a step of this node's own would make what that home has an agent do the step's result.
+#[test]
+fn a_step_of_this_node_is_nobody_elses_to_grant() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    let step = home.post_one(home.task());
+    let claim = home.ask(ada.principal(), Request::Claim(step)).expect("answered");
+    let epoch = leased(claim).expect("free").expect("a lease").epoch;
+    let foreign = Abroad { home: peer(1), step, epoch };
+    let request = Request::Undertake(Box::new(Undertaken { lease: foreign, ..won(&ada, 1) }));
+    let refused = home.ask(ada.principal(), request).expect("answered");
+    assert!(matches!(refused, Err(refusal) if refusal.code == Code::Invalid));
+    assert!(home.mind.view().away().is_empty());
+}
+
+/// A home is told to be busy, full or stopping in many words; few of them end what was done for it.
+#[test]
+fn a_result_survives_refusals_that_pass() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    undertake(&mut home, &ada, 1).expect("taken on");
+    hand_in(&mut home, &ada, work(1, "{}")).expect("in the outbox");
+    for code in ["artifact_missing", "artifact_quota", "unavailable", "forbidden", "too_many", "no_such_code"]
+    {
+        hear(&mut home, 1, Word::Refused(code.into())).expect("known");
+    }
+    // What is said of the lease says nothing of the result: home has ended the lease when it took the result in.
+    for code in ["released", "stale_epoch", "finished"] {
+        hear(&mut home, 1, Word::Over(code.into())).expect("known");
+    }
+    assert_eq!((let_go(&home), home.mind.view().away().len()), (vec![], 1));
+    hear(&mut home, 1, Word::Refused("stale_epoch".into())).expect("known");
+    assert_eq!(let_go(&home), ["stale_epoch"]);
 }
 
 #[test]
@@ -133,6 +220,26 @@ fn a_home_that_is_silent_is_said_to_be_and_its_result_let_go_at_last() {
     home.pass(7 * DAY_MS);
     assert_eq!(let_go(&home), ["unheard"]);
     assert!(home.mind.view().away().is_empty());
+}
+
+/// Its records of that time are heard after the start.
+#[test]
+fn a_node_that_was_away_itself_calls_nobody_silent_at_once() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    for n in [1, 2] {
+        undertake(&mut home, &ada, n).expect("taken on");
+        hand_in(&mut home, &ada, work(n, "{}")).expect("in the outbox");
+        hear(&mut home, n, acknowledged()).expect("known");
+    }
+    home.skip(20 * MINUTE_MS);
+    home.restart();
+    home.pass(HEARD_AGAIN_MS - 1);
+    hear(&mut home, 1, judged()).expect("known");
+    let unanswered = |home: &Home| home.facts(|f| matches!(f, Fact::Unanswered(_)).then_some(())).len();
+    assert_eq!(unanswered(&home), 0);
+    home.pass(1);
+    assert_eq!(unanswered(&home), 1, "of the other one nothing was heard");
 }
 
 #[test]

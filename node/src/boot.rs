@@ -248,6 +248,7 @@ impl Node {
                 admission: neighbours::Admission::read(&dir, secret)?,
                 hand: self.hand.clone(),
                 blobs: self.blobs.clone(),
+                index: self.index.clone(),
                 bench: self.bench.clone(),
                 options: mesh_options(&self.config, federation, invitation.as_ref())?,
                 dir,

@@ -4,11 +4,12 @@ use crate::commitment::{Opening, Salt};
 use crate::fact::{
     Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
 };
+use crate::options::CONCLUDED_MAX;
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::time::Wall;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// A lease at another home, until its result is judged or it is over.
@@ -55,12 +56,16 @@ pub struct Handed {
     pub acknowledged: Option<u64>,
     /// Whether it was said that home is silent.
     pub unanswered: bool,
+    /// The index of home's `Verdict` entry in its journal, once that was heard.
+    pub judged: Option<u64>,
 }
 
 /// All of them, by lease.
 #[derive(Debug, Clone, Default)]
 pub struct Engagements {
     all: BTreeMap<Abroad, Arc<Engagement>>,
+    /// The last ones whose result was judged, oldest first: an agent whose answer was lost hands the same in again.
+    concluded: VecDeque<Arc<Engagement>>,
     /// Derived: the leases that each agent holds, its results not among them.
     held: BTreeMap<AgentId, BTreeSet<Abroad>>,
     /// Derived: each lease by what its agent knows of it.
@@ -68,8 +73,9 @@ pub struct Engagements {
 }
 
 impl Engagements {
-    pub(crate) fn from_rows(rows: Vec<Engagement>) -> Self {
-        let mut engagements = Engagements::default();
+    pub(crate) fn from_rows(rows: Vec<Engagement>, concluded: Vec<Engagement>) -> Self {
+        let concluded = concluded.into_iter().map(Arc::new).collect();
+        let mut engagements = Engagements { concluded, ..Engagements::default() };
         rows.into_iter().for_each(|row| engagements.insert(row));
         engagements
     }
@@ -95,6 +101,16 @@ impl Engagements {
     /// An agent's lease, whichever home it is of: an agent names step and epoch.
     pub fn of(&self, agent: &AgentId, step: &StepId, epoch: Epoch) -> Option<&Arc<Engagement>> {
         self.leases_of.get(&(*agent, *step, epoch)).and_then(|lease| self.all.get(lease))
+    }
+
+    /// The same where its result was judged lately and the lease is no more among these.
+    pub fn concluded_of(&self, agent: &AgentId, step: &StepId, epoch: Epoch) -> Option<&Arc<Engagement>> {
+        self.concluded.iter().rev().find(|engagement| engagement.named() == (*agent, *step, epoch))
+    }
+
+    /// Those that were judged lately, oldest first.
+    pub fn concluded(&self) -> impl ExactSizeIterator<Item = &Arc<Engagement>> {
+        self.concluded.iter()
     }
 
     /// All of them, by lease.
@@ -164,7 +180,8 @@ impl Engagements {
             return Err(format!("{} does not hold the lease of step {}", f.agent, f.lease.step));
         }
         let result = f.result;
-        engagement.result = Some(Handed { index, at, result, salt, acknowledged: None, unanswered: false });
+        engagement.result =
+            Some(Handed { index, at, result, salt, acknowledged: None, unanswered: false, judged: None });
         self.unhold(&f.agent, &f.lease);
         Ok(())
     }
@@ -184,21 +201,26 @@ impl Engagements {
         Ok(())
     }
 
-    pub(crate) fn concluded(&mut self, f: &Concluded) -> Result<(), String> {
-        self.handed(&f.lease)?;
-        self.remove(&f.lease)
+    pub(crate) fn conclude(&mut self, f: &Concluded) -> Result<(), String> {
+        self.handed(&f.lease)?.judged = Some(f.verdict);
+        let engagement = self.remove(&f.lease)?;
+        if self.concluded.len() == CONCLUDED_MAX {
+            self.concluded.pop_front();
+        }
+        self.concluded.push_back(engagement);
+        Ok(())
     }
 
     pub(crate) fn let_go(&mut self, f: &LetGo) -> Result<(), String> {
-        self.remove(&f.lease)
+        self.remove(&f.lease).map(drop)
     }
 
-    fn remove(&mut self, lease: &Abroad) -> Result<(), String> {
-        let (agent, named) = (self.change(lease)?.agent, self.change(lease)?.named());
-        self.all.remove(lease);
-        self.leases_of.remove(&named);
-        self.unhold(&agent, lease);
-        Ok(())
+    fn remove(&mut self, lease: &Abroad) -> Result<Arc<Engagement>, String> {
+        self.change(lease)?;
+        let engagement = self.all.remove(lease).expect("it was just there");
+        self.leases_of.remove(&engagement.named());
+        self.unhold(&engagement.agent, lease);
+        Ok(engagement)
     }
 
     fn unhold(&mut self, agent: &AgentId, lease: &Abroad) {

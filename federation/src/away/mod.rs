@@ -13,11 +13,18 @@ use crate::fact::{
 };
 use crate::federation::Federation;
 use crate::input::{Now, Word, Work};
-use crate::options::{ABROAD_TERMS, ENGAGEMENTS_MAX, OUTBOX_MS};
+use crate::options::{ABROAD_TERMS, ENGAGEMENTS_MAX, HEARD_AGAIN_MS, OUTBOX_MS};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::key::AgentId;
 use artel_protocol::limits::{OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
+use artel_protocol::time::Mono;
+
+/// Whether home's refusal of a result with this code is its last word: the lease is over, home has another result, or its operator
+/// has let the agent go. With every other code the result is brought again.
+pub fn ends_a_result(code: &str) -> bool {
+    matches!(code, "stale_epoch" | "finished" | "not_found" | "already_submitted" | "agent_revoked")
+}
 
 impl Federation {
     /// An agent of this node won a step elsewhere. Where it cannot be taken on, the shell gives it back.
@@ -32,6 +39,11 @@ impl Federation {
         }
         if self.state.away.get(&won.lease).is_some() {
             return Ok(Reply::Done);
+        }
+        // Taken on, what that home has it do would be handed in as the result of this node's own step.
+        if self.state.step(&won.lease.step).is_some() {
+            let message = "this home grants a step of this node's own, which no honest home does";
+            return Err(Refusal::new(Code::Invalid, message));
         }
         if self.state.away.of(&agent, &won.lease.step, won.lease.epoch).is_some() {
             let message =
@@ -57,7 +69,11 @@ impl Federation {
 
     /// An agent hands in what another home asked for. From here on it is in the outbox.
     pub(crate) fn hand_in(&mut self, turn: &mut Turn, agent: AgentId, work: Work) -> Result<Reply, Refusal> {
-        let Some(engagement) = self.state.away.of(&agent, &work.step, work.epoch).cloned() else {
+        let away = &self.state.away;
+        let known = away
+            .of(&agent, &work.step, work.epoch)
+            .or_else(|| away.concluded_of(&agent, &work.step, work.epoch));
+        let Some(engagement) = known.cloned() else {
             return Err(Refusal::new(
                 Code::StaleEpoch,
                 "this lease is over or was never yours; claim the task again",
@@ -120,15 +136,20 @@ impl Federation {
                 }
             }
             (Word::Judged { verdict, judgement }, Some(_)) => self.conclude(turn, lease, verdict, judgement),
-            // What home has acknowledged it cannot let go of.
-            (Word::Over(code), None | Some(false)) => {
-                turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code }));
-                self.live.timers.cancel(Timer::Abroad(lease));
-                self.serve_waits(turn, agent);
+            (Word::Over(code), None) => self.let_go(turn, (lease, agent), code),
+            // What home has acknowledged it cannot refuse any more.
+            (Word::Refused(code), Some(false)) if ends_a_result(&code) => {
+                self.let_go(turn, (lease, agent), code);
             }
             _ => {}
         }
         Ok(Reply::Done)
+    }
+
+    fn let_go(&mut self, turn: &mut Turn, (lease, agent): (Abroad, AgentId), code: String) {
+        turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code }));
+        self.live.timers.cancel(Timer::Abroad(lease));
+        self.serve_waits(turn, agent);
     }
 
     fn conclude(&mut self, turn: &mut Turn, lease: Abroad, verdict: u64, judgement: Judgement) {
@@ -138,6 +159,15 @@ impl Federation {
 
     /// Sets the timer for what a lease waits for.
     pub(crate) fn watch(&mut self, lease: Abroad, now: &Now) {
+        self.watch_from(lease, now, now.mono);
+    }
+
+    /// The same after a start. This node was away itself: what homes said meanwhile is heard before they are called silent.
+    pub(crate) fn watch_again(&mut self, lease: Abroad, now: &Now) {
+        self.watch_from(lease, now, now.mono.plus_ms(HEARD_AGAIN_MS));
+    }
+
+    fn watch_from(&mut self, lease: Abroad, now: &Now, soonest: Mono) {
         let Some(engagement) = self.state.away.get(&lease) else { return };
         let at = match &engagement.result {
             // A lease that goes on is renewed, and then the timer is set anew.
@@ -147,7 +177,7 @@ impl Federation {
                     false => handed.at.plus_ms(u64::from(engagement.verdict_within_ms)),
                     true => handed.at.plus_ms(OUTBOX_MS),
                 };
-                now.mono.plus_ms(due.since_ms(now.wall))
+                now.mono.plus_ms(due.since_ms(now.wall)).max(soonest)
             }
         };
         self.live.timers.set(Timer::Abroad(lease), at);

@@ -2,6 +2,8 @@
 //! the agent gave.
 
 use super::home::fetched;
+use super::manners::Failure;
+use super::outbox::{By, Place};
 use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
@@ -14,7 +16,8 @@ use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use bytes::Bytes;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How long a home may take to answer, beside what a claim says that it waits.
@@ -22,6 +25,10 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a home may take to answer a result with artifacts, which it fetches first.
 const FETCH_WAIT: Duration = Duration::from_secs(300);
+
+/// How long an agent that hands a result in waits for its home; then it is told that the result waits. Less than a request over
+/// HTTP may take (30 s), or the agent would be told of a time that ran out and hand the same in beside itself.
+const HAND_IN_WAIT: Duration = Duration::from_secs(20);
 
 /// How long it may take until a home that is not connected is.
 const REACH_WAIT: Duration = Duration::from_secs(5);
@@ -74,19 +81,63 @@ impl Neighbours {
         (own, next): (Own, Option<u32>),
     ) -> Result<Told, Error> {
         let Some(handed) = &engagement.result else { return Err(Error::NoWarrant) };
-        self.shared.outbox.expect(engagement.lease);
+        let (lease, agent) = (engagement.lease, engagement.agent);
+        // The same result is on its way already: what home says of it is heard there.
+        let Some(place) = Place::take(&self.shared, lease, By::Agent) else {
+            return Err(Error::Silent(lease.home));
+        };
+        if handed.judged.is_none() {
+            self.shared.outbox.expect(lease);
+        }
         let result = (handed.index, handed.salt, output, artifacts);
-        self.shared.bring_now(engagement.agent, engagement.lease, result, (own, next)).await
+        let shared = self.shared.clone();
+        // It goes on where the agent waits no longer.
+        let mut brought = tokio::spawn(async move {
+            let told = shared.bring_now(agent, lease, result, (own, next)).await;
+            drop(place);
+            told
+        });
+        if let Ok(told) = tokio::time::timeout(HAND_IN_WAIT, &mut brought).await {
+            return told.unwrap_or(Err(Error::Unavailable(Unavailable::Stopping)));
+        }
+        let neighbours = self.clone();
+        tokio::spawn(async move {
+            if let Ok(Ok(Told::Submitted { receipt, .. })) = brought.await
+                && let Some(next) = receipt.next
+            {
+                neighbours.give_back(lease.home, agent, (next.step, next.epoch)).await;
+            }
+        });
+        Err(Error::Silent(lease.home))
+    }
+
+    /// Gives a lease back that nobody here can take on.
+    pub async fn give_back(&self, home: NodeId, agent: AgentId, (step, epoch): (StepId, Epoch)) {
+        if let Err(error) = self.visit(&home, agent, Act::Release { step, epoch }, None).await {
+            tracing::debug!(%home, %step, %error, "a lease could not be given back, and will lapse");
+        }
+    }
+
+    /// A home has answered what no honest home does.
+    pub fn dishonest(&self, home: &NodeId) -> Error {
+        self.shared.dishonest(home)
     }
 
     /// The home that was heard to offer a step.
     pub fn home_of(&self, step: &StepId) -> Option<NodeId> {
-        self.shared.board.home_of(step)
+        self.shared.board.home_of(step, &self.shared.dealt_with())
     }
 
-    /// The homes that were heard to offer what an agent with these skills may take, and what counts each one's news.
+    /// The homes that were heard to offer what an agent with these skills may take, and what counts each one's news: those that
+    /// are connected and have answered first. Who failed lately is not among them.
     pub fn homes_for(&self, skills: &[Skill]) -> Vec<(NodeId, u64)> {
-        self.shared.board.homes_for(skills)
+        let mut homes = self.shared.board.homes_for(skills, &self.shared.dealt_with());
+        let up = self.shared.up().clone();
+        let (manners, now) = (self.shared.manners(), Instant::now());
+        homes.retain(|(home, _)| !manners.is_paused(home, now));
+        // A stable sort: of equals whoever offers the most comes first.
+        homes.sort_by_key(|(home, _)| (!up.contains(home), manners.failures(home)));
+        homes
     }
 
     /// Changes whenever an offer is heard.
@@ -96,7 +147,7 @@ impl Neighbours {
 
     /// Offers of other homes after a position, by home and step.
     pub fn offers(&self, after: Option<(NodeId, StepId)>, skill: Option<&Skill>, limit: usize) -> Vec<Offer> {
-        self.shared.board.list(after, skill, limit)
+        self.shared.board.list(after, skill, limit, &self.shared.dealt_with())
     }
 
     /// A home has refused a claim of this step: where it is not open, it leaves the board.
@@ -139,18 +190,44 @@ impl Shared {
         act: Act,
         own: Own,
     ) -> Result<Told, Error> {
+        let claimed = if let Act::Claim(step) = act { Some(step) } else { None };
         let visit = self.visit_of(agent, act, own).await?;
         self.reach(home).await?;
-        let told = self.ask_home(home, &visit).await?;
-        let Told::Large { step, epoch } = told else { return Ok(told) };
-        match blob::lease(self, home, (step, epoch)).await {
-            Ok(told @ Told::Leased(_)) => Ok(told),
-            Ok(_) => Err(Error::Dishonest(*home)),
+        let told = match self.ask_home(home, &visit).await? {
+            Told::Large { step, epoch } if claimed.is_none_or(|claimed| claimed == step) => {
+                self.fetch_lease(home, (step, epoch)).await?
+            }
+            told => told,
+        };
+        match &told {
+            Told::Leased(lease) if claimed.is_some_and(|claimed| claimed != lease.step) => {
+                Err(self.dishonest(home))
+            }
+            Told::Large { .. } => Err(self.dishonest(home)),
+            _ => {
+                self.manners().answered(home);
+                Ok(told)
+            }
+        }
+    }
+
+    /// Fetches the lease that a home named for want of room.
+    async fn fetch_lease(&self, home: &NodeId, of: (StepId, Epoch)) -> Result<Told, Error> {
+        match blob::lease(self, home, of).await {
+            Ok(Told::Leased(lease)) if (lease.step, lease.epoch) == of => Ok(Told::Leased(lease)),
+            Ok(_) => Err(self.dishonest(home)),
             Err(error) => {
                 tracing::debug!(%home, error = format!("{error:#}"), "a lease could not be fetched");
+                self.manners().failed(*home, Failure::Silent, Instant::now());
                 Err(Error::Silent(*home))
             }
         }
+    }
+
+    pub(super) fn dishonest(&self, home: &NodeId) -> Error {
+        tracing::warn!(%home, "a home answers what no honest home answers");
+        self.manners().failed(*home, Failure::Silent, Instant::now());
+        Error::Dishonest(*home)
     }
 
     async fn ask_home(&self, home: &NodeId, visit: &Visit) -> Result<Told, Error> {
@@ -164,12 +241,19 @@ impl Shared {
         };
         let answer = self.mesh.request(home, Bytes::from(visit.to_frame()), patience).await;
         let answer = answer.map_err(|error| match error {
-            RequestError::Timeout | RequestError::Gone => Error::Silent(*home),
+            RequestError::Timeout | RequestError::Gone => {
+                self.manners().failed(*home, Failure::Silent, Instant::now());
+                Error::Silent(*home)
+            }
+            RequestError::Refused => {
+                self.manners().failed(*home, Failure::Silent, Instant::now());
+                Error::Unreachable(*home)
+            }
             _ => Error::Unreachable(*home),
         })?;
         Told::read(&answer).map_err(|error| {
-            tracing::warn!(%home, %error, "an answer that is none");
-            Error::Dishonest(*home)
+            tracing::debug!(%home, %error, "an answer that is none");
+            self.dishonest(home)
         })
     }
 
@@ -212,18 +296,22 @@ impl Shared {
         Ok((enrolled.challenge, enrolled.signature))
     }
 
+    /// Dials homes at all addresses that are known of them, whenever it is their turn otherwise.
+    pub(super) async fn dial(&self, homes: &BTreeSet<NodeId>) {
+        let known = self.mesh.known().await.unwrap_or_default();
+        for address in known.into_iter().filter(|(node, _)| homes.contains(node)).flat_map(|(_, at)| at) {
+            // The mesh may have ended; then nobody comes up.
+            let _ = self.mesh.dial(address).await;
+        }
+    }
+
     /// Sees to it that a home is connected.
     pub(super) async fn reach(&self, home: &NodeId) -> Result<(), Error> {
         if self.up().contains(home) {
             return Ok(());
         }
         let mut changes = self.up_changes.subscribe();
-        let known = self.mesh.known().await.unwrap_or_default();
-        let addresses = known.into_iter().find(|(node, _)| node == home).map(|(_, addresses)| addresses);
-        for address in addresses.into_iter().flatten() {
-            // The mesh may have ended; then nobody comes up.
-            let _ = self.mesh.dial(address).await;
-        }
+        self.dial(&BTreeSet::from([*home])).await;
         let came = tokio::time::timeout(REACH_WAIT, async {
             while !self.up().contains(home) {
                 if changes.changed().await.is_err() {
@@ -232,7 +320,11 @@ impl Shared {
             }
             true
         });
-        if came.await.unwrap_or(false) { Ok(()) } else { Err(Error::Unreachable(*home)) }
+        if came.await.unwrap_or(false) {
+            return Ok(());
+        }
+        self.manners().failed(*home, Failure::Away, Instant::now());
+        Err(Error::Unreachable(*home))
     }
 }
 

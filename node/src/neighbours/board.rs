@@ -12,14 +12,20 @@ use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// The most offers of one home on the board; further ones are not put there until some are taken. A home's own claim-next finds
 /// them all the same.
 const PER_HOME_MAX: usize = 4_096;
 
-/// The most offers on the board, of all homes: some 300 bytes each.
+/// The most offers on the board, of all homes: some 300 bytes each. At the limit the home with the most gives way to one that has
+/// fewer, so that a few cannot keep the others off it.
 const OFFERS_MAX: usize = 65_536;
+
+/// How often offers past their deadline, and those of homes that nothing is taken from any more, are looked for. Each time all
+/// offers are walked through while the keeper waits.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// How many of a journal's newest records are read again at a start.
 const READ_AGAIN: u64 = 8_192;
@@ -50,8 +56,15 @@ struct Home {
 
 #[derive(Default)]
 struct Inner {
+    /// Those that offer something.
     homes: BTreeMap<NodeId, Home>,
+    /// The same by how much each offers.
+    by_size: BTreeSet<(usize, NodeId)>,
     count: usize,
+    /// What was put up so far.
+    news: u64,
+    /// When was swept last.
+    swept: Option<Instant>,
 }
 
 /// All homes' offers.
@@ -127,25 +140,46 @@ impl Board {
 
     /// Takes all offers of a home down: nothing more is taken from it.
     pub(super) fn forget(&self, home: &NodeId) {
+        self.inner().forget(home);
+    }
+
+    /// The homes that offer something.
+    pub(super) fn homes(&self) -> BTreeSet<NodeId> {
+        self.inner().homes.keys().copied().collect()
+    }
+
+    /// Whether it is time to sweep again; who asks then does it.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
         let mut inner = self.inner();
-        if let Some(board) = inner.homes.remove(home) {
-            inner.count -= board.offers.len();
-        }
+        let due = inner.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP);
+        inner.swept = if due { Some(now) } else { inner.swept };
+        due
     }
 
-    /// The home that offers a step, if that was heard.
-    pub(super) fn home_of(&self, step: &StepId) -> Option<NodeId> {
+    /// Takes down what is past its deadline, and all of homes that are not among these.
+    pub(super) fn sweep(&self, dealt_with: &BTreeSet<NodeId>) {
+        let mut inner = self.inner();
+        let gone: Vec<NodeId> =
+            inner.homes.keys().filter(|home| !dealt_with.contains(home)).copied().collect();
+        gone.iter().for_each(|home| inner.forget(home));
+        inner.forget_old(wall());
+    }
+
+    /// The home that offers a step, if that was heard, of these.
+    pub(super) fn home_of(&self, step: &StepId, dealt_with: &BTreeSet<NodeId>) -> Option<NodeId> {
         let inner = self.inner();
-        inner.homes.iter().find(|(_, home)| home.offers.contains_key(step)).map(|(home, _)| *home)
+        let mut homes = inner.homes.iter().filter(|(home, _)| dealt_with.contains(home));
+        homes.find(|(_, home)| home.offers.contains_key(step)).map(|(home, _)| *home)
     }
 
-    /// The homes that offer something that an agent with these skills may take, whoever offers the most first, and what
+    /// The homes of these that offer something that an agent with these skills may take, whoever offers the most first, and what
     /// counts each one's news.
-    pub(super) fn homes_for(&self, skills: &[Skill]) -> Vec<(NodeId, u64)> {
+    pub(super) fn homes_for(&self, skills: &[Skill], dealt_with: &BTreeSet<NodeId>) -> Vec<(NodeId, u64)> {
         let (inner, now) = (self.inner(), wall());
         let mut homes: Vec<(usize, NodeId, u64)> = inner
             .homes
             .iter()
+            .filter(|(id, _)| dealt_with.contains(id))
             .filter_map(|(id, home)| {
                 let fits =
                     |offer: &&Offer| offer.offered.deadline > now && meets(skills, &offer.offered.skills);
@@ -157,15 +191,17 @@ impl Board {
         homes.into_iter().map(|(_, id, news)| (id, news)).collect()
     }
 
-    /// Offers after a position, by home and step.
+    /// Offers of these homes after a position, by home and step.
     pub(super) fn list(
         &self,
         after: Option<(NodeId, StepId)>,
         skill: Option<&Skill>,
         limit: usize,
+        dealt_with: &BTreeSet<NodeId>,
     ) -> Vec<Offer> {
         let (inner, now) = (self.inner(), wall());
-        let all = inner.homes.values().flat_map(|home| home.offers.values());
+        let homes = inner.homes.iter().filter(|(home, _)| dealt_with.contains(home));
+        let all = homes.flat_map(|(_, home)| home.offers.values());
         all.filter(|Offer { home, offered, .. }| {
             let asks = skill.is_none_or(|skill| offered.skills.iter().any(|asked| skill.meets(asked)));
             after.is_none_or(|after| (*home, offered.step) > after) && asks && offered.deadline > now
@@ -178,35 +214,64 @@ impl Board {
 
 impl Inner {
     fn put_up(&mut self, offer: Offer) -> bool {
-        if self.count >= OFFERS_MAX {
-            self.forget_old();
-        }
-        let (count, board) = (&mut self.count, self.homes.entry(offer.home).or_default());
-        if *count >= OFFERS_MAX || board.offers.len() >= PER_HOME_MAX {
+        let (home, step) = (offer.home, offer.offered.step);
+        let known = self.homes.get(&home);
+        let (had, again) =
+            known.map_or((0, false), |board| (board.offers.len(), board.offers.contains_key(&step)));
+        if !again && (had >= PER_HOME_MAX || self.count >= OFFERS_MAX && !self.make_room(had)) {
             return false;
         }
-        if board.offers.insert(offer.offered.step, offer).is_none() {
-            *count += 1;
-        }
-        board.news += 1;
+        self.news += 1;
+        let news = self.news;
+        self.change(&home, |board| {
+            board.offers.insert(step, offer);
+            board.news = news;
+        });
+        true
+    }
+
+    /// Takes down the oldest offer of the home with the most, where a home that has `had` has fewer even with one more.
+    fn make_room(&mut self, had: usize) -> bool {
+        let Some((_, fullest)) = self.by_size.last().copied().filter(|(most, _)| *most > had + 1) else {
+            return false;
+        };
+        self.change(&fullest, |board| drop(board.offers.pop_first()));
         true
     }
 
     fn take_down(&mut self, home: &NodeId, step: &StepId) {
-        if let Some(board) = self.homes.get_mut(home)
-            && board.offers.remove(step).is_some()
-        {
-            self.count -= 1;
+        if self.homes.contains_key(home) {
+            self.change(home, |board| drop(board.offers.remove(step)));
+        }
+    }
+
+    fn forget(&mut self, home: &NodeId) {
+        if self.homes.contains_key(home) {
+            self.change(home, |board| board.offers.clear());
         }
     }
 
     /// Takes down what is past its deadline.
-    fn forget_old(&mut self) {
-        let now = wall();
-        for board in self.homes.values_mut() {
-            board.offers.retain(|_, offer| offer.offered.deadline > now);
+    fn forget_old(&mut self, now: Wall) {
+        let homes: Vec<NodeId> = self.homes.keys().copied().collect();
+        for home in homes {
+            self.change(&home, |board| board.offers.retain(|_, offer| offer.offered.deadline > now));
         }
-        self.count = self.homes.values().map(|board| board.offers.len()).sum();
+    }
+
+    /// Changes what a home offers; everything that follows from it is kept in one place. Without an offer it is gone.
+    fn change(&mut self, home: &NodeId, change: impl FnOnce(&mut Home)) {
+        let board = self.homes.entry(*home).or_default();
+        let before = board.offers.len();
+        change(board);
+        let after = board.offers.len();
+        self.count = self.count + after - before;
+        self.by_size.remove(&(before, *home));
+        if after == 0 {
+            self.homes.remove(home);
+        } else {
+            self.by_size.insert((after, *home));
+        }
     }
 }
 
@@ -214,4 +279,101 @@ impl Inner {
 fn meets(skills: &[Skill], asked: &[Skill]) -> bool {
     let names: BTreeSet<&str> = skills.iter().map(Skill::name).collect();
     asked.iter().all(|asked| names.contains(asked.name()) && skills.iter().any(|skill| skill.meets(asked)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_protocol::amount::Credits;
+    use artel_protocol::id::{Digest, Epoch, RunId};
+    use artel_protocol::key::SecretKey;
+    use artel_reputation::Complexity;
+
+    fn text() -> Skill {
+        Skill::parse("text").expect("a skill")
+    }
+
+    fn home(n: u16) -> NodeId {
+        let mut seed = [0; 32];
+        seed[..2].copy_from_slice(&n.to_le_bytes());
+        NodeId(SecretKey::from_seed(&seed).public())
+    }
+
+    fn step(n: u64) -> StepId {
+        RunId::new(Wall(n), [0; 9]).step(0)
+    }
+
+    fn offer(home: NodeId, n: u64, deadline: Wall) -> Offer {
+        let offered = Offered {
+            step: step(n),
+            epoch: Epoch(1),
+            skills: vec![text()],
+            complexity: Complexity::Simple,
+            level_min: None,
+            reward: Credits::ZERO,
+            deadline,
+            terms: Digest::of(b"terms"),
+            window_ms: 0,
+            top: 0,
+            verdict_within_ms: 1,
+        };
+        Offer { home, offered, at: Wall(1), heard: Wall(1) }
+    }
+
+    /// As many homes as fill the board, each with as many offers as one may have there.
+    fn full(deadline: Wall) -> (Board, BTreeSet<NodeId>) {
+        let board = Board::new();
+        let homes: BTreeSet<NodeId> = (0..(OFFERS_MAX / PER_HOME_MAX) as u16).map(home).collect();
+        for home in &homes {
+            for n in 0..PER_HOME_MAX as u64 {
+                assert!(board.inner().put_up(offer(*home, n, deadline)));
+            }
+            assert!(!board.inner().put_up(offer(*home, u64::MAX >> 20, deadline)), "one home has so many");
+        }
+        assert_eq!(board.inner().count, OFFERS_MAX);
+        (board, homes)
+    }
+
+    const FAR: Wall = Wall(1 << 46);
+
+    #[test]
+    fn a_full_board_has_room_for_a_home_that_offers_little() {
+        let (board, mut homes) = full(FAR);
+        let late = home(1_000);
+        homes.insert(late);
+        for n in 0..2_000 {
+            assert!(board.inner().put_up(offer(late, n, FAR)), "offer {n}");
+        }
+        assert!(board.homes_for(&[text()], &homes).iter().any(|(home, _)| *home == late));
+        assert_eq!(board.list(None, Some(&text()), OFFERS_MAX, &BTreeSet::from([late])).len(), 2_000);
+        let mut inner = board.inner();
+        assert_eq!(inner.count, OFFERS_MAX);
+        let sizes: Vec<usize> = inner.homes.values().map(|home| home.offers.len()).collect();
+        assert_eq!(sizes.iter().sum::<usize>(), inner.count);
+        let others = sizes.iter().filter(|size| **size != 2_000);
+        assert!(
+            others.clone().max().expect("some") - others.min().expect("some") <= 1,
+            "all others gave way"
+        );
+        // Those that have the most make no room for themselves.
+        let fullest = inner.by_size.last().expect("some").1;
+        assert!(!inner.put_up(offer(fullest, u64::MAX >> 20, FAR)));
+    }
+
+    #[test]
+    fn what_nobody_may_take_any_more_is_swept_now_and_then() {
+        let (board, mut homes) = full(Wall(2));
+        let (now, late) = (Instant::now(), home(1_000));
+        assert!(board.inner().put_up(offer(late, 1, FAR)));
+        assert!(board.is_due(now) && !board.is_due(now + SWEEP / 2) && board.is_due(now + SWEEP));
+        homes.insert(late);
+        board.sweep(&homes);
+        assert_eq!(board.homes(), BTreeSet::from([late]));
+        assert_eq!(board.inner().count, 1);
+        assert_eq!(board.home_of(&step(1), &homes), Some(late));
+        assert_eq!(board.home_of(&step(1), &BTreeSet::new()), None, "nothing is taken from that home");
+        board.sweep(&BTreeSet::new());
+        let inner = board.inner();
+        assert_eq!((inner.count, inner.homes.len(), inner.by_size.len()), (0, 0, 0));
+    }
 }

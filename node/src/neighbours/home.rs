@@ -1,9 +1,10 @@
 //! This node as a home: agents of other nodes ask over direct requests, the rules answer.
 
+use super::again::Again;
 use super::blob;
 use super::shared::Shared;
 use crate::hand::acknowledge;
-use artel_federation::effect::Refusal;
+use artel_federation::effect::{Code, Refusal};
 use artel_federation::input::ArtifactPut;
 use artel_federation::run::StepState;
 use artel_federation::visit::message::{Act, Handing, Told, Visit};
@@ -45,11 +46,15 @@ async fn serve(shared: &Shared, from: NodeId, visit: Visit) -> Result<Told, Told
     if let Act::Submit(handing) = &visit.act {
         bring(shared, from, visit.agent, handing).await?;
     }
+    let again = Again::of(&visit);
     let asked = shared.handle.ask(Principal::Node(from), None, Request::Visit(Box::new(visit)));
-    match asked.await {
-        Ok(Ok(reply)) => Ok(told(shared, reply)),
-        Ok(Err(Refusal { code, message })) => Err(refused(code.as_str(), &message)),
-        Err(unavailable) => Err(refused("unavailable", &unavailable.to_string())),
+    match (asked.await, again) {
+        (Ok(Ok(reply)), _) => Ok(told(shared, reply)),
+        (Ok(Err(Refusal { code: Code::NotFound, message })), Some(again)) => {
+            Ok(again.told(shared, refused(Code::NotFound.as_str(), &message)).await)
+        }
+        (Ok(Err(Refusal { code, message })), _) => Err(refused(code.as_str(), &message)),
+        (Err(unavailable), _) => Err(refused("unavailable", &unavailable.to_string())),
     }
 }
 

@@ -7,7 +7,7 @@ use super::witness;
 use artel_audit::records::{Item, Kept, NewFrame, RecordStore};
 use artel_protocol::record::Records;
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// How many frames may wait to be kept. At the limit gossip is dropped, and streams wait.
@@ -156,6 +156,9 @@ fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kep
         members.learn(records, &mut exchange);
         drop(exchange);
         shared.board.hear(records);
+        if shared.board.is_due(Instant::now()) {
+            shared.board.sweep(&shared.dealt_with());
+        }
         shared.outbox.hear(records);
         shared.evidence.hear(records, shared.records.mark(&origin).floor);
     }

@@ -2,6 +2,7 @@
 //! rules judge; here they meet. This node's own state changes by asking the driver alone, as for everybody.
 
 mod admission;
+mod again;
 mod away;
 mod blob;
 mod board;
@@ -15,6 +16,7 @@ mod greeting;
 mod heads;
 mod home;
 mod keeper;
+mod manners;
 mod members;
 mod outbox;
 mod publisher;
@@ -31,6 +33,7 @@ use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
 use crate::hello;
+use crate::index::Index;
 use crate::redo::Bench;
 use crate::source::SharedReader;
 use crate::store::Blobs;
@@ -161,6 +164,8 @@ pub struct Parts {
     pub hand: Arc<Hand>,
     /// Artifacts' bytes.
     pub blobs: Blobs,
+    /// Closed runs.
+    pub index: Index,
     /// Where this node runs steps again.
     pub bench: Arc<Bench>,
     /// Where to listen, whether to look around, and whom to dial first.
@@ -224,6 +229,7 @@ impl Neighbours {
             admission,
             hand,
             blobs,
+            index,
             bench,
             mut options,
         } = parts;
@@ -257,9 +263,11 @@ impl Neighbours {
             cosignatures: Mutex::default(),
             since: Instant::now(),
             up: Mutex::default(),
+            manners: Mutex::default(),
             up_changes: watch::channel(0).0,
             hand,
             blobs,
+            index,
             board: Board::new(),
             outbox,
             evidence,
@@ -399,6 +407,7 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
             Event::Up(neighbour) => {
                 tracing::info!(peer = %neighbour.node, address = %neighbour.address, "a neighbour came up");
                 shared.up().insert(neighbour.node);
+                shared.manners().came_up(&neighbour.node);
                 shared.up_changes.send_modify(|count| *count += 1);
                 shared.refused_by().remove(&neighbour.node);
                 shared.want_from(neighbour.node);

@@ -3,16 +3,18 @@
 
 use super::away::{Error, Own};
 use super::shared::Shared;
-use artel_federation::away::Engagement;
+use artel_federation::away::{Engagement, ends_a_result};
 use artel_federation::commitment::Opening;
 use artel_federation::effect::Judged;
 use artel_federation::fact::{Abroad, Judgement, Outcome, Outgoing};
 use artel_federation::input::Word;
 use artel_federation::visit::message::{Act, Handing, Told};
-use artel_federation::{Entry, Fact, Json, Principal, Request};
+use artel_federation::{Entry as JournalEntry, Fact, Json, Principal, Request};
 use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -26,6 +28,16 @@ const VERDICT_WAIT_MS: u64 = 10_000;
 /// How many results are brought at once.
 const AT_ONCE: usize = 64;
 
+/// How many of those are of one home: with more, eight homes that take requests and never answer would hold up all others for as
+/// long as artifacts may take.
+const AT_ONCE_PER_HOME: usize = 8;
+
+/// How many of the newest records of a home's journal are looked at for verdicts after a start; then those that follow.
+const LOOK_BACK: u64 = 65_536;
+
+/// How many bytes of kept frames are looked at at once.
+const LOOK_BYTES: usize = 1 << 20;
+
 /// How many words of homes may wait for the rules. More are dropped, and heard when home is asked again.
 const WORDS_MAX: usize = 1_024;
 
@@ -37,12 +49,66 @@ pub(super) struct Outbox {
 }
 
 /// Whose turn it is.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Turn {
     /// The last result that was brought.
     last: Option<Abroad>,
-    /// Those that home has not answered yet.
-    under_way: BTreeSet<Abroad>,
+    /// Those that home has not answered yet, one visit for each, and who brings them.
+    under_way: BTreeMap<Abroad, By>,
+}
+
+/// Who brings a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The agent that hands it in: as many as there are, or slow homes would keep the outbox from all others.
+    Agent,
+    /// The outbox.
+    Outbox,
+}
+
+/// That a result is being brought, by one visit and no other.
+pub(super) struct Place {
+    shared: Arc<Shared>,
+    lease: Abroad,
+}
+
+impl Place {
+    /// Nothing where the result is under way already.
+    pub fn take(shared: &Arc<Shared>, lease: Abroad, by: By) -> Option<Self> {
+        match shared.outbox.turn().under_way.entry(lease) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(free) => {
+                free.insert(by);
+            }
+        }
+        Some(Place { shared: shared.clone(), lease })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.outbox.turn().under_way.remove(&self.lease);
+    }
+}
+
+impl Turn {
+    /// Whose turn it is of those that wait: whoever comes after the last one first, as many as there is room for, a few of each
+    /// home.
+    fn choose<T>(&self, waiting: Vec<(Abroad, T)>) -> Vec<(Abroad, T)> {
+        let mut of_home: BTreeMap<NodeId, usize> = BTreeMap::new();
+        let brought = self.under_way.iter().filter(|(_, by)| **by == By::Outbox);
+        brought.clone().for_each(|(lease, _)| *of_home.entry(lease.home).or_default() += 1);
+        let room = AT_ONCE.saturating_sub(brought.count());
+        let (before, after): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(lease, _)| Some(*lease) <= self.last);
+        let has_room = |(lease, _): &(Abroad, T)| {
+            let of_home = of_home.entry(lease.home).or_default();
+            let free = !self.under_way.contains_key(lease) && *of_home < AT_ONCE_PER_HOME;
+            *of_home += usize::from(free);
+            free
+        };
+        after.into_iter().chain(before).filter(has_room).take(room).collect()
+    }
 }
 
 /// What was heard, for [`run`].
@@ -73,15 +139,24 @@ impl Outbox {
         if !self.open().iter().any(|lease| lease.home == home) {
             return;
         }
-        for record in records.records() {
-            let Ok(Entry { fact: Fact::Verdict(f), .. }) = Entry::decode(&record.body) else { continue };
-            let lease = Abroad { home, step: f.step, epoch: f.epoch };
-            if self.open().contains(&lease) {
-                let word = Word::Judged { verdict: record.index, judgement: f.judgement };
-                // Where there is no room, home is asked again.
-                let _ = self.heard.try_send((lease, word));
-            }
+        for word in self.verdicts(records) {
+            // Where there is no room, it is read again from what was kept.
+            let _ = self.heard.try_send(word);
         }
+    }
+
+    /// The verdicts among a home's records that are waited for.
+    fn verdicts(&self, records: &Records) -> Vec<(Abroad, Word)> {
+        let home = records.origin().node();
+        let of_record = |record: &artel_protocol::record::Record| {
+            let Ok(JournalEntry { fact: Fact::Verdict(f), .. }) = JournalEntry::decode(&record.body) else {
+                return None;
+            };
+            let lease = Abroad { home, step: f.step, epoch: f.epoch };
+            let word = Word::Judged { verdict: record.index, judgement: f.judgement };
+            self.open().contains(&lease).then_some((lease, word))
+        };
+        records.records().iter().filter_map(of_record).collect()
     }
 }
 
@@ -92,16 +167,23 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
         handed.map(|engagement| engagement.lease).collect::<Vec<_>>()
     });
     open.await.unwrap_or_default().into_iter().for_each(|lease| shared.outbox.expect(lease));
+    let mut looked = BTreeMap::new();
     let mut each = tokio::time::interval(EACH);
     each.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut changes = shared.up_changes.subscribe();
     loop {
         tokio::select! {
             word = heard.recv() => match word {
-                Some((lease, word)) => shared.tell_of(lease, word).await,
+                Some((lease, word)) => {
+                    shared.tell_of(lease, word).await;
+                }
                 None => return,
             },
-            _ = each.tick() => bring_some(&shared).await,
+            _ = each.tick() => {
+                // What was said already is not to be asked for, and a home that has said it is not to be called silent.
+                shared.look_at_kept(&mut looked).await;
+                bring_some(&shared).await;
+            }
             changed = changes.changed() => match changed {
                 Ok(()) => bring_some(&shared).await,
                 Err(_) => return,
@@ -111,38 +193,36 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
 }
 
 /// Begins to bring results whose home is connected and has not said enough of them: as many as may be under way, in turn, so
-/// that a home that is slow or says nothing holds up nobody else's.
+/// that a home that is slow or says nothing holds up nobody else's. Homes that are away are dialled: the lease of a result that
+/// they have not heard of may run out there while the mesh rests between two tries.
 async fn bring_some(shared: &Arc<Shared>) {
     let up: BTreeSet<NodeId> = shared.up().clone();
-    let (under_way, last) = {
-        let turn = shared.outbox.turn();
-        (turn.under_way.clone(), turn.last)
-    };
-    let (room, now) = (AT_ONCE - under_way.len(), crate::clock::wall());
+    let (turn, now) = (shared.outbox.turn().clone(), crate::clock::wall());
     let waiting = shared.handle.look(move |view| {
         let waits = |engagement: &&Arc<Engagement>| {
             let Some(handed) = engagement.result.as_ref() else { return false };
-            let silent = now.since_ms(handed.at) > VERDICT_WAIT_MS;
-            let free = up.contains(&engagement.lease.home) && !under_way.contains(&engagement.lease);
-            free && (handed.acknowledged.is_none() || silent)
+            handed.acknowledged.is_none() || now.since_ms(handed.at) > VERDICT_WAIT_MS
         };
-        let after = view.away().all().filter(|engagement| Some(engagement.lease) > last);
-        let before = view.away().all().filter(|engagement| Some(engagement.lease) <= last);
-        after.chain(before).filter(waits).take(room).cloned().collect::<Vec<_>>()
+        let waiting =
+            view.away().all().filter(waits).map(|engagement| (engagement.lease, engagement.clone()));
+        let (near, far): (Vec<_>, Vec<_>) = waiting.partition(|(lease, _)| up.contains(&lease.home));
+        let far: BTreeSet<NodeId> = far.into_iter().map(|(lease, _)| lease.home).collect();
+        (turn.choose(near), far)
     });
-    for engagement in waiting.await.unwrap_or_default() {
-        let (shared, lease) = (shared.clone(), engagement.lease);
-        {
-            let mut turn = shared.outbox.turn();
-            turn.last = Some(lease);
-            turn.under_way.insert(lease);
-        }
+    let (chosen, far) = waiting.await.unwrap_or_default();
+    for (lease, engagement) in chosen {
+        let Some(place) = Place::take(shared, lease, By::Outbox) else { continue };
+        shared.outbox.turn().last = Some(lease);
+        let shared = shared.clone();
         tokio::spawn(async move {
             if let Err(error) = shared.bring(&engagement).await {
                 tracing::debug!(error = format!("{error:#}"), step = %lease.step, "a result waits on");
             }
-            shared.outbox.turn().under_way.remove(&lease);
+            drop(place);
         });
+    }
+    if !far.is_empty() {
+        shared.dial(&far).await;
     }
 }
 
@@ -153,7 +233,7 @@ impl Shared {
         let (index, lease) = (handed.index, engagement.lease);
         let reader = self.reader.get();
         let stored = tokio::task::spawn_blocking(move || reader.entry(index - 1)).await??;
-        let Fact::Outgoing(outgoing) = Entry::decode(&stored.body)?.fact else {
+        let Fact::Outgoing(outgoing) = JournalEntry::decode(&stored.body)?.fact else {
             anyhow::bail!("what stands before a result is not its private half")
         };
         let Outgoing { salt, output, artifacts, own, .. } = outgoing;
@@ -186,14 +266,14 @@ impl Shared {
                 let signed =
                     crate::hand::is_acknowledged(receipt, signature, &lease.home, &self.me.federation());
                 if !right || !signed {
-                    return Err(Error::Dishonest(lease.home));
+                    return Err(self.dishonest(&lease.home));
                 }
                 let (submitted, at, signature) = (receipt.submitted, receipt.submitted_at, *signature);
                 let verdict = receipt.verdict.as_ref().map(judged);
                 self.write_down(lease, Word::Acknowledged { submitted, at, signature, verdict });
             }
-            Told::Refused { code, .. } if is_final(code) => {
-                self.write_down(lease, Word::Over(code.clone()));
+            Told::Refused { code, .. } if ends_a_result(code) => {
+                self.write_down(lease, Word::Refused(code.clone()));
             }
             _ => {}
         }
@@ -205,18 +285,55 @@ impl Shared {
         tokio::spawn(async move { shared.tell_of(lease, word).await });
     }
 
-    /// Tells the rules what a home said of a lease.
-    async fn tell_of(&self, lease: Abroad, word: Word) {
-        let over = match &word {
-            Word::Judged { .. } | Word::Over(_) => true,
-            Word::Acknowledged { verdict, .. } => verdict.is_some(),
-            Word::Renewed => false,
-        };
+    /// Tells the rules what a home said of a lease; whether they heard it. The home's records are looked at until it is over: what
+    /// home says is not always its last word.
+    async fn tell_of(&self, lease: Abroad, word: Word) -> bool {
         let request = Request::Hear { lease, word };
-        let answer = self.handle.ask(Principal::Node(lease.home), None, request).await;
-        if over && answer.is_ok() {
+        let heard = self.handle.ask(Principal::Node(lease.home), None, request).await.is_ok();
+        let over = self.handle.look(move |view| view.away().get(&lease).is_none()).await;
+        if over.unwrap_or(false) {
             self.outbox.open().remove(&lease);
         }
+        heard
+    }
+
+    /// Looks for verdicts among what was kept of homes that have not said enough, from where it was looked at last.
+    async fn look_at_kept(self: &Arc<Self>, looked: &mut BTreeMap<Origin, u64>) {
+        let now = crate::clock::wall();
+        let late = self.handle.look(move |view| {
+            let late = |engagement: &&Arc<Engagement>| {
+                engagement.result.as_ref().is_some_and(|handed| now.since_ms(handed.at) > VERDICT_WAIT_MS)
+            };
+            view.away().all().filter(late).map(|engagement| engagement.lease.home).collect::<BTreeSet<_>>()
+        });
+        let late = late.await.unwrap_or_default();
+        let marks = self.records.marks();
+        for (origin, mark) in marks.into_iter().filter(|(origin, _)| late.contains(&origin.node())) {
+            let from = looked.entry(origin).or_insert(mark.next.saturating_sub(LOOK_BACK));
+            while *from < mark.next {
+                let (shared, first) = (self.clone(), *from);
+                let read = tokio::task::spawn_blocking(move || shared.read_kept(&origin, first)).await;
+                let Ok((words, then)) = read else { return };
+                for (lease, word) in words {
+                    if !self.tell_of(lease, word).await {
+                        // It is read again when the rules can hear.
+                        return;
+                    }
+                }
+                if then <= *from {
+                    break;
+                }
+                // Behind a hole something may be missing still.
+                *from = then.min(mark.next);
+            }
+        }
+    }
+
+    /// Verdicts that are waited for in some kept records from a number on, and the number behind them.
+    fn read_kept(&self, origin: &Origin, from: u64) -> (Vec<(Abroad, Word)>, u64) {
+        let (frames, then) = self.records.frames(origin, from, LOOK_BYTES);
+        let checked = frames.iter().filter_map(|frame| Records::check(frame, &origin.federation()).ok());
+        (checked.flat_map(|records| self.outbox.verdicts(&records)).collect(), then)
     }
 }
 
@@ -231,7 +348,53 @@ fn judged(verdict: &Judged) -> (u64, Judgement) {
     (verdict.index, judgement)
 }
 
-/// Whether a refusal of a result stays one: the lease is over, or home has another result.
-fn is_final(code: &str) -> bool {
-    matches!(code, "stale_epoch" | "finished" | "not_found" | "already_submitted" | "agent_revoked")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_protocol::id::{Epoch, RunId};
+    use artel_protocol::key::SecretKey;
+    use artel_protocol::time::Wall;
+
+    fn lease(home: u8, n: u64) -> Abroad {
+        let home = NodeId(SecretKey::from_seed(&[home; 32]).public());
+        Abroad { home, step: RunId::new(Wall(n), [0; 9]).step(0), epoch: Epoch(1) }
+    }
+
+    #[test]
+    fn a_home_with_many_results_waiting_leaves_room_for_the_others() {
+        let mut waiting: Vec<_> = (0..1_000).map(|n| (lease(1, n), ())).collect();
+        waiting.extend((2..20).map(|home| (lease(home, 1), ())));
+        waiting.sort();
+        let mut turn = Turn::default();
+        let first = turn.choose(waiting.clone());
+        let of_one =
+            |chosen: &[(Abroad, ())]| chosen.iter().filter(|(l, ())| l.home == lease(1, 0).home).count();
+        assert_eq!((of_one(&first), first.len()), (AT_ONCE_PER_HOME, AT_ONCE_PER_HOME + 18));
+        // Its own are never answered: nobody waits for them.
+        let own = || first.iter().map(|(lease, ())| *lease).filter(|l| l.home == lease(1, 0).home);
+        turn.under_way = own().map(|lease| (lease, By::Outbox)).collect();
+        assert_eq!((of_one(&turn.choose(waiting.clone())), turn.choose(waiting.clone()).len()), (0, 18));
+        turn.under_way = (0..500).map(|n| (lease(1, n), By::Agent)).collect();
+        assert_eq!(turn.choose(waiting.clone()).len(), first.len(), "what agents bring takes no place");
+        turn.under_way.clear();
+        turn.last = own().max();
+        let then = turn.choose(waiting);
+        assert!(
+            of_one(&then) == AT_ONCE_PER_HOME
+                && then.iter().all(|next| next.0.home != lease(1, 0).home || !first.contains(next)),
+            "the next ones of the same home"
+        );
+    }
+
+    #[test]
+    fn all_homes_together_have_so_many_under_way() {
+        let all = (0..100).flat_map(|home| (0..20).map(move |n| (lease(home, n), ())));
+        let mut waiting: Vec<_> = all.collect();
+        waiting.sort();
+        let mut turn = Turn::default();
+        assert_eq!(turn.choose(waiting.clone()).len(), AT_ONCE);
+        turn.under_way =
+            turn.choose(waiting.clone()).into_iter().map(|(lease, ())| (lease, By::Outbox)).collect();
+        assert!(turn.choose(waiting).is_empty());
+    }
 }

@@ -7,6 +7,7 @@ use super::cosignatures::Cosignatures;
 use super::evidence::Evidence;
 use super::home::Large;
 use super::keeper::Keeper;
+use super::manners::Manners;
 use super::outbox::Outbox;
 use super::redo::Lent;
 use super::summaries::Summaries;
@@ -14,6 +15,7 @@ use super::witness::Remembered;
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
+use crate::index::Index;
 use crate::redo::Bench;
 use crate::source::SharedReader;
 use crate::store::Blobs;
@@ -58,12 +60,16 @@ pub(super) struct Shared {
     pub since: Instant,
     /// The neighbours that are admitted.
     pub up: Mutex<BTreeSet<NodeId>>,
+    /// How homes answered lately.
+    pub manners: Mutex<Manners>,
     /// Changes whenever a neighbour came up.
     pub up_changes: watch::Sender<u64>,
     /// What signs acknowledgements.
     pub hand: Arc<Hand>,
     /// Artifacts' bytes.
     pub blobs: Blobs,
+    /// Closed runs.
+    pub index: Index,
     /// Offers of other homes.
     pub board: Board,
     /// Results that no verdict was heard of.
@@ -120,6 +126,11 @@ impl Shared {
         self.up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How homes answered lately. Never held over a wait.
+    pub fn manners(&self) -> MutexGuard<'_, Manners> {
+        self.manners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What winners fetch. Never held over a wait.
     pub fn large(&self) -> MutexGuard<'_, Large> {
         self.large.lock().unwrap_or_else(PoisonError::into_inner)
@@ -146,6 +157,19 @@ impl Shared {
         if refused.len() < REFUSALS_MAX || refused.contains_key(&by) {
             refused.insert(by, why);
         }
+    }
+
+    /// The homes with offers on the board that something is taken from: members, none of them in quarantine.
+    pub fn dealt_with(&self) -> BTreeSet<NodeId> {
+        let mut homes = self.board.homes();
+        // One lock after the other, never two at once.
+        {
+            let exchange = self.exchange();
+            homes.retain(|home| exchange.is_member(home));
+        }
+        let watch = self.watch();
+        homes.retain(|home| watch.quarantine(home).is_none());
+        homes
     }
 
     /// Sends away whoever is connected and is no member any more.

@@ -1,12 +1,13 @@
 //! Tasks of other homes: this node's agents claim, keep and hand them in here, and this node takes it there. What is won and
 //! what is handed in is in this node's journal before the agent hears of it, or home does.
 
+use super::asking::{Asking, Said};
 use super::convert;
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_home, of_visit};
 use super::tasks::{check_skills, claim_next_here, next_lease};
-use crate::neighbours::{Neighbours, Offer as Heard, Own};
-use artel_federation::away::Engagement;
+use crate::neighbours::{Neighbours, Offer as Heard, Own, VisitError};
+use artel_federation::away::{Engagement, ends_a_result};
 use artel_federation::effect as rules;
 use artel_federation::fact::{Abroad, Authority, Undertaken};
 use artel_federation::input::{ClaimNext, Word, Work};
@@ -24,14 +25,21 @@ use artel_web::types::task::{
 };
 use artel_web::{Call, Code, Problem};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many of an agent's leases elsewhere are asked for an artifact that it names. It knows its digest from one of them.
 const LEASES_ASKED_MAX: usize = 8;
 
-/// The longest term and the longest promise of a verdict that are taken from a home, in milliseconds (seven days): a timer
-/// stands for each.
-const TERM_MS_MAX: u32 = 7 * 24 * 3_600_000;
+/// The longest term of a lease that is taken from a home, in milliseconds (an hour, as a home of ours may have): for three
+/// terms it holds one of the agent's leases, whatever becomes of it.
+const LEASE_MS_MAX: u32 = 3_600_000;
+
+/// The longest promise of a verdict that is taken from a home, in milliseconds (seven days): a timer stands for each.
+const VERDICT_MS_MAX: u32 = 7 * 24 * 3_600_000;
+
+/// How long a claim of the next task that does not wait gives homes to answer.
+const ANSWERS_WAIT: Duration = Duration::from_secs(2);
 
 /// `GET /v1/offers`, by home and task.
 pub(super) fn offers(service: &NodeService, query: &OfferQuery) -> Result<List<Offer>, Problem> {
@@ -98,21 +106,34 @@ pub(super) async fn home_of(
     Ok((!here).then_some(home))
 }
 
-/// The lease of another home that an agent means.
+/// The lease of another home that an agent means, one whose result was judged lately among them. A step of this node is never
+/// another home's, whatever that one says.
 pub(super) async fn lease_of(
     service: &NodeService,
     call: &Call,
     me: AgentId,
     (id, epoch): (StepId, Epoch),
-) -> Result<Option<Abroad>, Problem> {
+) -> Result<Option<Arc<Engagement>>, Problem> {
     if service.parts().neighbours.is_none() {
         return Ok(None);
     }
     let look = move |view: artel_federation::view::View<'_>, _| {
-        let here = view.step(&id).is_some();
-        view.away().of(&me, &id, epoch).filter(|_| !here).map(|engagement| engagement.lease)
+        let (here, away) = (view.step(&id).is_some(), view.away());
+        let known = away.of(&me, &id, epoch).or_else(|| away.concluded_of(&me, &id, epoch));
+        known.filter(|_| !here).cloned()
     };
     service.look(call, look).await
+}
+
+/// The lease, where nothing was handed in under it: a result is not taken back with its lease.
+fn still_held(service: &NodeService, call: &Call, engagement: &Engagement) -> Result<Abroad, Problem> {
+    match engagement.result {
+        None => Ok(engagement.lease),
+        Some(_) => {
+            let message = "a result was handed in under this lease and stands; it is brought to its home until there is a verdict";
+            Err(service.refuse(call, Problem::new(Code::StaleEpoch, message)))
+        }
+    }
 }
 
 /// A claim of one task of another home.
@@ -124,11 +145,7 @@ pub(super) async fn claim(
     signed: Option<SignedStatement>,
 ) -> Result<Lease, Problem> {
     let lease = claim_at(service, call, me, home, Act::Claim(id), signed).await?;
-    let lease = lease.ok_or_else(|| of_home("not_found", "this home offers no such task".into()))?;
-    if lease.task_id != id {
-        return Err(of_visit(crate::neighbours::VisitError::Dishonest(home)));
-    }
-    Ok(lease)
+    lease.ok_or_else(|| of_home("not_found", "this home offers no such task".into()))
 }
 
 /// A claim at another home; what was won is written down before the agent hears of it.
@@ -140,24 +157,46 @@ async fn claim_at(
     act: Act,
     signed: Option<SignedStatement>,
 ) -> Result<Option<Lease>, Problem> {
+    has_room(service, call, me).await?;
+    let own = own(service, call, (home, me), &act, signed).await?;
+    let neighbours = neighbours(service)?;
+    let told = neighbours.visit(&home, me, act.clone(), own).await;
+    if let (Act::Claim(step), Ok(Told::Refused { code, .. })) = (&act, &told) {
+        neighbours.not_open(&home, step, code);
+    }
+    won(service, call, me, own, (home, told)).await
+}
+
+/// No home is asked for a lease that the agent may not hold.
+async fn has_room(service: &NodeService, call: &Call, me: AgentId) -> Result<(), Problem> {
     let free = service.look(call, move |view, _| view.agent(&me).map_or(0, |agent| view.free_leases(agent)));
     if free.await? == 0 {
         return Err(service.refuse(call, Problem::of(Code::CapacityFull)));
     }
-    let own = own(service, call, (home, me), &act, signed).await?;
-    let neighbours = neighbours(service)?;
-    let told = neighbours.visit(&home, me, act.clone(), own).await;
-    match told.map_err(of_visit)? {
-        Told::Leased(lease) => undertake(service, call, me, home, own, *lease).await.map(Some),
-        Told::Nothing => Ok(None),
-        Told::Refused { code, message } => {
-            if let Act::Claim(step) = act {
-                neighbours.not_open(&home, &step, &code);
-            }
-            Err(of_home(&code, message))
-        }
-        _ => Err(of_visit(crate::neighbours::VisitError::Dishonest(home))),
+    Ok(())
+}
+
+/// What an agent has by a home's answer to its claim.
+async fn won(
+    service: &NodeService,
+    call: &Call,
+    me: AgentId,
+    own: Own,
+    (home, told): Said,
+) -> Result<Option<Lease>, Problem> {
+    match told {
+        Ok(Told::Leased(lease)) => undertake(service, call, me, home, own, *lease).await.map(Some),
+        Ok(Told::Nothing) => Ok(None),
+        Ok(Told::Refused { code, message }) => Err(of_home(&code, message)),
+        Ok(_) => Err(dishonest(service, call, neighbours(service)?.dishonest(&home))),
+        Err(error @ VisitError::Dishonest(_)) => Err(dishonest(service, call, error)),
+        Err(error) => Err(of_visit(error)),
     }
+}
+
+/// A home's answer is none: that is counted.
+fn dishonest(service: &NodeService, call: &Call, error: VisitError) -> Problem {
+    service.refuse(call, of_visit(error))
 }
 
 /// Writes down what was won, or gives it back.
@@ -175,16 +214,21 @@ async fn undertake(
         agent: me,
         authority: if own.is_some() { Authority::Own } else { Authority::Delegated },
         granted: lease.index,
-        lease_ms: lease.lease_ms.clamp(1, TERM_MS_MAX),
-        verdict_within_ms: lease.verdict_within_ms.min(TERM_MS_MAX),
+        lease_ms: lease.lease_ms.clamp(1, LEASE_MS_MAX),
+        verdict_within_ms: lease.verdict_within_ms.min(VERDICT_MS_MAX),
     };
+    // The agent renews by the term that stands here.
+    let lease = rules::Lease { lease_ms: won.lease_ms, ..lease };
     match service.ask(call, Request::Undertake(Box::new(won))).await {
         Ok(_) => Ok(Lease { home: Some(home), ..convert::lease(lease) }),
         Err(problem) => {
-            let neighbours = neighbours(service)?;
-            if let Err(error) = neighbours.visit(&home, me, Act::Release { step, epoch }, None).await {
-                tracing::debug!(%home, %step, %error, "a lease could not be given back, and will lapse");
-            }
+            let neighbours = neighbours(service)?.clone();
+            // The rules refuse so what no honest home grants.
+            let problem = match problem.code {
+                Code::Invalid => dishonest(service, call, neighbours.dishonest(&home)),
+                _ => problem,
+            };
+            tokio::spawn(async move { neighbours.give_back(home, me, (step, epoch)).await });
             Err(problem)
         }
     }
@@ -217,36 +261,72 @@ pub(super) async fn claim_next(
         return claim_next_here(service, call, claim.wait_ms).await;
     };
     let mut board = neighbours.offers_changed();
-    let mut tried = BTreeMap::new();
+    let (mut asking, mut tried) = (Asking::new(neighbours, me), BTreeMap::new());
+    let answers_until = until.max(Instant::now() + ANSWERS_WAIT);
     loop {
         board.mark_unchanged();
-        let homes = untried(neighbours, &skills, &tried);
-        if !homes.is_empty()
-            && let Some(lease) = claim_next_here(service, call, 0).await?
+        while !asking.is_full()
+            && Instant::now() < answers_until
+            && let Some((home, news)) = untried(neighbours, &skills, &tried).first().copied()
         {
-            return Ok(Some(lease));
-        }
-        for (home, news) in homes {
+            // What is offered here meanwhile comes first.
+            if let Some(lease) = claim_next_here(service, call, 0).await? {
+                return Ok(Some(lease));
+            }
+            has_room(service, call, me).await?;
             tried.insert(home, news);
-            match claim_at(service, call, me, home, Act::ClaimNext { wait_ms: 0 }, None).await {
-                Ok(Some(lease)) => return Ok(Some(lease)),
-                Ok(None) => {}
-                Err(problem) => tracing::debug!(%home, %problem, "a home gave no task"),
+            if let Some(said) = asking.ask(home).await
+                && let Some(lease) = next_of(service, call, me, said).await
+            {
+                return Ok(Some(lease));
             }
         }
-        let left = until.saturating_duration_since(Instant::now());
+        let end = if asking.is_empty() { until } else { answers_until };
+        let left = end.saturating_duration_since(Instant::now());
         let wait_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-        let enough = async {
-            while untried(neighbours, &skills, &tried).is_empty() {
+        let (full, mut said) = (asking.is_full(), None);
+        let news = async {
+            while full || untried(neighbours, &skills, &tried).is_empty() {
                 if board.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
         };
-        let reply = service.ask_until(call, Request::ClaimNext(ClaimNext { wait_ms }), enough).await?;
-        let lease = next_lease(reply)?;
-        if lease.is_some() || Instant::now() >= until {
-            return Ok(lease);
+        let enough = async {
+            tokio::select! {
+                answer = asking.next() => said = Some(answer),
+                () = news => {}
+            }
+        };
+        let reply = service.ask_until(call, Request::ClaimNext(ClaimNext { wait_ms }), enough).await;
+        let lease = reply.and_then(next_lease);
+        match (said, lease) {
+            (Some(said), Ok(None)) => {
+                if let Some(lease) = next_of(service, call, me, said).await {
+                    return Ok(Some(lease));
+                }
+            }
+            (said, lease) => {
+                said.into_iter().for_each(|said| asking.give_back(said));
+                if let Some(lease) = lease? {
+                    return Ok(Some(lease));
+                }
+            }
+        }
+        if Instant::now() >= end {
+            return Ok(None);
+        }
+    }
+}
+
+/// The next task, where a home gave one.
+async fn next_of(service: &NodeService, call: &Call, me: AgentId, said: Said) -> Option<Lease> {
+    let home = said.0;
+    match won(service, call, me, None, said).await {
+        Ok(lease) => lease,
+        Err(problem) => {
+            tracing::debug!(%home, %problem, "a home gave no task");
+            None
         }
     }
 }
@@ -261,27 +341,29 @@ fn untried(neighbours: &Neighbours, skills: &[Skill], tried: &BTreeMap<NodeId, u
 /// `POST /v1/tasks/{id}/renew` at another home.
 pub(super) async fn renew(
     service: &NodeService,
-    me: AgentId,
-    lease: Abroad,
+    call: &Call,
+    engagement: &Engagement,
     signed: Option<SignedStatement>,
 ) -> Result<Renewed, Problem> {
+    let (lease, me) = (still_held(service, call, engagement)?, engagement.agent);
     let act = Act::Renew { step: lease.step, epoch: lease.epoch };
     match keep(service, me, lease, act, signed).await? {
         Told::Renewed { expires } => {
             hear(service, lease, Word::Renewed).await;
             Ok(Renewed { task_id: lease.step, epoch: lease.epoch, expires_at: expires })
         }
-        _ => Err(of_visit(crate::neighbours::VisitError::Dishonest(lease.home))),
+        _ => Err(dishonest(service, call, neighbours(service)?.dishonest(&lease.home))),
     }
 }
 
 /// `POST /v1/tasks/{id}/release` at another home.
 pub(super) async fn release(
     service: &NodeService,
-    me: AgentId,
-    lease: Abroad,
+    call: &Call,
+    engagement: &Engagement,
     signed: Option<SignedStatement>,
 ) -> Result<(), Problem> {
+    let (lease, me) = (still_held(service, call, engagement)?, engagement.agent);
     let act = Act::Release { step: lease.step, epoch: lease.epoch };
     keep(service, me, lease, act, signed).await?;
     hear(service, lease, Word::Over("released".into())).await;
@@ -316,7 +398,8 @@ async fn hear(service: &NodeService, lease: Abroad, word: Word) {
     }
 }
 
-/// `POST /v1/tasks/{id}/submit` for another home: into the outbox, and from there to home at once.
+/// `POST /v1/tasks/{id}/submit` for another home: into the outbox, and from there to home at once. Home may give the next task
+/// in the same answer; no other home is asked for one unless the agent waits for it.
 pub(super) async fn submit(
     service: &NodeService,
     call: &Call,
@@ -338,13 +421,18 @@ pub(super) async fn submit(
     let neighbours = neighbours(service)?;
     let next = wanted.as_ref().map(|_| 0);
     let told = neighbours.hand_in(&engagement, (output, artifacts), (own, next)).await;
-    let mut submitted = answer(service, call, me, &engagement, told).await?;
+    let mut submitted = answer(service, call, &engagement, own, told).await?;
     if submitted.next.is_none()
         && let Some(claim) = wanted
     {
-        submitted.next = super::away::claim_next(service, neighbours, call, me, claim)
-            .await
-            .or_else(|problem| if may_come_later(&problem) { Ok(None) } else { Err(problem) })?;
+        let elsewhere = claim.home.is_some_and(|home| home != service.parts().identity.node);
+        let next = match claim.wait_ms {
+            0 if elsewhere => Ok(None),
+            0 => claim_next_here(service, call, 0).await,
+            _ => claim_next(service, neighbours, call, me, claim).await,
+        };
+        submitted.next =
+            next.or_else(|problem| if may_come_later(&problem) { Ok(None) } else { Err(problem) })?;
     }
     Ok(submitted)
 }
@@ -354,12 +442,15 @@ fn may_come_later(problem: &Problem) -> bool {
     matches!(problem.code, Code::CapacityFull | Code::TooManyWaiting)
 }
 
+/// What the agent is told of its result. Where home has not taken it in, it is in the outbox and is brought again: without
+/// an acknowledgement the agent hears that it waits. Only what the agent must know is a refusal: that it is over, or that its own
+/// signature does not hold.
 async fn answer(
     service: &NodeService,
     call: &Call,
-    me: AgentId,
     engagement: &Engagement,
-    told: Result<Told, crate::neighbours::VisitError>,
+    own: Own,
+    told: Result<Told, VisitError>,
 ) -> Result<Submitted, Problem> {
     let handed_in = engagement.result.as_ref().map(|handed| handed.index);
     let mut submitted = Submitted { acknowledgement: None, handed_in, receipt: None, next: None };
@@ -370,15 +461,29 @@ async fn answer(
                 verdict.map(|judged| convert::verdict(judged.index, &judged.outcome, judged.paid));
             submitted.acknowledgement = Some(convert::acknowledgement(&receipt, signature));
             if let Some(next) = receipt.next {
-                let next = undertake(service, call, me, engagement.lease.home, None, *next).await;
-                submitted.next = next
-                    .map(Some)
-                    .or_else(|problem| if may_come_later(&problem) { Ok(None) } else { Err(problem) })?;
+                let (step, home) = (next.step, engagement.lease.home);
+                match undertake(service, call, engagement.agent, home, None, *next).await {
+                    Ok(lease) => submitted.next = Some(lease),
+                    // The result was taken all the same.
+                    Err(problem) => tracing::debug!(%home, %step, %problem, "a next task was not taken on"),
+                }
             }
             Ok(submitted)
         }
-        Ok(Told::Refused { code, message }) => Err(of_home(&code, message)),
-        Ok(_) => Err(of_visit(crate::neighbours::VisitError::Dishonest(engagement.lease.home))),
+        Ok(Told::Refused { code, message })
+            if ends_a_result(&code)
+                || own.is_some() && matches!(code.as_str(), "bad_statement" | "bad_signature") =>
+        {
+            Err(of_home(&code, message))
+        }
+        Ok(Told::Refused { code, message }) => {
+            tracing::info!(home = %engagement.lease.home, code, why = message, "a result is refused for now and waits");
+            Ok(submitted)
+        }
+        Ok(_) => {
+            neighbours(service)?.dishonest(&engagement.lease.home);
+            Ok(submitted)
+        }
         Err(error) => {
             // It is in the outbox, and brought again until home answers.
             tracing::info!(home = %engagement.lease.home, %error, "a result waits for its home");
@@ -407,7 +512,7 @@ pub(super) async fn fetch_artifact(
             Ok(bytes) => return Ok(Some(bytes)),
             Err(error) => {
                 tracing::debug!(home = %lease.home, %digest, error = format!("{error:#}"), "not fetched");
-                unreachable = unreachable.or(error.downcast::<crate::neighbours::VisitError>().ok());
+                unreachable = unreachable.or(error.downcast::<VisitError>().ok());
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod agents;
 mod artifacts;
+mod asking;
 mod audit;
 mod away;
 mod convert;
@@ -31,6 +32,7 @@ mod upload;
 
 pub use inner::{NodeService, Parts};
 pub use node::VERSION;
+pub(crate) use shown::receipt_of;
 pub use upload::FileBlob;
 
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, RunId, StepId};

@@ -96,7 +96,11 @@ pub(super) fn of_visit(error: VisitError) -> Problem {
 /// Another home has refused.
 pub(super) fn of_home(code: &str, message: String) -> Problem {
     match Code::parse(code) {
-        Some(code) => Problem::new(code, message),
+        Some(code) => later(Problem::new(code, message)),
+        // Its journal cannot be written, or it stops: that passes.
+        None if code == "unavailable" => {
+            later(Problem::new(Code::HomeUnreachable, format!("home cannot answer at the moment: {message}")))
+        }
         None => Problem::new(Code::HomeRefused, format!("{code}: {message}")),
     }
 }
@@ -219,6 +223,24 @@ mod tests {
             assert_eq!(problem.code.status().as_u16(), *status, "{code:?}");
             assert_eq!(problem.message, "a sentence");
             assert_eq!(problem.retry_after_s.is_some(), *status == 503, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_another_home_cannot_do_at_the_moment_may_be_tried_again() {
+        for (code, status, again) in [
+            ("unavailable", 503, true),
+            ("book_full", 503, true),
+            ("stale_epoch", 409, false),
+            ("new_code", 409, false),
+        ] {
+            let problem = of_home(code, "a sentence".into());
+            assert_eq!(
+                (problem.code.status().as_u16(), problem.retry_after_s.is_some()),
+                (status, again),
+                "{code}"
+            );
+            assert!(problem.message.ends_with("a sentence"));
         }
     }
 

@@ -225,7 +225,7 @@ fn submission(step: &Step, handed: &Handed) -> Submission {
 }
 
 /// The receipt of an agent's submission under an epoch, as the rules gave it when the run was in their memory.
-pub(super) fn receipt_of(run: &Run, number: usize, epoch: Epoch, agent: &AgentId) -> Option<Receipt> {
+pub(crate) fn receipt_of(run: &Run, number: usize, epoch: Epoch, agent: &AgentId) -> Option<Receipt> {
     let step = &run.steps[number];
     let handed = step.handed.iter().find(|handed| handed.epoch == epoch && handed.agent == *agent)?;
     let verdict = handed.verdict.as_ref().map(|(index, outcome)| {

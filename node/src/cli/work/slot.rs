@@ -8,6 +8,7 @@ use super::{Stop, Tell};
 use crate::client::{Client, Error};
 use artel_protocol::id::Digest;
 use artel_protocol::limits::STEP_ARTIFACTS_MAX;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -48,6 +49,7 @@ struct ClaimNext {
 
 #[derive(Deserialize)]
 struct Submitted {
+    acknowledgement: Option<IgnoredAny>,
     receipt: Option<Verdict>,
     next: Option<Box<RawValue>>,
 }
@@ -338,8 +340,11 @@ impl Slot {
             }
             verdict => {
                 let (accepted, paid) = (verdict.is_some(), verdict.map(|v| v.paid));
-                let shown =
-                    paid.as_ref().map_or_else(|| "to be judged".into(), |p| format!("paid {}", p.get()));
+                let shown = match (&paid, &submitted.acknowledgement) {
+                    (Some(paid), _) => format!("paid {}", paid.get()),
+                    (None, Some(_)) => "to be judged".into(),
+                    (None, None) => "waits for its home".into(),
+                };
                 let about = json!({"task_id": lease.task_id, "epoch": lease.epoch, "accepted": accepted.then_some(true), "paid": paid});
                 self.tell.event("submitted", about, &format!("submitted {} ({shown})", lease.task_id));
                 Outcome::Done(next)

@@ -143,6 +143,21 @@ async fn a_result_is_sent_again_until_the_node_has_answered_for_it() {
     assert!(node.bodies("/release").is_empty());
 }
 
+/// The node has it in its outbox: there is nothing to give back, and nothing to do once more.
+#[tokio::test]
+async fn a_result_that_waits_for_its_home_is_handed_in() {
+    let node = Played::start(|path, _| match path {
+        "/v1/tasks/claim" => lease(60_000),
+        "/v1/tasks/t/submit" => {
+            Some((200, json!({"acknowledgement": null, "handed_in": 7, "receipt": null, "next": null})))
+        }
+        _ => refused(404, "route_unknown"),
+    })
+    .await;
+    within(node.slot("echo 1", &Stop::default()).await.run_once()).await.expect("it is handed in");
+    assert_eq!((node.bodies("/submit").len(), node.bodies("/release").len()), (1, 0));
+}
+
 #[tokio::test]
 async fn a_failed_command_gives_its_task_back() {
     let node = Played::start(|path, _| match path {
