@@ -22,6 +22,7 @@ mod reputation;
 mod sandbox;
 mod secrecy;
 mod seeds;
+mod strange_home;
 mod survey;
 mod tls;
 mod up;

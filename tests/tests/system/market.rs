@@ -2,7 +2,7 @@
 //! of records and one payment, whoever is killed on the way.
 
 use crate::{artel, fresh};
-use artel_tests::agent::{claim_next, task};
+use artel_tests::agent::{claim_next, post, task};
 use artel_tests::ledger::{sums, units};
 use artel_tests::mesh::{admitted, invite, items, joining, listening, until};
 use artel_tests::wait::{DEADLINE, until_within};
@@ -63,12 +63,47 @@ fn an_agent_of_another_node_does_a_task_and_both_nodes_have_it_in_their_logs() {
     // Home knows it as a guest and owes it; its own node has let go of the lease.
     let agents = items(home, "/v1/agents");
     assert!(agents.iter().any(|known| known["agent_id"] == agent.did.as_str()), "{agents:?}");
-    let again = agent.submit(&id, 1, &json!({"by": "ada"}));
+    assert_eq!(agent.submit(&id, 1, &json!({"by": "ada"})).is(200), done, "the same again, judged as it is");
+    agent.submit(&id, 1, &json!({"by": "eve"})).refused(409, "already_submitted");
+}
+
+/// The answer may have been lost: the agent's node may have been killed, and home have done much since.
+#[test]
+fn the_same_result_again_gets_the_same_answer_and_the_same_next_task() {
+    let mut three = Three::start(60_000);
+    let mut agent = Agent::delegate(&three.nodes[1], "ada", &["text"]);
+    let mut operator = three.nodes[0].operator();
+    let ids = ["one", "two"].map(|title| post(&mut operator, &task(title, &["text"], REWARD)));
+    until("the offers are heard", || items(&three.nodes[1], "/v1/offers").len() == 2);
+    let lease = next(&agent.claim_next(20_000)).expect("it is offered");
+    let path = format!("/v1/tasks/{}/submit", lease["task_id"].as_str().expect("an id"));
+    let body = json!({"epoch": lease["epoch"], "output": {"n": 1}, "claim_next": true});
+    let done = agent.http.post(&path, &body).is(200);
+    assert!(done["receipt"]["accepted"] == true && done["next"]["task_id"] != lease["task_id"], "{done}");
+    three.nodes.remove(1).kill();
+    let up = listening(&artel(), three.dirs[1].path()).set("log", "warn").start();
+    three.nodes.insert(1, up);
+    agent.http.move_to(three.nodes[1].address());
+    until("they have met again", || admitted(&three.nodes[1]) == 2);
+    let again = agent.http.post(&path, &body).is(200);
+    assert_eq!((&again["acknowledgement"], &again["receipt"]), (&done["acknowledgement"], &done["receipt"]));
     assert_eq!(
-        (again.status, again.code().as_str()),
-        (404, "not_found"),
-        "what is judged has left the outbox"
+        (&again["next"]["task_id"], &again["next"]["epoch"]),
+        (&done["next"]["task_id"], &done["next"]["epoch"])
     );
+    // The run leaves home's memory: so many others end.
+    let step = |i: usize| json!({"name": format!("step {i}"), "task": task("nobody does it", &["never"], 1)});
+    let run = json!({"name": "long", "steps": (0..200).map(step).collect::<Vec<_>>()});
+    for _ in 0..artel_federation::options::RECENT_STEPS / 200 + 1 {
+        let posted = operator.post("/v1/runs", &run).is(201);
+        operator
+            .post(&format!("/v1/runs/{}/cancel", posted["run_id"].as_str().expect("an id")), &json!({}))
+            .is(200);
+    }
+    let body = json!({"epoch": lease["epoch"], "output": {"n": 1}});
+    let late = agent.http.post(&path, &body).is(200);
+    assert_eq!((&late["acknowledgement"], &late["receipt"]), (&done["acknowledgement"], &done["receipt"]));
+    assert!(ids.contains(&lease["task_id"].as_str().expect("an id").to_owned()));
 }
 
 #[test]
