@@ -18,6 +18,7 @@ pub mod exchange;
 pub mod fact;
 mod federation;
 mod forms;
+pub mod homes;
 pub mod input;
 pub mod json;
 pub mod ledger;

@@ -5,6 +5,7 @@ use super::members::Members;
 use super::shared::Shared;
 use super::witness;
 use artel_audit::records::{Item, Kept, NewFrame, RecordStore};
+use artel_protocol::key::NodeId;
 use artel_protocol::record::Records;
 use std::sync::Weak;
 use std::time::Duration;
@@ -19,9 +20,10 @@ const BATCH_MAX: usize = 64;
 /// How long the thread rests after a write that failed. What comes meanwhile waits or is dropped.
 const REST: Duration = Duration::from_secs(1);
 
-/// A frame to be kept, and who waits for it.
+/// A frame to be kept, which neighbour brought it, and who waits for it.
 struct Job {
     records: Records,
+    from: NodeId,
     done: Option<oneshot::Sender<Kept>>,
 }
 
@@ -61,17 +63,17 @@ impl Keeper {
     }
 
     /// Keeps a frame if there is room for it just now.
-    pub fn offer(&self, records: Records) {
-        if self.0.try_send(Ask::Keep(Box::new(Job { records, done: None }))).is_err() {
+    pub fn offer(&self, records: Records, from: NodeId) {
+        if self.0.try_send(Ask::Keep(Box::new(Job { records, from, done: None }))).is_err() {
             tracing::debug!("too many records wait to be kept; a frame was dropped and will be fetched");
         }
     }
 
     /// Keeps a frame, and says what became of it once it is on disk; nothing where it could not be written.
-    pub async fn keep(&self, records: Records) -> oneshot::Receiver<Kept> {
+    pub async fn keep(&self, records: Records, from: NodeId) -> oneshot::Receiver<Kept> {
         let (done, kept) = oneshot::channel();
         // The thread ends with the node; whoever waits is told by the dropped sender.
-        let _ = self.0.send(Ask::Keep(Box::new(Job { records, done: Some(done) }))).await;
+        let _ = self.0.send(Ask::Keep(Box::new(Job { records, from, done: Some(done) }))).await;
         kept
     }
 
@@ -110,7 +112,7 @@ fn run(
                     if overlaps || kept == Kept::Known {
                         witness::look_again(&shared, runtime, &job.records);
                     }
-                    count_on(&shared, &mut members, &job.records, kept);
+                    count_on(&shared, &mut members, (&job.records, job.from), kept);
                     // Whoever waited may be gone.
                     job.done.map(|done| done.send(kept));
                 }
@@ -147,7 +149,7 @@ fn frame_of(records: &Records) -> NewFrame {
 }
 
 /// What is on disk is known from here on.
-fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kept) {
+fn count_on(shared: &Shared, members: &mut Members, (records, from): (&Records, NodeId), kept: Kept) {
     let origin = records.origin();
     let next = shared.records.mark(&origin).next;
     let mut exchange = shared.exchange();
@@ -155,7 +157,7 @@ fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kep
     if kept == Kept::New {
         members.learn(records, &mut exchange);
         drop(exchange);
-        shared.board.hear(records);
+        shared.hear_of_home(records, Some(from));
         shared.outbox.hear(records);
         shared.evidence.hear(records, shared.records.mark(&origin).floor);
     }

@@ -14,6 +14,7 @@ mod gossip;
 mod greeting;
 mod heads;
 mod home;
+mod homes;
 mod keeper;
 mod members;
 mod outbox;
@@ -40,6 +41,7 @@ use artel_audit::records::witness::WitnessTable;
 use artel_audit::records::{self, Mark, Opened, RecordStore, Records};
 use artel_federation::evidence::{Tally, View, Viewer};
 use artel_federation::exchange::Exchange;
+use artel_federation::homes::Standing as HomeStanding;
 use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::{Event, Mesh, Protocol, Running};
 use artel_protocol::id::{Digest, FederationId};
@@ -49,6 +51,7 @@ use artel_protocol::time::Wall;
 use artel_reputation::Standing;
 use board::Board;
 use evidence::Evidence;
+use homes::Homes;
 use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
@@ -186,6 +189,17 @@ pub struct Held {
     pub summaries: Checks,
 }
 
+/// Another node as a home.
+#[derive(Debug, Clone, Copy)]
+pub struct Home {
+    /// The node.
+    pub node: NodeId,
+    /// Its open offers that were heard.
+    pub offers: usize,
+    /// How it deals with those who work for it.
+    pub standing: HomeStanding,
+}
+
 /// A proof of fraud that is held.
 #[derive(Debug, Clone)]
 pub struct HeldFraud {
@@ -261,6 +275,7 @@ impl Neighbours {
             hand,
             blobs,
             board: Board::new(),
+            homes: Homes::default(),
             outbox,
             evidence,
             summaries: Summaries::default(),
@@ -278,8 +293,11 @@ impl Neighbours {
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
         tokio::spawn(summaries::run(shared.clone()));
-        let board = shared.clone();
-        tokio::task::spawn_blocking(move || board.board.restore(&board.records));
+        let again = shared.clone();
+        tokio::task::spawn_blocking(move || {
+            board::read_again(&again.records, |records| again.hear_of_home(records, None));
+        });
+        homes::restore_own(&shared).await;
         tokio::spawn(follow(shared.clone(), happened));
         Ok(Neighbours { shared, ended: Arc::new(Mutex::new(Some(ended))) })
     }
@@ -328,6 +346,13 @@ impl Neighbours {
             Held { origin, mark, member, cosigned, known, quarantine, summaries }
         };
         marks.into_iter().map(held).collect()
+    }
+
+    /// Other nodes as homes, by key.
+    pub fn homes(&self) -> Vec<Home> {
+        let offers = |node: &NodeId| self.shared.board.count(node);
+        let all = self.shared.homes.all().into_iter();
+        all.map(|(node, standing)| Home { node, offers: offers(&node), standing }).collect()
     }
 
     /// Who cosigned this node's heads, by key.

@@ -6,6 +6,7 @@ use super::book;
 use super::cosignatures::Cosignatures;
 use super::evidence::Evidence;
 use super::home::Large;
+use super::homes::Homes;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
 use super::redo::Lent;
@@ -17,12 +18,13 @@ use crate::handle::Handle;
 use crate::redo::Bench;
 use crate::source::SharedReader;
 use crate::store::Blobs;
-use artel_audit::records::Records;
+use artel_audit::records::Records as Kept;
 use artel_federation::exchange::Exchange;
 use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::Mesh;
 use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
 use artel_protocol::log::Origin;
+use artel_protocol::record::Records;
 use artel_protocol::sync::Mark;
 use artel_protocol::time::Mono;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +46,7 @@ pub(super) struct Shared {
     pub handle: Handle,
     pub reader: SharedReader,
     pub events: Arc<Events>,
-    pub records: Records,
+    pub records: Kept,
     pub keeper: Keeper,
     pub admission: Admission,
     pub exchange: Mutex<Exchange>,
@@ -66,6 +68,8 @@ pub(super) struct Shared {
     pub blobs: Blobs,
     /// Offers of other homes.
     pub board: Board,
+    /// How homes deal with those who work for them.
+    pub homes: Homes,
     /// Results that no verdict was heard of.
     pub outbox: Outbox,
     /// What all records say of agents.
@@ -159,6 +163,16 @@ impl Shared {
             tracing::info!(%peer, "a neighbour is no member any more");
             // The mesh may have ended, and every connection with it.
             let _ = self.mesh.refuse(&peer).await;
+        }
+    }
+
+    /// Takes in what a home's records say of its offers and of itself, and which neighbour brought them. Where its log breaks the
+    /// rules, nothing that it offers is listed.
+    pub fn hear_of_home(&self, records: &Records, from: Option<NodeId>) {
+        if self.homes.hear(records) {
+            self.board.forget(&records.origin().node());
+        } else {
+            self.board.hear(records, from);
         }
     }
 

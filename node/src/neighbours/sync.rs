@@ -55,7 +55,7 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
         let mut missing = shared.exchange().missing(&theirs);
         missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
         for want in missing {
-            kept += fetch(shared, &mut stream, want).await?;
+            kept += fetch(shared, &mut stream, (*peer, want)).await?;
         }
         if kept == before {
             break;
@@ -65,8 +65,12 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
     Ok(kept)
 }
 
-/// Fetches one journal's records, from a number on.
-async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow::Result<usize> {
+/// Fetches one journal's records from a neighbour, from a number on.
+async fn fetch(
+    shared: &Arc<Shared>,
+    stream: &mut Stream,
+    (peer, want): (NodeId, Mark),
+) -> anyhow::Result<usize> {
     say(stream, &Message::Want(want)).await?;
     let (mut unkept, mut kept, mut answered) = (Vec::new(), 0, 0);
     loop {
@@ -87,7 +91,7 @@ async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow:
                 }
                 let judged = shared.exchange().judge(None, &records);
                 match judged {
-                    Judgement::Keep => unkept.push(shared.keeper.keep(records).await),
+                    Judgement::Keep => unkept.push(shared.keeper.keep(records, peer).await),
                     Judgement::Known | Judgement::Unwanted => {}
                     Judgement::Wrong(what) => {
                         return Err(dishonest(format!("records that no honest node sends: {what}")));
