@@ -6,7 +6,7 @@ use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
 use artel_federation::away::Engagement;
-use artel_federation::visit::message::{Act, Told, Visit, Warrant};
+use artel_federation::visit::message::{self, Act, Told, Visit, Warrant};
 use artel_federation::{Entry, Fact, Json, Principal, Request};
 use artel_mesh::RequestError;
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -146,6 +146,10 @@ impl Shared {
         match blob::lease(self, home, (step, epoch)).await {
             Ok(told @ Told::Leased(_)) => Ok(told),
             Ok(_) => Err(Error::Dishonest(*home)),
+            Err(error) if error.is::<message::Error>() => {
+                tracing::warn!(%home, error = format!("{error:#}"), "a lease that is none");
+                Err(Error::Dishonest(*home))
+            }
             Err(error) => {
                 tracing::debug!(%home, error = format!("{error:#}"), "a lease could not be fetched");
                 Err(Error::Silent(*home))

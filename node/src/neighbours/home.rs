@@ -6,7 +6,7 @@ use crate::hand::acknowledge;
 use artel_federation::effect::Refusal;
 use artel_federation::input::ArtifactPut;
 use artel_federation::run::StepState;
-use artel_federation::visit::message::{Act, Handing, Told, Visit};
+use artel_federation::visit::message::{Act, Error, Handing, Told, Visit};
 use artel_federation::{Json, Principal, Reply, Request};
 use artel_mesh::limits::DIRECT_FRAME_BYTES_MAX;
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub(super) async fn answer(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Vec<u8>> {
     let visit = match Visit::read(data) {
         Ok(visit) => visit,
+        Err(error @ Error::NotJson { .. }) => return Some(refused("invalid", &error.to_string()).to_frame()),
         Err(error) => {
             tracing::debug!(%from, %error, "a visit that is none");
             return None;
