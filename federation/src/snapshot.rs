@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
@@ -109,8 +109,7 @@ impl State {
         self.recent_steps = self.recent.values().map(|run| run.steps.len()).sum();
         self.recent_bytes = self.recent.values().map(|run| run.bytes()).sum();
         self.agent_bytes = self.agents.values().map(|agent| agent.bytes()).sum();
-        let guests: Vec<_> = self.agents.values().filter_map(|agent| agent.guest).collect();
-        guests.into_iter().for_each(|guest| self.count_guest(None, Some(guest.node)));
+        self.agents.values().for_each(|agent| self.guests.add(agent));
         let taken: Vec<_> =
             self.runs.values().map(|run| (run.poster, run.steps.len(), run.bytes())).collect();
         for (poster, steps, bytes) in taken {
@@ -125,6 +124,10 @@ impl State {
                     }
                     crate::run::StepState::Leased { agent, .. } => {
                         self.leases.entry(*agent).or_default().insert(run.step_id(i));
+                        self.guests.has_won(&self.agents[agent]);
+                    }
+                    crate::run::StepState::Submitted { agent, .. } => {
+                        self.guests.has_won(&self.agents[agent]);
                     }
                     _ => {}
                 }

@@ -1,7 +1,7 @@
 //! This node's agents away from home: what they do at another home goes there as one direct request, on the authority that
 //! the agent gave.
 
-use super::home::fetched;
+use super::bringing::fetched;
 use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
@@ -14,6 +14,7 @@ use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use bytes::Bytes;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -113,15 +114,21 @@ impl Neighbours {
     pub async fn fetch(&self, home: &NodeId, lease: (StepId, Epoch), digest: Digest) -> anyhow::Result<u64> {
         let shared = &self.shared;
         shared.reach(home).await?;
-        let stored = match blob::artifact(shared, home, lease, digest).await {
+        if let Some(bytes) = shared.blobs.len(&digest).await? {
+            return Ok(bytes);
+        }
+        let how = blob::Fetching { progress: &AtomicU64::new(0), admit: &|_| Ok(()) };
+        let upload = match blob::artifact(shared, home, lease, digest, &how).await {
             Err(error) if !error.is::<blob::Refused>() && !error.is::<crate::store::Error>() => {
                 tracing::debug!(%home, %digest, error = format!("{error:#}"), "a fetch ended early");
                 return Err(Error::Unreachable(*home).into());
             }
             other => other?,
         };
+        let _alone = shared.blobs.alone([digest]).await;
+        let stored = upload.finish(Some(digest)).await?;
         if stored.is_new {
-            let store = Request::Store(fetched(digest, stored, None));
+            let store = Request::Store(fetched(stored, None));
             if let Err(refusal) = shared.handle.ask(Principal::Operator, None, store).await? {
                 shared.blobs.remove(&digest).await?;
                 return Err(refusal.into());
