@@ -422,7 +422,10 @@ fn guests_make_room_for_guests_and_take_none_of_those_who_enroll() {
     let entries = home.mind.size();
     let (new, node, claim) = claims(&home, 2, 1 << 20, Act::ClaimNext { wait_ms: 0 });
     assert_eq!(home.code(node, claim), None);
-    assert!(!knows(&home, &new) && knows(&home, &of_node(1)) && home.mind.size() == entries, "nothing was won");
+    assert!(
+        !knows(&home, &new) && knows(&home, &of_node(1)) && home.mind.size() == entries,
+        "nothing was won"
+    );
     // Others fill what is left, the first of them before all.
     for n in GUESTS_PER_NODE_MAX as u32..GUESTS_MAX as u32 {
         guest(&mut home, (n, (1 << 20) + n / GUESTS_PER_NODE_MAX as u32), "a", 1_000_000 + u64::from(n));

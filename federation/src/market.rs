@@ -203,12 +203,7 @@ impl Federation {
     }
 
     /// Whether an agent may have a task now; the lease, where it holds it already.
-    pub(crate) fn may_claim(
-        &self,
-        now: &Now,
-        member: &Agent,
-        id: StepId,
-    ) -> Result<Option<Lease>, Refusal> {
+    pub(crate) fn may_claim(&self, now: &Now, member: &Agent, id: StepId) -> Result<Option<Lease>, Refusal> {
         let Some((run, step)) = self.state.step(&id) else {
             return Err(Refusal::new(
                 Code::NotFound,

@@ -97,7 +97,8 @@ impl Federation {
             return Err(Refusal::new(Code::TooMany, message));
         }
         if new(|put| put.bytes_new) > self.artifact_room(true) {
-            let message = "this home keeps no more artifacts of other nodes' agents. You still hold the lease";
+            let message =
+                "this home keeps no more artifacts of other nodes' agents. You still hold the lease";
             return Err(Refusal::new(Code::ArtifactQuota, message));
         }
         for put in came {

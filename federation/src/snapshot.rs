@@ -115,6 +115,7 @@ impl State {
         for (poster, steps, bytes) in taken {
             self.count_open(poster, |open| Open { steps: open.steps + steps, bytes: open.bytes + bytes });
         }
+        let mut won = Vec::new();
         for run in self.runs.values() {
             for (i, step) in run.steps.iter().enumerate() {
                 match &step.state {
@@ -124,15 +125,15 @@ impl State {
                     }
                     crate::run::StepState::Leased { agent, .. } => {
                         self.leases.entry(*agent).or_default().insert(run.step_id(i));
-                        self.guests.has_won(&self.agents[agent]);
+                        won.push(*agent);
                     }
-                    crate::run::StepState::Submitted { agent, .. } => {
-                        self.guests.has_won(&self.agents[agent]);
-                    }
+                    crate::run::StepState::Submitted { agent, .. } => won.push(*agent),
                     _ => {}
                 }
             }
         }
+        let known = won.iter().filter_map(|agent| self.agents.get(agent));
+        known.for_each(|agent| self.guests.has_won(agent));
     }
 }
 

@@ -202,7 +202,7 @@ fn who_wins_nothing_and_waits_for_nothing_is_not_written_down() {
     let ada = Stranger::new(1, peer(1));
     let taken = home.enroll(9, &["text"]);
     let step = home.post_one(home.task());
-    leased(home.ask(taken.principal(), Request::Claim(step)).expect("answered")).expect("won");
+    let lease = home.claim(&taken, step).expect("won");
     let size = home.mind.size();
     assert!(matches!(ada.ask(&mut home, next()), Ok(Reply::Nothing)));
     assert_eq!(code(ada.ask(&mut home, Act::Claim(step))), Code::TaskTaken);
@@ -212,6 +212,7 @@ fn who_wins_nothing_and_waits_for_nothing_is_not_written_down() {
     assert_eq!(home.mind.view().counts().agents, 2, "it must be known while it waits");
     home.pass(30_000);
     assert!(matches!(home.answers.remove(&to), Some(Ok(Reply::Nothing))));
+    home.submit(&taken, &lease, "{}").expect("taken in");
     // What is known of it changes only with what it wins.
     home.skip(MINUTE_MS);
     let size = home.mind.size();
@@ -327,7 +328,10 @@ fn artifacts_come_through_the_node_that_speaks_for_the_agent_or_not_at_all() {
     assert_eq!(home.mind.view().counts().artifact_bytes, 10);
     received(elsewhere.ask(&mut home, act)).expect("and again from anywhere");
     let order = home.kinds();
-    assert!(order.windows(3).any(|w| w == [Kind::ArtifactStored, Kind::Output, Kind::Submitted]), "{order:?}");
+    assert!(
+        order.windows(3).any(|w| w == [Kind::ArtifactStored, Kind::Output, Kind::Submitted]),
+        "{order:?}"
+    );
 }
 
 #[test]

@@ -52,7 +52,9 @@ pub struct Blobs {
 }
 
 /// The right to put bytes under some digests and to remove them, until it is dropped.
-pub struct Alone<'a>(#[allow(dead_code, reason = "what counts is that they are held")] Vec<MutexGuard<'a, ()>>);
+pub struct Alone<'a>(
+    #[allow(dead_code, reason = "what counts is that they are held")] Vec<MutexGuard<'a, ()>>,
+);
 
 /// Bytes on their way in; dropping it throws them away.
 pub struct Upload {
@@ -96,9 +98,9 @@ impl Blobs {
 
     /// Waits until nobody else enters or removes bytes of these digests. Whoever enters some holds this from before they get
     /// their name until their entry is written or refused, so that what one finds here nobody takes away any more.
-    pub async fn alone(&self, digests: impl IntoIterator<Item = Digest>) -> Alone<'_> {
+    pub async fn alone(&self, digests: &[Digest]) -> Alone<'_> {
         // In one order, so that no two wait for each other.
-        let places: BTreeSet<usize> = digests.into_iter().map(|digest| usize::from(digest.0[0])).collect();
+        let places: BTreeSet<usize> = digests.iter().map(|digest| usize::from(digest.0[0])).collect();
         let mut held = Vec::with_capacity(places.len());
         for place in places {
             held.push(self.entering[place].lock().await);
@@ -112,6 +114,15 @@ impl Blobs {
     /// What the disk says.
     pub async fn len(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         len(&self.path(digest)).await
+    }
+
+    /// How many bytes a blob has that is here and stays: nobody is about to have its entry refused.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn kept(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let _alone = self.alone(&[*digest]).await;
+        self.len(digest).await
     }
 
     /// Removes bytes that nothing names.
@@ -288,16 +299,21 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let blobs = Blobs::open(dir.path()).expect("opens");
         let digest = |n: u8| Digest([n; 32]);
-        let first = blobs.alone([digest(2), digest(1), digest(2)]).await;
-        let mut second = std::pin::pin!(blobs.alone([digest(1), digest(3)]));
-        assert!(futures_poll(second.as_mut()).is_none(), "one digest is taken");
+        let second = [digest(1), digest(3)];
+        let first = blobs.alone(&[digest(2), digest(1), digest(2)]).await;
+        let mut second = std::pin::pin!(blobs.alone(&second));
+        assert!(look_once(second.as_mut()).is_none(), "one digest is taken");
         drop(first);
-        assert!(futures_poll(second.as_mut()).is_some());
-        assert!(futures_poll(std::pin::pin!(blobs.alone([digest(4)]))).is_some());
+        assert!(look_once(second.as_mut()).is_some());
+        let held = blobs.alone(&[digest(4)]).await;
+        let kept = digest(4);
+        assert!(look_once(std::pin::pin!(blobs.kept(&kept))).is_none(), "its entry may be refused yet");
+        drop(held);
+        assert_eq!(blobs.kept(&kept).await.expect("no fault"), None);
     }
 
     /// One look at a future.
-    fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    fn look_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
             std::task::Poll::Ready(output) => Some(output),
             std::task::Poll::Pending => None,

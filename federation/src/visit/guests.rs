@@ -143,8 +143,7 @@ impl Federation {
         let introduced = self.introduction(guest, visit, will)?;
         let agent = introduced.agent;
         let known = self.state.agents.get(&agent);
-        let mut member =
-            known.map_or_else(|| Agent::new(agent, turn.now.wall), |known| Agent::clone(known));
+        let mut member = known.map_or_else(|| Agent::new(agent, turn.now.wall), |known| Agent::clone(known));
         member.introduce(&introduced, turn.now.wall, self.state.size);
         match visit.act {
             Act::Claim(step) => {
@@ -247,7 +246,12 @@ impl Federation {
             let agent = &agents[id];
             let of_node = agent.guest.is_some_and(|guest| guest.node == coming.node);
             let waits = self.live.waiters.waits(id);
-            if *id == coming.agent || waits || self.state.leases.contains_key(id) || !agent.may_be_forgotten() || !(of_node || taken.fits_node()) {
+            if *id == coming.agent
+                || waits
+                || self.state.leases.contains_key(id)
+                || !agent.may_be_forgotten()
+                || !(of_node || taken.fits_node())
+            {
                 continue;
             }
             taken.of_node -= usize::from(of_node);
@@ -261,7 +265,9 @@ impl Federation {
             return Ok(leave);
         }
         let message = match taken.fits_node() {
-            false => format!("this home knows at most {GUESTS_PER_NODE_MAX} agents of one node; work elsewhere"),
+            false => {
+                format!("this home knows at most {GUESTS_PER_NODE_MAX} agents of one node; work elsewhere")
+            }
             true => "this home's memory of other nodes' agents is full; work elsewhere".into(),
         };
         Err(Refusal::new(Code::TooMany, message))

@@ -125,7 +125,7 @@ impl Neighbours {
             }
             other => other?,
         };
-        let _alone = shared.blobs.alone([digest]).await;
+        let _alone = shared.blobs.alone(&[digest]).await;
         let stored = upload.finish(Some(digest)).await?;
         if stored.is_new {
             let store = Request::Store(fetched(stored, None));

@@ -68,7 +68,8 @@ impl LetIn<'_> {
         let refused = |code: Code, message: String| Err(Refused { code: code.as_str().into(), message });
         let of_result = self.bytes.load(Ordering::Relaxed) + bytes;
         if of_result > LEASE_ARTIFACT_BYTES_MAX {
-            let message = format!("what home fetches for one result has at most {LEASE_ARTIFACT_BYTES_MAX} bytes");
+            let message =
+                format!("what home fetches for one result has at most {LEASE_ARTIFACT_BYTES_MAX} bytes");
             return refused(Code::TooMany, message);
         }
         let coming = self.results.coming.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -109,7 +110,8 @@ pub(super) async fn submit(shared: &Shared, from: NodeId, visit: Visit) -> Resul
     let let_in = LetIn { results: &shared.results, bytes: AtomicU64::new(0) };
     let progress = AtomicU64::new(0);
     let how = Fetching { progress: &progress, admit: &|bytes| let_in.admit(bytes, held.room) };
-    let goes_on = async |came| go_on(shared, visit.agent, result, came).await;
+    let agent = visit.agent;
+    let goes_on = |came| go_on(shared, agent, result, came);
     let came = while_it_comes(held.term, &progress, goes_on, fetch(shared, result, &named, &how)).await??;
     let mut first = visit.clone();
     if let Act::Submit(handing) = &mut first.act {
@@ -161,7 +163,8 @@ async fn enter(
     came: Vec<(Digest, Upload)>,
     visit: Visit,
 ) -> Result<Told, Told> {
-    let _alone = shared.blobs.alone(named.iter().copied()).await;
+    let all: Vec<Digest> = named.iter().copied().collect();
+    let _alone = shared.blobs.alone(&all).await;
     let mut new = New { shared, digests: Vec::new() };
     let mut puts = Vec::new();
     for (digest, upload) in came {
@@ -270,10 +273,10 @@ async fn go_on(shared: &Shared, agent: AgentId, result: Bringing, came: bool) ->
 
 /// Does the work, and says at its beginning and some times in a term whether anything has come since; ends where that is not
 /// wanted any more.
-async fn while_it_comes<T, E>(
+async fn while_it_comes<T, E, F: Future<Output = Result<(), E>>>(
     term: Duration,
     progress: &AtomicU64,
-    goes_on: impl AsyncFn(bool) -> Result<(), E>,
+    goes_on: impl Fn(bool) -> F,
     work: impl Future<Output = T>,
 ) -> Result<T, E> {
     goes_on(true).await?;
@@ -330,7 +333,8 @@ mod tests {
         let (other, other_listed) = results.turn(result(2));
         assert!(other.try_lock().is_ok(), "another one");
         drop((other_listed, other));
-        drop((held, listed, first));
+        drop((held, listed));
+        drop(first);
         assert_eq!(results.turns.lock().expect("unpoisoned").len(), 1);
         assert!(again.try_lock().is_ok());
         drop((again_listed, again));
@@ -341,9 +345,9 @@ mod tests {
     async fn looked(stops_at: usize, moves: bool) -> (Result<u64, &'static str>, Vec<bool>) {
         let progress = AtomicU64::new(0);
         let looks = RefCell::new(Vec::new());
-        let goes_on = async |came: bool| {
+        let goes_on = |came: bool| {
             looks.borrow_mut().push(came);
-            if looks.borrow().len() > stops_at { Err("over") } else { Ok(()) }
+            std::future::ready(if looks.borrow().len() > stops_at { Err("over") } else { Ok(()) })
         };
         let work = std::future::poll_fn(|context| {
             let before = progress.load(Ordering::Relaxed);
