@@ -295,6 +295,8 @@ pub enum Code {
     TooManyWaiting,
     /// The node's disk quota for artifacts is used up.
     ArtifactQuota,
+    /// Bytes that are named are not here.
+    ArtifactMissing,
     /// Nothing here can run such a step.
     RunnerUnavailable,
     /// The node must be invited, or ask a founder.
@@ -345,6 +347,7 @@ impl Code {
             Code::Finished => "finished",
             Code::TooManyWaiting => "too_many_waiting",
             Code::ArtifactQuota => "artifact_quota",
+            Code::ArtifactMissing => "artifact_missing",
             Code::RunnerUnavailable => "runner_unavailable",
             Code::InvitationNeeded => "invitation_needed",
             Code::InvitationUnknown => "invitation_unknown",

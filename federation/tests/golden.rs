@@ -508,6 +508,20 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
         ),
         ("concluded", Fact::Concluded(Concluded { lease: lease(1), verdict: 52, judgement })),
         ("let go", Fact::LetGo(LetGo { lease: lease(3), code: "released".into() })),
+        (
+            "introduced, and nothing won",
+            Fact::Introduced(Introduced {
+                agent: member(9).id,
+                node: peer(2),
+                name: "Eve".into(),
+                skills: vec![],
+                delegation: None,
+                warrant: None,
+                will: "artel statement\n".into(),
+                signature,
+            }),
+        ),
+        ("forgotten", Fact::Forgotten(Forgotten { agent: member(9).id })),
     ];
     without_correlation(dated(facts))
 }

@@ -141,6 +141,7 @@ KINDS = {
     20: ("Introduced", "private", struct(("agent", key), ("node", key), ("name", text), ("skills", skills),
                                          ("delegation", option(u64)), ("warrant", option(digest)), ("will", text),
                                          ("signature", signature))),
+    21: ("Forgotten", "private", struct(("agent", key))),
     32: ("RunPosted", "private", run_posted(task)),
     33: ("CancelAsked", "private", struct(("run", uuid), ("step", option(uuid)), ("by", poster))),
     34: ("RunEnded", "private", struct(("run", uuid), ("status", plain(5)))),

@@ -319,6 +319,7 @@ impl Book {
             | Fact::Redone(_)
             | Fact::Redoing(_)
             | Fact::Introduced(_)
+            | Fact::Forgotten(_)
             | Fact::Undertaken(_)
             | Fact::Outgoing(_)
             | Fact::HandedIn(_)

@@ -2,7 +2,7 @@
 //! request. Home says nothing of the result that it holds, so that only a run knows an answer that agrees with it.
 
 use crate::json::Json;
-use crate::visit::message::{Error, frame, read};
+use crate::visit::message::{Error, check_json, frame, read};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, RUN_STEPS_MAX, StepId};
 use artel_protocol::limits::{NAME_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
@@ -66,7 +66,7 @@ impl Redo {
         frame(REDO_KIND, self)
     }
 
-    /// Reads one and checks its bounds.
+    /// Reads one and checks its bounds and that what it says is JSON.
     ///
     /// # Errors
     /// [`Error`], each case as it says.
@@ -77,6 +77,8 @@ impl Redo {
             return Err(Error::Bounds("the list of needs"));
         }
         in_order(&redo.artifacts)?;
+        check_json("the input", &redo.input)?;
+        redo.needs.iter().try_for_each(|(_, output)| check_json("the output of a step before", output))?;
         Ok(redo)
     }
 }
@@ -87,7 +89,7 @@ impl Reran {
         frame(RERAN_KIND, self)
     }
 
-    /// Reads one and checks its bounds.
+    /// Reads one and checks its bounds and that what it says is JSON.
     ///
     /// # Errors
     /// [`Error`], each case as it says.
@@ -99,6 +101,7 @@ impl Reran {
                     return Err(Error::Bounds("the output"));
                 }
                 in_order(artifacts)?;
+                check_json("the output", output)?;
             }
             Ended::Failed(fault) if !is_plain(fault, FAULT_BYTES_MAX, false) => {
                 return Err(Error::Bounds("the fault"));
@@ -157,6 +160,28 @@ mod tests {
             (Ended::Failed("x".repeat(FAULT_BYTES_MAX + 1)), "the fault"),
         ] {
             assert_eq!(Reran::read(&reran(end).to_frame()), Err(Error::Bounds(what)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let redo = |input: &str, need: &str| Redo {
+            step: RunId::new(Wall(1), [2; 9]).step(0),
+            epoch: Epoch(3),
+            module: Digest([4; 32]),
+            input: Json::new(input.as_bytes()),
+            needs: vec![("a".into(), Json::new(need.as_bytes()))],
+            artifacts: vec![],
+        };
+        for (input, need, good) in
+            [("{}", "1", true), ("not json", "1", false), ("{}", r#"1,"b":2"#, false), ("", "1", false)]
+        {
+            assert_eq!(Redo::read(&redo(input, need).to_frame()).is_ok(), good, "{input} {need}");
+        }
+        for (output, good) in [("[1]", true), (r#"{"a":1,"a":2}"#, false), ("nul", false)] {
+            let end = Ended::Done { output: Json::new(output.as_bytes()), artifacts: vec![], log: None };
+            let read = Reran::read(&Reran { profile: Digest([9; 32]), end }.to_frame());
+            assert_eq!(read.is_ok(), good, "{output}: {read:?}");
         }
     }
 

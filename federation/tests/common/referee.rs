@@ -110,6 +110,11 @@ impl Referee {
                 (member.guest, member.revoked) = (true, false);
                 Ok(())
             }
+            Fact::Forgotten(f) => {
+                let member = self.members.remove(&f.agent).ok_or("an unknown agent")?;
+                let idle = member.leases.is_empty() && member.accepted + member.lost == 0;
+                rule(member.guest && member.serial == 0 && idle, "only guests that won nothing are forgotten")
+            }
             Fact::Undertaken(f) => {
                 let elsewhere = self.courier.held_by(f.agent);
                 let member = self.member(f.agent)?;

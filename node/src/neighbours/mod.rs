@@ -6,6 +6,7 @@ mod away;
 mod blob;
 mod board;
 mod book;
+mod bringing;
 mod cosignatures;
 mod evidence;
 mod fetch;
@@ -280,6 +281,7 @@ impl Neighbours {
             evidence,
             summaries: Summaries::default(),
             large: Mutex::default(),
+            results: bringing::Results::default(),
             bench,
             lent: Mutex::default(),
             wills: Mutex::default(),

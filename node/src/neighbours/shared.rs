@@ -3,6 +3,7 @@
 use super::admission::Admission;
 use super::board::Board;
 use super::book;
+use super::bringing::Results;
 use super::cosignatures::Cosignatures;
 use super::evidence::Evidence;
 use super::home::Large;
@@ -78,6 +79,8 @@ pub(super) struct Shared {
     pub summaries: Summaries,
     /// What winners are told that does not fit a direct frame.
     pub large: Mutex<Large>,
+    /// Results that are brought here.
+    pub results: Results,
     /// Where this node runs steps again.
     pub bench: Arc<Bench>,
     /// What nodes that run this node's steps again may fetch.
