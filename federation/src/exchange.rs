@@ -5,7 +5,7 @@
 //! (`artel_protocol::record`); carrying and keeping is the shell's.
 
 use crate::chain::{self, Expulsions, Link};
-use crate::fact::{Admitted, Entry, Error, Expelled, Fact, Genesis};
+use crate::fact::{Admitted, AdmittedBy, Entry, Error, Expelled, Fact, Genesis};
 use crate::nodes::{ExpelledAt, Node};
 use artel_protocol::hello::CHAIN_LINKS_MAX;
 use artel_protocol::key::NodeId;
@@ -84,6 +84,37 @@ impl Exchange {
     /// The members that are known, in order of their keys.
     pub fn members(&self) -> impl Iterator<Item = &NodeId> {
         self.members.iter()
+    }
+
+    /// Whether two nodes may be in one hand: without the word of the one, or an invitation that let it in, the other would be
+    /// no member. This node's own word and the founders' are everybody's.
+    pub fn are_kin(&self, a: &NodeId, b: &NodeId) -> bool {
+        !self.stands_without(a, b) || !self.stands_without(b, a)
+    }
+
+    /// Whether admissions lead to a node from a founder, or from this node, that neither another one gave nor an invitation
+    /// that let in that one too.
+    fn stands_without(&self, node: &NodeId, other: &NodeId) -> bool {
+        let is_root = |node: &NodeId| self.genesis.is_founder(node) || *node == self.me;
+        if is_root(other) {
+            return true;
+        }
+        let of = |node: &NodeId| self.admissions.get(node).into_iter().flatten();
+        let is_shared = |author: &NodeId, admitted: &Admitted| {
+            let by = |with: &Admitted| matches!(with.by, AdmittedBy::Invitation(_)) && with.by == admitted.by;
+            of(other).any(|(by_whom, (_, with))| by_whom == author && by(with))
+        };
+        let (mut seen, mut open) = (BTreeSet::from([*node]), vec![*node]);
+        while let Some(next) = open.pop() {
+            if is_root(&next) {
+                return true;
+            }
+            let by = of(&next)
+                .filter(|(author, (_, admitted))| self.is_member(author) && !is_shared(author, admitted))
+                .map(|(author, _)| *author);
+            open.extend(by.filter(|author| author != other && seen.insert(*author)));
+        }
+        false
     }
 
     /// Learns of entries of a journal, this node's own or another's; those that say nothing of membership change nothing.

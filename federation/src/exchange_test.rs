@@ -158,6 +158,36 @@ fn members_are_those_to_whom_admissions_lead_from_a_founder() {
 }
 
 #[test]
+fn who_came_in_through_the_other_or_by_one_invitation_is_its_kin_and_no_false_admission_makes_kin() {
+    let mut exchange = exchange();
+    let by = |n: u8, invitation: u8| {
+        Fact::Admitted(Admitted { node: node(n), by: AdmittedBy::Invitation(Digest([invitation; 32])) })
+    };
+    exchange.hear(node(1), [(1, &by(3, 1)), (2, &by(4, 1)), (3, &by(5, 2)), (4, &by(2, 3))]);
+    exchange.hear(node(3), [(1, &by(6, 4))]);
+    exchange.hear(node(6), [(1, &by(7, 5))]);
+    exchange.hear(node(5), [(1, &by(8, 1))]);
+    let kin = |exchange: &Exchange, n: u8| -> Vec<u8> {
+        let other = |m: &u8| *m != n && exchange.are_kin(&node(n), &node(*m));
+        (1..=8).filter(other).collect()
+    };
+    assert_eq!(kin(&exchange, 3), [4, 6, 7], "by one invitation, and whom it let in, and whom they did");
+    assert_eq!(kin(&exchange, 7), [3, 4, 6], "and who let them in, founders aside, and who came in with those");
+    assert_eq!(
+        kin(&exchange, 5),
+        [8],
+        "another invitation of the founder; its own with the same digest is no other's"
+    );
+    assert_eq!(kin(&exchange, 8), [5]);
+    // Whoever admits the honest ones does not make them kin.
+    exchange.hear(node(3), [(2, &by(5, 9)), (3, &by(4, 9))]);
+    assert_eq!(kin(&exchange, 5), [8]);
+    // This node's own word is as good as the founders'.
+    exchange.hear(node(2), [(1, &by(6, 6)), (2, &by(7, 7))]);
+    assert_eq!((kin(&exchange, 6), kin(&exchange, 3)), (vec![], vec![4]));
+}
+
+#[test]
 fn every_public_fact_has_a_topic_and_no_private_one() {
     let submitted = Fact::Submitted(Submitted {
         step: RunId::new(Wall(1), [1; 9]).step(0),

@@ -914,6 +914,7 @@ facts! {
     56 1 private Findings(Findings) "What a failed check found.",
     57 1 public Redone(Redone) "A drawn submission was run again.",
     58 1 public Drawn(Drawn) "A submission is run again before the verdict.",
+    59 1 public Unsettled(Redone) "A run of a drawn submission settled nothing, and a further one is asked for.",
     64 1 transfer Transfer(Transfer) "Money moved.",
     80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
     96 1 private Emitted(Emitted) "The operator emitted an event.",

@@ -208,9 +208,7 @@ impl Federation {
             Input::Abandoned(to) => self.stop_waiting(to),
             Input::EndWait(to) => self.wait_ends(&mut turn, to),
             Input::Checked { step, epoch, outcome } => self.checked(&mut turn, step, epoch, outcome),
-            Input::Redone { step, epoch, doubted, ran } => {
-                self.redone(&mut turn, (step, epoch), doubted, ran)
-            }
+            Input::Redone { step, epoch, runs, ran } => self.redone(&mut turn, (step, epoch), runs, ran),
             Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
             Input::FraudProven(fraud) => drop(turn.record(&mut self.state, Fact::FraudProven(fraud))),
             Input::Closing => self.end_all_waits(&mut turn),

@@ -104,8 +104,8 @@ pub enum Input {
         step: StepId,
         /// The lease.
         epoch: Epoch,
-        /// Who had come to another result when this run was asked for.
-        doubted: Option<NodeId>,
+        /// How many runs had been recorded when this one was asked for ([`crate::redo::Redo::runs`]).
+        runs: u8,
         /// The run.
         ran: Ran,
     },

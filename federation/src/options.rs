@@ -26,6 +26,8 @@ pub struct Options {
     pub token_ms: u64,
     /// How many bytes of artifacts the node keeps.
     pub artifact_quota_bytes: u64,
+    /// Whether results of agents that are enrolled here are drawn for a redo too. No where the operator enrolls them all.
+    pub redo_enrolled: bool,
 }
 
 /// Ninety days, the most that a token may live (the seed's figure).
@@ -45,6 +47,7 @@ impl Default for Options {
             credit_line_units: 1_000_000 * 1_000_000,
             token_ms: TOKEN_MS_MAX,
             artifact_quota_bytes: 20_000_000_000,
+            redo_enrolled: true,
         }
     }
 }
@@ -73,7 +76,7 @@ pub const HELD_BYTES_MAX: u64 = 2 * OPEN_BYTES_MAX;
 /// What a step counts beside its texts and results, in bytes: no less than its snapshot row, with its escrow's account.
 pub const STEP_FIXED_BYTES: usize = 488;
 /// What a redo that is under way counts, in bytes: no less than its part of a snapshot row.
-pub const REDO_BYTES: usize = 128;
+pub const REDO_BYTES: usize = 256;
 /// What a run counts beside its texts and steps, in bytes: no less than the rest of its snapshot row.
 pub const RUN_FIXED_BYTES: usize = 320;
 /// What a submission counts beside its artifacts and findings, in bytes: no less than its part of a snapshot row.

@@ -172,7 +172,8 @@ impl Federation {
         let Some((_, step)) = self.state.step(&id) else {
             return;
         };
-        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && step.redo.is_none() {
+        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && !step.is_being_redone()
+        {
             self.judge(turn, id, outcome);
         }
     }

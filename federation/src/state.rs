@@ -157,6 +157,7 @@ impl State {
             Fact::Findings(f) => self.findings(f, index),
             Fact::Drawn(f) => self.drawn(f, index),
             Fact::Redone(f) => self.redone(f),
+            Fact::Unsettled(f) => self.unsettled(f),
             Fact::Verdict(f) => self.verdict(f, entry.at, index),
             Fact::StepEnded(f) => self.step_ended(f, entry.at),
             Fact::Transfer(f) => self.transfer(f),
@@ -557,20 +558,49 @@ impl State {
         if !open || !fresh {
             return Err(format!("no submission of step {} stands right before its draw", f.step));
         }
-        step.redo = Some(Redo { lot: f.lot, doubt: None });
+        step.redo = Some(Redo::new(f.lot));
         Ok(())
     }
 
-    fn redone(&mut self, f: &Redone) -> Result<(), String> {
+    /// The redo of the submission that a run was of, while it is open.
+    fn open_redo(&mut self, f: &Redone) -> Result<(&mut Option<Redo>, Redo), String> {
         let step = self.open_step(&f.step)?;
         let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent);
-        let redo = step.redo.take().filter(|_| open && step.epoch == f.epoch);
+        let redo = step.redo.clone().filter(|redo| open && step.epoch == f.epoch && !redo.is_over);
         let redo =
             redo.ok_or_else(|| format!("step {} has no drawn submission of epoch {}", f.step, f.epoch))?;
-        if let (Came::Other(result), None) = (f.came, redo.doubt) {
-            let by = f.by.ok_or("nobody came to another result")?;
-            step.redo = Some(Redo { doubt: Some((by, result)), ..redo });
+        Ok((&mut step.redo, redo))
+    }
+
+    /// A run that ends the redo, but for a first one with another result.
+    fn redone(&mut self, f: &Redone) -> Result<(), String> {
+        let (place, mut redo) = self.open_redo(f)?;
+        *place = match f.came {
+            Came::Same => None,
+            Came::Other(result) if redo.is_agreed(&result) => None,
+            Came::Other(result) if redo.doubts.is_empty() => {
+                redo.doubts.push((f.by.ok_or("nobody came to another result")?, result));
+                Some(redo)
+            }
+            Came::Other(_) | Came::Inconclusive => Some(Redo { is_over: true, ..redo }),
+        };
+        Ok(())
+    }
+
+    /// A run that leaves a doubt open.
+    fn unsettled(&mut self, f: &Redone) -> Result<(), String> {
+        let (place, mut redo) = self.open_redo(f)?;
+        if redo.doubts.is_empty() {
+            return Err(format!("nobody doubts the result of step {}", f.step));
         }
+        match f.came {
+            Came::Other(result) if redo.doubts.len() < redo::DOUBTS_MAX => {
+                redo.doubts.push((f.by.ok_or("nobody came to another result")?, result));
+            }
+            Came::Inconclusive if redo.unsaid < redo::UNSAID_MAX => redo.unsaid += 1,
+            _ => return Err(format!("that run settled step {}", f.step)),
+        }
+        *place = Some(redo);
         Ok(())
     }
 
@@ -588,8 +618,9 @@ impl State {
         let step = self.open_step(&f.step)?;
         let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent)
             && step.epoch == f.epoch;
-        let open = open && step.redo.is_none();
-        let of_module = step.spec.task.runner.is_some();
+        let open = open && !step.is_being_redone();
+        // Without a run that says that it is right it is no reason to look less often.
+        let of_module = step.spec.task.runner.is_some() && step.redo.is_none();
         let Some(handed) = step.handed.last_mut().filter(|h| open && h.verdict.is_none()) else {
             return Err(format!("step {} has no submission of epoch {} to judge", f.step, f.epoch));
         };
@@ -614,6 +645,7 @@ impl State {
             }
         };
         handed.verdict = Some((index, kept));
+        step.redo = None;
         let accepted = matches!(f.judgement, Judgement::Accepted { .. });
         if accepted {
             self.totals.accepted += 1

@@ -317,6 +317,7 @@ impl Book {
             // No agent of these worlds works at two nodes.
             Fact::Drawn(_)
             | Fact::Redone(_)
+            | Fact::Unsettled(_)
             | Fact::Redoing(_)
             | Fact::Introduced(_)
             | Fact::Forgotten(_)

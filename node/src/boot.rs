@@ -193,7 +193,7 @@ impl Node {
         let (feed, index) = index::start(path.join("index"), source.clone(), reader.clone())?;
         let running = Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed))?;
         let (hand, blobs) = (Arc::new(Hand::new(&data.node_key)), Blobs::open(path)?);
-        let (neighbours, bench) = (None, Arc::new(Bench::new(config.redo)));
+        let (neighbours, bench) = (None, Arc::new(Bench::new(config.redo, config.redo_policy())));
         Ok(Node {
             config,
             data,
@@ -265,6 +265,7 @@ impl Node {
             bench: self.bench.clone(),
             blobs: self.blobs.clone(),
             neighbours: self.neighbours.clone(),
+            asked: Arc::default(),
         };
         tokio::spawn(redo::run(drawn, runners, self.running.handle.clone()));
     }

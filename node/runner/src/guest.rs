@@ -43,7 +43,7 @@ impl ResourceLimiter for Bounds {
 
     /// The operating system refused. That is never an ordinary answer to the guest either.
     fn memory_grow_failed(&mut self, _: Error) -> wasmtime::Result<()> {
-        Err(Stop::Memory.into())
+        Err(Stop::Starved.into())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -55,7 +55,7 @@ impl ResourceLimiter for Bounds {
     }
 
     fn table_grow_failed(&mut self, _: Error) -> wasmtime::Result<()> {
-        Err(Stop::Table.into())
+        Err(Stop::Starved.into())
     }
 
     fn instances(&self) -> usize {
@@ -196,12 +196,13 @@ fn judge(error: &Error) -> Result<(), End> {
             Stop::OutputTooLarge => Err(End::Failed(Fault::OutputTooLarge)),
             Stop::Fuel => Err(End::Inconclusive(Resource::Fuel)),
             Stop::Memory => Err(End::Inconclusive(Resource::Memory)),
+            Stop::Starved => Err(End::Inconclusive(Resource::Starved)),
             Stop::Table => Err(End::Inconclusive(Resource::Table)),
         };
     }
     let Some(trap) = error.downcast_ref::<Trap>() else {
         // Not the language's doing: the engine could not get what it needed.
-        return Err(End::Inconclusive(Resource::Memory));
+        return Err(End::Inconclusive(Resource::Starved));
     };
     let kind = match trap {
         Trap::OutOfFuel => return Err(End::Inconclusive(Resource::Fuel)),

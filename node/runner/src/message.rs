@@ -241,6 +241,7 @@ impl Report {
                 Resource::Memory => 13,
                 Resource::Table => 14,
                 Resource::Stack => 15,
+                Resource::Starved => 16,
                 // Only a parent says these two.
                 Resource::Died(_) | Resource::Nonsense => 13,
             }),
@@ -282,6 +283,7 @@ impl Report {
             13 => End::Inconclusive(Resource::Memory),
             14 => End::Inconclusive(Resource::Table),
             15 => End::Inconclusive(Resource::Stack),
+            16 => End::Inconclusive(Resource::Starved),
             20 => End::Refused(cut(from.text()?).to_owned()),
             _ => return Err(Nonsense),
         };
@@ -363,6 +365,7 @@ mod tests {
             End::Inconclusive(Resource::Deadline),
             End::Inconclusive(Resource::Memory),
             End::Inconclusive(Resource::Table),
+            End::Inconclusive(Resource::Starved),
             End::Inconclusive(Resource::Stack),
             End::Refused("why".into()),
         ] {

@@ -165,9 +165,12 @@ pub enum Resource {
     /// The deadline passed.
     #[error("the deadline passed")]
     Deadline,
-    /// More memory than the limit, or than this machine gave.
+    /// More memory than the limit.
     #[error("memory was refused")]
     Memory,
+    /// Less memory, within the limits, than the step needed: this machine had no more.
+    #[error("this machine did not give the memory")]
+    Starved,
     /// A larger table than the limit.
     #[error("a larger table was refused")]
     Table,

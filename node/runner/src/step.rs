@@ -74,6 +74,14 @@ impl Step {
         Step { module, input: input.into(), needs: BTreeMap::new(), artifacts: Vec::new(), deadline_ms: None }
     }
 
+    /// Whether it is such as a step may be, as far as that shows before it runs: [`crate::Runner::run`] refuses another one, too.
+    ///
+    /// # Errors
+    /// [`Refusal::Input`], as for a run.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.stdin(&Limits::default()).map(drop)
+    }
+
     /// What the guest reads on standard input: `{"input":…,"needs":{…},"artifacts":{name:"artifacts/NAME"}}`, names in order,
     /// the JSON inside as it was given. So the same step has the same bytes everywhere.
     ///

@@ -36,6 +36,9 @@ pub(crate) enum Stop {
     /// Memory was refused.
     #[error("no memory")]
     Memory,
+    /// The machine had no more memory.
+    #[error("the machine has no memory")]
+    Starved,
     /// A table was refused.
     #[error("no table")]
     Table,
