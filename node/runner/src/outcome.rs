@@ -91,7 +91,7 @@ pub enum Fault {
     /// It trapped.
     #[error("the program trapped: {0}")]
     Trap(TrapKind),
-    /// Standard output is not one JSON text, or one that is nested too deep.
+    /// Standard output is not one JSON text, or one that is nested too deep or has a key twice in one object.
     #[error("the program's output is not one JSON text")]
     OutputNotJson,
     /// Standard output is longer than an output may be.
