@@ -40,9 +40,10 @@ impl Log {
 pub struct Spent {
     /// Fuel as the engine counted it. Some traps leave it too low, so it is never the only thing that is billed.
     pub fuel: u64,
-    /// CPU time of the guest's thread from the request on, in microseconds.
+    /// CPU time of the guest's thread once its module is loaded, in microseconds.
     pub cpu_us: u64,
-    /// From the moment that the request was written to just before the guest's first instruction, in microseconds.
+    /// From the moment that the step has its turn and its compiled code to just before the guest's first instruction, in
+    /// microseconds.
     pub start_us: u64,
 }
 

@@ -65,7 +65,7 @@ pub struct Step {
     pub needs: BTreeMap<String, String>,
     /// Files for the guest.
     pub artifacts: Vec<Given>,
-    /// This step's own deadline in milliseconds; the runner's limit holds where it is shorter.
+    /// This step's own deadline in milliseconds of CPU; the runner's limit holds where it is shorter.
     pub deadline_ms: Option<u64>,
 }
 
