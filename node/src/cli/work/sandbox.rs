@@ -115,11 +115,18 @@ impl Sandbox {
         if !allows(&self.policy, &Ask { home: &home, kind, module: &module, skills: &skills }) {
             return Err(format!("the policy of this worker does not allow {module}; see --allow"));
         }
+        let program = self.module(client, &module).await?;
+        // It is compiled and loaded while its files come. Where it cannot be, the run says why.
+        let prepared = async {
+            let _ = self.runner.prepare(&program).await;
+            Ok(())
+        };
+        let ((), artifacts) = tokio::try_join!(prepared, given(client, &asked))?;
         let step = Step {
-            module: self.module(client, &module).await?,
+            module: program.clone(),
             input: asked.input.get().to_owned(),
             needs: asked.needs.iter().map(|(name, output)| (name.clone(), output.get().to_owned())).collect(),
-            artifacts: given(client, &asked).await?,
+            artifacts,
             deadline_ms: None,
         };
         let (outcome, profile) = (self.runner.run(step).await, self.runner.profile());
@@ -238,7 +245,8 @@ fn with_log(why: &str, log: &str) -> String {
 #[derive(clap::Args, Debug, Default)]
 pub struct Rules {
     /// Let steps run in the sandbox that fit all of RULE: any, or parts like home=DID,module=sha256:HEX,skill=NAME,kind=wasm
-    /// [default: what the node that is worked for offers]
+    /// [default: what the node that is worked for offers]. A skill without a version means all of that name; what a task requires
+    /// is its poster's word.
     #[arg(long, value_name = "RULE", conflicts_with = "exec")]
     allow: Vec<String>,
     /// Let no step run that fits all of RULE, whatever is allowed.
