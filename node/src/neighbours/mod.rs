@@ -20,6 +20,7 @@ mod outbox;
 mod publisher;
 mod record;
 mod redo;
+mod remembered;
 mod requests;
 mod shared;
 mod summaries;
@@ -52,6 +53,7 @@ use evidence::Evidence;
 use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
+use remembered::Remembered;
 use shared::Shared;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,7 +61,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use summaries::Summaries;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use witness::Remembered;
 
 pub use admission::Admission;
 pub use artel_mesh::Peer;
@@ -113,7 +114,7 @@ pub fn open(dir: &Path, files: Arc<dyn Files>, federation: FederationId) -> anyh
             }
         }
     }
-    let remembered = Remembered::restore((table, notices), frauds, &mut watch);
+    let remembered = Remembered::restore(table, frauds, &mut watch);
     Ok(OnDisk { store, watch, remembered })
 }
 
@@ -254,6 +255,7 @@ impl Neighbours {
             exchange: Mutex::new(exchange),
             watch: Mutex::new(watch),
             remembered,
+            showing: Mutex::default(),
             cosignatures: Mutex::default(),
             since: Instant::now(),
             up: Mutex::default(),

@@ -9,8 +9,8 @@ use super::home::Large;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
 use super::redo::Lent;
+use super::remembered::Remembered;
 use super::summaries::Summaries;
-use super::witness::Remembered;
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub watch: Mutex<Watch>,
     /// What is on disk of that.
     pub remembered: Remembered,
+    /// The neighbours whose head is judged just now, since they asked for a cosignature.
+    pub showing: Mutex<BTreeSet<NodeId>>,
     /// This node's own heads, and who cosigned them.
     pub cosignatures: Mutex<Cosignatures>,
     /// When this began.
@@ -98,6 +100,11 @@ impl Shared {
     /// What is known of others' heads. Never held over a wait.
     pub fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose head is judged just now. Never held over a wait.
+    pub fn showing(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.showing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This node's own heads. Never held over a wait.
