@@ -62,7 +62,7 @@ use std::time::Instant;
 use summaries::Summaries;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-pub use admission::Admission;
+pub use admission::{Admission, Invited};
 pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Own};
 pub use board::Offer;
@@ -229,8 +229,8 @@ impl Neighbours {
             mut options,
         } = parts;
         options.known.extend(book::read(&dir)?);
-        options.hello =
-            hello::say((&me, &key), wall(), vec![], admission.chain(), admission.secret())?.into();
+        let secret = admission.secret(&me, &exchange);
+        options.hello = hello::say((&me, &key), wall(), vec![], admission.chain(), secret)?.into();
         let Running { mesh, events: happened, ended, .. } = Mesh::start(&key, options).await?;
         for topic in artel_mesh::Topic::all() {
             mesh.subscribe(topic).await?;
