@@ -280,6 +280,7 @@ impl Neighbours {
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
         tokio::spawn(summaries::run(shared.clone()));
+        tokio::spawn(frauds::tell_what_is_untold(shared.clone()));
         let board = shared.clone();
         tokio::task::spawn_blocking(move || board.board.restore(&board.records));
         tokio::spawn(follow(shared.clone(), happened));
