@@ -2,7 +2,7 @@
 
 use crate::mesh::{founder, invite, member, post};
 use crate::{artel, fresh};
-use artel_tests::mesh::{LISTEN, items, until};
+use artel_tests::mesh::{LISTEN, held, items, until};
 use artel_tests::{Done, Node};
 use serde_json::json;
 use std::fs;
@@ -154,14 +154,20 @@ fn who_is_a_member_by_anothers_admission_is_let_in_whatever_it_shows() {
     until("it is let in", || lets_in(&first, second.peer_id()));
     let third = member(c.path(), &invite(b.path(), 1));
     until("a member lets the next one in", || lets_in(&second, third.peer_id()));
+    assert_eq!(third.stop().code, Some(0));
     let did = did_of_member(&second);
     second.operator().post(&format!("/v1/nodes/{did}/expel"), &json!({"reason": "a test"})).is(200);
     // What it made public last is held there, so what it said before is, too.
     post(&second, 3);
-    until("the founder knows it", || artel_tests::mesh::held(&first, second.peer_id()) >= 5);
+    until("the founder knows it", || held(&first, second.peer_id()) >= 5);
     assert_eq!(second.stop().code, Some(0));
     let fourth = member(d.path(), &invitation);
     until("another member is there", || lets_in(&first, fourth.peer_id()));
+    until("and heard of", || held(&first, fourth.peer_id()) > 0);
+    let before = held(&first, fourth.peer_id());
     fourth.operator().post(&format!("/v1/nodes/{did}/admit"), &json!({})).is(200);
+    until("the founder knows it", || held(&first, fourth.peer_id()) > before);
+    // It shows what was taken back, and an invitation that is spent, which says where the founder is.
+    let third = member(c.path(), &invitation);
     until("the founder lets it in", || lets_in(&first, third.peer_id()));
 }
