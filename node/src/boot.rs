@@ -234,7 +234,10 @@ impl Node {
             let dir = dir.clone();
             move || neighbours::open(&dir, files, federation)
         });
-        let secret = invitation.as_ref().and_then(Invitation::secret);
+        let invited = invitation.as_ref().and_then(|invitation| {
+            let (issuer, until) = (invitation.issuer(), invitation.until());
+            Some(neighbours::Invited { issuer, secret: invitation.secret()?, until })
+        });
         self.neighbours = Some(
             Neighbours::start(neighbours::Parts {
                 me: self.origin,
@@ -245,7 +248,7 @@ impl Node {
                 exchange,
                 heard,
                 on_disk: on_disk.await??,
-                admission: neighbours::Admission::read(&dir, secret)?,
+                admission: neighbours::Admission::read(&dir, invited)?,
                 hand: self.hand.clone(),
                 blobs: self.blobs.clone(),
                 bench: self.bench.clone(),

@@ -22,6 +22,7 @@ mod outbox;
 mod publisher;
 mod record;
 mod redo;
+mod remembered;
 mod requests;
 mod shared;
 mod summaries;
@@ -56,6 +57,7 @@ use homes::Homes;
 use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
+use remembered::Remembered;
 use shared::Shared;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -63,9 +65,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use summaries::Summaries;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use witness::Remembered;
 
-pub use admission::Admission;
+pub use admission::{Admission, Invited};
 pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Own};
 pub use board::Offer;
@@ -117,7 +118,7 @@ pub fn open(dir: &Path, files: Arc<dyn Files>, federation: FederationId) -> anyh
             }
         }
     }
-    let remembered = Remembered::restore((table, notices), frauds, &mut watch);
+    let remembered = Remembered::restore(table, frauds, &mut watch);
     Ok(OnDisk { store, watch, remembered })
 }
 
@@ -243,8 +244,8 @@ impl Neighbours {
             mut options,
         } = parts;
         options.known.extend(book::read(&dir)?);
-        options.hello =
-            hello::say((&me, &key), wall(), vec![], admission.chain(), admission.secret())?.into();
+        let secret = admission.secret(&me, &exchange);
+        options.hello = hello::say((&me, &key), wall(), vec![], admission.chain(), secret)?.into();
         let Running { mesh, events: happened, ended, .. } = Mesh::start(&key, options).await?;
         for topic in artel_mesh::Topic::all() {
             mesh.subscribe(topic).await?;
@@ -269,6 +270,7 @@ impl Neighbours {
             exchange: Mutex::new(exchange),
             watch: Mutex::new(watch),
             remembered,
+            showing: Mutex::default(),
             cosignatures: Mutex::default(),
             since: Instant::now(),
             up: Mutex::default(),
@@ -295,6 +297,7 @@ impl Neighbours {
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
         tokio::spawn(summaries::run(shared.clone()));
+        tokio::spawn(frauds::tell_what_is_untold(shared.clone()));
         let again = shared.clone();
         tokio::task::spawn_blocking(move || {
             board::read_again(&again.records, |records| again.hear_of_home(records, None));

@@ -11,8 +11,8 @@ use super::homes::Homes;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
 use super::redo::Lent;
+use super::remembered::Remembered;
 use super::summaries::Summaries;
-use super::witness::Remembered;
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
@@ -55,6 +55,8 @@ pub(super) struct Shared {
     pub watch: Mutex<Watch>,
     /// What is on disk of that.
     pub remembered: Remembered,
+    /// The neighbours whose head is judged just now, since they asked for a cosignature.
+    pub showing: Mutex<BTreeSet<NodeId>>,
     /// This node's own heads, and who cosigned them.
     pub cosignatures: Mutex<Cosignatures>,
     /// When this began.
@@ -105,6 +107,11 @@ impl Shared {
     /// What is known of others' heads. Never held over a wait.
     pub fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose head is judged just now. Never held over a wait.
+    pub fn showing(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.showing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This node's own heads. Never held over a wait.
