@@ -338,6 +338,26 @@ fn what_does_not_come_any_more_is_not_waited_for() {
 }
 
 #[test]
+fn a_journal_whose_numbers_disagree_with_its_places_is_read_without_harm() {
+    // A verdict of home 0 waits for node 1's record, so that something waits at all.
+    let (journals, _) = live(&[accepted(0, 1, 0)]);
+    let (mut book, mut learnt) = (Book::default(), Vec::new());
+    for (index, entry) in &journals[0] {
+        book.hear(origin(0), (index / 2, *index), &entry.encode(), NOW, &mut learnt);
+    }
+    let lapsed = LeaseEnded { step: step(7), epoch: Epoch(1), agent: agent(2) };
+    let lapsed = Entry { at: NOW, correlation: None, fact: Fact::Lapsed(lapsed) }.encode();
+    let none = Vec::new();
+    for (number, index, body) in [(0, 1_000, &none), (1, 500, &lapsed), (2, 1_000, &lapsed), (3, 999, &none)] {
+        book.hear(origin(2), (number, index), body, NOW, &mut learnt);
+    }
+    assert_eq!(book.next(&origin(2)), 4, "each number is read");
+    assert!(!learnt.iter().any(|piece| matches!(piece, Learnt::Lapse(_))), "what stands behind says nothing");
+    book.hear(origin(2), (4, 1_001), &lapsed, NOW, &mut learnt);
+    assert!(matches!(learnt.last(), Some(Learnt::Lapse(_))), "and what goes on counts");
+}
+
+#[test]
 fn a_home_that_hands_in_to_itself_has_no_receipt() {
     let (mut journals, _) = live(&[accepted(0, 1, 0)]);
     let (_, handed) = journals[1].remove(1);

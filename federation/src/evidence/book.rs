@@ -64,7 +64,8 @@ impl Book {
     }
 
     /// Reads the next record of a journal: its number, index and body. What it brought about goes to `learnt`. A record
-    /// before those that were read changes nothing; one behind a gap is read, and the gap remembered.
+    /// before those that were read changes nothing; one behind a gap is read, and the gap remembered. One that stands before
+    /// another with a lower number is nobody's evidence: numbers and indices are the author's own, and a liar's may disagree.
     pub fn hear(
         &mut self,
         origin: Origin,
@@ -83,7 +84,8 @@ impl Book {
         self.partial |= public_seq > *next;
         *next = public_seq + 1;
         let before = learnt.len();
-        match Book::is_of_interest(body).then(|| Entry::decode(body)) {
+        let counts = Book::is_of_interest(body) && !self.pairs.is_behind(&origin, index);
+        match counts.then(|| Entry::decode(body)) {
             Some(Ok(entry)) => self.pairs.hear(origin, index, &entry, learnt),
             // Of a later version, or of another kind.
             _ => self.pairs.pass(origin, index + 1, learnt),

@@ -109,10 +109,18 @@ impl Pairs {
         self.pass(origin, index + 1, learnt);
     }
 
+    /// Whether an entry stands before one of its journal that was read: its author numbers entries otherwise than they stand.
+    pub fn is_behind(&self, origin: &Origin, index: u64) -> bool {
+        self.passed.get(origin).is_some_and(|passed| index < *passed)
+    }
+
     /// All entries of a journal before this index were read: what others wait for there does not come any more.
     pub fn pass(&mut self, origin: Origin, index: u64, learnt: &mut Vec<Learnt>) {
         let passed = self.passed.entry(origin).or_default();
-        let before = std::mem::replace(passed, index.max(*passed));
+        if index <= *passed {
+            return;
+        }
+        let before = std::mem::replace(passed, index);
         let first = lowest(&origin);
         let late = self.waiting.range(((origin, before), first, 0)..((origin, index), first, 0));
         let keys: Vec<_> = late.map(|(key, _)| *key).collect();
