@@ -31,6 +31,7 @@ pub mod options;
 mod post;
 mod post_keys;
 pub mod redo;
+mod roll;
 pub mod run;
 mod settle;
 mod snapshot;
@@ -43,6 +44,7 @@ pub mod view;
 pub mod visit;
 pub mod watch;
 pub mod witness;
+pub mod words;
 
 pub use effect::{Code, Effect, Refusal, Reply};
 pub use fact::{Entry, Fact, FraudProven, Genesis, Kind};

@@ -68,15 +68,11 @@ async fn judge(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Welcome {
     }
     let hello_shows = !hello.chain.is_empty();
     let mut shown = Vec::new();
-    let judged = {
-        let mut exchange = shared.exchange();
-        let (genesis, me) = (exchange.genesis().clone(), shared.me.node());
-        hello::judge((&genesis, &me), &hello, exchange.expulsions_mut(), |frame| {
-            let read = admission_in(frame, &federation)?;
-            shown.push((read.author, read.index, read.fact.clone()));
-            Some(read)
-        })
-    };
+    let judged = hello::judge(&hello, shared.exchange().words(), |frame| {
+        let read = admission_in(frame, &federation)?;
+        shown.push((read.author, read.index, read.fact.clone()));
+        Some(read)
+    });
     match judged {
         Judged::Member => {
             let mut exchange = shared.exchange();

@@ -125,12 +125,14 @@ fn run(
                 std::thread::sleep(REST);
             }
         }
-        members.save_if_due(&shared.records);
+        members.save_if_due(&shared.records, &shared.exchange);
         for notice in store.take_notices() {
             tracing::warn!(%notice, "the record store repaired something");
         }
     }
-    members.save(&store.reader());
+    if let Some(shared) = shared.upgrade() {
+        members.save(&store.reader(), &shared.exchange);
+    }
     if let Err(error) = store.feed() {
         tracing::warn!(%error, "the index of records is behind; the next start brings it up");
     }
