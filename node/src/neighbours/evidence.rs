@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 const FILE: &str = "evidence";
 
 /// The form of the file; another one is not read, and the book is made anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// After how many records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 65_536;
@@ -115,7 +115,7 @@ impl Evidence {
         let size = reader.checkpoint().size();
         loop {
             let from = self.state().own_index;
-            if from >= size || self.state().book.is_full(&me) {
+            if from >= size || self.state().book.has_to_wait(&me) {
                 return Ok(());
             }
             let stride: Vec<u64> = (from..size.min(from + STRIDE)).collect();
@@ -134,7 +134,7 @@ impl Evidence {
             let mut state = self.state();
             state.read_early(origin, floor);
             let next = state.book.next(origin).max(floor);
-            if next >= held || state.book.is_full(origin) {
+            if next >= held || state.book.has_to_wait(origin) {
                 return false;
             }
             next
@@ -150,7 +150,7 @@ impl Evidence {
         let (mut state, now) = (self.state(), wall());
         for (seq, (index, body)) in page.range(next..) {
             let next = state.book.next(origin).max(floor);
-            if *seq > next || state.book.is_full(origin) {
+            if *seq > next || state.book.has_to_wait(origin) {
                 break;
             }
             state.read(*origin, (*seq, *index), body, now);
@@ -183,7 +183,7 @@ fn body_of(record: &Record) -> Vec<u8> {
 }
 
 impl State {
-    /// Reads entries of the own journal, where they follow what was read of it; whether they do.
+    /// Reads entries of the own journal, where they follow what was read of it; whether all of them were read.
     fn read_own(&mut self, me: Origin, (from, end): (u64, u64), public: Vec<Public>) -> bool {
         if from != self.own_index {
             return false;
@@ -191,6 +191,11 @@ impl State {
         let now = wall();
         for (public_seq, index, body) in public {
             self.read(me, (public_seq, index), &body, now);
+            if self.book.has_to_wait(&me) {
+                // It was not read: it comes again when its time has come.
+                self.own_index = index;
+                return false;
+            }
         }
         self.own_index = end;
         true
@@ -198,6 +203,9 @@ impl State {
 
     fn take_early(&mut self, records: &Records) {
         let origin = records.origin();
+        if self.book.has_to_wait(&origin) {
+            return;
+        }
         let next = self.book.next(&origin);
         for record in records.records().iter().filter(|record| record.public_seq >= next) {
             if self.early.len() < EARLY_MAX {
@@ -215,7 +223,7 @@ impl State {
                 return true;
             };
             let key = (*origin, *seq);
-            if key.1 > next || self.book.is_full(origin) {
+            if key.1 > next || self.book.has_to_wait(origin) {
                 return false;
             }
             let (index, body) = self.early.remove(&key).expect("just seen");
