@@ -60,14 +60,13 @@ impl Evidence {
     /// As the file has it; an empty book where there is none, or where it is not of these journals.
     pub fn restore(dir: &Path, me: &Origin, (size, kept): (u64, &Kept)) -> Self {
         let read = std::fs::read(dir.join(FILE)).ok();
-        let read = read.and_then(|bytes| codec::decode_large::<(u32, Origin, u64, Book)>(&bytes).ok());
-        let read = read.filter(|(form, origin, own_index, book)| {
+        let read = read.as_deref().and_then(|bytes| bytes.strip_prefix(FORM.to_le_bytes().as_slice()));
+        let read = read.and_then(|bytes| codec::decode_large::<(Origin, u64, Book)>(bytes).ok());
+        let read = read.filter(|(origin, own_index, book)| {
             let holds = |origin: &Origin| origin == me || book.next(origin) <= kept.mark(origin).next;
-            (*form, origin) == (FORM, me)
-                && *own_index <= size
-                && book.marks().iter().all(|mark| holds(&mark.origin))
+            origin == me && *own_index <= size && book.marks().iter().all(|mark| holds(&mark.origin))
         });
-        let (own_index, book) = read.map(|(_, _, own_index, book)| (own_index, book)).unwrap_or_default();
+        let (own_index, book) = read.map(|(_, own_index, book)| (own_index, book)).unwrap_or_default();
         let state = State { book, own_index, early: BTreeMap::new(), since: 0, learnt: Vec::new() };
         let evidence = Evidence { state: Mutex::new(state), news: Notify::new() };
         evidence.news.notify_one();

@@ -17,8 +17,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The file in the data directory.
 const FILE: &str = "members";
 
-/// The form of the file; another one is not read, and the records are.
-const FORM: u32 = 2;
+/// The form of the file; another one is not read, and the records are. The first form began with the number of its marks,
+/// which is never so large.
+const FORM: u32 = 0xffff_0002;
 
 /// After how many kept records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 4_096;
@@ -48,9 +49,9 @@ impl Members {
     /// Tells `exchange` up to where records are kept, and what they say of membership.
     pub fn restore(dir: &Path, kept: &Kept, exchange: &mut Exchange) -> Self {
         let read = std::fs::read(dir.join(FILE)).ok();
-        let read = read.and_then(|bytes| codec::decode_large::<(u32, Vec<Mark>, Vec<Row>)>(&bytes).ok());
-        let read = read.filter(|(form, ..)| *form == FORM);
-        let (marks, rows) = read.map(|(_, marks, rows)| (marks, rows)).unwrap_or_default();
+        let read = read.as_deref().and_then(|bytes| bytes.strip_prefix(FORM.to_le_bytes().as_slice()));
+        let read = read.and_then(|bytes| codec::decode_large::<(Vec<Mark>, Vec<Row>)>(bytes).ok());
+        let (marks, rows) = read.unwrap_or_default();
         exchange.take_words(rows);
         let marks: BTreeMap<Origin, u64> = marks.into_iter().collect();
         let mut members = Members { dir: dir.into(), since: 0, unheard_max: 0 };
@@ -183,6 +184,9 @@ mod tests {
         members.save(&store.reader(), &heard);
         let heard = heard.into_inner().expect("no thread panicked");
         let mut found = exchange();
+        assert!(
+            std::fs::read(dir.path().join(FILE)).is_ok_and(|bytes| bytes.starts_with(&FORM.to_le_bytes()))
+        );
         Members::restore(dir.path(), &store.reader(), &mut found);
         assert_eq!(found.members().count(), 3 + WORDS_EACH - 1);
         assert!(
@@ -191,5 +195,11 @@ mod tests {
         for gone in [101, 90_000, 90_001] {
             assert!(!found.is_member(&nth(gone)), "{gone}");
         }
+        // A file of the first form, with two marks: nothing of it is read.
+        std::fs::write(dir.path().join(FILE), [&2u64.to_le_bytes()[..], &[0xee; 500]].concat())
+            .expect("written");
+        let mut found = exchange();
+        Members::restore(dir.path(), &store.reader(), &mut found);
+        assert_eq!(found.members().count(), 1);
     }
 }
