@@ -1,7 +1,8 @@
 //! What becomes of others' records.
 
 use super::*;
-use crate::fact::{Admission, AdmittedBy, Expelled, Offered, Refused, Started, Submitted};
+use crate::fact::{Admission, Admitted, AdmittedBy, Expelled, Offered, Refused, Started, Submitted};
+use crate::words::WORDS_EACH;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, FederationId, RunId};
 use artel_protocol::key::{AgentId, SecretKey};
@@ -172,7 +173,11 @@ fn who_came_in_through_the_other_or_by_one_invitation_is_its_kin_and_no_false_ad
         (1..=8).filter(other).collect()
     };
     assert_eq!(kin(&exchange, 3), [4, 6, 7], "by one invitation, and whom it let in, and whom they did");
-    assert_eq!(kin(&exchange, 7), [3, 4, 6], "and who let them in, founders aside, and who came in with those");
+    assert_eq!(
+        kin(&exchange, 7),
+        [3, 4, 6],
+        "and who let them in, founders aside, and who came in with those"
+    );
     assert_eq!(
         kin(&exchange, 5),
         [8],
@@ -234,7 +239,7 @@ fn an_expulsion_that_is_heard_after_the_admission_that_ended_it_does_not_stand()
 }
 
 #[test]
-fn admissions_without_end_take_up_a_bounded_place() {
+fn admissions_without_end_by_one_member_keep_nobody_elses_newcomer_out() {
     let nth = |n: u32| {
         let mut key = [0; 32];
         key[..4].copy_from_slice(&n.to_le_bytes());
@@ -242,8 +247,18 @@ fn admissions_without_end_take_up_a_bounded_place() {
     };
     let by = AdmittedBy::Operator;
     let fact = |n| (u64::from(n), Fact::Admitted(Admitted { node: nth(n), by }));
-    let facts: Vec<(u64, Fact)> = (0..ADMISSIONS_MAX as u32 + 9).map(fact).collect();
+    let facts: Vec<(u64, Fact)> = (0..70_000).map(fact).collect();
     let mut exchange = exchange();
+    exchange.hear(node(1), [(1, &admitted(7)), (2, &admitted(8))]);
     exchange.hear(node(7), facts.iter().map(|(index, fact)| (*index, fact)));
-    assert_eq!((exchange.admissions.len(), exchange.admissions_count), (ADMISSIONS_MAX, ADMISSIONS_MAX));
+    assert_eq!(exchange.members().count(), 3 + WORDS_EACH, "its part is full");
+    assert_eq!(exchange.unheard(), 70_000 - WORDS_EACH as u64);
+    exchange.hear(node(1), [(3, &admitted(5))]);
+    exchange.hear(node(8), [(1, &admitted(6))]);
+    assert!(exchange.is_member(&node(5)) && exchange.is_member(&node(6)), "a founder's, and another's");
+    let gone = Fact::Expelled(Expelled { node: nth(1), reason: String::new() });
+    exchange.hear(node(7), [(80_000, &gone)]);
+    assert!(!exchange.is_member(&nth(1)), "it takes back one of its own all the same");
+    exchange.hear(node(1), [(4, &expelled(7))]);
+    assert_eq!(exchange.members().count(), 4, "and all of them go with it");
 }

@@ -32,6 +32,7 @@ pub mod options;
 mod post;
 mod post_keys;
 pub mod redo;
+mod roll;
 pub mod run;
 mod settle;
 mod snapshot;
@@ -44,6 +45,7 @@ pub mod view;
 pub mod visit;
 pub mod watch;
 pub mod witness;
+pub mod words;
 
 pub use effect::{Code, Effect, Refusal, Reply};
 pub use fact::{Entry, Fact, FraudProven, Genesis, Kind};

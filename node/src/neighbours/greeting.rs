@@ -66,15 +66,11 @@ async fn judge(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Welcome {
         );
     }
     let mut shown = Vec::new();
-    let judged = {
-        let mut exchange = shared.exchange();
-        let (genesis, me) = (exchange.genesis().clone(), shared.me.node());
-        hello::judge((&genesis, &me), &hello, exchange.expulsions_mut(), |frame| {
-            let (author, index, fact) = record_in(frame, &federation)?;
-            shown.push((author, index, fact.clone()));
-            Some(ChainRecord { author, index, fact })
-        })
-    };
+    let judged = hello::judge(&hello, shared.exchange().words(), |frame| {
+        let (author, index, fact) = record_in(frame, &federation)?;
+        shown.push((author, index, fact.clone()));
+        Some(ChainRecord { author, index, fact })
+    });
     match judged {
         Judged::Member => {
             let mut exchange = shared.exchange();

@@ -41,7 +41,7 @@ pub(super) struct Keeper(mpsc::Sender<Ask>);
 /// What the thread is told.
 pub(super) struct Queue(mpsc::Receiver<Ask>);
 
-/// Starts the thread. It ends when nobody can ask it any more.
+/// Starts the thread. It ends when nobody can ask it any more; what is handed back ends when it does, however that came.
 ///
 /// # Errors
 /// What the system says.
@@ -49,10 +49,14 @@ pub(super) fn start(
     (store, members): (RecordStore, Members),
     queue: Queue,
     shared: Weak<Shared>,
-) -> std::io::Result<()> {
+) -> std::io::Result<oneshot::Receiver<()>> {
     let runtime = tokio::runtime::Handle::current();
-    let run = move || run((store, members), queue.0, &shared, &runtime);
-    std::thread::Builder::new().name("keeper".into()).spawn(run).map(drop)
+    let (alive, ended) = oneshot::channel::<()>();
+    let run = move || {
+        let _alive = alive;
+        run((store, members), queue.0, &shared, &runtime);
+    };
+    std::thread::Builder::new().name("keeper".into()).spawn(run).map(|_| ended)
 }
 
 impl Keeper {
@@ -123,12 +127,14 @@ fn run(
                 std::thread::sleep(REST);
             }
         }
-        members.save_if_due(&shared.records);
+        members.save_if_due(&shared.records, &shared.exchange);
         for notice in store.take_notices() {
             tracing::warn!(%notice, "the record store repaired something");
         }
     }
-    members.save(&store.reader());
+    if let Some(shared) = shared.upgrade() {
+        members.save(&store.reader(), &shared.exchange);
+    }
     if let Err(error) = store.feed() {
         tracing::warn!(%error, "the index of records is behind; the next start brings it up");
     }

@@ -27,6 +27,7 @@ mod requests;
 mod shared;
 mod summaries;
 mod sync;
+mod vital;
 mod witness;
 
 use crate::clock::wall;
@@ -64,7 +65,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use summaries::Summaries;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
+use vital::Vital;
 
 pub use admission::{Admission, Invited};
 pub use artel_mesh::Peer;
@@ -217,8 +219,8 @@ pub struct HeldFraud {
 #[derive(Clone)]
 pub struct Neighbours {
     shared: Arc<Shared>,
-    /// Ends when the mesh does; taken by who waits for that.
-    ended: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+    /// What must not end; taken by who waits for that.
+    vital: Arc<Mutex<Option<Vital>>>,
 }
 
 impl Neighbours {
@@ -290,13 +292,13 @@ impl Neighbours {
             refused_by: Mutex::default(),
             wants,
         });
-        keeper::start((store, members), kept, Arc::downgrade(&shared))?;
-        tokio::spawn(publisher::run(shared.clone(), heard));
+        let keeper = keeper::start((store, members), kept, Arc::downgrade(&shared))?;
+        let publisher = tokio::spawn(publisher::run(shared.clone(), heard));
         tokio::spawn(heads::run(shared.clone()));
         tokio::spawn(fetch::run(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
-        tokio::spawn(summaries::run(shared.clone()));
+        let evidence = tokio::spawn(summaries::run(shared.clone()));
         tokio::spawn(frauds::tell_what_is_untold(shared.clone()));
         let again = shared.clone();
         tokio::task::spawn_blocking(move || {
@@ -304,15 +306,16 @@ impl Neighbours {
         });
         homes::restore_own(&shared).await;
         tokio::spawn(follow(shared.clone(), happened));
-        Ok(Neighbours { shared, ended: Arc::new(Mutex::new(Some(ended))) })
+        let vital = Vital { mesh: ended, keeper, evidence, publisher };
+        Ok(Neighbours { shared, vital: Arc::new(Mutex::new(Some(vital))) })
     }
 
-    /// Waits until the mesh has ended, however that came; who asks a second time waits for ever.
-    pub async fn ended(&self) {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match ended {
-            // The sender is only dropped, when the loop returns and when it panics.
-            Some(ended) => drop(ended.await),
+    /// Waits until something has ended without which this node is deaf or mute, however that came, and names it; who asks a
+    /// second time waits for ever.
+    pub async fn ended(&self) -> &'static str {
+        let vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match vital {
+            Some(vital) => vital.ended().await,
             None => std::future::pending().await,
         }
     }

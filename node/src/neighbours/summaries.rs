@@ -3,7 +3,7 @@
 
 use super::shared::Shared;
 use crate::clock::wall;
-use artel_federation::evidence::Viewer;
+use artel_federation::evidence::{Comparing, Viewer};
 use artel_mesh::Verdict;
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
@@ -30,6 +30,10 @@ const SKEW_MS: u64 = 5 * 60 * 1_000;
 /// How many viewers' newest summaries are kept until they can be compared, at most 64 KB each. Those of others are passed on
 /// and not compared.
 const VIEWERS_MAX: usize = 256;
+
+/// How many summaries are compared under one lock of the book, up to 512 scores each. Larger, and the thread that keeps records
+/// waits for it; smaller, and the digest of the marks is made more often.
+const AT_ONCE: usize = 8;
 
 /// How a viewer's summaries were found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,7 +84,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 /// What is to be said: the scores of some agents, those behind the last one that was named; nothing where nothing has changed
-/// since these heads were named, or where this node has not read everything.
+/// since these heads were named, or where what this node has read does not tell.
 fn say(shared: &Shared, said: &Digest, last: &mut Option<AgentId>) -> Option<Summary> {
     let founders = shared.exchange().genesis().founders.clone();
     let at = wall();
@@ -88,10 +92,10 @@ fn say(shared: &Shared, said: &Digest, last: &mut Option<AgentId>) -> Option<Sum
         let book = &shared.evidence.state().book;
         let marks = book.marks();
         let heads = marks_digest(&marks);
-        if heads == *said || !book.is_whole() {
+        let viewer = Viewer { node: shared.me.node(), founders: &founders };
+        if heads == *said || !book.can_tell(viewer) {
             return None;
         }
-        let viewer = Viewer { node: shared.me.node(), founders: &founders };
         let scored = |agent: &AgentId| book.scored(viewer, agent, at);
         let behind = book.agents_after(last.map_or(Bound::Unbounded, Bound::Excluded)).filter_map(scored);
         let mut scores: Vec<Scored> = behind.take(SUMMARY_SCORES_MAX).collect();
@@ -139,28 +143,47 @@ impl Summaries {
             heard.at = at;
             heard.open = Some(summary);
         }
-        self.compare(shared);
+        shared.evidence.news.notify_one();
         Verdict::Accept
     }
 
-    /// Compares what can be compared now.
+    /// Compares what can be compared now. Takes as long as there is something to compare, so it has a thread of its own.
     pub fn compare(&self, shared: &Shared) {
         let founders = shared.exchange().genesis().founders.clone();
-        let mut heard = self.heard();
-        if heard.values().all(|heard| heard.open.is_none()) {
-            return;
+        let mut last = None;
+        loop {
+            let book = &shared.evidence.state().book;
+            let (compared, behind) = self.compare_some(&book.comparing(&founders), last);
+            if compared < AT_ONCE {
+                return;
+            }
+            last = behind;
         }
-        let book = &mut shared.evidence.state().book;
-        for (viewer, heard) in heard.iter_mut() {
-            let agrees = heard.open.as_ref().and_then(|open| book.agrees(open.said(), &founders));
-            let Some(agrees) = agrees else { continue };
-            heard.open = None;
-            heard.checks.checked += 1;
-            if !agrees {
-                heard.checks.wrong += 1;
-                tracing::warn!(%viewer, wrong = heard.checks.wrong, "a summary is not what the records say");
+    }
+
+    /// Compares what some viewers said, those behind the last one by key: how many, and which was the last.
+    fn compare_some(&self, with: &Comparing<'_>, last: Option<NodeId>) -> (usize, Option<NodeId>) {
+        let (mut compared, mut behind) = (0, last);
+        let mut heard = self.heard();
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        for (viewer, heard) in heard.range_mut((from, Bound::Unbounded)) {
+            let Some(open) = heard.open.as_ref().filter(|open| open.said().heads == *with.heads()) else {
+                continue;
+            };
+            (compared, behind) = (compared + 1, Some(*viewer));
+            if let Some(agrees) = with.agrees(open.said()) {
+                heard.open = None;
+                heard.checks.checked += 1;
+                if !agrees {
+                    heard.checks.wrong += 1;
+                    tracing::warn!(%viewer, wrong = heard.checks.wrong, "a summary is not what the records say");
+                }
+            }
+            if compared == AT_ONCE {
+                break;
             }
         }
+        (compared, behind)
     }
 
     fn heard(&self) -> MutexGuard<'_, BTreeMap<NodeId, Heard>> {
