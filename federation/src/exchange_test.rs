@@ -172,7 +172,11 @@ fn who_came_in_through_the_other_or_by_one_invitation_is_its_kin_and_no_false_ad
         (1..=8).filter(other).collect()
     };
     assert_eq!(kin(&exchange, 3), [4, 6, 7], "by one invitation, and whom it let in, and whom they did");
-    assert_eq!(kin(&exchange, 7), [3, 4, 6], "and who let them in, founders aside, and who came in with those");
+    assert_eq!(
+        kin(&exchange, 7),
+        [3, 4, 6],
+        "and who let them in, founders aside, and who came in with those"
+    );
     assert_eq!(
         kin(&exchange, 5),
         [8],
