@@ -190,3 +190,65 @@ impl Summaries {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_federation::evidence::Book;
+    use artel_protocol::id::FederationId;
+    use artel_protocol::key::{PublicKey, SecretKey};
+    use artel_protocol::log::Origin;
+
+    fn key(n: usize) -> SecretKey {
+        SecretKey::from_seed(&[n as u8; 32])
+    }
+
+    fn node(n: usize) -> NodeId {
+        NodeId(key(n).public())
+    }
+
+    fn origin(n: usize) -> Origin {
+        Origin::new(FederationId([5; 32]), node(n), 0)
+    }
+
+    /// What a node says of an agent of whom nobody knows anything.
+    fn wrong(viewer: usize, heads: Digest) -> Summary {
+        let agent = AgentId(PublicKey::from_bytes([9; 32]));
+        let scores = vec![Scored { agent, score: 2, lower: 1, receipts_micro: 1 }];
+        let said = Said { viewer: origin(viewer), at: Wall(1_000), heads, marks: Vec::new(), scores };
+        Summary::sign(said, &key(viewer)).expect("within bounds")
+    }
+
+    #[test]
+    fn all_that_can_be_compared_are_compared_once_a_few_at_a_time() {
+        let mut book = Book::default();
+        book.hear(origin(0), (0, 0), &[], Wall(1_000), &mut Vec::new());
+        let founders = [node(0)];
+        let with = book.comparing(&founders);
+        let (summaries, viewers) = (Summaries::default(), 2 * AT_ONCE + 3);
+        for viewer in 1..=viewers + 1 {
+            let heads = if viewer > viewers { Digest::default() } else { *with.heads() };
+            let open = Some(wrong(viewer, heads));
+            summaries.heard().insert(node(viewer), Heard { open, ..Heard::default() });
+        }
+        let (mut rounds, mut last) = (Vec::new(), None);
+        loop {
+            let (compared, behind) = summaries.compare_some(&with, last);
+            rounds.push(compared);
+            last = behind;
+            if compared < AT_ONCE {
+                break;
+            }
+        }
+        assert_eq!(rounds, [AT_ONCE, AT_ONCE, 3]);
+        for viewer in 1..=viewers + 1 {
+            let count = u64::from(viewer <= viewers);
+            assert_eq!(summaries.checks(&node(viewer)), Checks { checked: count, wrong: count });
+            assert_eq!(
+                summaries.heard()[&node(viewer)].open.is_some(),
+                count == 0,
+                "one is still to be compared"
+            );
+        }
+    }
+}
