@@ -165,7 +165,11 @@ async fn the_deadline_is_cpu_and_a_machine_under_load_comes_to_the_same_end() {
     let cores = std::thread::available_parallelism().unwrap().get();
     let outcome = std::thread::scope(|threads| {
         for _ in 0..8 * cores {
-            threads.spawn(|| while !stop.load(Ordering::Relaxed) {});
+            threads.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop()
+                }
+            });
         }
         let outcome =
             tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(runner.run(again)));
