@@ -325,9 +325,9 @@ fn artifacts_come_through_the_node_that_speaks_for_the_agent_or_not_at_all() {
     assert_eq!(code(bring(&mut home, &elsewhere, act.clone(), came.clone())), Code::Invalid);
     assert_eq!(code(ada.ask(&mut home, act.clone())), Code::ArtifactMissing, "the bytes are not here");
     received(bring(&mut home, &ada, act.clone(), came)).expect("taken where it claimed");
+    let order = home.kinds();
     assert_eq!(home.mind.view().counts().artifact_bytes, 10);
     received(elsewhere.ask(&mut home, act)).expect("and again from anywhere");
-    let order = home.kinds();
     assert!(
         order.windows(3).any(|w| w == [Kind::ArtifactStored, Kind::Output, Kind::Submitted]),
         "{order:?}"
