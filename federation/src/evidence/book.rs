@@ -1,11 +1,13 @@
 //! The book of evidence: how far each journal was read, and what its records add up to for each agent and home. The same
 //! records give the same book, in whatever order the journals came.
 
+use super::gaps::Gaps;
 use super::pairs::{Half, Pairs};
 use super::receipt::{Learnt, Receipt};
 use super::{AHEAD_MAX, JOURNALS_MAX, ROWS_MAX, SETTLED_MAX};
 use crate::fact::{Entry, Kind};
 use artel_protocol::codec::{Decode, Encode};
+use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::Mark;
@@ -51,8 +53,9 @@ pub struct Book {
     ahead: Vec<Learnt>,
     /// The newest date of what counts.
     newest: Wall,
-    /// Something was left out that another reader may have: a gap, or a limit.
+    /// Something was left out for a limit that another reader may have.
     partial: bool,
+    gaps: Gaps,
 }
 
 impl Book {
@@ -73,15 +76,18 @@ impl Book {
         now: Wall,
         learnt: &mut Vec<Learnt>,
     ) {
-        if !self.journals.contains_key(&origin) && self.journals.len() >= JOURNALS_MAX {
+        if !self.reads(&origin) {
             return;
         }
         let next = self.journals.entry(origin).or_default();
         if public_seq < *next {
             return;
         }
-        self.partial |= public_seq > *next;
+        let gap = *next..public_seq;
         *next = public_seq + 1;
+        if !gap.is_empty() {
+            self.gaps.add(origin, gap);
+        }
         let before = learnt.len();
         match Book::is_of_interest(body).then(|| Entry::decode(body)) {
             Some(Ok(entry)) => self.pairs.hear(origin, index, &entry, learnt),
@@ -104,6 +110,12 @@ impl Book {
         }
     }
 
+    /// Whether records of a journal are read at all: it is one that its node may have, and there is a place for it.
+    pub fn reads(&self, origin: &Origin) -> bool {
+        let has_place = self.journals.contains_key(origin) || self.journals.len() < JOURNALS_MAX;
+        origin.is_within_limit() && has_place
+    }
+
     /// Whether a journal has to wait until others are read.
     pub fn is_full(&self, origin: &Origin) -> bool {
         self.pairs.is_full(origin)
@@ -120,9 +132,19 @@ impl Book {
         self.journals.iter().map(mark).collect()
     }
 
+    /// The digest of what was read: of the marks, and of what was passed over below them.
+    pub fn heads(&self) -> Digest {
+        self.gaps.heads(&self.marks())
+    }
+
+    /// Whether the book is what the records that it has read say, so that another with the same heads is the same book.
+    pub fn is_exact(&self) -> bool {
+        !self.partial
+    }
+
     /// Whether all records up to the marks are in the book, and count.
     pub fn is_whole(&self) -> bool {
-        !self.partial
+        self.is_exact() && self.gaps.is_empty()
     }
 
     /// The newest date of what counts.

@@ -5,6 +5,7 @@
 //! takes nobody's word: whoever feeds it has checked that a record stands in its author's journal.
 
 mod book;
+mod gaps;
 mod pairs;
 mod receipt;
 mod view;
@@ -14,7 +15,8 @@ pub use pairs::Half;
 pub use receipt::{Lapse, Learnt, LeftOut, Receipt};
 pub use view::{Part, View, Viewer};
 
-/// How many journals are read. Those that come when so many are read are not: then the marks say so, and nothing is compared.
+/// How many journals are read, sixteen of a node at most. Those that come when so many are read are not: then the marks say so,
+/// and nothing is compared.
 pub const JOURNALS_MAX: usize = 1_024;
 
 /// How many rows, an agent at a home each, are kept (at most 2 KiB a row). Receipts that would need one more are left out.
@@ -43,6 +45,10 @@ pub const HANDED_EACH: usize = 64;
 /// How many judged submissions of one home may wait for the worker's node's record. At the limit the oldest is left out, and
 /// nothing is compared any more: another reader may have had that record in time.
 pub const WAITING_MAX: usize = 16_384;
+
+/// How many may wait in all (some 250 bytes each). At the limit the oldest of the home with most goes, likewise: a home that
+/// names others' records without end takes no place from those that do not.
+pub const WAITING_TOTAL_MAX: usize = 65_536;
 
 /// How many pieces that are dated ahead of the clock are kept until their time has come.
 pub const AHEAD_MAX: usize = 4_096;

@@ -2,7 +2,8 @@
 //! and that for home's. What waits is bounded by the limits in `mod.rs`.
 
 use super::receipt::{Lapse, Learnt, LeftOut, Receipt};
-use super::{HANDED_EACH, HANDED_MAX, HANDED_TOTAL_MAX, OPEN_MAX, RECENT_MAX, WAITING_MAX};
+use super::{HANDED_EACH, HANDED_MAX, HANDED_TOTAL_MAX, OPEN_MAX, RECENT_MAX};
+use super::{WAITING_MAX, WAITING_TOTAL_MAX};
 use crate::fact::{Abroad, Entry, Fact, HandedIn, Judgement, Submitted, Verdict};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -234,8 +235,13 @@ impl Pairs {
         self.waiting.insert((place, home, verdict), judged);
         let by = self.waiting_by.entry(home).or_default();
         by.insert((verdict, place));
-        if by.len() > WAITING_MAX
-            && let Some((verdict, place)) = by.first().copied()
+        let is_too_many = by.len() > WAITING_MAX;
+        let full = match self.waiting.len() > WAITING_TOTAL_MAX {
+            true => self.waiting_by.iter().max_by_key(|(_, by)| by.len()).map(|(home, _)| *home),
+            false => is_too_many.then_some(home),
+        };
+        if let Some(home) = full
+            && let Some((verdict, place)) = self.waiting_by.get(&home).and_then(BTreeSet::first).copied()
         {
             let oldest = self.take_waiting(&(place, home, verdict));
             self.dropped += 1;

@@ -5,7 +5,6 @@ use super::book::{Book, Tally};
 use crate::fact::Genesis;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::summary::{Said, Scored};
-use artel_protocol::sync::marks_digest;
 use artel_protocol::time::Wall;
 use artel_reputation::standing::AHEAD_MS_MAX;
 use artel_reputation::{Assessment, Eighths, Share, Source, Standing, viewed};
@@ -125,14 +124,14 @@ impl Book {
         })
     }
 
-    /// Whether a summary is what its viewer's records say; nothing where this book cannot tell: it was read up to other marks,
-    /// is not whole, or counts what the viewer could not count yet.
+    /// Whether a summary is what its viewer's records say; nothing where this book cannot tell: it has read other records,
+    /// is not exact, or counts what the viewer could not count yet.
     pub fn agrees(&mut self, said: &Said, founders: &[NodeId]) -> Option<bool> {
-        if marks_digest(&self.marks()) != said.heads {
+        if self.heads() != said.heads {
             return None;
         }
         self.tick(said.at);
-        if !self.is_whole() || self.newest().since_ms(said.at) > AHEAD_MS_MAX {
+        if !self.is_exact() || self.newest().since_ms(said.at) > AHEAD_MS_MAX {
             return None;
         }
         let viewer = Viewer { node: said.viewer.node(), founders };

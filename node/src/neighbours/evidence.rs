@@ -9,6 +9,7 @@ use artel_audit::Reader;
 use artel_audit::records::Records as Kept;
 use artel_federation::evidence::{Book, Learnt};
 use artel_protocol::codec;
+use artel_protocol::key::NodeId;
 use artel_protocol::log::{Class, Origin};
 use artel_protocol::record::{Record, Records};
 use artel_protocol::time::Wall;
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 const FILE: &str = "evidence";
 
 /// The form of the file; another one is not read, and the book is made anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// After how many records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 65_536;
@@ -134,7 +135,7 @@ impl Evidence {
             let mut state = self.state();
             state.read_early(origin, floor);
             let next = state.book.next(origin).max(floor);
-            if next >= held || state.book.is_full(origin) {
+            if next >= held || state.book.is_full(origin) || !state.book.reads(origin) {
                 return false;
             }
             next
@@ -157,6 +158,15 @@ impl Evidence {
         }
         state.read_early(origin, floor);
         state.book.next(origin) > next
+    }
+
+    /// Reads what is kept of a node's journals as far as it can be read by now, and writes the file: some of it is about to go.
+    /// Blocks on the disk.
+    pub fn read_up(&self, shared: &Shared, node: &NodeId) {
+        for (origin, mark) in shared.records.marks_of(node) {
+            while self.read_on(&shared.records, &origin, (mark.floor, mark.next)) {}
+        }
+        self.save(&shared.dir, &shared.me);
     }
 
     /// Writes the file.
@@ -198,6 +208,9 @@ impl State {
 
     fn take_early(&mut self, records: &Records) {
         let origin = records.origin();
+        if !self.book.reads(&origin) {
+            return;
+        }
         let next = self.book.next(&origin);
         for record in records.records().iter().filter(|record| record.public_seq >= next) {
             if self.early.len() < EARLY_MAX {
