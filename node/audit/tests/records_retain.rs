@@ -72,8 +72,12 @@ fn an_author_at_its_limit_gives_up_its_oldest_and_its_newest_are_kept() {
 
 #[test]
 fn all_journals_of_a_node_have_one_share_and_the_oldest_gives_way() {
-    let mut store = new_store();
+    let (disk, index) = (MemoryDisk::new(), Arc::default());
+    let mut store = opened(&disk, &index);
     for incarnation in 0..3 {
+        // A start changes nothing.
+        drop(store);
+        store = opened(&disk, &index);
         for seq in 0..30 {
             assert_eq!(keep(&mut store, one(origin(1, incarnation), seq)), Kept::New);
         }
