@@ -121,11 +121,11 @@ async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow:
                 if records.origin() != want.origin {
                     return Err(dishonest("records of another journal than the one that was asked for"));
                 }
+                first = first.or(records.records().first().map(|record| record.public_seq));
                 if !witness::may_take(shared, &records).await {
                     // Its author lied or is suspected: whoever sends it need not know that yet.
                     continue;
                 }
-                first = first.or(records.records().first().map(|record| record.public_seq));
                 let judged = shared.exchange().judge(None, &records);
                 match judged {
                     Judgement::Keep => unkept.push(shared.keeper.keep(records).await),

@@ -127,7 +127,7 @@ impl Member {
             self.live()?.exchange.holds_up_to(origin, last + 1, false);
             return Ok(Some(Kept::New));
         }
-        let Some(kept) = self.keep_in_place(records) else {
+        let Some(kept) = self.keep_in_place(context, records) else {
             // What cannot be written is dropped: its author has it still.
             return if has_crashed || self.has_crashed() { Err(Stop::Down) } else { Ok(None) };
         };
@@ -151,12 +151,13 @@ impl Member {
     }
 
     /// Keeps a frame, where there is no room in the place of older ones; nothing where the disk says no.
-    fn keep_in_place(&mut self, records: &Records) -> Option<Kept> {
+    fn keep_in_place(&mut self, context: &mut Context, records: &Records) -> Option<Kept> {
         let live = self.live.as_mut()?;
         for _ in 0..GIVE_WAY_MAX {
             let kept = live.store.append(vec![frame_of(records)]).ok()?[0];
             let gives_way = live.store.who_gives_way(&frame_of(records));
             let Some(node) = gives_way.filter(|_| kept == Kept::OverCap) else { return Some(kept) };
+            context.counts.given_up += u64::from(!context.truth.liars.contains(&node));
             self.words.clone_from(&live.words);
             let given_up = live.store.give_up_oldest(&node);
             for (origin, mark) in live.kept.marks_of(&node) {
