@@ -114,7 +114,9 @@ fn run(
         while let Some(ask) = next {
             match ask {
                 Ask::Keep(job) => jobs.push(*job),
-                Ask::Skip(origin, before) => drop(skips.insert(origin, before)),
+                Ask::Skip(origin, before) => {
+                    skips.insert(origin, before);
+                }
                 Ask::End(done) => end = Some(done),
             }
             next = if jobs.len() < BATCH_MAX && end.is_none() { queue.try_recv().ok() } else { None };
