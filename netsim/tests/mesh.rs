@@ -27,11 +27,10 @@ fn worlds_hold_and_everything_that_matters_happens_in_them() {
         assert_eq!(report.violation, None, "mesh seed {seed}");
         counts.add(report.counts);
     }
-    let MeshCounts { fetched, given_up, cosigned, returned, asked, frauds, rejected, .. } = counts;
+    let MeshCounts { fetched, cosigned, returned, asked, frauds, rejected, .. } = counts;
     let MeshCounts { crashes, admissions, expulsions, partitions, clones, .. } = counts;
     for (what, count) in [
         ("fetched", fetched),
-        ("given_up", given_up),
         ("cosigned", cosigned),
         ("returned", returned),
         ("asked", asked),

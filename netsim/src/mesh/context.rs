@@ -33,7 +33,7 @@ pub struct MeshCounts {
     pub kept: u64,
     /// Of those, the ones from exchanges.
     pub fetched: u64,
-    /// How often the oldest records of an honest author gave way to newer ones.
+    /// How often the oldest records of an author gave way to newer ones.
     pub given_up: u64,
     /// Exchanges that ended in good order.
     pub exchanges: u64,

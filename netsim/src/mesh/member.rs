@@ -43,9 +43,9 @@ pub use greeting::{Hello, Judged};
 /// For how long entries are gathered into frames (`publisher.rs`), in milliseconds.
 const GATHER_MS: u64 = 100;
 
-/// What others may take here: small, so that floods meet the limit in a world of minutes, and busy honest authors too.
+/// What others may take here: small, so that a flood in a world of minutes meets the limit.
 pub const LIMITS: Limits = Limits {
-    author_bytes_max: 16 << 10,
+    author_bytes_max: 64 << 10,
     store_bytes_max: 16 << 20,
     authors_max: 1_024,
     segment_bytes: 32 << 10,

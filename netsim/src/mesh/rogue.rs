@@ -32,7 +32,7 @@ pub const STRANGER: Slot = ROGUE + 1;
 const CAUGHT_MAX: usize = 8;
 
 /// How many bytes each record of its flood has, how many of them are in a frame, and how many frames there are.
-const FLOOD: (usize, u64, u64) = (1_500, 4, 8);
+const FLOOD: (usize, u64, u64) = (12 << 10, 4, 8);
 
 /// What it does at a time.
 const ACTS: u64 = 15;

@@ -19,7 +19,7 @@ const LIMITS: Limits = Limits {
     author_bytes_max: 40 * ONE,
     store_bytes_max: 400 * ONE,
     authors_max: 1_000,
-    segment_bytes: 8 * ONE,
+    segment_bytes: 4 << 10,
 };
 
 fn origin(node: u8, incarnation: u32) -> Origin {

@@ -157,7 +157,7 @@ impl Member {
             let kept = live.store.append(vec![frame_of(records)]).ok()?[0];
             let gives_way = live.store.who_gives_way(&frame_of(records));
             let Some(node) = gives_way.filter(|_| kept == Kept::OverCap) else { return Some(kept) };
-            context.counts.given_up += u64::from(!context.truth.liars.contains(&node));
+            context.counts.given_up += 1;
             self.words.clone_from(&live.words);
             let given_up = live.store.give_up_oldest(&node);
             for (origin, mark) in live.kept.marks_of(&node) {
