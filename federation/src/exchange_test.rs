@@ -1,7 +1,8 @@
 //! What becomes of others' records.
 
 use super::*;
-use crate::fact::{Admission, AdmittedBy, Expelled, Offered, Refused, Started, Submitted};
+use crate::fact::{Admission, Admitted, AdmittedBy, Expelled, Offered, Refused, Started, Submitted};
+use crate::words::WORDS_EACH;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, FederationId, RunId};
 use artel_protocol::key::{AgentId, SecretKey};
@@ -162,6 +163,40 @@ fn members_are_those_to_whom_admissions_lead_from_a_founder() {
 }
 
 #[test]
+fn who_came_in_through_the_other_or_by_one_invitation_is_its_kin_and_no_false_admission_makes_kin() {
+    let mut exchange = exchange();
+    let by = |n: u8, invitation: u8| {
+        Fact::Admitted(Admitted { node: node(n), by: AdmittedBy::Invitation(Digest([invitation; 32])) })
+    };
+    exchange.hear(node(1), [(1, &by(3, 1)), (2, &by(4, 1)), (3, &by(5, 2)), (4, &by(2, 3))]);
+    exchange.hear(node(3), [(1, &by(6, 4))]);
+    exchange.hear(node(6), [(1, &by(7, 5))]);
+    exchange.hear(node(5), [(1, &by(8, 1))]);
+    let kin = |exchange: &Exchange, n: u8| -> Vec<u8> {
+        let other = |m: &u8| *m != n && exchange.are_kin(&node(n), &node(*m));
+        (1..=8).filter(other).collect()
+    };
+    assert_eq!(kin(&exchange, 3), [4, 6, 7], "by one invitation, and whom it let in, and whom they did");
+    assert_eq!(
+        kin(&exchange, 7),
+        [3, 4, 6],
+        "and who let them in, founders aside, and who came in with those"
+    );
+    assert_eq!(
+        kin(&exchange, 5),
+        [8],
+        "another invitation of the founder; its own with the same digest is no other's"
+    );
+    assert_eq!(kin(&exchange, 8), [5]);
+    // Whoever admits the honest ones does not make them kin.
+    exchange.hear(node(3), [(2, &by(5, 9)), (3, &by(4, 9))]);
+    assert_eq!(kin(&exchange, 5), [8]);
+    // This node's own word is as good as the founders'.
+    exchange.hear(node(2), [(1, &by(6, 6)), (2, &by(7, 7))]);
+    assert_eq!((kin(&exchange, 6), kin(&exchange, 3)), (vec![], vec![4]));
+}
+
+#[test]
 fn every_public_fact_has_a_topic_and_no_private_one() {
     let submitted = Fact::Submitted(Submitted {
         step: RunId::new(Wall(1), [1; 9]).step(0),
@@ -261,7 +296,7 @@ fn an_expulsion_that_is_heard_after_the_admission_that_ended_it_does_not_stand()
 }
 
 #[test]
-fn admissions_without_end_take_up_a_bounded_place() {
+fn admissions_without_end_by_one_member_keep_nobody_elses_newcomer_out() {
     let nth = |n: u32| {
         let mut key = [0; 32];
         key[..4].copy_from_slice(&n.to_le_bytes());
@@ -269,8 +304,18 @@ fn admissions_without_end_take_up_a_bounded_place() {
     };
     let by = AdmittedBy::Operator;
     let fact = |n| (u64::from(n), Fact::Admitted(Admitted { node: nth(n), by }));
-    let facts: Vec<(u64, Fact)> = (0..ADMISSIONS_MAX as u32 + 9).map(fact).collect();
+    let facts: Vec<(u64, Fact)> = (0..70_000).map(fact).collect();
     let mut exchange = exchange();
+    exchange.hear(node(1), [(1, &admitted(7)), (2, &admitted(8))]);
     exchange.hear(node(7), facts.iter().map(|(index, fact)| (*index, fact)));
-    assert_eq!((exchange.admissions.len(), exchange.admissions_count), (ADMISSIONS_MAX, ADMISSIONS_MAX));
+    assert_eq!(exchange.members().count(), 3 + WORDS_EACH, "its part is full");
+    assert_eq!(exchange.unheard(), 70_000 - WORDS_EACH as u64);
+    exchange.hear(node(1), [(3, &admitted(5))]);
+    exchange.hear(node(8), [(1, &admitted(6))]);
+    assert!(exchange.is_member(&node(5)) && exchange.is_member(&node(6)), "a founder's, and another's");
+    let gone = Fact::Expelled(Expelled { node: nth(1), reason: String::new() });
+    exchange.hear(node(7), [(80_000, &gone)]);
+    assert!(!exchange.is_member(&nth(1)), "it takes back one of its own all the same");
+    exchange.hear(node(1), [(4, &expelled(7))]);
+    assert_eq!(exchange.members().count(), 4, "and all of them go with it");
 }

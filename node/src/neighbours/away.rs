@@ -1,12 +1,12 @@
 //! This node's agents away from home: what they do at another home goes there as one direct request, on the authority that
 //! the agent gave.
 
-use super::home::fetched;
+use super::bringing::fetched;
 use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
 use artel_federation::away::Engagement;
-use artel_federation::visit::message::{Act, Told, Visit, Warrant};
+use artel_federation::visit::message::{self, Act, Told, Visit, Warrant};
 use artel_federation::{Entry, Fact, Json, Principal, Request};
 use artel_mesh::RequestError;
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -14,6 +14,7 @@ use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use bytes::Bytes;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -113,15 +114,21 @@ impl Neighbours {
     pub async fn fetch(&self, home: &NodeId, lease: (StepId, Epoch), digest: Digest) -> anyhow::Result<u64> {
         let shared = &self.shared;
         shared.reach(home).await?;
-        let stored = match blob::artifact(shared, home, lease, digest).await {
+        if let Some(bytes) = shared.blobs.len(&digest).await? {
+            return Ok(bytes);
+        }
+        let how = blob::Fetching { progress: &AtomicU64::new(0), admit: &|_| Ok(()) };
+        let upload = match blob::artifact(shared, home, lease, digest, &how).await {
             Err(error) if !error.is::<blob::Refused>() && !error.is::<crate::store::Error>() => {
                 tracing::debug!(%home, %digest, error = format!("{error:#}"), "a fetch ended early");
                 return Err(Error::Unreachable(*home).into());
             }
             other => other?,
         };
+        let _alone = shared.blobs.alone(&[digest]).await;
+        let stored = upload.finish(Some(digest)).await?;
         if stored.is_new {
-            let store = Request::Store(fetched(digest, stored, None));
+            let store = Request::Store(fetched(stored, None));
             if let Err(refusal) = shared.handle.ask(Principal::Operator, None, store).await? {
                 shared.blobs.remove(&digest).await?;
                 return Err(refusal.into());
@@ -146,6 +153,10 @@ impl Shared {
         match blob::lease(self, home, (step, epoch)).await {
             Ok(told @ Told::Leased(_)) => Ok(told),
             Ok(_) => Err(Error::Dishonest(*home)),
+            Err(error) if error.is::<message::Error>() => {
+                tracing::warn!(%home, error = format!("{error:#}"), "a lease that is none");
+                Err(Error::Dishonest(*home))
+            }
             Err(error) => {
                 tracing::debug!(%home, error = format!("{error:#}"), "a lease could not be fetched");
                 Err(Error::Silent(*home))

@@ -26,9 +26,10 @@ const GIVE_WAY_MAX: usize = 4;
 /// How long the thread rests after a write that failed. What comes meanwhile waits or is dropped.
 const REST: Duration = Duration::from_secs(1);
 
-/// A frame to be kept, and who waits for it.
+/// A frame to be kept, which neighbour brought it, and who waits for it.
 struct Job {
     records: Records,
+    from: NodeId,
     done: Option<oneshot::Sender<Kept>>,
 }
 
@@ -48,7 +49,7 @@ pub(super) struct Keeper(mpsc::Sender<Ask>);
 /// What the thread is told.
 pub(super) struct Queue(mpsc::Receiver<Ask>);
 
-/// Starts the thread. It ends when nobody can ask it any more.
+/// Starts the thread. It ends when nobody can ask it any more; what is handed back ends when it does, however that came.
 ///
 /// # Errors
 /// What the system says.
@@ -56,10 +57,14 @@ pub(super) fn start(
     (store, members): (RecordStore, Members),
     queue: Queue,
     shared: Weak<Shared>,
-) -> std::io::Result<()> {
+) -> std::io::Result<oneshot::Receiver<()>> {
     let runtime = tokio::runtime::Handle::current();
-    let run = move || run((store, members), queue.0, &shared, &runtime);
-    std::thread::Builder::new().name("keeper".into()).spawn(run).map(drop)
+    let (alive, ended) = oneshot::channel::<()>();
+    let run = move || {
+        let _alive = alive;
+        run((store, members), queue.0, &shared, &runtime);
+    };
+    std::thread::Builder::new().name("keeper".into()).spawn(run).map(|_| ended)
 }
 
 impl Keeper {
@@ -70,17 +75,17 @@ impl Keeper {
     }
 
     /// Keeps a frame if there is room for it just now.
-    pub fn offer(&self, records: Records) {
-        if self.0.try_send(Ask::Keep(Box::new(Job { records, done: None }))).is_err() {
+    pub fn offer(&self, records: Records, from: NodeId) {
+        if self.0.try_send(Ask::Keep(Box::new(Job { records, from, done: None }))).is_err() {
             tracing::debug!("too many records wait to be kept; a frame was dropped and will be fetched");
         }
     }
 
     /// Keeps a frame, and says what became of it once it is on disk; nothing where it could not be written.
-    pub async fn keep(&self, records: Records) -> oneshot::Receiver<Kept> {
+    pub async fn keep(&self, records: Records, from: NodeId) -> oneshot::Receiver<Kept> {
         let (done, kept) = oneshot::channel();
         // The thread ends with the node; whoever waits is told by the dropped sender.
-        let _ = self.0.send(Ask::Keep(Box::new(Job { records, done: Some(done) }))).await;
+        let _ = self.0.send(Ask::Keep(Box::new(Job { records, from, done: Some(done) }))).await;
         kept
     }
 
@@ -154,12 +159,14 @@ fn run(
                 tracing::error!(%error, %origin, "missing records cannot be given up; they will be asked for again");
             }
         }
-        members.save_if_due(&shared.records);
+        members.save_if_due(&shared.records, &shared.exchange);
         for notice in store.take_notices() {
             tracing::warn!(%notice, "the record store repaired something");
         }
     }
-    members.save(&store.reader());
+    if let Some(shared) = shared.upgrade() {
+        members.save(&store.reader(), &shared.exchange);
+    }
     if let Err(error) = store.feed() {
         tracing::warn!(%error, "the index of records is behind; the next start brings it up");
     }
@@ -224,19 +231,19 @@ fn skip(
 /// What is about to go is read first, and what it said is written down.
 fn read_up(store: &RecordStore, members: &mut Members, shared: &Shared, node: &NodeId) {
     shared.evidence.read_up(shared, node);
-    members.save(&store.reader());
+    members.save(&store.reader(), &shared.exchange);
 }
 
 /// Counts on what became of a frame, and says so.
 fn finish(shared: &Shared, members: &mut Members, job: Job, kept: Kept) {
-    count_on(shared, members, &job.records, kept);
+    count_on(shared, members, (&job.records, job.from), kept);
     // Whoever waited may be gone.
     job.done.map(|done| done.send(kept));
 }
 
 /// What is on disk is known from here on. What there is no room for says what it says all the same, to those who need no proof of
 /// it later.
-fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kept) {
+fn count_on(shared: &Shared, members: &mut Members, (records, from): (&Records, NodeId), kept: Kept) {
     let origin = records.origin();
     let mark = shared.records.mark(&origin);
     let mut exchange = shared.exchange();
@@ -246,7 +253,7 @@ fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kep
     }
     members.learn(records, &mut exchange);
     drop(exchange);
-    shared.board.hear(records);
+    shared.hear_of_home(records, Some(from));
     shared.outbox.hear(records);
     if kept == Kept::New {
         shared.evidence.hear(records, mark.floor);

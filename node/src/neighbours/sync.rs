@@ -70,7 +70,7 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
         let mut missing = shared.exchange().missing(&theirs);
         missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
         for mark in missing {
-            kept += fetch_on(shared, &mut stream, mark, &mut lacks).await?;
+            kept += fetch_on(shared, &mut stream, (*peer, mark), &mut lacks).await?;
         }
         if kept == before {
             break;
@@ -85,12 +85,12 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
 async fn fetch_on(
     shared: &Arc<Shared>,
     stream: &mut Stream,
-    mark: Mark,
+    (peer, mark): (NodeId, Mark),
     lacks: &mut BTreeMap<Origin, Lacks>,
 ) -> anyhow::Result<usize> {
     let answered = lacks.get(&mark.origin).map_or(0, |lacks| lacks.next);
     let want = Mark { next: mark.next.max(answered), ..mark };
-    let fetched = fetch(shared, stream, want).await?;
+    let fetched = fetch(shared, stream, (peer, want)).await?;
     match (lacks.get_mut(&mark.origin), fetched.first) {
         (Some(lacks), _) => lacks.next = fetched.next,
         (None, Some(first)) if first > want.next => {
@@ -104,8 +104,12 @@ async fn fetch_on(
     Ok(fetched.kept)
 }
 
-/// Fetches one journal's records, from a number on.
-async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow::Result<Fetched> {
+/// Fetches one journal's records from a neighbour, from a number on.
+async fn fetch(
+    shared: &Arc<Shared>,
+    stream: &mut Stream,
+    (peer, want): (NodeId, Mark),
+) -> anyhow::Result<Fetched> {
     say(stream, &Message::Want(want)).await?;
     let (mut unkept, mut kept, mut answered) = (Vec::new(), 0, 0);
     let mut first = None;
@@ -128,7 +132,7 @@ async fn fetch(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow:
                 }
                 let judged = shared.exchange().judge(None, &records);
                 match judged {
-                    Judgement::Keep => unkept.push(shared.keeper.keep(records).await),
+                    Judgement::Keep => unkept.push(shared.keeper.keep(records, peer).await),
                     Judgement::Known | Judgement::Unwanted => {}
                     Judgement::Wrong(what) => {
                         return Err(dishonest(format!("records that no honest node sends: {what}")));

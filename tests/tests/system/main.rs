@@ -20,6 +20,7 @@ mod redo;
 mod refusals;
 mod reputation;
 mod retention;
+mod room;
 mod sandbox;
 mod secrecy;
 mod seeds;
