@@ -17,8 +17,8 @@ use artel_protocol::sync::{MARKS_MAX, Mark};
 use artel_protocol::topic::Topic;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most journals that are remembered to have filled their share. A member may name journals without end (incarnations);
-/// one that is forgotten here costs a frame again when it is next heard of.
+/// The most journals that are remembered to have found no room. One that is forgotten here costs a frame again when it is next
+/// heard of.
 pub const FULL_MAX: usize = 65_536;
 
 /// The topic that a public fact is gossiped on; nothing for a private one.
@@ -36,11 +36,12 @@ pub fn topic_of(fact: &Fact) -> Option<Topic> {
 /// What becomes of a frame of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is kept, and passed on.
+    /// It is kept where there is room, and passed on.
     Keep,
     /// All of it is held already, or it is this node's own.
     Known,
-    /// Its author belongs to nobody that this node knows, or has filled its share: not kept, and nobody's fault.
+    /// Its author is no member by what this node knows, or names more journals than a node may have: not kept, and nobody's
+    /// fault.
     Unwanted,
     /// No honest node sends this.
     Wrong(&'static str),
@@ -155,7 +156,7 @@ impl Exchange {
         if origin.node() == self.me {
             return Judgement::Known;
         }
-        if !self.is_member(&origin.node()) || self.full.contains(&origin) {
+        if !self.is_member(&origin.node()) || !origin.is_within_limit() {
             return Judgement::Unwanted;
         }
         let last = records.records().last().expect("a frame has records").public_seq;
@@ -172,8 +173,11 @@ impl Exchange {
         self.held.get(&records.origin()).copied().unwrap_or_default() < first
     }
 
-    /// Up to where a journal's records are held now; `is_full` when its author's share is used up.
+    /// Up to where a journal's records are held now, or were given up; `is_full` when there is no room for more of them.
     pub fn holds_up_to(&mut self, origin: Origin, next: u64, is_full: bool) {
+        if !origin.is_within_limit() {
+            return;
+        }
         // What nothing is held of needs no place here, so there are as many as the store has journals.
         if next > 0 {
             self.held.insert(origin, next);
@@ -185,13 +189,17 @@ impl Exchange {
         }
     }
 
-    /// What is told to a neighbour: up to where each journal's records are held, with this node's own.
+    /// What is told to a neighbour: up to where each journal's records are held, with this node's own. Where they are too many,
+    /// nodes' newest journals are named before older ones, so that who names many takes no place from others.
     pub fn marks(&self, own: Mark) -> Vec<Mark> {
         let others = self.held.iter().map(|(origin, next)| Mark { origin: *origin, next: *next });
-        let mut marks: Vec<Mark> =
-            others.filter(|mark| mark.origin != own.origin && mark.next > 0).chain([own]).collect();
+        let mut marks: Vec<Mark> = others.filter(|mark| mark.origin != own.origin && mark.next > 0).collect();
+        if marks.len() >= MARKS_MAX {
+            marks = newest_first(marks);
+            marks.truncate(MARKS_MAX - 1);
+        }
+        marks.push(own);
         marks.sort();
-        marks.truncate(MARKS_MAX);
         marks
     }
 
@@ -200,11 +208,23 @@ impl Exchange {
         let lacks = |mark: &Mark| {
             let node = mark.origin.node();
             let next = self.held.get(&mark.origin).copied().unwrap_or_default();
-            let wanted = node != self.me && self.is_member(&node) && !self.full.contains(&mark.origin);
+            let has_room = mark.origin.is_within_limit() && !self.full.contains(&mark.origin);
+            let wanted = node != self.me && self.is_member(&node) && has_room;
             (wanted && next < mark.next).then_some(Mark { origin: mark.origin, next })
         };
         theirs.iter().filter_map(lacks).collect()
     }
+}
+
+/// Marks, ascending by origin, in another order: those of all nodes' newest journals, then of the next older ones, and so on.
+fn newest_first(marks: Vec<Mark>) -> Vec<Mark> {
+    let mut ranked: Vec<(u32, Mark)> = Vec::with_capacity(marks.len());
+    for mark in marks.into_iter().rev() {
+        let newer = ranked.last().filter(|(_, newer)| newer.origin.node() == mark.origin.node());
+        ranked.push((newer.map_or(0, |(rank, _)| rank + 1), mark));
+    }
+    ranked.sort();
+    ranked.into_iter().map(|(_, mark)| mark).collect()
 }
 
 /// What is wrong with a record that stands in its author's journal all the same; kinds of later versions are left unread.

@@ -6,7 +6,7 @@ use crate::words::WORDS_EACH;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, FederationId, RunId};
 use artel_protocol::key::{AgentId, SecretKey};
-use artel_protocol::log::{Checkpoint, Hash, SignedCheckpoint, Subtree, subset, tree};
+use artel_protocol::log::{Checkpoint, Hash, JOURNALS_OF_NODE_MAX, SignedCheckpoint, Subtree, subset, tree};
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
@@ -67,14 +67,18 @@ fn entry(fact: Fact) -> Vec<u8> {
 
 /// Bodies as the public entries of node `n` from a number on, all of whose entries are public.
 fn records(n: u8, from: u64, bodies: Vec<Vec<u8>>) -> Records {
+    records_of(origin(n), &secret(n), from, bodies)
+}
+
+fn records_of(origin: Origin, secret: &SecretKey, from: u64, bodies: Vec<Vec<u8>>) -> Records {
     let record =
         |(i, body)| Record { index: from + i as u64, public_seq: from + i as u64, salt: [0; 16], body };
     let records: Vec<Record> = bodies.into_iter().enumerate().map(record).collect();
     let before = (0..from).map(|i| tree::leaf_hash(&i.to_be_bytes()));
     let leaves: Vec<Hash> = before.chain(records.iter().map(|record| record.leaf().hash())).collect();
     let size = leaves.len() as u64;
-    let plain = Checkpoint::new(origin(n), size, tree::root_of(&leaves)).expect("plain");
-    let checkpoint = SignedCheckpoint::sign(plain, &secret(n)).expect("its own key");
+    let plain = Checkpoint::new(origin, size, tree::root_of(&leaves)).expect("plain");
+    let checkpoint = SignedCheckpoint::sign(plain, secret).expect("its own key");
     let read = |at: Subtree| {
         let start = (at.index << at.level) as usize;
         Ok::<_, tree::Error>(tree::root_of(&leaves[start..start + (1 << at.level)]))
@@ -134,8 +138,8 @@ fn what_is_held_is_known_and_what_is_missing_is_wanted() {
     exchange.holds_up_to(origin(1), 7, true);
     assert_eq!(
         (exchange.missing(&theirs), exchange.judge(None, &records(1, 9, vec![entry(started())]))),
-        (vec![], Judgement::Unwanted),
-        "its share is used up"
+        (vec![], Judgement::Keep),
+        "what there is no room for is not fetched, but what comes is heard and passed on"
     );
 }
 
@@ -217,10 +221,63 @@ fn every_public_fact_has_a_topic_and_no_private_one() {
 #[test]
 fn journals_without_end_that_are_not_kept_take_up_a_bounded_place() {
     let mut exchange = exchange();
-    for incarnation in 0..FULL_MAX as u32 + 9 {
-        exchange.holds_up_to(Origin::new(HOME, node(1), incarnation), 0, true);
+    for n in 0..FULL_MAX as u32 + 9 {
+        exchange.holds_up_to(Origin::new(HOME, nth(n), 0), 0, true);
     }
     assert_eq!((exchange.held.len(), exchange.full.len()), (0, FULL_MAX));
+}
+
+/// A node of which nothing but its key is known; the keys of lower numbers are lower.
+fn nth(n: u32) -> NodeId {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&n.to_be_bytes());
+    NodeId(artel_protocol::key::PublicKey::from_bytes(key))
+}
+
+#[test]
+fn a_node_that_names_journals_without_end_takes_no_place_from_others() {
+    let mut exchange = exchange();
+    let liar = nth(0);
+    for incarnation in 0..5_000 {
+        exchange.holds_up_to(Origin::new(HOME, liar, incarnation), 1, false);
+    }
+    exchange.holds_up_to(origin(1), 7, false);
+    let own = Mark { origin: origin(2), next: 5 };
+    let marks = exchange.marks(own);
+    assert!(marks.contains(&own) && marks.contains(&Mark { origin: origin(1), next: 7 }));
+    assert_eq!(marks.len(), 2 + JOURNALS_OF_NODE_MAX as usize);
+}
+
+#[test]
+fn a_journal_too_many_of_a_node_is_nobodys_fault_and_neither_kept_nor_wanted() {
+    let exchange = exchange();
+    let judged = |incarnation| {
+        let origin = Origin::new(HOME, node(1), incarnation);
+        let wanted = exchange.missing(&[Mark { origin, next: 1 }]).len();
+        (exchange.judge(None, &records_of(origin, &secret(1), 0, vec![entry(started())])), wanted)
+    };
+    assert_eq!(judged(JOURNALS_OF_NODE_MAX - 1), (Judgement::Keep, 1));
+    assert_eq!(judged(JOURNALS_OF_NODE_MAX), (Judgement::Unwanted, 0));
+}
+
+#[test]
+fn a_full_list_of_marks_names_the_own_journal_and_the_newest_of_each_node() {
+    let mut exchange = exchange();
+    let nodes = MARKS_MAX as u32 - 9;
+    for (n, incarnation) in (0..nodes).map(|n| (n, 0)).chain((1..16).map(|incarnation| (0, incarnation))) {
+        exchange.holds_up_to(Origin::new(HOME, nth(n), incarnation), 1, false);
+    }
+    let own = Mark { origin: Origin::new(HOME, nth(u32::MAX), 0), next: 5 };
+    let marks = exchange.marks(own);
+    assert_eq!(marks.len(), MARKS_MAX);
+    assert!(marks.is_sorted() && marks.contains(&own));
+    let named =
+        |n, incarnation| marks.contains(&Mark { origin: Origin::new(HOME, nth(n), incarnation), next: 1 });
+    assert!((1..nodes).all(|n| named(n, 0)), "one journal of each node");
+    assert!(
+        (0..16).all(|incarnation| named(0, incarnation) == (incarnation > 6)),
+        "and the newest of one that has many"
+    );
 }
 
 #[test]

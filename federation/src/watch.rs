@@ -21,7 +21,7 @@ pub const JOURNALS_MAX: usize = 8_192;
 
 /// The most journals of one node: it gets a new one when it is restored from a copy. A node that names more takes no place
 /// from others; those above are not watched.
-pub const JOURNALS_OF_NODE_MAX: usize = 16;
+pub const JOURNALS_OF_NODE_MAX: usize = artel_protocol::log::JOURNALS_OF_NODE_MAX as usize;
 
 /// The most checkpoints of a journal that are still to be shown in line. What comes above is asked about at its next coming;
 /// together with the one that is known they fit into one question.

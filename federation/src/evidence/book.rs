@@ -1,13 +1,14 @@
 //! The book of evidence: how far each journal was read, and what its records add up to for each agent and home. The same
 //! records give the same book, in whatever order the journals came.
 
+use super::gaps::Gaps;
 use super::pairs::{Half, Pairs};
 use super::receipt::{Learnt, Receipt};
 use super::view::Viewer;
 use super::{JOURNALS_MAX, ROWS_EACH, ROWS_MAX, SETTLED_MAX, UNSURE_MAX};
 use crate::fact::{Entry, Fact, Kind};
-use crate::watch::JOURNALS_OF_NODE_MAX;
 use artel_protocol::codec::{Decode, Encode};
+use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::Mark;
@@ -58,8 +59,9 @@ pub struct Book {
     /// Between which home and worker's node a receipt was lost that another reader may have; home with itself for what counts
     /// for home alone.
     unsure: BTreeSet<(NodeId, NodeId)>,
-    /// There was a gap, or more was lost than can be told.
+    /// More was lost than can be told.
     partial: bool,
+    gaps: Gaps,
 }
 
 impl Book {
@@ -97,7 +99,9 @@ impl Book {
             self.ahead.insert(origin, at);
             return;
         }
-        self.partial |= public_seq > next;
+        if public_seq > next {
+            self.gaps.add(origin, next..public_seq);
+        }
         self.journals.insert(origin, public_seq + 1);
         let before = learnt.len();
         match entry {
@@ -117,14 +121,15 @@ impl Book {
         self.ahead.retain(|_, at| at.since_ms(now) > AHEAD_MS_MAX);
     }
 
-    /// Whether a journal is not read on for now, or not at all: there are too many.
+    /// Whether records of a journal are read at all: it is one that its node may have, and there is a place for it.
+    pub fn reads(&self, origin: &Origin) -> bool {
+        let has_place = self.journals.contains_key(origin) || self.journals.len() < JOURNALS_MAX;
+        origin.is_within_limit() && has_place
+    }
+
+    /// Whether a journal is not read on for now, or not at all.
     pub fn has_to_wait(&self, origin: &Origin) -> bool {
-        if self.journals.contains_key(origin) {
-            return self.ahead.contains_key(origin);
-        }
-        let nth = |incarnation| Origin::new(origin.federation(), origin.node(), incarnation);
-        let of_node = self.journals.range(nth(0)..=nth(u32::MAX)).count();
-        self.journals.len() >= JOURNALS_MAX || of_node >= JOURNALS_OF_NODE_MAX
+        !self.reads(origin) || self.ahead.contains_key(origin)
     }
 
     /// The first `public_seq` of a journal that was not read.
@@ -138,12 +143,17 @@ impl Book {
         self.journals.iter().filter(|(_, next)| **next > 0).map(mark).collect()
     }
 
-    /// Whether all records up to the marks are in the book, and nothing was lost of what they say.
-    pub fn is_whole(&self) -> bool {
-        !self.partial && self.unsure.is_empty()
+    /// The digest of what was read: of the marks, and of what was passed over below them.
+    pub fn heads(&self) -> Digest {
+        self.gaps.heads(&self.marks())
     }
 
-    /// Whether a viewer's scores follow from the marks alone: nothing was lost that weighs anything for it, or that makes
+    /// Whether all records up to the marks are in the book, and nothing was lost of what they say.
+    pub fn is_whole(&self) -> bool {
+        !self.partial && self.unsure.is_empty() && self.gaps.is_empty()
+    }
+
+    /// Whether a viewer's scores follow from what was read alone: nothing was lost that weighs anything for it, or that makes
     /// something weigh.
     pub fn can_tell(&self, viewer: Viewer<'_>) -> bool {
         let judges = || viewer.founders.iter().chain([&viewer.node]);

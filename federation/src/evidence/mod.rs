@@ -5,6 +5,7 @@
 //! takes nobody's word: whoever feeds it has checked that a record stands in its author's journal.
 
 mod book;
+mod gaps;
 mod lost;
 mod pairs;
 mod receipt;
@@ -15,8 +16,8 @@ pub use pairs::Half;
 pub use receipt::{Lapse, Learnt, LeftOut, Receipt};
 pub use view::{Comparing, Part, View, Viewer};
 
-/// How many journals are read, of each node as many as heads are watched of (`watch.rs`). Those that come when so many are read
-/// are not, and the marks say so.
+/// How many journals are read, sixteen of a node at most. Those that come when so many are read are not: then the marks say so,
+/// and nothing is compared.
 pub const JOURNALS_MAX: usize = 1_024;
 
 /// How many rows, an agent at a home each, are kept (at most 2 KiB a row). A receipt that would need one more is lost.

@@ -6,7 +6,6 @@ use crate::fact::Genesis;
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::summary::{Said, Scored};
-use artel_protocol::sync::marks_digest;
 use artel_protocol::time::Wall;
 use artel_reputation::standing::AHEAD_MS_MAX;
 use artel_reputation::{Assessment, Eighths, Share, Source, Standing, viewed};
@@ -135,17 +134,17 @@ impl Book {
 
     /// This book as it stands, to compare summaries with.
     pub fn comparing<'a>(&'a self, founders: &'a [NodeId]) -> Comparing<'a> {
-        Comparing { book: self, founders, heads: marks_digest(&self.marks()) }
+        Comparing { book: self, founders, heads: self.heads() }
     }
 }
 
 impl Comparing<'_> {
-    /// The digest of the book's marks.
+    /// The digest of what the book has read.
     pub fn heads(&self) -> &Digest {
         &self.heads
     }
 
-    /// Whether a summary is what its viewer's records say; nothing where the book cannot tell: it was read up to other marks,
+    /// Whether a summary is what its viewer's records say; nothing where the book cannot tell: it has read other records,
     /// has lost what counts for that viewer, or counts what the viewer could not count yet.
     pub fn agrees(&self, said: &Said) -> Option<bool> {
         let (book, viewer) = (self.book, Viewer { node: said.viewer.node(), founders: self.founders });

@@ -9,6 +9,7 @@ use artel_audit::Reader;
 use artel_audit::records::Records as Kept;
 use artel_federation::evidence::{Book, Learnt};
 use artel_protocol::codec;
+use artel_protocol::key::NodeId;
 use artel_protocol::log::{Class, Origin};
 use artel_protocol::record::{Record, Records};
 use artel_protocol::time::Wall;
@@ -156,6 +157,15 @@ impl Evidence {
         }
         state.read_early(origin, floor);
         state.book.next(origin) > next
+    }
+
+    /// Reads what is kept of a node's journals as far as it can be read by now, and writes the file: some of it is about to go.
+    /// Blocks on the disk.
+    pub fn read_up(&self, shared: &Shared, node: &NodeId) {
+        for (origin, mark) in shared.records.marks_of(node) {
+            while self.read_on(&shared.records, &origin, (mark.floor, mark.next)) {}
+        }
+        self.save(&shared.dir, &shared.me);
     }
 
     /// Writes the file.

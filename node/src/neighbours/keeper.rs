@@ -1,12 +1,15 @@
 //! The thread that keeps others' records: what was judged good is appended to the record store, many frames a sync, and
-//! only then counted on. What it cannot write is dropped: its author has it still, and it is asked for again.
+//! only then counted on. What it cannot write is dropped: its author has it still, and it is asked for again. Where there is no
+//! room, the oldest records of an author give way, once what was to be read of them was read.
 
 use super::members::Members;
 use super::shared::Shared;
 use super::witness;
-use artel_audit::records::{Item, Kept, NewFrame, RecordStore};
+use artel_audit::records::{Error, Item, Kept, NewFrame, RecordStore};
 use artel_protocol::key::NodeId;
+use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
+use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +19,9 @@ const WAITING_MAX: usize = 256;
 
 /// How many frames are written with one sync; at most 64 KiB each, so 4 MiB in all.
 const BATCH_MAX: usize = 64;
+
+/// How often others' records give way to one frame before it is not kept: a quarter of a share each time.
+const GIVE_WAY_MAX: usize = 4;
 
 /// How long the thread rests after a write that failed. What comes meanwhile waits or is dropped.
 const REST: Duration = Duration::from_secs(1);
@@ -30,6 +36,8 @@ struct Job {
 /// What the thread is asked.
 enum Ask {
     Keep(Box<Job>),
+    /// A neighbour has nothing of a journal before this number.
+    Skip(Origin, u64),
     /// Write down what shortens the next start, and end.
     End(oneshot::Sender<()>),
 }
@@ -81,6 +89,13 @@ impl Keeper {
         kept
     }
 
+    /// Says that a neighbour that was asked for more has nothing of a journal before this number. Where much is held from there
+    /// on, what is missing is given up.
+    pub async fn skip(&self, origin: Origin, before: u64) {
+        // It may have ended already.
+        let _ = self.0.send(Ask::Skip(origin, before)).await;
+    }
+
     /// Ends the thread once it has done what waits before.
     pub async fn end(&self) {
         let (done, ended) = oneshot::channel();
@@ -100,10 +115,13 @@ fn run(
     while end.is_none()
         && let Some(first) = queue.blocking_recv()
     {
-        let (mut jobs, mut next) = (Vec::new(), Some(first));
+        let (mut jobs, mut skips, mut next) = (Vec::new(), BTreeMap::new(), Some(first));
         while let Some(ask) = next {
             match ask {
                 Ask::Keep(job) => jobs.push(*job),
+                Ask::Skip(origin, before) => {
+                    skips.insert(origin, before);
+                }
                 Ask::End(done) => end = Some(done),
             }
             next = if jobs.len() < BATCH_MAX && end.is_none() { queue.try_recv().ok() } else { None };
@@ -112,19 +130,33 @@ fn run(
         let overlaps: Vec<bool> = jobs.iter().map(|job| overlaps(&shared, &job.records)).collect();
         match store.append(jobs.iter().map(|job| frame_of(&job.records)).collect()) {
             Ok(kept) => {
+                let mut roomless = Vec::new();
                 for ((job, kept), overlaps) in jobs.into_iter().zip(kept).zip(overlaps) {
                     if overlaps || kept == Kept::Known {
                         witness::look_again(&shared, runtime, &job.records);
                     }
-                    count_on(&shared, &mut members, (&job.records, job.from), kept);
-                    // Whoever waited may be gone.
-                    job.done.map(|done| done.send(kept));
+                    match kept {
+                        Kept::OverCap => roomless.push(job),
+                        kept => finish(&shared, &mut members, job, kept),
+                    }
+                }
+                // All that was kept is counted on by now, so it may be given up.
+                for job in roomless {
+                    match keep_in_place(&mut store, &mut members, &shared, &job.records) {
+                        Ok(kept) => finish(&shared, &mut members, job, kept),
+                        Err(error) => tracing::error!(%error, "no room can be made for records of others"),
+                    }
                 }
             }
             Err(error) => {
                 tracing::error!(%error, "records of others cannot be written; they will be fetched again");
                 drop(jobs);
                 std::thread::sleep(REST);
+            }
+        }
+        for (origin, before) in skips {
+            if let Err(error) = skip(&mut store, &mut members, &shared, (origin, before)) {
+                tracing::error!(%error, %origin, "missing records cannot be given up; they will be asked for again");
             }
         }
         members.save_if_due(&shared.records, &shared.exchange);
@@ -154,17 +186,76 @@ fn frame_of(records: &Records) -> NewFrame {
     NewFrame { origin: records.origin(), topic: 0, bytes: records.bytes().to_vec(), items }
 }
 
-/// What is on disk is known from here on.
+/// Keeps a frame that there was no room for in the place of older ones, if there are some to give way.
+fn keep_in_place(
+    store: &mut RecordStore,
+    members: &mut Members,
+    shared: &Shared,
+    records: &Records,
+) -> Result<Kept, Error> {
+    let frame = frame_of(records);
+    for _ in 0..GIVE_WAY_MAX {
+        // Room may have been made for another frame of its author.
+        let kept = store.append(vec![frame.clone()])?[0];
+        let gives_way = store.who_gives_way(&frame).filter(|_| kept == Kept::OverCap);
+        let Some(node) = gives_way else { return Ok(kept) };
+        read_up(store, members, shared, &node);
+        let given_up = store.give_up_oldest(&node);
+        for (origin, mark) in shared.records.marks_of(&node) {
+            tracing::info!(%origin, below = mark.floor, "old records gave way to new ones");
+            shared.exchange().holds_up_to(origin, mark.next, false);
+        }
+        given_up?;
+    }
+    Ok(store.append(vec![frame])?[0])
+}
+
+/// Gives up the records of a journal that are missing below a number, if enough is held from there on.
+fn skip(
+    store: &mut RecordStore,
+    members: &mut Members,
+    shared: &Shared,
+    (origin, before): (Origin, u64),
+) -> Result<(), Error> {
+    if !store.may_skip_to(&origin, before)? {
+        return Ok(());
+    }
+    read_up(store, members, shared, &origin.node());
+    let given_up = store.prune(&origin, before);
+    tracing::info!(%origin, below = before, "missing records are not waited for any longer");
+    shared.exchange().holds_up_to(origin, shared.records.mark(&origin).next, false);
+    shared.evidence.news.notify_one();
+    given_up
+}
+
+/// What is about to go is read first, and what it said is written down.
+fn read_up(store: &RecordStore, members: &mut Members, shared: &Shared, node: &NodeId) {
+    shared.evidence.read_up(shared, node);
+    members.save(&store.reader(), &shared.exchange);
+}
+
+/// Counts on what became of a frame, and says so.
+fn finish(shared: &Shared, members: &mut Members, job: Job, kept: Kept) {
+    count_on(shared, members, (&job.records, job.from), kept);
+    // Whoever waited may be gone.
+    job.done.map(|done| done.send(kept));
+}
+
+/// What is on disk is known from here on. What there is no room for says what it says all the same, to those who need no proof of
+/// it later.
 fn count_on(shared: &Shared, members: &mut Members, (records, from): (&Records, NodeId), kept: Kept) {
     let origin = records.origin();
-    let next = shared.records.mark(&origin).next;
+    let mark = shared.records.mark(&origin);
     let mut exchange = shared.exchange();
-    exchange.holds_up_to(origin, next, kept == Kept::OverCap);
+    exchange.holds_up_to(origin, mark.next, kept == Kept::OverCap);
+    if !matches!(kept, Kept::New | Kept::OverCap) {
+        return;
+    }
+    members.learn(records, &mut exchange);
+    drop(exchange);
+    shared.hear_of_home(records, Some(from));
+    shared.outbox.hear(records);
     if kept == Kept::New {
-        members.learn(records, &mut exchange);
-        drop(exchange);
-        shared.hear_of_home(records, Some(from));
-        shared.outbox.hear(records);
-        shared.evidence.hear(records, shared.records.mark(&origin).floor);
+        shared.evidence.hear(records, mark.floor);
     }
 }

@@ -8,7 +8,6 @@ use artel_mesh::Verdict;
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::summary::{SUMMARY_MARKS_MAX, SUMMARY_SCORES_MAX, Said, Scored, Summary};
-use artel_protocol::sync::marks_digest;
 use artel_protocol::time::Wall;
 use artel_protocol::topic::Topic;
 use bytes::Bytes;
@@ -91,7 +90,7 @@ fn say(shared: &Shared, said: &Digest, last: &mut Option<AgentId>) -> Option<Sum
     let said = {
         let book = &shared.evidence.state().book;
         let marks = book.marks();
-        let heads = marks_digest(&marks);
+        let heads = book.heads();
         let viewer = Viewer { node: shared.me.node(), founders: &founders };
         if heads == *said || !book.can_tell(viewer) {
             return None;
@@ -104,7 +103,8 @@ fn say(shared: &Shared, said: &Digest, last: &mut Option<AgentId>) -> Option<Sum
                 book.agents_after(Bound::Unbounded).filter_map(scored).take(SUMMARY_SCORES_MAX).collect();
         }
         *last = scores.last().map(|one| one.agent).filter(|_| scores.len() == SUMMARY_SCORES_MAX);
-        let marks = if marks.len() <= SUMMARY_MARKS_MAX { marks } else { Vec::new() };
+        let spelt_out = marks.len() <= SUMMARY_MARKS_MAX && book.is_whole();
+        let marks = if spelt_out { marks } else { Vec::new() };
         Said { viewer: shared.me, at, heads, marks, scores }
     };
     // Without a score there is nothing to say.

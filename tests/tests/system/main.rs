@@ -19,6 +19,7 @@ mod race;
 mod redo;
 mod refusals;
 mod reputation;
+mod retention;
 mod room;
 mod sandbox;
 mod secrecy;
