@@ -1,14 +1,14 @@
 //! This node's agents away from home: what they do at another home goes there as one direct request, on the authority that
 //! the agent gave.
 
-use super::home::fetched;
+use super::bringing::fetched;
 use super::manners::Failure;
 use super::outbox::{By, Place};
 use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
 use artel_federation::away::Engagement;
-use artel_federation::visit::message::{Act, Told, Visit, Warrant};
+use artel_federation::visit::message::{self, Act, Told, Visit, Warrant};
 use artel_federation::{Entry, Fact, Json, Principal, Request};
 use artel_mesh::RequestError;
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -17,6 +17,7 @@ use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use bytes::Bytes;
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -164,15 +165,21 @@ impl Neighbours {
     pub async fn fetch(&self, home: &NodeId, lease: (StepId, Epoch), digest: Digest) -> anyhow::Result<u64> {
         let shared = &self.shared;
         shared.reach(home).await?;
-        let stored = match blob::artifact(shared, home, lease, digest).await {
+        if let Some(bytes) = shared.blobs.len(&digest).await? {
+            return Ok(bytes);
+        }
+        let how = blob::Fetching { progress: &AtomicU64::new(0), admit: &|_| Ok(()) };
+        let upload = match blob::artifact(shared, home, lease, digest, &how).await {
             Err(error) if !error.is::<blob::Refused>() && !error.is::<crate::store::Error>() => {
                 tracing::debug!(%home, %digest, error = format!("{error:#}"), "a fetch ended early");
                 return Err(Error::Unreachable(*home).into());
             }
             other => other?,
         };
+        let _alone = shared.blobs.alone(&[digest]).await;
+        let stored = upload.finish(Some(digest)).await?;
         if stored.is_new {
-            let store = Request::Store(fetched(digest, stored, None));
+            let store = Request::Store(fetched(stored, None));
             if let Err(refusal) = shared.handle.ask(Principal::Operator, None, store).await? {
                 shared.blobs.remove(&digest).await?;
                 return Err(refusal.into());
@@ -216,6 +223,10 @@ impl Shared {
         match blob::lease(self, home, of).await {
             Ok(Told::Leased(lease)) if (lease.step, lease.epoch) == of => Ok(Told::Leased(lease)),
             Ok(_) => Err(self.dishonest(home)),
+            Err(error) if error.is::<message::Error>() => {
+                tracing::warn!(%home, error = format!("{error:#}"), "a lease that is none");
+                Err(self.dishonest(home))
+            }
             Err(error) => {
                 tracing::debug!(%home, error = format!("{error:#}"), "a lease could not be fetched");
                 self.manners().failed(*home, Failure::Silent, Instant::now());

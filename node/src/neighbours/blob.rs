@@ -3,6 +3,7 @@
 //! asked to run the step again, and to nobody else, are hashed while they stream, and go on where a broken stream ended.
 
 use super::shared::Shared;
+use crate::store::Upload;
 use anyhow::{Context as _, bail};
 use artel_federation::fact::Abroad;
 use artel_federation::run::StepState;
@@ -15,6 +16,7 @@ use artel_protocol::key::NodeId;
 use artel_protocol::limits::ARTIFACT_BYTES_MAX;
 use std::io::SeekFrom;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
@@ -41,54 +43,69 @@ pub(super) struct Refused {
     pub message: String,
 }
 
-/// Fetches an artifact of a lease from the other party and puts it under its name; says how many bytes came and whether they
-/// were new here.
+/// What a fetch must keep to, and where it says how it goes.
+pub(super) struct Fetching<'a> {
+    /// Rises with what comes.
+    pub progress: &'a AtomicU64,
+    /// Whether there is room for so many bytes; asked once it is known how many they are, before the first is read.
+    pub admit: &'a (dyn Fn(u64) -> Result<(), Refused> + Sync),
+}
+
+/// Fetches an artifact of a lease from the other party. It has no name yet.
 pub(super) async fn artifact(
     shared: &Shared,
     peer: &NodeId,
     (step, epoch): (StepId, Epoch),
     digest: Digest,
-) -> anyhow::Result<crate::store::Stored> {
-    if let Some(bytes) = shared.blobs.len(&digest).await? {
-        return Ok(crate::store::Stored { digest, bytes, is_new: false });
-    }
-    let mut upload = shared.blobs.upload().await?;
-    let (mut start, mut breaks) = (0, 0);
-    let all_came = loop {
-        let before = start;
-        let fetch = Fetch { step, epoch, what: Wanted::Artifact { digest, start } };
-        match pieces(shared, peer, &fetch, &mut start, &mut upload).await {
-            Ok(()) => break Ok(()),
-            Err(error) if error.is::<Refused>() || error.is::<crate::store::Error>() => break Err(error),
+    how: &Fetching<'_>,
+) -> anyhow::Result<Upload> {
+    let mut coming = Coming { upload: shared.blobs.upload().await?, start: 0, all: None };
+    let mut breaks = 0;
+    loop {
+        let before = coming.start;
+        let fetch = Fetch { step, epoch, what: Wanted::Artifact { digest, start: before } };
+        match pieces(shared, peer, &fetch, &mut coming, how).await {
+            Ok(()) => return Ok(coming.upload),
+            Err(error) if error.is::<Refused>() || error.is::<crate::store::Error>() => return Err(error),
             Err(error) => {
-                breaks = if start > before { 0 } else { breaks + 1 };
+                breaks = if coming.start > before { 0 } else { breaks + 1 };
                 if breaks == BREAKS_MAX {
-                    break Err(error);
+                    return Err(error);
                 }
+                let start = coming.start;
                 tracing::debug!(%peer, %digest, start, error = format!("{error:#}"), "a fetch goes on");
                 tokio::time::sleep(BREAK_WAIT).await;
             }
         }
-    };
-    if let Err(error) = all_came {
-        upload.discard().await;
-        return Err(error);
     }
-    Ok(upload.finish(Some(digest)).await?)
 }
 
-/// One stream's worth of an artifact; `start` rises with what came.
+/// An artifact on its way here.
+struct Coming {
+    upload: Upload,
+    /// How much has come.
+    start: u64,
+    /// How much there is, once the other side has said so.
+    all: Option<u64>,
+}
+
+/// One stream's worth of an artifact.
 async fn pieces(
     shared: &Shared,
     peer: &NodeId,
     fetch: &Fetch,
-    start: &mut u64,
-    upload: &mut crate::store::Upload,
+    coming: &mut Coming,
+    how: &Fetching<'_>,
 ) -> anyhow::Result<()> {
     let (mut stream, mut left) = ask(shared, peer, fetch).await?;
-    if start.checked_add(left).is_none_or(|bytes| bytes > ARTIFACT_BYTES_MAX) {
-        return Err(crate::store::Error::TooLarge.into());
+    let all = coming.start.checked_add(left).filter(|bytes| *bytes <= ARTIFACT_BYTES_MAX);
+    let all = all.ok_or(crate::store::Error::TooLarge)?;
+    match coming.all {
+        None => (how.admit)(all)?,
+        Some(before) if before != all => bail!("it had {before} bytes before and has {all} now"),
+        Some(_) => {}
     }
+    coming.all = Some(all);
     let mut piece = vec![0; PIECE_BYTES];
     while left > 0 {
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
@@ -96,9 +113,10 @@ async fn pieces(
         if read == 0 {
             bail!("the stream ended {left} bytes early");
         }
-        upload.write(&piece[..read]).await?;
+        coming.upload.write(&piece[..read]).await?;
         left -= read as u64;
-        *start += read as u64;
+        coming.start += read as u64;
+        how.progress.fetch_add(read as u64, Ordering::Relaxed);
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Direct requests of neighbours, by the kind of their frame. What is not answered here the asker hears was refused.
+//! Direct requests of neighbours, by the kind of their frame. What there is no room for is not refused: its asker hears that
+//! this node is busy, for who refuses a question about its journal is suspected.
 
 use super::shared::Shared;
 use super::{frauds, heads, home, redo, witness};
@@ -12,8 +13,8 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// How many requests are dealt with at once, of all neighbours together: claims that wait among them. A further one is refused;
-/// the mesh bounds how many, and how many bytes, one neighbour has under way.
+/// How many requests are dealt with at once, of all neighbours together: claims that wait among them. Who asks a further one
+/// hears that this node is busy; the mesh bounds how many, and how many bytes, one neighbour has under way.
 pub(super) const REQUESTS_MAX: usize = 4_096;
 
 /// Deals with a request beside whatever else happens.
@@ -26,20 +27,43 @@ pub(super) fn take(
     let shared = shared.clone();
     tokio::spawn(async move {
         match respond(&shared, from, &data).await {
-            Some(said) => answer.send(said),
-            None => tracing::debug!(%from, "a request was refused"),
+            Response::Said(said) => answer.send(said),
+            Response::Refused => {
+                tracing::debug!(%from, "a request was refused");
+                answer.refuse();
+            }
+            // It is dropped.
+            Response::Busy => {}
         }
         drop(place);
     });
 }
 
+/// What becomes of a request.
+pub(super) enum Response {
+    /// This is the answer.
+    Said(Bytes),
+    /// It is not done.
+    Refused,
+    /// This node cannot say now; it may be asked again.
+    Busy,
+}
+
+async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Response {
+    let said = match Frame::parse(data).map(|frame| frame.kind) {
+        Ok(continuity::ASK_KIND) => return heads::show(shared, data).await,
+        Ok(kind) => answer_to(shared, from, (kind, data)).await,
+        Err(_) => None,
+    };
+    said.map_or(Response::Refused, Response::Said)
+}
+
 /// What is answered; nothing refuses the request.
-async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Bytes> {
-    match Frame::parse(data).ok()?.kind {
+async fn answer_to(shared: &Arc<Shared>, from: NodeId, (kind, data): (u16, &[u8])) -> Option<Bytes> {
+    match kind {
         said::HEAD_KIND => witness::asked_to_cosign(shared, from, data).await,
         said::COSIGNED_KIND => heads::cosigned(shared, from, data),
         said::FRAUD_KIND => frauds::told(shared, data).await,
-        continuity::ASK_KIND => heads::show(shared, data).await,
         REDO_KIND => redo::answer(shared, from, data).await.map(Bytes::from),
         VISIT_KIND => home::answer(shared, from, data).await.map(Bytes::from),
         _ => None,

@@ -3,15 +3,17 @@
 use super::admission::Admission;
 use super::board::Board;
 use super::book;
+use super::bringing::Results;
 use super::cosignatures::Cosignatures;
 use super::evidence::Evidence;
 use super::home::Large;
+use super::homes::Homes;
 use super::keeper::Keeper;
 use super::manners::Manners;
 use super::outbox::Outbox;
 use super::redo::Lent;
+use super::remembered::Remembered;
 use super::summaries::Summaries;
-use super::witness::Remembered;
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
@@ -19,12 +21,13 @@ use crate::index::Index;
 use crate::redo::Bench;
 use crate::source::SharedReader;
 use crate::store::Blobs;
-use artel_audit::records::Records;
+use artel_audit::records::Records as Kept;
 use artel_federation::exchange::Exchange;
 use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::Mesh;
 use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
 use artel_protocol::log::Origin;
+use artel_protocol::record::Records;
 use artel_protocol::sync::Mark;
 use artel_protocol::time::Mono;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +49,7 @@ pub(super) struct Shared {
     pub handle: Handle,
     pub reader: SharedReader,
     pub events: Arc<Events>,
-    pub records: Records,
+    pub records: Kept,
     pub keeper: Keeper,
     pub admission: Admission,
     pub exchange: Mutex<Exchange>,
@@ -54,6 +57,8 @@ pub(super) struct Shared {
     pub watch: Mutex<Watch>,
     /// What is on disk of that.
     pub remembered: Remembered,
+    /// The neighbours whose head is judged just now, since they asked for a cosignature.
+    pub showing: Mutex<BTreeSet<NodeId>>,
     /// This node's own heads, and who cosigned them.
     pub cosignatures: Mutex<Cosignatures>,
     /// When this began.
@@ -72,6 +77,8 @@ pub(super) struct Shared {
     pub index: Index,
     /// Offers of other homes.
     pub board: Board,
+    /// How homes deal with those who work for them.
+    pub homes: Homes,
     /// Results that no verdict was heard of.
     pub outbox: Outbox,
     /// What all records say of agents.
@@ -80,6 +87,8 @@ pub(super) struct Shared {
     pub summaries: Summaries,
     /// What winners are told that does not fit a direct frame.
     pub large: Mutex<Large>,
+    /// Results that are brought here.
+    pub results: Results,
     /// Where this node runs steps again.
     pub bench: Arc<Bench>,
     /// What nodes that run this node's steps again may fetch.
@@ -104,6 +113,11 @@ impl Shared {
     /// What is known of others' heads. Never held over a wait.
     pub fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose head is judged just now. Never held over a wait.
+    pub fn showing(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.showing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This node's own heads. Never held over a wait.
@@ -183,6 +197,16 @@ impl Shared {
             tracing::info!(%peer, "a neighbour is no member any more");
             // The mesh may have ended, and every connection with it.
             let _ = self.mesh.refuse(&peer).await;
+        }
+    }
+
+    /// Takes in what a home's records say of its offers and of itself, and which neighbour brought them. Where its log breaks the
+    /// rules, nothing that it offers is listed.
+    pub fn hear_of_home(&self, records: &Records, from: Option<NodeId>) {
+        if self.homes.hear(records) {
+            self.board.forget(&records.origin().node());
+        } else {
+            self.board.hear(records, from);
         }
     }
 
