@@ -17,15 +17,16 @@ use tokio_util::sync::CancellationToken;
 const OUTPUT_AFTER_END: Duration = Duration::from_secs(1);
 
 /// What kills a command when this worker is gone: a shell that waits for the end of its standard input, which only this worker holds
-/// open. In a group of its own, so that nothing else ends it.
-const LEASH: &str = "read -r _; kill -s KILL -- \"-$1\"";
+/// open. It leads the command's process group, so it is there before the command is, and kills that group with itself.
+const LEASH: &str = "read -r _; kill -s KILL 0";
 
 /// A command that runs. Dropping it ends it.
 pub(super) struct Running {
     child: Child,
     leash: Child,
+    /// The leash's, which is not reaped before its group is killed: its number could be another's then.
     group: Pid,
-    /// Cancelled once the shell has ended. It is not reaped before its group is killed: its number could be another's then.
+    /// Cancelled once the shell has ended.
     ended: CancellationToken,
     stdout: ChildStdout,
 }
@@ -33,6 +34,16 @@ pub(super) struct Running {
 impl Running {
     /// Starts the command and hands it the step.
     pub fn start(command: &str, step: &RawValue, node: &str, token: &str) -> std::io::Result<Self> {
+        let leash = Command::new("sh")
+            .args(["-c", LEASH])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let group = pid_of(&leash)?;
         let mut child = Command::new("sh")
             .args(["-c", command])
             .env("ARTEL_NODE", node)
@@ -43,26 +54,16 @@ impl Running {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
-            .process_group(0)
+            .process_group(group.as_raw_nonzero().get())
             .kill_on_drop(true)
             .spawn()?;
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let group = group.ok_or_else(|| io::Error::other("it has no number"))?;
-        let leash = Command::new("sh")
-            .args(["-c", LEASH, "sh", &group.as_raw_nonzero().to_string()])
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+        let shell = pid_of(&child)?;
         let ended = CancellationToken::new();
         tokio::task::spawn_blocking({
             let ended = ended.clone().drop_guard();
             move || {
                 let left = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-                while matches!(waitid(WaitId::Pid(group), left), Err(rustix::io::Errno::INTR)) {}
+                while matches!(waitid(WaitId::Pid(shell), left), Err(rustix::io::Errno::INTR)) {}
                 drop(ended);
             }
         });
@@ -113,14 +114,17 @@ impl Running {
 }
 
 impl Running {
-    /// Kills all that is left of it, unless its shell was waited for: its number may be another's by then.
+    /// Kills all that is left of it, the leash as well.
     fn kill_group(&mut self) {
-        if self.child.id().is_some() {
-            // The leash first, for the same reason.
-            let _ = self.leash.start_kill();
+        if self.leash.id().is_some() {
             let _ = kill_process_group(self.group, Signal::KILL);
         }
     }
+}
+
+fn pid_of(child: &Child) -> io::Result<Pid> {
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    pid.ok_or_else(|| io::Error::other("it has no number"))
 }
 
 impl Drop for Running {
