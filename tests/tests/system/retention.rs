@@ -12,8 +12,8 @@ use artel_tests::mesh::{admitted, held, items, until};
 use std::path::Path;
 use std::sync::Arc;
 
-/// How large each record is that fills the share.
-const FRAME_BYTES: usize = 64 << 10;
+/// How large the records are that fill the share: as long as there is room for them the large ones, then the smaller.
+const FRAME_BYTES: [usize; 3] = [64 << 10, 4 << 10, 256];
 
 /// How many offers a node then makes.
 const OFFERS: u64 = 5;
@@ -28,15 +28,17 @@ fn fill(dir: &Path, of: NodeId) -> u64 {
     let files = Arc::new(OsFiles::new(dir));
     let federation = artel_audit::verify::directory(files.clone()).expect("a journal").origin.federation();
     let mut store = open_store(dir, files, federation).expect("its records");
-    let frame = |seq| NewFrame {
+    let frame = |seq, bytes| NewFrame {
         origin: Origin::new(federation, of, 1),
         topic: 0,
-        bytes: vec![7; FRAME_BYTES],
+        bytes: vec![7; bytes],
         items: vec![Item { public_seq: seq, index: seq }],
     };
     let mut seq = 0;
-    while store.append(vec![frame(seq)]).expect("written")[0] == Kept::New {
-        seq += 1;
+    for bytes in FRAME_BYTES {
+        while store.append(vec![frame(seq, bytes)]).expect("written")[0] == Kept::New {
+            seq += 1;
+        }
     }
     store.feed().expect("fed");
     seq
@@ -50,7 +52,7 @@ fn a_home_that_has_used_up_its_share_elsewhere_is_still_kept_and_heard_there() {
     until("it is let in", || admitted(&first) == 1 && held(&first, home.peer_id()) > 0);
     assert_eq!(first.stop().code, Some(0));
     let filled = fill(a.path(), node_id(&home));
-    assert!(filled * (FRAME_BYTES as u64) > Limits::default().author_bytes_max / 10 * 9);
+    assert!(filled * (FRAME_BYTES[0] as u64) > Limits::default().author_bytes_max / 10 * 9);
     let first = founder(a.path());
     until("they meet again", || admitted(&first) == 1);
     let before = held(&first, home.peer_id());
