@@ -2,13 +2,14 @@
 //! the agent gave.
 
 use super::home::fetched;
+use super::refusals::{Fault, Reason};
 use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
 use artel_federation::away::Engagement;
 use artel_federation::visit::message::{Act, Told, Visit, Warrant};
 use artel_federation::{Entry, Fact, Json, Principal, Request};
-use artel_mesh::RequestError;
+use artel_mesh::{Lane, RequestError};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
@@ -114,6 +115,7 @@ impl Neighbours {
         let shared = &self.shared;
         shared.reach(home).await?;
         let stored = match blob::artifact(shared, home, lease, digest).await {
+            Err(error) if error.is::<Fault>() => return Err(Error::Dishonest(*home).into()),
             Err(error) if !error.is::<blob::Refused>() && !error.is::<crate::store::Error>() => {
                 tracing::debug!(%home, %digest, error = format!("{error:#}"), "a fetch ended early");
                 return Err(Error::Unreachable(*home).into());
@@ -167,10 +169,14 @@ impl Shared {
             RequestError::Timeout | RequestError::Gone => Error::Silent(*home),
             _ => Error::Unreachable(*home),
         })?;
-        Told::read(&answer).map_err(|error| {
-            tracing::warn!(%home, %error, "an answer that is none");
-            Error::Dishonest(*home)
-        })
+        match Told::read(&answer) {
+            Ok(told) => Ok(told),
+            Err(error) => {
+                tracing::warn!(%home, %error, "an answer that is none");
+                self.refuse(Lane::Direct, home, Reason::from(&error)).await;
+                Err(Error::Dishonest(*home))
+            }
+        }
     }
 
     /// An agent's act with what a home wants to know of the agent.

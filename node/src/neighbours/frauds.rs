@@ -1,5 +1,6 @@
 //! Proofs that a node lied about its journal: checked once, on disk before anything follows, passed on, and acted on.
 
+use super::refusals::Reason;
 use super::shared::Shared;
 use super::witness::ASK_WAIT;
 use artel_federation::watch::Quarantine;
@@ -18,7 +19,7 @@ pub(super) async fn hear(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Ver
         Ok(fraud) => fraud,
         Err(error) => {
             tracing::debug!(%error, %from, "a proof of fraud that does not hold");
-            return Verdict::Reject;
+            return shared.refuse_gossip(Reason::from(&error));
         }
     };
     let node = fraud.origin().node();
@@ -26,10 +27,15 @@ pub(super) async fn hear(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Ver
     if !is_member {
         shared.want_from(from);
     }
-    if !is_member || shared.watch().quarantine(&node) == Some(Quarantine::Proven) {
-        return Verdict::Ignore;
+    if !is_member {
+        return shared.refuse_gossip(Reason::Unwanted);
     }
-    if hold(shared, &fraud).await { Verdict::Accept } else { Verdict::Ignore }
+    let is_known = shared.watch().quarantine(&node) == Some(Quarantine::Proven);
+    if !is_known && hold(shared, &fraud).await {
+        Verdict::Accept
+    } else {
+        shared.refuse_gossip(Reason::Known)
+    }
 }
 
 /// Takes a proof of fraud from a neighbour that was there when it was gossiped.

@@ -8,6 +8,7 @@ use artel_federation::input::ArtifactPut;
 use artel_federation::run::StepState;
 use artel_federation::visit::message::{Act, Handing, Told, Visit};
 use artel_federation::{Json, Principal, Reply, Request};
+use artel_mesh::Lane;
 use artel_mesh::limits::DIRECT_FRAME_BYTES_MAX;
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId};
@@ -27,6 +28,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> O
         Ok(told) => told,
         Err(told) => told,
     };
+    if let Told::Refused { code, .. } = &told {
+        shared.refusals.count(Lane::Direct, code);
+    }
     let frame = told.to_frame();
     match told {
         Told::Leased(lease) if frame.len() > DIRECT_FRAME_BYTES_MAX => {

@@ -80,8 +80,12 @@ pub(super) async fn answer(shared: &Shared, from: NodeId, data: &[u8]) -> Option
         return None;
     }
     let _place = shared.bench.place().await?;
-    let (module, given) = fetch(shared, &from, &ask)
+    // Home waits no longer, and whoever drips should not hold the place.
+    let fetched = tokio::time::timeout(REDO_WAIT, fetch(shared, &from, &ask));
+    let (module, given) = fetched
         .await
+        .map_err(anyhow::Error::from)
+        .flatten()
         .inspect_err(
             |error| tracing::debug!(%from, error = format!("{error:#}"), "a step could not be fetched"),
         )

@@ -9,6 +9,7 @@ use super::home::Large;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
 use super::redo::Lent;
+use super::refusals::Refusals;
 use super::summaries::Summaries;
 use super::witness::Remembered;
 use crate::events::Events;
@@ -82,6 +83,8 @@ pub(super) struct Shared {
     pub wills: Mutex<BTreeMap<AgentId, Will>>,
     /// Who does not let this node in, and why not, by what it said last.
     pub refused_by: Mutex<BTreeMap<NodeId, String>>,
+    /// What was refused of neighbours.
+    pub refusals: Refusals,
     /// Whom something should be fetched from.
     pub wants: mpsc::Sender<NodeId>,
 }
