@@ -1,7 +1,7 @@
 //! What happens at the limits that are too far to walk to: the counts are set from inside, the rest is an input.
 
 use crate::effect::{Code, Effect, Reply};
-use crate::fact::{Admission, Genesis, Poster, TaskSpec};
+use crate::fact::{Admission, Entry, Fact, Genesis, Introduced, Poster, TaskSpec};
 use crate::federation::Federation;
 use crate::input::{
     ClaimNext, Input, Now, Principal, Profile, ReplyTo, Request, RunPost, StepPost, Submission,
@@ -11,9 +11,12 @@ use crate::member::{Agent, Identity};
 use crate::options::*;
 use crate::run::StepState;
 use crate::state::Open;
+use crate::visit::guests::Guests;
+use crate::visit::message::{Act, Visit, Warrant};
+use crate::visit::warrant::act_text;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId};
-use artel_protocol::key::{AgentId, NodeId, PublicKey, SecretKey};
+use artel_protocol::key::{AgentId, NodeId, PublicKey, SecretKey, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::{Mono, Wall};
 use artel_reputation::{Complexity, Standing};
@@ -88,6 +91,7 @@ impl Home {
             earned_units: 0,
             entry: 0,
             guest: None,
+            revoked_itself: None,
         };
         self.mind.state.agent_bytes += agent.bytes();
         let before = self.mind.state.agents.insert(id, agent.into());
@@ -371,6 +375,112 @@ fn a_full_house_enrolls_nobody_new() {
     let Principal::Agent { id: old, .. } = home.agent(5) else { panic!("an agent") };
     assert_eq!(home.code(Principal::Stranger, enroll(new)), Some(Code::TooMany));
     assert_eq!(home.code(Principal::Stranger, enroll(old)), None, "who is in may enroll anew");
+}
+
+/// An agent of another node out of nowhere, known since `ms`.
+fn guest(home: &mut Home, (n, of): (u32, u32), name: &str, ms: u64) -> AgentId {
+    let agent = AgentId(nth_node(n).0);
+    let introduced = Introduced {
+        agent,
+        node: nth_node(of),
+        name: name.into(),
+        skills: vec![],
+        delegation: None,
+        warrant: None,
+        will: String::new(),
+        signature: Signature([0; 64]),
+    };
+    let entry = Entry { at: Wall(ms), correlation: None, fact: Fact::Introduced(introduced) };
+    home.mind.state.apply(&entry).expect("folds");
+    agent
+}
+
+/// A claim of an agent that signs it itself, brought by a node.
+fn claims(home: &Home, seed: u8, of: u32, act: Act) -> (AgentId, Principal, Request) {
+    let key = SecretKey::from_seed(&[seed; 32]);
+    let agent = AgentId(key.public());
+    let at = Wall(home.ms);
+    let signature = key.sign(act_text(&home.mind.identity, &agent, &[], &act, at).as_bytes());
+    let warrant = Warrant::Own { at, signature };
+    let visit = Visit { agent, name: "a".into(), skills: vec![], warrant, act };
+    (agent, Principal::Node(nth_node(of)), Request::Visit(Box::new(visit)))
+}
+
+#[test]
+fn guests_make_room_for_guests_and_take_none_of_those_who_enroll() {
+    let mut home = Home::new();
+    home.ms += 1_000_000_000;
+    let waits = || Act::ClaimNext { wait_ms: 30_000 };
+    for n in 0..GUESTS_PER_NODE_MAX as u32 {
+        guest(&mut home, (n, 1 << 20), "a", 1_000 + u64::from(n));
+    }
+    let knows = |home: &Home, id: &AgentId| home.mind.state.agents.contains_key(id);
+    let of_node = |n: u32| AgentId(nth_node(n).0);
+    let (new, node, claim) = claims(&home, 1, 1 << 20, waits());
+    assert_eq!(home.code(node, claim), None);
+    assert!(knows(&home, &new) && !knows(&home, &of_node(0)), "the one that was known longest has gone");
+    let entries = home.mind.size();
+    let (new, node, claim) = claims(&home, 2, 1 << 20, Act::ClaimNext { wait_ms: 0 });
+    assert_eq!(home.code(node, claim), None);
+    assert!(
+        !knows(&home, &new) && knows(&home, &of_node(1)) && home.mind.size() == entries,
+        "nothing was won"
+    );
+    // Others fill what is left, the first of them before all.
+    for n in GUESTS_PER_NODE_MAX as u32..GUESTS_MAX as u32 {
+        guest(&mut home, (n, (1 << 20) + n / GUESTS_PER_NODE_MAX as u32), "a", 1_000_000 + u64::from(n));
+    }
+    let known = home.mind.state.agents.len();
+    assert_eq!(known, GUESTS_MAX);
+    let (new, node, claim) = claims(&home, 3, 7, waits());
+    assert_eq!(home.code(node, claim), None);
+    assert!(knows(&home, &new) && !knows(&home, &of_node(1)));
+    assert_eq!(home.mind.state.agents.len(), known);
+    let enroll = Request::Enroll {
+        agent: AgentId(SecretKey::from_seed(&[4; 32]).public()),
+        profile: Profile { name: "a".into(), skills: vec![], metadata: Json::new(*b"{}"), capacity: None },
+        delegate: false,
+    };
+    assert_eq!(home.code(Principal::Stranger, enroll), None, "who enrolls has room");
+    // What is derived from a snapshot's agents is the same.
+    let derived = |home: &Home| {
+        let mut guests = Guests::default();
+        home.mind.state.agents.values().for_each(|agent| guests.add(agent));
+        guests
+    };
+    assert_eq!(format!("{:?}", derived(&home)), format!("{:?}", home.mind.state.guests));
+    // Who has won something stays.
+    for agent in home.mind.state.agents.values_mut() {
+        Arc::make_mut(agent).accepted = 1;
+    }
+    home.mind.state.guests = derived(&home);
+    let (_, node, claim) = claims(&home, 5, 8, waits());
+    assert_eq!(home.code(node, claim), Some(Code::TooMany));
+}
+
+#[test]
+fn a_node_has_its_agents_written_down_at_a_pace() {
+    let mut home = Home::new();
+    let ask = |home: &mut Home, n: u32| {
+        let mut seed = [7; 32];
+        seed[..4].copy_from_slice(&n.to_le_bytes());
+        let key = SecretKey::from_seed(&seed);
+        let (agent, at) = (AgentId(key.public()), Wall(home.ms));
+        let act = Act::ClaimNext { wait_ms: 30_000 };
+        let signature = key.sign(act_text(&home.mind.identity, &agent, &[], &act, at).as_bytes());
+        let visit =
+            Visit { agent, name: "a".into(), skills: vec![], warrant: Warrant::Own { at, signature }, act };
+        home.code(Principal::Node(nth_node(1)), Request::Visit(Box::new(visit)))
+    };
+    for n in 0..NODE_CHANGES_BURST as u32 {
+        assert_eq!(ask(&mut home, n), None, "{n}");
+    }
+    let entries = home.mind.size();
+    assert_eq!(ask(&mut home, 1_000), Some(Code::TooMany));
+    assert_eq!(home.mind.size(), entries);
+    home.ms += NODE_CHANGE_MS;
+    assert_eq!(ask(&mut home, 1_000), None);
+    assert_eq!(ask(&mut home, 1_001), Some(Code::TooMany));
 }
 
 #[test]

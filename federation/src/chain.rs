@@ -5,14 +5,11 @@
 //! author is a founder. An expulsion counts when a founder said it, when whoever admitted the node said it, or when it is
 //! the judge's own.
 
-use crate::fact::{Admission, Admitted, AdmittedBy, Fact, Genesis};
+use crate::fact::{Admission, Admitted, AdmittedBy};
+use crate::words::Words;
 use artel_protocol::hello::CHAIN_LINKS_MAX;
 use artel_protocol::key::NodeId;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// The most expulsions of others that are remembered. Half of them is the founders' alone: a member that expels the whole
-/// world cannot make a founder's word unheard.
-pub const EXPULSIONS_MAX: usize = 65_536;
+use std::collections::BTreeSet;
 
 /// Why a peer is not taken for a member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,22 +58,17 @@ pub struct Link {
     pub admitted: Admitted,
 }
 
-/// Judges whether `peer` is a member of the federation that `genesis` founds. `judge` is the node that judges, `chain` the
-/// admissions in the order in which they are shown.
+/// Judges whether `peer` is a member of the federation. `chain` has the admissions in the order in which they are shown, `words`
+/// what was heard of expulsions.
 ///
 /// # Errors
 /// [`Error`]: the first thing that does not hold, from the peer on.
-pub fn membership(
-    genesis: &Genesis,
-    judge: &NodeId,
-    peer: &NodeId,
-    chain: &[Link],
-    expulsions: &Expulsions,
-) -> Result<(), Error> {
+pub fn membership(peer: &NodeId, chain: &[Link], words: &Words) -> Result<(), Error> {
+    let genesis = words.genesis();
     if genesis.is_founder(peer) {
         return Ok(());
     }
-    if is_barred(genesis, judge, peer, expulsions) {
+    if words.is_barred(peer, chain.first()) {
         return Err(Error::Expelled(*peer));
     }
     if chain.is_empty() {
@@ -86,7 +78,8 @@ pub fn membership(
         return Err(Error::TooLong(chain.len()));
     }
     let (mut node, mut seen) = (peer, BTreeSet::new());
-    for (at, Link { author, index, admitted }) in chain.iter().enumerate() {
+    for (at, link) in chain.iter().enumerate() {
+        let Link { author, index, admitted } = link;
         let holds = |holds: bool, reason| if holds { Ok(()) } else { Err(Error::Broken { at, reason }) };
         holds(admitted.node == *node, "it admits another node")?;
         holds(!genesis.is_founder(node), "a founder needs none")?;
@@ -96,8 +89,8 @@ pub fn membership(
         } else {
             holds(admitted.by != AdmittedBy::Open, "this federation admits by invitation")?;
         }
-        let taken_back = expulsions.stands(author, node).is_some_and(|expelled| expelled > *index);
-        if taken_back || is_barred(genesis, judge, node, expulsions) {
+        let taken_back = words.stands(author, node).is_some_and(|expelled| expelled > *index);
+        if taken_back || words.is_barred(node, Some(link)) {
             return Err(Error::Expelled(*node));
         }
         node = author;
@@ -110,59 +103,10 @@ pub fn membership(
     }
 }
 
-/// Whether no admission by whomever lets a node in: a founder's last word on it, or the judge's own, is that it is expelled.
-pub fn is_barred(genesis: &Genesis, judge: &NodeId, node: &NodeId, expulsions: &Expulsions) -> bool {
-    genesis.founders.iter().chain([judge]).any(|by| expulsions.stands(by, node).is_some())
-}
-
-/// What is known of who expelled whom, from every journal that was read: the last word of each author on each node.
-#[derive(Debug, Clone, Default)]
-pub struct Expulsions {
-    /// By author and node: the journal index of the author's last word, and whether it was an expulsion. Begun by an
-    /// expulsion; kept after a later admission, so that the old entry, read again, does not come back to life.
-    last: BTreeMap<(NodeId, NodeId), (u64, bool)>,
-    by_others: usize,
-}
-
-impl Expulsions {
-    /// Learns an entry of a journal; those that neither admit nor expel, and older words than the last, change nothing. An
-    /// author's entries are to come in the journal's order: an admission counts only behind the expulsion that it ends.
-    /// Says whether the table could hold it.
-    pub fn learn(&mut self, genesis: &Genesis, author: NodeId, index: u64, fact: &Fact) -> bool {
-        let (node, expels) = match fact {
-            Fact::Admitted(f) => (f.node, false),
-            Fact::Expelled(f) => (f.node, true),
-            _ => return true,
-        };
-        let key = (author, node);
-        if let Some(last) = self.last.get_mut(&key) {
-            if index > last.0 {
-                *last = (index, expels);
-            }
-            return true;
-        }
-        if !expels {
-            return true;
-        }
-        let is_founder = genesis.is_founder(&author);
-        if self.last.len() >= EXPULSIONS_MAX || !is_founder && self.by_others >= EXPULSIONS_MAX / 2 {
-            return false;
-        }
-        self.by_others += usize::from(!is_founder);
-        self.last.insert(key, (index, true));
-        true
-    }
-
-    /// Where in an author's journal its last word on a node stands, if that is an expulsion.
-    pub fn stands(&self, author: &NodeId, node: &NodeId) -> Option<u64> {
-        self.last.get(&(*author, *node)).filter(|(_, expelled)| *expelled).map(|(index, _)| *index)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fact::{Expelled, Started};
+    use crate::fact::{Expelled, Fact, Genesis};
     use artel_protocol::id::Digest;
     use artel_protocol::key::SecretKey;
     use artel_protocol::time::Wall;
@@ -196,17 +140,18 @@ mod tests {
         (by, index, Fact::Admitted(Admitted { node: node(whom), by: AdmittedBy::Operator }))
     }
 
-    fn known(facts: &[(u8, u64, Fact)]) -> Expulsions {
-        let mut known = Expulsions::default();
+    /// What node 9 has heard.
+    fn known(admission: Admission, facts: &[(u8, u64, Fact)]) -> Words {
+        let mut known = Words::new(node(9), genesis(admission));
         for (author, index, fact) in facts {
-            assert!(known.learn(&genesis(Admission::Open), node(*author), *index, fact));
+            known.learn(node(*author), *index, fact);
         }
         known
     }
 
     /// What node 9 judges of node 5, in a word.
     fn judged(admission: Admission, chain: &[Link], facts: &[(u8, u64, Fact)]) -> &'static str {
-        match membership(&genesis(admission), &node(9), &node(5), chain, &known(facts)) {
+        match membership(&node(5), chain, &known(admission, facts)) {
             Ok(()) => "ok",
             Err(error) => error.code(),
         }
@@ -215,9 +160,8 @@ mod tests {
     #[test]
     fn a_founder_needs_no_chain_and_nobody_else_does_without() {
         for admission in [Admission::Open, Admission::Invitation] {
-            let genesis = genesis(admission);
-            let known = known(&[expelled(0, 1, 1), expelled(9, 1, 1)]);
-            let judge = |peer| membership(&genesis, &node(9), &node(peer), &[], &known);
+            let known = known(admission, &[expelled(0, 1, 1), expelled(9, 1, 1)]);
+            let judge = |peer| membership(&node(peer), &[], &known);
             assert_eq!((judge(0), judge(1), judge(5)), (Ok(()), Ok(()), Err(Error::NotAMember)));
         }
     }
@@ -304,34 +248,14 @@ mod tests {
         // The admission that is shown stands at index 10 of its author's journal.
         assert_eq!(judged(&[expelled(6, 5, 9)]), "ok", "let in again after it");
         assert_eq!(judged(&[expelled(6, 5, 11)]), "node_expelled", "an old admission");
+        // What is shown by a founder, or the judge, may be its later word, and is nobody else's.
+        for (by, at, judged_as) in [(0, 9, "ok"), (0, 11, "node_expelled"), (1, 9, "node_expelled")] {
+            let shown = [link(0, 5, AdmittedBy::Operator)];
+            let found = super::tests::judged(Admission::Invitation, &shown, &[expelled(by, 5, at)]);
+            assert_eq!(found, judged_as, "expelled by {by} at {at}");
+        }
         let bare = |facts: &[(u8, u64, Fact)]| super::tests::judged(Admission::Invitation, &[], facts);
         assert_eq!(bare(&[expelled(1, 5, 3)]), "node_expelled", "showing no chain hides nothing");
         assert_eq!(bare(&[expelled(6, 5, 3)]), "not_a_member", "a member's word is on its own admissions");
-    }
-
-    #[test]
-    fn others_fill_half_of_the_table_and_founders_the_rest() {
-        let nth = |n: u32| {
-            let mut key = [0; 32];
-            key[..4].copy_from_slice(&n.to_le_bytes());
-            NodeId(artel_protocol::key::PublicKey::from_bytes(key))
-        };
-        let genesis = genesis(Admission::Invitation);
-        let expel = |n| Fact::Expelled(Expelled { node: nth(n), reason: String::new() });
-        let mut known = Expulsions::default();
-        let half = EXPULSIONS_MAX as u32 / 2;
-        for n in 0..half {
-            assert!(known.learn(&genesis, node(7), n.into(), &expel(n)));
-        }
-        assert!(!known.learn(&genesis, node(7), 1 << 40, &expel(half)), "a member's half is full");
-        assert!(!known.learn(&genesis, node(8), 0, &expel(half)), "also another's");
-        for n in 0..half {
-            assert!(known.learn(&genesis, node(0), n.into(), &expel(n)), "a founder is heard");
-        }
-        assert!(!known.learn(&genesis, node(0), 1 << 40, &expel(half)));
-        assert!(known.learn(&genesis, node(7), 1 << 41, &expel(3)), "what is known already costs nothing");
-        let started = Started { boot: 1, version: String::new(), configuration: Digest::of(b"") };
-        assert!(known.learn(&genesis, node(3), 1, &Fact::Started(started)));
-        assert_eq!((known.stands(&node(0), &nth(1)), known.stands(&node(0), &nth(half))), (Some(1), None));
     }
 }

@@ -101,6 +101,11 @@ impl Conduct {
         }
     }
 
+    /// How many steps are followed.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Reads the next public entry; says what is wrong with it. The step then stands where the entry says.
     pub fn read(&mut self, index: u64, fact: &Fact) -> Option<Illegal> {
         let id = match fact {

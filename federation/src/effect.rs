@@ -50,19 +50,28 @@ pub enum Effect {
 /// A drawn submission, and whom to ask.
 #[derive(Debug, Clone)]
 pub struct ToRedo {
-    /// The node that handed it in, which is not asked.
+    /// The node that handed it in, which is not asked; none where the agent is enrolled at home.
     pub worker: Option<NodeId>,
     /// What orders the others ([`crate::redo::place`]).
     pub lot: Digest,
-    /// Who came to another result before. Then home itself runs it, or where it did before, it does so a second time; another
-    /// node where home cannot.
-    pub doubted: Option<NodeId>,
+    /// Who came to another result before, in this order. Then home itself runs it, or where it is among them, another node,
+    /// and where there is none home once more.
+    pub doubted: Vec<NodeId>,
+    /// How many runs came to nothing since the first of them.
+    pub unsaid: u8,
     /// What is to be run.
     pub ask: Redo,
     /// The output that was handed in.
     pub output: Json,
     /// The artifacts that were handed in.
     pub left: Vec<Digest>,
+}
+
+impl ToRedo {
+    /// How many runs are recorded already; [`crate::Input::Redone`] names them.
+    pub fn runs(&self) -> u8 {
+        u8::try_from(self.doubted.len()).unwrap_or(u8::MAX).saturating_add(self.unsaid)
+    }
 }
 
 /// A good answer.
@@ -295,6 +304,8 @@ pub enum Code {
     TooManyWaiting,
     /// The node's disk quota for artifacts is used up.
     ArtifactQuota,
+    /// Bytes that are named are not here.
+    ArtifactMissing,
     /// Nothing here can run such a step.
     RunnerUnavailable,
     /// The node must be invited, or ask a founder.
@@ -345,6 +356,7 @@ impl Code {
             Code::Finished => "finished",
             Code::TooManyWaiting => "too_many_waiting",
             Code::ArtifactQuota => "artifact_quota",
+            Code::ArtifactMissing => "artifact_missing",
             Code::RunnerUnavailable => "runner_unavailable",
             Code::InvitationNeeded => "invitation_needed",
             Code::InvitationUnknown => "invitation_unknown",

@@ -4,10 +4,11 @@
 //! from what is kept and can be made again. Whether a record stands where it says was checked before
 //! (`artel_protocol::record`); carrying and keeping is the shell's.
 
-use crate::chain::{self, Expulsions, Link};
-use crate::fact::{Admitted, Entry, Error, Expelled, Fact, Genesis};
-use crate::nodes::{ExpelledAt, Node};
-use artel_protocol::hello::CHAIN_LINKS_MAX;
+use crate::chain::{self, Link};
+use crate::fact::{AdmittedBy, Entry, Error, Fact, Genesis};
+use crate::nodes::Node;
+use crate::roll::Roll;
+use crate::words::{Word, Words};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use artel_protocol::log::leaf::Class;
@@ -16,12 +17,8 @@ use artel_protocol::sync::{MARKS_MAX, Mark};
 use artel_protocol::topic::Topic;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most admissions of others that are remembered. Larger, and members that admit the whole world fill our memory (some
-/// 100 bytes each); smaller, and a large federation's youngest are strangers here until they show their chain.
-pub const ADMISSIONS_MAX: usize = 65_536;
-
-/// The most journals that are remembered to have filled their share. A member may name journals without end (incarnations);
-/// one that is forgotten here costs a frame again when it is next heard of.
+/// The most journals that are remembered to have found no room. One that is forgotten here costs a frame again when it is next
+/// heard of.
 pub const FULL_MAX: usize = 65_536;
 
 /// The topic that a public fact is gossiped on; nothing for a private one.
@@ -39,11 +36,12 @@ pub fn topic_of(fact: &Fact) -> Option<Topic> {
 /// What becomes of a frame of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is kept, and passed on.
+    /// It is kept where there is room, and passed on.
     Keep,
     /// All of it is held already, or it is this node's own.
     Known,
-    /// Its author belongs to nobody that this node knows, or has filled its share: not kept, and nobody's fault.
+    /// Its author is no member by what this node knows, or names more journals than a node may have: not kept, and nobody's
+    /// fault.
     Unwanted,
     /// No honest node sends this.
     Wrong(&'static str),
@@ -52,12 +50,7 @@ pub enum Judgement {
 /// What is known of the other nodes' journals.
 pub struct Exchange {
     me: NodeId,
-    genesis: Genesis,
-    /// By node: who admitted it, and where in its journal.
-    admissions: BTreeMap<NodeId, BTreeMap<NodeId, (u64, Admitted)>>,
-    admissions_count: usize,
-    expulsions: Expulsions,
-    members: BTreeSet<NodeId>,
+    roll: Roll,
     held: BTreeMap<Origin, u64>,
     full: BTreeSet<Origin>,
 }
@@ -65,120 +58,85 @@ pub struct Exchange {
 impl Exchange {
     /// Knows the founders, and nothing yet of anybody else.
     pub fn new(me: NodeId, genesis: Genesis) -> Self {
-        let members = genesis.founders.iter().copied().collect();
-        let (admissions, held, full) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let expulsions = Expulsions::default();
-        Exchange { me, genesis, admissions, admissions_count: 0, expulsions, members, held, full }
+        Exchange { me, roll: Roll::new(me, genesis), held: BTreeMap::new(), full: BTreeSet::new() }
     }
 
     /// The record that founded the federation.
     pub fn genesis(&self) -> &Genesis {
-        &self.genesis
+        self.roll.words().genesis()
     }
 
     /// Whether a node belongs to the federation, by all that is known here.
     pub fn is_member(&self, node: &NodeId) -> bool {
-        self.members.contains(node)
+        self.roll.has(node)
     }
 
     /// The members that are known, in order of their keys.
     pub fn members(&self) -> impl Iterator<Item = &NodeId> {
-        self.members.iter()
+        self.roll.members()
+    }
+
+    /// Whether two nodes may be in one hand: without the word of the one, or an invitation that let it in, the other would be
+    /// no member. This node's own word and the founders' are everybody's.
+    pub fn are_kin(&self, a: &NodeId, b: &NodeId) -> bool {
+        !self.stands_without(a, b) || !self.stands_without(b, a)
+    }
+
+    /// Whether admissions lead to a node from a founder, or from this node, that neither another one gave nor an invitation
+    /// that let in that one too.
+    fn stands_without(&self, node: &NodeId, other: &NodeId) -> bool {
+        let (words, genesis) = (self.roll.words(), self.genesis());
+        let is_root = |node: &NodeId| genesis.is_founder(node) || *node == self.me;
+        if is_root(other) {
+            return true;
+        }
+        let is_shared = |author: &NodeId, node: &NodeId| {
+            let by = words.admission(author, node);
+            matches!(by, Some(AdmittedBy::Invitation(_))) && words.admission(author, other) == by
+        };
+        let (mut seen, mut open) = (BTreeSet::from([*node]), vec![*node]);
+        while let Some(next) = open.pop() {
+            if is_root(&next) {
+                return true;
+            }
+            let by =
+                words.who_let_in(&next).filter(|author| self.is_member(author) && !is_shared(author, &next));
+            open.extend(by.filter(|author| *author != other && seen.insert(**author)));
+        }
+        false
     }
 
     /// Learns of entries of a journal, this node's own or another's; those that say nothing of membership change nothing.
     /// Gossip brings them in any order: the last word on a node is the one with the highest index.
     pub fn hear<'a>(&mut self, author: NodeId, entries: impl IntoIterator<Item = (u64, &'a Fact)>) {
-        let mut heard = false;
-        for (index, fact) in entries {
-            match fact {
-                // Every hello shows admissions that are mostly known: who is a member need not be found out again for them.
-                Fact::Admitted(admitted) if !self.hear_admission(author, index, admitted) => continue,
-                Fact::Admitted(_) | Fact::Expelled(_) => {}
-                _ => continue,
-            }
-            self.expulsions.learn(&self.genesis, author, index, fact);
-            self.end_expulsion(author, fact);
-            heard = true;
-        }
-        if heard {
-            self.members = self.all_members();
-        }
+        self.roll.hear(author, entries);
     }
 
     /// Learns whom this node itself admitted and expelled, as its own journal's fold has it.
     pub fn hear_own(&mut self, nodes: &[Node]) {
-        let mut entries = Vec::new();
-        for node in nodes {
-            let admitted = node
-                .admitted
-                .as_ref()
-                .map(|at| (at.index, Fact::Admitted(Admitted { node: node.id, by: at.by })));
-            let reason = |at: &ExpelledAt| at.reason.clone();
-            let expelled = node
-                .expelled
-                .as_ref()
-                .map(|at| (at.index, Fact::Expelled(Expelled { node: node.id, reason: reason(at) })));
-            entries.extend(admitted.into_iter().chain(expelled));
-        }
-        entries.sort_by_key(|(index, _)| *index);
-        self.hear(self.me, entries.iter().map(|(index, fact)| (*index, fact)));
+        let me = self.me;
+        let words = nodes.iter().flat_map(|node| {
+            let admitted = node.admitted.as_ref().map(|at| (at.index, Some(at.by)));
+            let expelled = node.expelled.as_ref().map(|at| (at.index, None));
+            let words = admitted.into_iter().chain(expelled);
+            words.map(move |(index, admitted)| (me, node.id, Word { index, admitted }))
+        });
+        self.roll.take(words);
     }
 
-    /// An expulsion that is heard after the later admission which ended it does not stand: the table of expulsions knows of
-    /// an admission only behind the expulsion.
-    fn end_expulsion(&mut self, author: NodeId, fact: &Fact) {
-        let Fact::Expelled(expelled) = fact else { return };
-        let known = self.admissions.get(&expelled.node).and_then(|by| by.get(&author)).cloned();
-        if let Some((index, admitted)) = known {
-            self.expulsions.learn(&self.genesis, author, index, &Fact::Admitted(admitted));
-        }
+    /// Takes words that were heard, as [`Words::after`] has them.
+    pub fn take_words(&mut self, words: impl IntoIterator<Item = (NodeId, NodeId, Word)>) {
+        self.roll.take(words);
     }
 
-    /// Remembers an admission where there is place; false where it or a later one of its author is known.
-    fn hear_admission(&mut self, author: NodeId, index: u64, admitted: &Admitted) -> bool {
-        let known = self.admissions.get(&admitted.node).and_then(|by| by.get(&author));
-        if known.is_some_and(|(last, _)| *last >= index) {
-            return false;
-        }
-        let is_new = known.is_none();
-        if !is_new || self.admissions_count < ADMISSIONS_MAX {
-            self.admissions_count += usize::from(is_new);
-            self.admissions.entry(admitted.node).or_default().insert(author, (index, admitted.clone()));
-        }
-        true
+    /// What was heard of membership.
+    pub fn words(&self) -> &Words {
+        self.roll.words()
     }
 
-    /// Everybody to whom a chain of admissions leads from a founder, the nearest first.
-    fn all_members(&self) -> BTreeSet<NodeId> {
-        let mut chains: BTreeMap<NodeId, Vec<Link>> =
-            self.genesis.founders.iter().map(|founder| (*founder, Vec::new())).collect();
-        for length in 1..=CHAIN_LINKS_MAX {
-            let mut found = Vec::new();
-            for (node, by) in self.admissions.iter().filter(|(node, _)| !chains.contains_key(node)) {
-                let through = by.iter().filter_map(|(author, (index, admitted))| {
-                    let rest = chains.get(author).filter(|rest| rest.len() + 1 == length)?;
-                    let link = Link { author: *author, index: *index, admitted: admitted.clone() };
-                    let chain: Vec<Link> = std::iter::once(link).chain(rest.iter().cloned()).collect();
-                    self.holds(node, &chain).then_some(chain)
-                });
-                found.extend(through.map(|chain| (*node, chain)).next());
-            }
-            if found.is_empty() {
-                break;
-            }
-            chains.extend(found);
-        }
-        chains.into_keys().collect()
-    }
-
-    fn holds(&self, node: &NodeId, chain: &[Link]) -> bool {
-        chain::membership(&self.genesis, &self.me, node, chain, &self.expulsions).is_ok()
-    }
-
-    /// What is known of expulsions; a peer's chain may teach more.
-    pub fn expulsions_mut(&mut self) -> &mut Expulsions {
-        &mut self.expulsions
+    /// How many words of membership were not heard for want of a place.
+    pub fn unheard(&self) -> u64 {
+        self.roll.unheard()
     }
 
     /// Judges a chain of admissions.
@@ -186,7 +144,7 @@ impl Exchange {
     /// # Errors
     /// [`chain::Error`]: the first thing that does not hold.
     pub fn judge_chain(&self, peer: &NodeId, chain: &[Link]) -> Result<(), chain::Error> {
-        chain::membership(&self.genesis, &self.me, peer, chain, &self.expulsions)
+        chain::membership(peer, chain, self.roll.words())
     }
 
     /// Judges a frame of records that came over a topic, or where that is none, over a stream.
@@ -198,7 +156,7 @@ impl Exchange {
         if origin.node() == self.me {
             return Judgement::Known;
         }
-        if !self.is_member(&origin.node()) || self.full.contains(&origin) {
+        if !self.is_member(&origin.node()) || !origin.is_within_limit() {
             return Judgement::Unwanted;
         }
         let last = records.records().last().expect("a frame has records").public_seq;
@@ -215,8 +173,11 @@ impl Exchange {
         self.held.get(&records.origin()).copied().unwrap_or_default() < first
     }
 
-    /// Up to where a journal's records are held now; `is_full` when its author's share is used up.
+    /// Up to where a journal's records are held now, or were given up; `is_full` when there is no room for more of them.
     pub fn holds_up_to(&mut self, origin: Origin, next: u64, is_full: bool) {
+        if !origin.is_within_limit() {
+            return;
+        }
         // What nothing is held of needs no place here, so there are as many as the store has journals.
         if next > 0 {
             self.held.insert(origin, next);
@@ -228,13 +189,17 @@ impl Exchange {
         }
     }
 
-    /// What is told to a neighbour: up to where each journal's records are held, with this node's own.
+    /// What is told to a neighbour: up to where each journal's records are held, with this node's own. Where they are too many,
+    /// nodes' newest journals are named before older ones, so that who names many takes no place from others.
     pub fn marks(&self, own: Mark) -> Vec<Mark> {
         let others = self.held.iter().map(|(origin, next)| Mark { origin: *origin, next: *next });
-        let mut marks: Vec<Mark> =
-            others.filter(|mark| mark.origin != own.origin && mark.next > 0).chain([own]).collect();
+        let mut marks: Vec<Mark> = others.filter(|mark| mark.origin != own.origin && mark.next > 0).collect();
+        if marks.len() >= MARKS_MAX {
+            marks = newest_first(marks);
+            marks.truncate(MARKS_MAX - 1);
+        }
+        marks.push(own);
         marks.sort();
-        marks.truncate(MARKS_MAX);
         marks
     }
 
@@ -243,11 +208,23 @@ impl Exchange {
         let lacks = |mark: &Mark| {
             let node = mark.origin.node();
             let next = self.held.get(&mark.origin).copied().unwrap_or_default();
-            let wanted = node != self.me && self.is_member(&node) && !self.full.contains(&mark.origin);
+            let has_room = mark.origin.is_within_limit() && !self.full.contains(&mark.origin);
+            let wanted = node != self.me && self.is_member(&node) && has_room;
             (wanted && next < mark.next).then_some(Mark { origin: mark.origin, next })
         };
         theirs.iter().filter_map(lacks).collect()
     }
+}
+
+/// Marks, ascending by origin, in another order: those of all nodes' newest journals, then of the next older ones, and so on.
+fn newest_first(marks: Vec<Mark>) -> Vec<Mark> {
+    let mut ranked: Vec<(u32, Mark)> = Vec::with_capacity(marks.len());
+    for mark in marks.into_iter().rev() {
+        let newer = ranked.last().filter(|(_, newer)| newer.origin.node() == mark.origin.node());
+        ranked.push((newer.map_or(0, |(rank, _)| rank + 1), mark));
+    }
+    ranked.sort();
+    ranked.into_iter().map(|(_, mark)| mark).collect()
 }
 
 /// What is wrong with a record that stands in its author's journal all the same; kinds of later versions are left unread.

@@ -1,11 +1,12 @@
 //! What becomes of others' records.
 
 use super::*;
-use crate::fact::{Admission, AdmittedBy, Expelled, Offered, Refused, Started, Submitted};
+use crate::fact::{Admission, Admitted, AdmittedBy, Expelled, Offered, Refused, Started, Submitted};
+use crate::words::WORDS_EACH;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, FederationId, RunId};
 use artel_protocol::key::{AgentId, SecretKey};
-use artel_protocol::log::{Checkpoint, Hash, SignedCheckpoint, Subtree, subset, tree};
+use artel_protocol::log::{Checkpoint, Hash, JOURNALS_OF_NODE_MAX, SignedCheckpoint, Subtree, subset, tree};
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
@@ -66,14 +67,18 @@ fn entry(fact: Fact) -> Vec<u8> {
 
 /// Bodies as the public entries of node `n` from a number on, all of whose entries are public.
 fn records(n: u8, from: u64, bodies: Vec<Vec<u8>>) -> Records {
+    records_of(origin(n), &secret(n), from, bodies)
+}
+
+fn records_of(origin: Origin, secret: &SecretKey, from: u64, bodies: Vec<Vec<u8>>) -> Records {
     let record =
         |(i, body)| Record { index: from + i as u64, public_seq: from + i as u64, salt: [0; 16], body };
     let records: Vec<Record> = bodies.into_iter().enumerate().map(record).collect();
     let before = (0..from).map(|i| tree::leaf_hash(&i.to_be_bytes()));
     let leaves: Vec<Hash> = before.chain(records.iter().map(|record| record.leaf().hash())).collect();
     let size = leaves.len() as u64;
-    let plain = Checkpoint::new(origin(n), size, tree::root_of(&leaves)).expect("plain");
-    let checkpoint = SignedCheckpoint::sign(plain, &secret(n)).expect("its own key");
+    let plain = Checkpoint::new(origin, size, tree::root_of(&leaves)).expect("plain");
+    let checkpoint = SignedCheckpoint::sign(plain, secret).expect("its own key");
     let read = |at: Subtree| {
         let start = (at.index << at.level) as usize;
         Ok::<_, tree::Error>(tree::root_of(&leaves[start..start + (1 << at.level)]))
@@ -133,8 +138,8 @@ fn what_is_held_is_known_and_what_is_missing_is_wanted() {
     exchange.holds_up_to(origin(1), 7, true);
     assert_eq!(
         (exchange.missing(&theirs), exchange.judge(None, &records(1, 9, vec![entry(started())]))),
-        (vec![], Judgement::Unwanted),
-        "its share is used up"
+        (vec![], Judgement::Keep),
+        "what there is no room for is not fetched, but what comes is heard and passed on"
     );
 }
 
@@ -155,6 +160,40 @@ fn members_are_those_to_whom_admissions_lead_from_a_founder() {
     assert_eq!(are(&exchange), [1, 3, 5, 6], "another way leads to them");
     exchange.hear(node(1), [(11, &admitted(4))]);
     assert_eq!(are(&exchange), [1, 3, 4, 5, 6]);
+}
+
+#[test]
+fn who_came_in_through_the_other_or_by_one_invitation_is_its_kin_and_no_false_admission_makes_kin() {
+    let mut exchange = exchange();
+    let by = |n: u8, invitation: u8| {
+        Fact::Admitted(Admitted { node: node(n), by: AdmittedBy::Invitation(Digest([invitation; 32])) })
+    };
+    exchange.hear(node(1), [(1, &by(3, 1)), (2, &by(4, 1)), (3, &by(5, 2)), (4, &by(2, 3))]);
+    exchange.hear(node(3), [(1, &by(6, 4))]);
+    exchange.hear(node(6), [(1, &by(7, 5))]);
+    exchange.hear(node(5), [(1, &by(8, 1))]);
+    let kin = |exchange: &Exchange, n: u8| -> Vec<u8> {
+        let other = |m: &u8| *m != n && exchange.are_kin(&node(n), &node(*m));
+        (1..=8).filter(other).collect()
+    };
+    assert_eq!(kin(&exchange, 3), [4, 6, 7], "by one invitation, and whom it let in, and whom they did");
+    assert_eq!(
+        kin(&exchange, 7),
+        [3, 4, 6],
+        "and who let them in, founders aside, and who came in with those"
+    );
+    assert_eq!(
+        kin(&exchange, 5),
+        [8],
+        "another invitation of the founder; its own with the same digest is no other's"
+    );
+    assert_eq!(kin(&exchange, 8), [5]);
+    // Whoever admits the honest ones does not make them kin.
+    exchange.hear(node(3), [(2, &by(5, 9)), (3, &by(4, 9))]);
+    assert_eq!(kin(&exchange, 5), [8]);
+    // This node's own word is as good as the founders'.
+    exchange.hear(node(2), [(1, &by(6, 6)), (2, &by(7, 7))]);
+    assert_eq!((kin(&exchange, 6), kin(&exchange, 3)), (vec![], vec![4]));
 }
 
 #[test]
@@ -182,10 +221,63 @@ fn every_public_fact_has_a_topic_and_no_private_one() {
 #[test]
 fn journals_without_end_that_are_not_kept_take_up_a_bounded_place() {
     let mut exchange = exchange();
-    for incarnation in 0..FULL_MAX as u32 + 9 {
-        exchange.holds_up_to(Origin::new(HOME, node(1), incarnation), 0, true);
+    for n in 0..FULL_MAX as u32 + 9 {
+        exchange.holds_up_to(Origin::new(HOME, nth(n), 0), 0, true);
     }
     assert_eq!((exchange.held.len(), exchange.full.len()), (0, FULL_MAX));
+}
+
+/// A node of which nothing but its key is known; the keys of lower numbers are lower.
+fn nth(n: u32) -> NodeId {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&n.to_be_bytes());
+    NodeId(artel_protocol::key::PublicKey::from_bytes(key))
+}
+
+#[test]
+fn a_node_that_names_journals_without_end_takes_no_place_from_others() {
+    let mut exchange = exchange();
+    let liar = nth(0);
+    for incarnation in 0..5_000 {
+        exchange.holds_up_to(Origin::new(HOME, liar, incarnation), 1, false);
+    }
+    exchange.holds_up_to(origin(1), 7, false);
+    let own = Mark { origin: origin(2), next: 5 };
+    let marks = exchange.marks(own);
+    assert!(marks.contains(&own) && marks.contains(&Mark { origin: origin(1), next: 7 }));
+    assert_eq!(marks.len(), 2 + JOURNALS_OF_NODE_MAX as usize);
+}
+
+#[test]
+fn a_journal_too_many_of_a_node_is_nobodys_fault_and_neither_kept_nor_wanted() {
+    let exchange = exchange();
+    let judged = |incarnation| {
+        let origin = Origin::new(HOME, node(1), incarnation);
+        let wanted = exchange.missing(&[Mark { origin, next: 1 }]).len();
+        (exchange.judge(None, &records_of(origin, &secret(1), 0, vec![entry(started())])), wanted)
+    };
+    assert_eq!(judged(JOURNALS_OF_NODE_MAX - 1), (Judgement::Keep, 1));
+    assert_eq!(judged(JOURNALS_OF_NODE_MAX), (Judgement::Unwanted, 0));
+}
+
+#[test]
+fn a_full_list_of_marks_names_the_own_journal_and_the_newest_of_each_node() {
+    let mut exchange = exchange();
+    let nodes = MARKS_MAX as u32 - 9;
+    for (n, incarnation) in (0..nodes).map(|n| (n, 0)).chain((1..16).map(|incarnation| (0, incarnation))) {
+        exchange.holds_up_to(Origin::new(HOME, nth(n), incarnation), 1, false);
+    }
+    let own = Mark { origin: Origin::new(HOME, nth(u32::MAX), 0), next: 5 };
+    let marks = exchange.marks(own);
+    assert_eq!(marks.len(), MARKS_MAX);
+    assert!(marks.is_sorted() && marks.contains(&own));
+    let named =
+        |n, incarnation| marks.contains(&Mark { origin: Origin::new(HOME, nth(n), incarnation), next: 1 });
+    assert!((1..nodes).all(|n| named(n, 0)), "one journal of each node");
+    assert!(
+        (0..16).all(|incarnation| named(0, incarnation) == (incarnation > 6)),
+        "and the newest of one that has many"
+    );
 }
 
 #[test]
@@ -204,7 +296,7 @@ fn an_expulsion_that_is_heard_after_the_admission_that_ended_it_does_not_stand()
 }
 
 #[test]
-fn admissions_without_end_take_up_a_bounded_place() {
+fn admissions_without_end_by_one_member_keep_nobody_elses_newcomer_out() {
     let nth = |n: u32| {
         let mut key = [0; 32];
         key[..4].copy_from_slice(&n.to_le_bytes());
@@ -212,8 +304,18 @@ fn admissions_without_end_take_up_a_bounded_place() {
     };
     let by = AdmittedBy::Operator;
     let fact = |n| (u64::from(n), Fact::Admitted(Admitted { node: nth(n), by }));
-    let facts: Vec<(u64, Fact)> = (0..ADMISSIONS_MAX as u32 + 9).map(fact).collect();
+    let facts: Vec<(u64, Fact)> = (0..70_000).map(fact).collect();
     let mut exchange = exchange();
+    exchange.hear(node(1), [(1, &admitted(7)), (2, &admitted(8))]);
     exchange.hear(node(7), facts.iter().map(|(index, fact)| (*index, fact)));
-    assert_eq!((exchange.admissions.len(), exchange.admissions_count), (ADMISSIONS_MAX, ADMISSIONS_MAX));
+    assert_eq!(exchange.members().count(), 3 + WORDS_EACH, "its part is full");
+    assert_eq!(exchange.unheard(), 70_000 - WORDS_EACH as u64);
+    exchange.hear(node(1), [(3, &admitted(5))]);
+    exchange.hear(node(8), [(1, &admitted(6))]);
+    assert!(exchange.is_member(&node(5)) && exchange.is_member(&node(6)), "a founder's, and another's");
+    let gone = Fact::Expelled(Expelled { node: nth(1), reason: String::new() });
+    exchange.hear(node(7), [(80_000, &gone)]);
+    assert!(!exchange.is_member(&nth(1)), "it takes back one of its own all the same");
+    exchange.hear(node(1), [(4, &expelled(7))]);
+    assert_eq!(exchange.members().count(), 4, "and all of them go with it");
 }

@@ -163,6 +163,13 @@ pub struct Introduced {
     pub signature: Signature,
 }
 
+/// An agent of another node that has never won anything is not known here any more: another one needed the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Forgotten {
+    /// The agent.
+    pub agent: AgentId,
+}
+
 /// An agent changed what it says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Configured {
@@ -891,6 +898,7 @@ facts! {
     18 1 private Rotated(Rotated) "An agent got a new token.",
     19 1 private Revoked(Revoked) "An agent's token and delegation ended.",
     20 1 private Introduced(Introduced) "An agent of another node is known here.",
+    21 1 private Forgotten(Forgotten) "An agent of another node is not known here any more.",
     32 2 private RunPosted(RunPosted) "A run was posted.",
     33 1 private CancelAsked(CancelAsked) "Somebody asked that a run or step stops.",
     34 1 private RunEnded(RunEnded) "Every step of a run has come to an end.",
@@ -906,6 +914,7 @@ facts! {
     56 1 private Findings(Findings) "What a failed check found.",
     57 1 public Redone(Redone) "A drawn submission was run again.",
     58 1 public Drawn(Drawn) "A submission is run again before the verdict.",
+    59 1 public Unsettled(Redone) "A run of a drawn submission settled nothing, and a further one is asked for.",
     64 1 transfer Transfer(Transfer) "Money moved.",
     80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
     96 1 private Emitted(Emitted) "The operator emitted an event.",

@@ -12,6 +12,7 @@ use crate::state::{FoldError, State};
 use crate::timer::{Timer, Timers};
 use crate::turn::Turn;
 use crate::view::View;
+use crate::visit::guests::Pace;
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::time::{Mono, Wall};
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub(crate) struct Live {
     refusals: BTreeMap<(Poster, &'static str), u32>,
     /// How often nodes that asked for something were refused since the start, by code. They are strangers: no journal.
     pub refused_nodes: BTreeMap<&'static str, u64>,
+    /// How fast other nodes have agents written down here.
+    pub pace: Pace,
     /// The wall clock less the monotonic one, in milliseconds, when the deadlines were armed.
     clocks_apart: Option<i128>,
 }
@@ -205,9 +208,7 @@ impl Federation {
             Input::Abandoned(to) => self.stop_waiting(to),
             Input::EndWait(to) => self.wait_ends(&mut turn, to),
             Input::Checked { step, epoch, outcome } => self.checked(&mut turn, step, epoch, outcome),
-            Input::Redone { step, epoch, doubted, ran } => {
-                self.redone(&mut turn, (step, epoch), doubted, ran)
-            }
+            Input::Redone { step, epoch, runs, ran } => self.redone(&mut turn, (step, epoch), runs, ran),
             Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
             Input::FraudProven(fraud) => drop(turn.record(&mut self.state, Fact::FraudProven(fraud))),
             Input::Closing => self.end_all_waits(&mut turn),
@@ -274,7 +275,7 @@ impl Federation {
             Principal::Operator => Ok(()),
             Principal::Node(peer) => match request {
                 Request::Admit { node, .. } if node == peer => Ok(()),
-                Request::Visit(_) | Request::Bring { .. } => Ok(()),
+                Request::Visit(_) | Request::Bring { .. } | Request::KeepForResult { .. } => Ok(()),
                 Request::Hear { lease, .. } if lease.home == *peer => Ok(()),
                 Request::Redo(redoing) if redoing.lease.home == *peer => Ok(()),
                 _ => Err(Refusal::new(

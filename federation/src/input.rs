@@ -104,8 +104,8 @@ pub enum Input {
         step: StepId,
         /// The lease.
         epoch: Epoch,
-        /// Who had come to another result when this run was asked for.
-        doubted: Option<NodeId>,
+        /// How many runs had been recorded when this one was asked for ([`crate::redo::Redo::runs`]).
+        runs: u8,
         /// The run.
         ran: Ran,
     },
@@ -188,12 +188,14 @@ pub struct Submission {
 }
 
 /// What a worker's node has recorded of a result before it sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brought {
     /// The salt of its commitment.
     pub salt: Salt,
     /// Where it is recorded.
     pub at: HandedAt,
+    /// What was fetched of its artifacts, each with an id of its own, where all of them are on disk here now.
+    pub came: Option<Vec<ArtifactPut>>,
 }
 
 /// A run of a drawn submission's module.
@@ -369,12 +371,21 @@ pub enum Request {
     },
     /// An agent of the node that asks does something here.
     Visit(Box<Visit>),
-    /// The node that asks brought bytes that a result of its agent names; they are on disk under their digest.
+    /// The same for a result with artifacts that are all on disk under their digests now.
     Bring {
+        /// The visit.
+        visit: Box<Visit>,
+        /// Those of them that came for it.
+        came: Vec<ArtifactPut>,
+    },
+    /// Artifacts that a result of the asking node's agent names are on their way here: its lease is not to run out meanwhile.
+    KeepForResult {
         /// The agent.
         agent: AgentId,
-        /// The bytes, for a step that the agent holds.
-        put: Box<ArtifactPut>,
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
     },
     /// An agent of this node won a step of another home.
     Undertake(Box<Undertaken>),

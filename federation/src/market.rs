@@ -172,6 +172,11 @@ impl Waiters {
         self.by_arrival[self.arrival_of.get(&to)?].after()
     }
 
+    /// Whether an agent waits.
+    pub(crate) fn waits(&self, agent: &AgentId) -> bool {
+        self.by_agent.contains_key(agent)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_arrival.len()
     }
@@ -192,6 +197,13 @@ fn skill_names(agent: &Agent) -> Vec<String> {
 impl Federation {
     /// An agent claims one task. Whoever holds it already hears its lease again: its first answer may have been lost.
     pub(crate) fn claim(&mut self, turn: &mut Turn, agent: AgentId, id: StepId) -> Result<Reply, Refusal> {
+        let held = self.may_claim(&turn.now, &self.state.agents[&agent], id)?;
+        let lease = held.unwrap_or_else(|| self.grant(turn, agent, id, None));
+        Ok(Reply::Leased(Box::new(lease)))
+    }
+
+    /// Whether an agent may have a task now; the lease, where it holds it already.
+    pub(crate) fn may_claim(&self, now: &Now, member: &Agent, id: StepId) -> Result<Option<Lease>, Refusal> {
         let Some((run, step)) = self.state.step(&id) else {
             return Err(Refusal::new(
                 Code::NotFound,
@@ -200,9 +212,9 @@ impl Federation {
         };
         match &step.state {
             StepState::Offered => {}
-            StepState::Leased { agent: holder, .. } if *holder == agent => {
+            StepState::Leased { agent: holder, .. } if *holder == member.id => {
                 let index = step.granted_at.expect("a leased step was granted");
-                return Ok(Reply::Leased(Box::new(self.lease(id, step.epoch, index, &turn.now))));
+                return Ok(Some(self.lease(id, step.epoch, index, now)));
             }
             StepState::Leased { .. } | StepState::Submitted { .. } => {
                 return Err(Refusal::new(
@@ -217,14 +229,13 @@ impl Federation {
                 return Err(Refusal::new(Code::Finished, "this task is over; claim another one"));
             }
         }
-        if turn.now.wall >= step.spec.task.deadline {
+        if now.wall >= step.spec.task.deadline {
             return Err(Refusal::new(
                 Code::TaskNotOpen,
                 "this task's deadline has passed; claim another one",
             ));
         }
-        let member = &self.state.agents[&agent];
-        let (level, free) = (self.assess(member, turn.now.wall).level, self.free_leases(member));
+        let (level, free) = (self.assess(member, now.wall).level, self.free_leases(member));
         self.qualifies((member, level, free), (run, step), None)
             .map_err(|code| Refusal::new(code, unqualified(code)))?;
         if self.no_room_for_results(run.poster) {
@@ -233,13 +244,13 @@ impl Federation {
                 "this node's memory of open work, or its poster's share of it, is full; claim another task",
             ));
         }
-        if self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent)) {
+        if self.live.windows.get(&id).is_some_and(|best| !best.contains(&member.id)) {
             return Err(Refusal::new(
                 Code::OfferWindow,
                 "for a moment only the best candidates may claim this task; try again",
             ));
         }
-        Ok(Reply::Leased(Box::new(self.grant(turn, agent, id, None))))
+        Ok(None)
     }
 
     /// An agent claims the best task that it qualifies for; `None` when it waits for one.
@@ -250,13 +261,19 @@ impl Federation {
         agent: AgentId,
         claim: ClaimNext,
     ) -> Result<Option<Reply>, Refusal> {
-        if self.free_leases(&self.state.agents[&agent]) == 0 {
-            return Err(Refusal::new(Code::CapacityFull, unqualified(Code::CapacityFull)));
-        }
+        self.must_be_free(&self.state.agents[&agent])?;
         if let Some(lease) = self.grant_best(turn, agent, None) {
             return Ok(Some(Reply::Leased(Box::new(lease))));
         }
         self.wait_for_task(turn, to, agent, claim, Reply::Nothing)
+    }
+
+    /// Whether an agent may hold one lease more.
+    pub(crate) fn must_be_free(&self, member: &Agent) -> Result<(), Refusal> {
+        match self.free_leases(member) {
+            0 => Err(Refusal::new(Code::CapacityFull, unqualified(Code::CapacityFull))),
+            _ => Ok(()),
+        }
     }
 
     /// Whether nothing of this poster's is granted for now: results would find no room.
@@ -266,17 +283,21 @@ impl Federation {
 
     /// Grants an agent the best open task that it qualifies for, if there is one; `after` is the submission that asked.
     pub(crate) fn grant_best(&mut self, turn: &mut Turn, agent: AgentId, after: After) -> Option<Lease> {
-        let member = &self.state.agents[&agent];
-        let (level, free) = (self.assess(member, turn.now.wall).level, self.free_leases(member));
+        let best = self.best_for(&turn.now, &self.state.agents[&agent], after)?;
+        Some(self.grant(turn, agent, best, after))
+    }
+
+    /// The best open task that an agent qualifies for.
+    pub(crate) fn best_for(&self, now: &Now, member: &Agent, after: After) -> Option<StepId> {
+        let (level, free) = (self.assess(member, now.wall).level, self.free_leases(member));
         let takes = |id: StepId| {
-            let windowed = self.live.windows.get(&id).is_some_and(|best| !best.contains(&agent));
+            let windowed = self.live.windows.get(&id).is_some_and(|best| !best.contains(&member.id));
             let (run, step) = self.state.step(&id).expect("an offer has its step");
             let fits = self.qualifies((member, level, free), (run, step), after);
-            !windowed && fits.is_ok() && turn.now.wall < step.spec.task.deadline
+            !windowed && fits.is_ok() && now.wall < step.spec.task.deadline
         };
         let serves = |poster| !self.no_room_for_results(poster);
-        let best = self.state.offers.best((member, level), &turn.now.entropy, serves, takes).best?;
-        Some(self.grant(turn, agent, best, after))
+        self.state.offers.best((member, level), &now.entropy, serves, takes).best
     }
 
     /// The live lease that an agent got in answer to a submission that it now repeats: it may not have heard.
@@ -326,24 +347,32 @@ impl Federation {
         claim: ClaimNext,
         reply: Reply,
     ) -> Result<Option<Reply>, Refusal> {
-        if claim.wait_ms == 0 || self.live.waiters.closed {
+        if !self.may_wait(&self.state.agents[&agent], claim, &reply)? {
             return Ok(Some(reply));
-        }
-        let waits_max = self.free_leases(&self.state.agents[&agent]) as usize;
-        if self.live.waiters.len() >= WAITERS_MAX || self.live.waiters.of(&agent) >= waits_max {
-            return match reply {
-                Reply::Nothing => Err(Refusal::new(
-                    Code::TooManyWaiting,
-                    "too many claims wait here already (an agent may wait as often as it has free leases); ask again in a moment",
-                )),
-                other => Ok(Some(other)),
-            };
         }
         let until = turn.now.mono.plus_ms(u64::from(claim.wait_ms.min(WAIT_MS_MAX)));
         self.live.timers.set(Timer::Wait(to), until);
         let waiter = Waiter { to, agent, reply: Box::new(reply) };
         self.live.waiters.add(waiter, &self.state.agents[&agent]);
         Ok(None)
+    }
+
+    /// Whether an agent's claim waits for a task now; `reply` is what it hears in any case.
+    pub(crate) fn may_wait(&self, member: &Agent, claim: ClaimNext, reply: &Reply) -> Result<bool, Refusal> {
+        if claim.wait_ms == 0 || self.live.waiters.closed {
+            return Ok(false);
+        }
+        let waits_max = self.free_leases(member) as usize;
+        if self.live.waiters.len() < WAITERS_MAX && self.live.waiters.of(&member.id) < waits_max {
+            return Ok(true);
+        }
+        match reply {
+            Reply::Nothing => Err(Refusal::new(
+                Code::TooManyWaiting,
+                "too many claims wait here already (an agent may wait as often as it has free leases); ask again in a moment",
+            )),
+            _ => Ok(false),
+        }
     }
 
     /// Whoever asked is gone.
@@ -462,7 +491,7 @@ impl Federation {
     }
 
     /// Gives the step to the agent: the one place where a winner is made.
-    fn grant(&mut self, turn: &mut Turn, agent: AgentId, id: StepId, after: After) -> Lease {
+    pub(crate) fn grant(&mut self, turn: &mut Turn, agent: AgentId, id: StepId, after: After) -> Lease {
         let member = &self.state.agents[&agent];
         let assessed = self.assess(member, turn.now.wall);
         let (_, step) = self.state.step(&id).expect("the caller has seen the offer");

@@ -2,7 +2,7 @@
 //! revokes its own token. Open challenges are never journalled and do not survive a restart.
 
 use crate::effect::{Code, Refusal};
-use crate::fact::{Delegation, Revoker};
+use crate::fact::{Delegation, Introduced, Revoker};
 use crate::input::{Now, Profile, Signed};
 use crate::json::Json;
 use crate::options::{AGENT_FIXED_BYTES, CHALLENGE_MS, CHALLENGES_MAX, Options};
@@ -59,6 +59,8 @@ pub struct Agent {
     pub entry: u64,
     /// What is known of it where it is not enrolled here and another node speaks for it.
     pub guest: Option<Guest>,
+    /// When it last ended its token and delegation here itself; what it delegated before is over for good.
+    pub revoked_itself: Option<Wall>,
 }
 
 /// An agent of another node.
@@ -93,7 +95,26 @@ impl Agent {
             earned_units: 0,
             entry: 0,
             guest: None,
+            revoked_itself: None,
         }
+    }
+
+    /// What another node says of it holds from now on; `index` is the entry's.
+    pub(crate) fn introduce(&mut self, f: &Introduced, at: Wall, index: u64) {
+        self.name.clone_from(&f.name);
+        self.skills.clone_from(&f.skills);
+        self.delegation = f.delegation;
+        self.revoked = None;
+        self.updated = at;
+        self.entry = index;
+        self.guest = Some(Guest { node: f.node, warrant: f.warrant });
+    }
+
+    /// Whether nothing is lost where it is forgotten, but for a lease or a result that it has open: it was never enrolled
+    /// here, nobody let it go, and no work of its counts.
+    pub(crate) fn may_be_forgotten(&self) -> bool {
+        let unknown = self.serial == 0 && self.revoked.is_none();
+        self.guest.is_some() && unknown && self.accepted + self.rejected + self.lapsed == 0
     }
 
     /// The bytes that the agent counts: no fewer than it and its account take in a snapshot.

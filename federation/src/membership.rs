@@ -4,13 +4,11 @@ use crate::effect::{Code, Refusal, Reply};
 use crate::fact::{Configured, Enrolled, Fact, Poster, Revoked, Revoker, Rotated};
 use crate::federation::Federation;
 use crate::input::{Principal, Profile, ReplyTo, Request};
-use crate::json::Json;
 use crate::member::{OwnAct, check_profile, check_statement, text_bytes};
 use crate::options::{AGENT_FIXED_BYTES, AGENTS_BYTES_MAX, AGENTS_MAX};
 use crate::turn::Turn;
-use crate::visit::message::Visit;
 use artel_protocol::id::EnrollmentId;
-use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::key::{AgentId, NodeId, Signature};
 
 impl Federation {
     /// Serves a request whose principal's credential stands; `None` when the answer comes later.
@@ -86,14 +84,18 @@ impl Federation {
                 }
                 self.admit_node(turn, &principal, (node, secret)).map(Some)
             }
-            Request::Visit(visit) => match principal {
-                Principal::Node(node) => self.visit(turn, to, node, *visit),
-                _ => Err(Refusal::new(Code::Forbidden, "only a node brings another node's agents")),
-            },
-            Request::Bring { agent, put } => match principal {
-                Principal::Node(node) => self.bring(turn, node, agent, *put).map(Some),
-                _ => Err(Refusal::new(Code::Forbidden, "only a node brings what another node's agent made")),
-            },
+            Request::Visit(visit) => {
+                let node = node_of(&principal)?;
+                self.visit(turn, to, node, (*visit, None))
+            }
+            Request::Bring { visit, came } => {
+                let node = node_of(&principal)?;
+                self.visit(turn, to, node, (*visit, Some(came)))
+            }
+            Request::KeepForResult { agent, step, epoch } => {
+                let node = node_of(&principal)?;
+                self.keep_for_result(turn, node, (agent, step, epoch)).map(Some)
+            }
             Request::Undertake(won) => self.undertake(turn, agent()?, *won).map(Some),
             Request::HandIn(work) => self.hand_in(turn, agent()?, work).map(Some),
             Request::Hear { lease, word } => self.hear_of(turn, lease, word).map(Some),
@@ -180,15 +182,7 @@ impl Federation {
 
     /// Whether what all agents say of themselves leaves room for this profile; one that does not grow always fits.
     fn check_agents_room(&self, agent: &AgentId, profile: &Profile) -> Result<(), Refusal> {
-        self.check_agent_bytes(agent, text_bytes(&profile.name, &profile.skills, &profile.metadata))
-    }
-
-    /// The same for what another node says of its agent.
-    pub(crate) fn check_guests_room(&self, visit: &Visit) -> Result<(), Refusal> {
-        self.check_agent_bytes(&visit.agent, text_bytes(&visit.name, &visit.skills, &Json::new(*b"{}")))
-    }
-
-    fn check_agent_bytes(&self, agent: &AgentId, texts: u64) -> Result<(), Refusal> {
+        let texts = text_bytes(&profile.name, &profile.skills, &profile.metadata);
         let old = self.state.agents.get(agent).map_or(0, |known| known.bytes());
         let new = texts + AGENT_FIXED_BYTES as u64;
         if new > old && self.state.agent_bytes - old + new > AGENTS_BYTES_MAX {
@@ -241,5 +235,13 @@ impl Federation {
     fn token(&self, id: AgentId) -> Option<Reply> {
         let agent = self.state.agents[&id].clone();
         Some(Reply::Token { serial: agent.serial, expires: agent.expires, agent })
+    }
+}
+
+/// The node that asks.
+fn node_of(principal: &Principal) -> Result<NodeId, Refusal> {
+    match principal {
+        Principal::Node(node) => Ok(*node),
+        _ => Err(Refusal::new(Code::Forbidden, "only a node brings another node's agents and their results")),
     }
 }

@@ -236,6 +236,7 @@ mod tests {
             earned_units: 0,
             entry: 0,
             guest: None,
+            revoked_itself: None,
         }
     }
 

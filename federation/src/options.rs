@@ -26,6 +26,8 @@ pub struct Options {
     pub token_ms: u64,
     /// How many bytes of artifacts the node keeps.
     pub artifact_quota_bytes: u64,
+    /// Whether results of agents that are enrolled here are drawn for a redo too. No where the operator enrolls them all.
+    pub redo_enrolled: bool,
 }
 
 /// Ninety days, the most that a token may live (the seed's figure).
@@ -45,6 +47,7 @@ impl Default for Options {
             credit_line_units: 1_000_000 * 1_000_000,
             token_ms: TOKEN_MS_MAX,
             artifact_quota_bytes: 20_000_000_000,
+            redo_enrolled: true,
         }
     }
 }
@@ -73,7 +76,7 @@ pub const HELD_BYTES_MAX: u64 = 2 * OPEN_BYTES_MAX;
 /// What a step counts beside its texts and results, in bytes: no less than its snapshot row, with its escrow's account.
 pub const STEP_FIXED_BYTES: usize = 488;
 /// What a redo that is under way counts, in bytes: no less than its part of a snapshot row.
-pub const REDO_BYTES: usize = 128;
+pub const REDO_BYTES: usize = 256;
 /// What a run counts beside its texts and steps, in bytes: no less than the rest of its snapshot row.
 pub const RUN_FIXED_BYTES: usize = 320;
 /// What a submission counts beside its artifacts and findings, in bytes: no less than its part of a snapshot row.
@@ -134,6 +137,19 @@ pub const CLOCK_SKEW_MS: u64 = 300_000;
 /// The most agents of one other node that are known here; at the limit further ones get `too_many`. A member must not fill
 /// [`AGENTS_MAX`] alone.
 pub const GUESTS_PER_NODE_MAX: usize = 4_096;
+/// The most agents of other nodes that are known here, three quarters of all; for a further one those make room that have
+/// never won anything, and where there is none it gets `too_many`. The rest is for agents that enroll here.
+pub const GUESTS_MAX: usize = AGENTS_MAX / OPERATOR_PART as usize * (OPERATOR_PART as usize - 1);
+/// The most bytes of them, counted as for [`AGENTS_BYTES_MAX`]; at the limit as for [`GUESTS_MAX`].
+pub const GUESTS_BYTES_MAX: u64 = AGENTS_BYTES_MAX / OPERATOR_PART * (OPERATOR_PART - 1);
+/// How many guests make room for one at the most: no fewer than the smallest of them that take as much as the largest.
+pub const FORGOTTEN_MAX: usize = 8;
+/// How many changes to what is known of its agents one other node may cause at once; then one each [`NODE_CHANGE_MS`]. Fewer,
+/// and the agents of a large node come in slowly after its home's start. A further one gets `too_many`.
+pub const NODE_CHANGES_BURST: u64 = 256;
+/// How long each of them takes to be forgiven, in milliseconds. At some 4 KB each a node that does its worst adds 4 KB a
+/// second to this one's journal, and only where its agents win or wait.
+pub const NODE_CHANGE_MS: u64 = 1_000;
 /// How often what is known of another node's agent may change, in milliseconds: each change is an entry, which the other
 /// node causes and this one keeps. A sooner one gets `too_many`.
 pub const GUEST_CHANGE_MS: u64 = 60_000;
@@ -146,6 +162,9 @@ pub const LEASE_ABROAD_BYTES_MAX: usize = 3 << 20;
 /// The most of the same where it is told in the answer to a result (192 KiB): that answer is one direct frame of 320 KiB with
 /// the receipt in it, and cannot be fetched. A step that needs more is had by a claim.
 pub const NEXT_ABROAD_BYTES_MAX: usize = 192 << 10;
+/// The most bytes that home fetches for one result of another node's agent (256 MiB, room for one artifact of the largest
+/// size); at the limit the result gets `too_many` and keeps its lease. More would let one newcomer's lease fill the disk.
+pub const LEASE_ARTIFACT_BYTES_MAX: u64 = 256 << 20;
 /// The most leases and results at other homes that are under way; at the limit claims there get `book_full`. Each costs
 /// some 400 bytes, in memory and in every snapshot.
 pub const ENGAGEMENTS_MAX: usize = 16_384;

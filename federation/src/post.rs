@@ -149,9 +149,16 @@ impl Federation {
         }
     }
 
+    /// How many more bytes of artifacts are kept; a part of the quota is not for agents of other nodes.
+    pub(crate) fn artifact_room(&self, for_guests: bool) -> u64 {
+        let all = self.options.artifact_quota_bytes;
+        let part = if for_guests { all / OPERATOR_PART * (OPERATOR_PART - 1) } else { all };
+        part.saturating_sub(self.state.artifact_bytes)
+    }
+
     /// Enters an artifact whose bytes are on disk.
     pub(crate) fn store(&mut self, turn: &mut Turn, by: Poster, put: ArtifactPut) -> Result<Reply, Refusal> {
-        if self.state.artifact_bytes.saturating_add(put.bytes_new) > self.options.artifact_quota_bytes {
+        if put.bytes_new > self.artifact_room(false) {
             let quota = self.options.artifact_quota_bytes;
             let message =
                 format!("this node keeps at most {quota} bytes of artifacts and has no room for this one");

@@ -112,7 +112,7 @@ pub struct Step {
     pub paid: Credits,
     /// The private half of a submission, until the public one behind it.
     pub handing: Option<(Epoch, Opening)>,
-    /// How the redo of the open submission stands, where it was drawn and that is not over.
+    /// How the redo of the open submission stands, where it was drawn and no run has settled it.
     pub redo: Option<Redo>,
     /// All submissions.
     pub handed: Vec<Handed>,
@@ -202,6 +202,11 @@ impl Step {
             started: None,
             completed: None,
         }
+    }
+
+    /// Whether a run of the open submission is still asked for.
+    pub(crate) fn is_being_redone(&self) -> bool {
+        self.redo.as_ref().is_some_and(|redo| !redo.is_over)
     }
 
     /// The bytes that the step counts in the book: no fewer than it takes in a snapshot, with what its live lease or open

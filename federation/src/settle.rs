@@ -6,11 +6,11 @@ use crate::fact::{
     CancelAsked, End, Fact, Findings, Judgement, Outcome, Output, Poster, StepEnded, Submitted, Verdict,
 };
 use crate::federation::Federation;
-use crate::input::{Brought, ReplyTo, Submission};
+use crate::input::{ArtifactPut, Brought, ReplyTo, Submission};
 use crate::ledger;
 use crate::market::authority;
 use crate::member::Agent;
-use crate::options::{FINDINGS_BYTES_MAX, HELD_BYTES_MAX, RELEASES_MAX};
+use crate::options::{FINDINGS_BYTES_MAX, HELD_BYTES_MAX, LEASE_ARTIFACT_BYTES_MAX, RELEASES_MAX};
 use crate::run::{Handed, Step, StepState};
 use crate::timer::Timer;
 use crate::turn::Turn;
@@ -52,6 +52,7 @@ impl Federation {
                 "this node's memory of open work is full; submit again in a moment. You still hold the lease";
             return Err(Refusal::new(Code::BookFull, message));
         }
+        self.take_artifacts(turn, agent, &submission)?;
         self.take_in(turn, agent, &submission);
         if !self.draw_redo(turn, id) {
             self.examine(turn, id);
@@ -63,12 +64,47 @@ impl Federation {
     /// Artifacts of another node's agent come through the node that it is known by here, and no other; without them its
     /// result is none.
     fn artifacts_could_come(&self, agent: &Agent, submission: &Submission) -> Result<(), Refusal> {
-        let other = |brought: Brought| agent.guest.is_none_or(|guest| guest.node != brought.at.node);
-        if submission.artifacts.is_empty() || !submission.brought.is_some_and(other) {
+        let other = |brought: &Brought| agent.guest.is_none_or(|guest| guest.node != brought.at.node);
+        if submission.artifacts.is_empty() || !submission.brought.as_ref().is_some_and(other) {
             return Ok(());
         }
         let message = "this home does not know the agent by your node, so its artifacts cannot come from there; submit where it claimed";
         Err(Refusal::new(Code::Invalid, message))
+    }
+
+    /// Enters what was fetched for a result, all of it or nothing. Without its artifacts' bytes a result is none.
+    fn take_artifacts(
+        &mut self,
+        turn: &mut Turn,
+        agent: AgentId,
+        submission: &Submission,
+    ) -> Result<(), Refusal> {
+        let Some(brought) = &submission.brought else { return Ok(()) };
+        let Some(came) = &brought.came else {
+            return match submission.artifacts.is_empty() {
+                true => Ok(()),
+                false => Err(Refusal::new(
+                    Code::ArtifactMissing,
+                    "this result's artifacts are not here; submit again. You still hold the lease",
+                )),
+            };
+        };
+        let new = |count: fn(&ArtifactPut) -> u64| came.iter().map(count).fold(0, u64::saturating_add);
+        if new(|put| put.bytes) > LEASE_ARTIFACT_BYTES_MAX {
+            let message = format!(
+                "what home fetches for one result has at most {LEASE_ARTIFACT_BYTES_MAX} bytes. You still hold the lease"
+            );
+            return Err(Refusal::new(Code::TooMany, message));
+        }
+        if new(|put| put.bytes_new) > self.artifact_room(true) {
+            let message =
+                "this home keeps no more artifacts of other nodes' agents. You still hold the lease";
+            return Err(Refusal::new(Code::ArtifactQuota, message));
+        }
+        for put in came {
+            self.store(turn, Poster::Agent(agent), put.clone()).expect("its holder enters what fits");
+        }
+        Ok(())
     }
 
     /// The receipt of the same submission made before.
@@ -121,12 +157,12 @@ impl Federation {
         let authority = authority(&self.state.agents[&agent], turn.now.wall);
         self.disarm_lease(id);
         let (output, artifacts) = (submission.output.clone(), submission.artifacts.clone());
-        let salt = submission.brought.map_or(turn.now.salt(), |brought| brought.salt);
+        let salt = submission.brought.as_ref().map_or(turn.now.salt(), |brought| brought.salt);
         let private = Output { step: id, epoch, salt, output, artifacts };
         turn.record(&mut self.state, Fact::Output(private));
         let (_, step) = self.state.step(&id).expect("the lease was seen");
         let (_, opening) = step.handing.as_ref().expect("the private half was just written");
-        let (result, handed_at) = (opening.result(), submission.brought.map(|brought| brought.at));
+        let (result, handed_at) = (opening.result(), submission.brought.as_ref().map(|brought| brought.at));
         let submitted = Submitted { step: id, epoch, agent, result, authority, late, handed_at };
         turn.record(&mut self.state, Fact::Submitted(submitted));
     }
@@ -136,7 +172,8 @@ impl Federation {
         let Some((_, step)) = self.state.step(&id) else {
             return;
         };
-        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && step.redo.is_none() {
+        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && !step.is_being_redone()
+        {
             self.judge(turn, id, outcome);
         }
     }

@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
@@ -109,13 +109,13 @@ impl State {
         self.recent_steps = self.recent.values().map(|run| run.steps.len()).sum();
         self.recent_bytes = self.recent.values().map(|run| run.bytes()).sum();
         self.agent_bytes = self.agents.values().map(|agent| agent.bytes()).sum();
-        let guests: Vec<_> = self.agents.values().filter_map(|agent| agent.guest).collect();
-        guests.into_iter().for_each(|guest| self.count_guest(None, Some(guest.node)));
+        self.agents.values().for_each(|agent| self.guests.add(agent));
         let taken: Vec<_> =
             self.runs.values().map(|run| (run.poster, run.steps.len(), run.bytes())).collect();
         for (poster, steps, bytes) in taken {
             self.count_open(poster, |open| Open { steps: open.steps + steps, bytes: open.bytes + bytes });
         }
+        let mut won = Vec::new();
         for run in self.runs.values() {
             for (i, step) in run.steps.iter().enumerate() {
                 match &step.state {
@@ -125,11 +125,15 @@ impl State {
                     }
                     crate::run::StepState::Leased { agent, .. } => {
                         self.leases.entry(*agent).or_default().insert(run.step_id(i));
+                        won.push(*agent);
                     }
+                    crate::run::StepState::Submitted { agent, .. } => won.push(*agent),
                     _ => {}
                 }
             }
         }
+        let known = won.iter().filter_map(|agent| self.agents.get(agent));
+        known.for_each(|agent| self.guests.has_won(agent));
     }
 }
 

@@ -53,7 +53,8 @@ impl Home {
             recovery: Digest::of(b"recovery"),
             created: Wall(0),
         };
-        let mind = Federation::new(Identity { node, federation: genesis.id() }, Options::default());
+        let options = Options { redo_enrolled: false, ..Options::default() };
+        let mind = Federation::new(Identity { node, federation: genesis.id() }, options);
         let mut home = Home { mind, ms: 1_000, inputs: 0 };
         let now = home.now();
         home.mind.start(Some(genesis), ("test".into(), Digest::of(b"")), now, &mut Vec::new());
@@ -225,7 +226,12 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
         state: StepState::Leased { agent, level: Level::Master, authority: Authority::Own, lease_ms: 1 },
         barred: vec![agent; 70],
         handing: Some((Epoch(2), opening())),
-        redo: Some(crate::redo::Redo { lot: digest, doubt: Some((NodeId(key(2).public()), digest)) }),
+        redo: Some(crate::redo::Redo {
+            lot: digest,
+            doubts: vec![(NodeId(key(2).public()), digest); crate::redo::DOUBTS_MAX],
+            unsaid: crate::redo::UNSAID_MAX,
+            is_over: true,
+        }),
         handed: vec![handed(Some((1, text(FINDINGS_BYTES_MAX))), None), handed(None, Some((2, rejected)))],
         output: Some(json(&text(5_000))),
         output_at: Some(1),
@@ -292,6 +298,7 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
         earned_units: 1,
         entry: 1,
         guest: Some(Guest { node: NodeId(key(1).public()), warrant: Some(digest) }),
+        revoked_itself: Some(Wall(u64::MAX)),
     };
     let account = encoded(&(Account::Agent(agent.id), i64::MAX));
     assert!(encoded(&agent) + account <= agent.bytes(), "{} {}", encoded(&agent), agent.bytes());

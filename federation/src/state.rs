@@ -5,16 +5,17 @@ use crate::away::Engagements;
 use crate::commitment::Opening;
 use crate::fact::*;
 use crate::ledger::{Ledger, poster_account};
-use crate::member::{Agent, Guest};
+use crate::member::Agent;
 use crate::nodes::Nodes;
 use crate::offers::Offers;
 use crate::options::{RECENT_RUNS, RECENT_RUNS_BYTES, RECENT_STEPS};
 use crate::post_keys::PostKeys;
 use crate::redo::{self, Redo};
 use crate::run::{Handed, Run, Step, StepState};
+use crate::visit::guests::{Counted, Guests};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Epoch, FederationId, RunId, StepId};
-use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::key::AgentId;
 use artel_protocol::time::Wall;
 use artel_reputation::{self as reputation, Evidence, Quality, Standing};
 use std::cmp::Reverse;
@@ -70,7 +71,7 @@ pub struct State {
     pub(crate) recent_steps: usize,
     pub(crate) recent_bytes: u64,
     pub(crate) agent_bytes: u64,
-    pub(crate) guests: BTreeMap<NodeId, usize>,
+    pub(crate) guests: Guests,
     touched: BTreeSet<RunId>,
 }
 
@@ -131,6 +132,7 @@ impl State {
                 Ok(())
             }
             Fact::Introduced(f) => self.introduced(f, entry.at, index),
+            Fact::Forgotten(f) => self.forgotten(f),
             Fact::Configured(f) => self.configured(f, entry.at),
             Fact::Rotated(f) => self.with_agent(&f.agent, |agent| {
                 agent.serial = f.serial;
@@ -140,6 +142,9 @@ impl State {
                 agent.serial = f.serial;
                 agent.delegation = None;
                 agent.revoked = Some(f.by);
+                if f.by == Revoker::Agent {
+                    agent.revoked_itself = Some(entry.at);
+                }
             }),
             Fact::RunPosted(f) => self.run_posted(f, entry, index),
             Fact::CancelAsked(f) => self.cancel_asked(f),
@@ -152,6 +157,7 @@ impl State {
             Fact::Findings(f) => self.findings(f, index),
             Fact::Drawn(f) => self.drawn(f, index),
             Fact::Redone(f) => self.redone(f),
+            Fact::Unsettled(f) => self.unsettled(f),
             Fact::Verdict(f) => self.verdict(f, entry.at, index),
             Fact::StepEnded(f) => self.step_ended(f, entry.at),
             Fact::Transfer(f) => self.transfer(f),
@@ -308,44 +314,36 @@ impl State {
         if self.agents.get(&f.agent).is_some_and(|agent| agent.guest.is_none() && agent.revoked.is_none()) {
             return Err(format!("{} is enrolled here", f.agent));
         }
-        self.with_new_agent(&f.agent, at, |agent| {
-            agent.name.clone_from(&f.name);
-            agent.skills.clone_from(&f.skills);
-            agent.delegation = f.delegation;
-            agent.revoked = None;
-            agent.updated = at;
-            agent.entry = index;
-            agent.guest = Some(Guest { node: f.node, warrant: f.warrant });
-        });
+        self.with_new_agent(&f.agent, at, |agent| agent.introduce(f, at, index));
+        Ok(())
+    }
+
+    fn forgotten(&mut self, f: &Forgotten) -> Result<(), String> {
+        let agent = self.agents.get(&f.agent).filter(|agent| agent.may_be_forgotten());
+        let agent = agent.filter(|agent| !self.leases.contains_key(&agent.id));
+        let agent = agent.ok_or_else(|| format!("{} is no guest that may be forgotten", f.agent))?;
+        let was = Counted::of(agent).expect("only guests are forgotten");
+        self.agent_bytes -= agent.bytes();
+        self.guests.remove(f.agent, was);
+        self.agents.remove(&f.agent);
         Ok(())
     }
 
     /// Changes an agent, a new one where there was none, and keeps the counts that follow from it.
     fn with_new_agent(&mut self, id: &AgentId, at: Wall, change: impl FnOnce(&mut Agent)) {
         let known = self.agents.get(id);
-        let (before, was) = (known.map_or(0, |agent| agent.bytes()), known.and_then(|agent| agent.guest));
+        let before = known.map_or(0, |agent| agent.bytes());
+        if let Some(was) = known.and_then(|agent| Counted::of(agent)) {
+            self.guests.remove(*id, was);
+        }
         let agent = self.agents.entry(*id).or_insert_with(|| Arc::new(Agent::new(*id, at)));
         let agent = Arc::make_mut(agent);
         change(agent);
-        let (after, is) = (agent.bytes(), agent.guest);
-        self.agent_bytes = self.agent_bytes - before + after;
-        self.count_guest(was.map(|guest| guest.node), is.map(|guest| guest.node));
-    }
-
-    /// Keeps how many agents of each other node are known.
-    pub(crate) fn count_guest(&mut self, was: Option<NodeId>, is: Option<NodeId>) {
-        if let Some(count) = was.and_then(|node| self.guests.get_mut(&node)) {
-            *count -= 1;
+        self.agent_bytes = self.agent_bytes - before + agent.bytes();
+        self.guests.add(agent);
+        if self.leases.contains_key(id) {
+            self.guests.has_won(agent);
         }
-        if let Some(node) = is {
-            *self.guests.entry(node).or_default() += 1;
-        }
-        self.guests.retain(|_, count| *count > 0);
-    }
-
-    /// How many agents of another node are known.
-    pub(crate) fn guests_of(&self, node: &NodeId) -> usize {
-        self.guests.get(node).copied().unwrap_or_default()
     }
 
     fn configured(&mut self, f: &Configured, at: Wall) -> Result<(), String> {
@@ -458,6 +456,9 @@ impl State {
             lease_ms: f.lease_ms,
         };
         self.leases.entry(f.agent).or_default().insert(f.step);
+        if let Some(agent) = self.agents.get(&f.agent) {
+            self.guests.has_won(agent);
+        }
         self.totals.granted += 1;
         Ok(())
     }
@@ -557,20 +558,49 @@ impl State {
         if !open || !fresh {
             return Err(format!("no submission of step {} stands right before its draw", f.step));
         }
-        step.redo = Some(Redo { lot: f.lot, doubt: None });
+        step.redo = Some(Redo::new(f.lot));
         Ok(())
     }
 
-    fn redone(&mut self, f: &Redone) -> Result<(), String> {
+    /// The redo of the submission that a run was of, while it is open.
+    fn open_redo(&mut self, f: &Redone) -> Result<(&mut Option<Redo>, Redo), String> {
         let step = self.open_step(&f.step)?;
         let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent);
-        let redo = step.redo.take().filter(|_| open && step.epoch == f.epoch);
+        let redo = step.redo.clone().filter(|redo| open && step.epoch == f.epoch && !redo.is_over);
         let redo =
             redo.ok_or_else(|| format!("step {} has no drawn submission of epoch {}", f.step, f.epoch))?;
-        if let (Came::Other(result), None) = (f.came, redo.doubt) {
-            let by = f.by.ok_or("nobody came to another result")?;
-            step.redo = Some(Redo { doubt: Some((by, result)), ..redo });
+        Ok((&mut step.redo, redo))
+    }
+
+    /// A run that ends the redo, but for a first one with another result.
+    fn redone(&mut self, f: &Redone) -> Result<(), String> {
+        let (place, mut redo) = self.open_redo(f)?;
+        *place = match f.came {
+            Came::Same => None,
+            Came::Other(result) if redo.is_agreed(&result) => None,
+            Came::Other(result) if redo.doubts.is_empty() => {
+                redo.doubts.push((f.by.ok_or("nobody came to another result")?, result));
+                Some(redo)
+            }
+            Came::Other(_) | Came::Inconclusive => Some(Redo { is_over: true, ..redo }),
+        };
+        Ok(())
+    }
+
+    /// A run that leaves a doubt open.
+    fn unsettled(&mut self, f: &Redone) -> Result<(), String> {
+        let (place, mut redo) = self.open_redo(f)?;
+        if redo.doubts.is_empty() {
+            return Err(format!("nobody doubts the result of step {}", f.step));
         }
+        match f.came {
+            Came::Other(result) if redo.doubts.len() < redo::DOUBTS_MAX => {
+                redo.doubts.push((f.by.ok_or("nobody came to another result")?, result));
+            }
+            Came::Inconclusive if redo.unsaid < redo::UNSAID_MAX => redo.unsaid += 1,
+            _ => return Err(format!("that run settled step {}", f.step)),
+        }
+        *place = Some(redo);
         Ok(())
     }
 
@@ -588,8 +618,9 @@ impl State {
         let step = self.open_step(&f.step)?;
         let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent)
             && step.epoch == f.epoch;
-        let open = open && step.redo.is_none();
-        let of_module = step.spec.task.runner.is_some();
+        let open = open && !step.is_being_redone();
+        // Without a run that says that it is right it is no reason to look less often.
+        let of_module = step.spec.task.runner.is_some() && step.redo.is_none();
         let Some(handed) = step.handed.last_mut().filter(|h| open && h.verdict.is_none()) else {
             return Err(format!("step {} has no submission of epoch {} to judge", f.step, f.epoch));
         };
@@ -614,6 +645,7 @@ impl State {
             }
         };
         handed.verdict = Some((index, kept));
+        step.redo = None;
         let accepted = matches!(f.judgement, Judgement::Accepted { .. });
         if accepted {
             self.totals.accepted += 1

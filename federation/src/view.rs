@@ -117,6 +117,11 @@ impl<'a> View<'a> {
         self.0.free_leases(agent)
     }
 
+    /// How many more bytes of artifacts that agents of other nodes leave are kept.
+    pub fn artifact_room_for_guests(&self) -> u64 {
+        self.0.artifact_room(true)
+    }
+
     /// A node that this one admitted or expelled.
     pub fn node(&self, id: &NodeId) -> Option<&'a Node> {
         self.0.state.nodes.node(id).map(AsRef::as_ref)

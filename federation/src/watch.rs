@@ -4,8 +4,8 @@
 //! says yet that it stands in one line with them, asked about. What is known was shown to continue all that was known
 //! before. The shell asks, and remembers, synced, before it cosigns; here is only what follows.
 //!
-//! Suspicion (a question that was refused or answered wrongly) ends when a later answer settles it; a proof of fraud is for
-//! good. Neither changes who is a member: that is the records' to say.
+//! Suspicion (a question that was refused or answered wrongly) ends when a later answer or head settles it, or when its node
+//! could not be asked for a while; a proof of fraud is for good. Neither changes who is a member: that is the records' to say.
 
 use crate::witness::{self, judge_answer, lie};
 use artel_protocol::continuity::{Ask, SIZES_MAX, Shown};
@@ -13,7 +13,7 @@ use artel_protocol::key::NodeId;
 use artel_protocol::log::{Origin, SignedCheckpoint};
 use artel_protocol::time::Mono;
 use artel_protocol::witness::{Contradiction, Fraud, Head, Signed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most journals that are watched; each takes 2 KiB at most. A further one is not watched, hence not cosigned:
 /// forgetting one would let its node show us another history.
@@ -21,7 +21,7 @@ pub const JOURNALS_MAX: usize = 8_192;
 
 /// The most journals of one node: it gets a new one when it is restored from a copy. A node that names more takes no place
 /// from others; those above are not watched.
-pub const JOURNALS_OF_NODE_MAX: usize = 16;
+pub const JOURNALS_OF_NODE_MAX: usize = artel_protocol::log::JOURNALS_OF_NODE_MAX as usize;
 
 /// The most checkpoints of a journal that are still to be shown in line. What comes above is asked about at its next coming;
 /// together with the one that is known they fit into one question.
@@ -38,9 +38,17 @@ pub const ASK_PAUSE_MS: u64 = 1_000;
 /// with new ones all the time, and heads set most of them in line by themselves.
 pub const OPEN_PAUSE_MS: u64 = 5_000;
 
-/// The most nodes that a proof of fraud is held against. Each has to be a member first, so more would mean that somebody
-/// admits liars by the hundred; what comes above is not acted on.
+/// For how long a node stays suspected that does not refuse or answer wrongly again, in milliseconds: as long as the longest
+/// pause between two dials. Shorter, and a node that refuses gets away with closing its connection; longer, and one that was
+/// suspected wrongly is mute wherever it is no neighbour, for there nobody can ask it.
+pub const SUSPICION_MS: u64 = 60_000;
+
+/// The most proofs of fraud that are held, one a node. Each node has to be a member first, so more would mean that somebody
+/// admits liars by the hundred; of those above only their names are held.
 pub const FRAUDS_MAX: usize = 1_024;
+
+/// The most nodes of which it is held that they lied, as many as may be admitted. What comes above is not acted on.
+pub const LIARS_MAX: usize = 65_536;
 
 /// Why nothing more is taken from a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +92,8 @@ struct Journal {
     known: Option<SignedCheckpoint>,
     open: BTreeMap<u64, Signed>,
     settled: BTreeMap<u64, Signed>,
-    suspected: bool,
+    /// When its node last refused or answered wrongly.
+    suspected: Option<Mono>,
     asked: Option<Mono>,
 }
 
@@ -95,6 +104,7 @@ pub struct Watch {
     journals: BTreeMap<NodeId, BTreeMap<Origin, Journal>>,
     count: usize,
     frauds: BTreeMap<NodeId, Fraud>,
+    liars: BTreeSet<NodeId>,
 }
 
 impl Watch {
@@ -128,8 +138,15 @@ impl Watch {
                 Heard::Ask
             }
         };
-        // Whoever would not show one thing is asked again before another one counts.
-        if journal.suspected && matches!(heard, Heard::Newest | Heard::Old) { Heard::Ask } else { heard }
+        if journal.suspected.is_none() || !matches!(heard, Heard::Newest | Heard::Old) {
+            return heard;
+        }
+        // Whoever would not show one thing is asked again before another one counts, unless this one shows it.
+        if heard == Heard::Newest && journal.open.keys().all(|size| *size == checkpoint.size()) {
+            journal.suspected = None;
+            return heard;
+        }
+        Heard::Ask
     }
 
     /// Sees a checkpoint of a member's journal that came with records. What contradicts it proves a lie.
@@ -163,14 +180,14 @@ impl Watch {
     /// The journals that have something to show since a while, or are suspected.
     pub fn due(&self, now: Mono) -> Vec<Origin> {
         let is_due = |journal: &Journal| {
-            journal.suspected || !journal.open.is_empty() && journal.may_ask(now, OPEN_PAUSE_MS)
+            journal.suspected.is_some() || !journal.open.is_empty() && journal.may_ask(now, OPEN_PAUSE_MS)
         };
         let newest = self.journals.values().filter_map(BTreeMap::last_key_value);
         newest.filter(|(_, journal)| is_due(journal)).map(|(origin, _)| *origin).collect()
     }
 
     /// Judges the answer to a question.
-    pub fn answered(&mut self, ask: &Ask, shown: &Shown) -> Answered {
+    pub fn answered(&mut self, ask: &Ask, shown: &Shown, now: Mono) -> Answered {
         let Some(journal) = self.held_mut(&ask.origin()) else { return Answered::Late };
         if let Some(fraud) = journal.contradiction(shown.head()) {
             return Answered::Lie(fraud);
@@ -183,7 +200,7 @@ impl Watch {
                 Some(witness::Judgement::Lie(fraud)) => return Answered::Lie(fraud),
                 Some(_) => {}
                 None => {
-                    journal.suspected = true;
+                    journal.suspected = Some(now);
                     return Answered::Wrong;
                 }
             }
@@ -196,16 +213,26 @@ impl Watch {
                         journal.settle(shown);
                     }
                 }
-                journal.suspected = false;
+                journal.suspected = None;
                 Answered::Newest(Box::new(shown.head().clone()))
             }
         }
     }
 
     /// A journal's node refused to answer: it is suspected from here on.
-    pub fn refused(&mut self, origin: &Origin) {
+    pub fn refused(&mut self, origin: &Origin, now: Mono) {
         if let Some(journal) = self.held_mut(origin) {
-            journal.suspected = true;
+            journal.suspected = Some(now);
+        }
+    }
+
+    /// Ends the suspicion of nodes that have not refused for [`SUSPICION_MS`]: they could not be asked. What they did not show
+    /// is still open, and they are asked about it as soon as they can be.
+    pub fn end_old_suspicion(&mut self, now: Mono) {
+        for journal in self.journals.values_mut().flat_map(BTreeMap::values_mut) {
+            if journal.suspected.is_some_and(|since| now >= since.plus_ms(SUSPICION_MS)) {
+                journal.suspected = None;
+            }
         }
     }
 
@@ -219,13 +246,16 @@ impl Watch {
         }
     }
 
-    /// Holds a proof against its node; says whether it is the first one and there was room.
+    /// Holds a proof against its node; says whether it is the first one. Where there is no room for the proof the node is
+    /// dealt with all the same.
     pub fn accuse(&mut self, fraud: &Fraud) -> bool {
         let node = fraud.origin().node();
-        if self.frauds.len() >= FRAUDS_MAX || self.frauds.contains_key(&node) {
+        if self.liars.len() >= LIARS_MAX || !self.liars.insert(node) {
             return false;
         }
-        self.frauds.insert(node, fraud.clone());
+        if self.frauds.len() < FRAUDS_MAX {
+            self.frauds.insert(node, fraud.clone());
+        }
         true
     }
 
@@ -236,11 +266,11 @@ impl Watch {
 
     /// Whether nothing more is taken from a node, and why.
     pub fn quarantine(&self, node: &NodeId) -> Option<Quarantine> {
-        if self.frauds.contains_key(node) {
+        if self.liars.contains(node) {
             return Some(Quarantine::Proven);
         }
         let (_, newest) = self.journals.get(node)?.last_key_value()?;
-        newest.suspected.then_some(Quarantine::Suspected)
+        newest.suspected.map(|_| Quarantine::Suspected)
     }
 
     /// Whether no later journal of its node is watched. A node that was restored from a copy goes on in a new one, and has
@@ -304,7 +334,7 @@ impl Journal {
 
     /// The sizes that its node is to show: what is known, and what is open. Nothing without the latter, unless it is suspected.
     fn sizes(&self) -> Vec<u64> {
-        if self.open.is_empty() && !self.suspected {
+        if self.open.is_empty() && self.suspected.is_none() {
             return Vec::new();
         }
         let mut sizes: Vec<u64> =

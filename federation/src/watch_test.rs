@@ -102,7 +102,7 @@ fn one_question_sets_what_was_heard_out_of_line_in_line() {
     assert_eq!(ask.sizes(), [9, 12, 15, 17]);
     assert_eq!(watch.ask(&log.origin(), Mono(4 + ASK_PAUSE_MS)), None, "once within a pause");
     let shown = log.shown(&ask);
-    assert_eq!(watch.answered(&ask, &shown), Answered::Newest(Box::new(log.signed(20))));
+    assert_eq!(watch.answered(&ask, &shown, Mono(6)), Answered::Newest(Box::new(log.signed(20))));
     watch.accept(shown.head());
     assert_eq!(watch.ask(&log.origin(), Mono(9_999)), None);
     assert_eq!(watch.hear(&log.head(3, 17)), Heard::Old);
@@ -129,20 +129,20 @@ fn an_answer_of_either_copy_proves_where_they_part() {
     let mut first = watch(&log);
     assert_eq!(first.hear(&clone.head(12, 17)), Heard::Ask);
     let ask = asked(&mut first, &log, 0);
-    let Answered::Lie(fraud) = first.answered(&ask, &clone.shown(&ask)) else { panic!("a lie") };
+    let Answered::Lie(fraud) = first.answered(&ask, &clone.shown(&ask), Mono(6)) else { panic!("a lie") };
     assert_eq!(fraud.contradiction().name(), "rewritten");
     // The clone's newer head is open, and the first one answers, which has grown beyond it.
     let mut second = watch(&log);
     assert_eq!(second.hear(&clone.head(12, 17)), Heard::Ask);
     let ask = asked(&mut second, &log, 0);
-    assert!(matches!(second.answered(&ask, &log.shown(&ask)), Answered::Lie(_)));
+    assert!(matches!(second.answered(&ask, &log.shown(&ask), Mono(6)), Answered::Lie(_)));
     // The clone is behind what is known.
     let mut third = watch(&log);
     third.accept(&log.signed(20));
     assert_eq!(third.hear(&clone.head(12, 17)), Heard::Ask);
     let ask = asked(&mut third, &log, 0);
     assert_eq!(ask.sizes(), [17, 20]);
-    assert!(matches!(third.answered(&ask, &log.shown(&ask)), Answered::Lie(_)));
+    assert!(matches!(third.answered(&ask, &log.shown(&ask), Mono(6)), Answered::Lie(_)));
 }
 
 #[test]
@@ -153,17 +153,43 @@ fn who_refuses_or_answers_wrongly_is_suspected_until_it_answers() {
     assert_eq!(watch.hear(&log.head(3, 17)), Heard::Ask);
     let ask = asked(&mut watch, &log, 0);
     assert_eq!(watch.quarantine(&node), None);
-    watch.refused(&log.origin());
+    watch.refused(&log.origin(), Mono(0));
     assert_eq!(watch.quarantine(&node), Some(Quarantine::Suspected));
     assert_eq!(watch.hear(&log.head(12, 19)), Heard::Ask, "what continues does not count meanwhile");
     assert_eq!(watch.due(Mono(ASK_PAUSE_MS)), [log.origin()]);
     let mut wrong = log.shown(&ask);
     wrong = Shown::new(wrong.head().clone(), wrong.from().iter().rev().cloned().collect());
-    assert_eq!(watch.answered(&ask, &wrong), Answered::Wrong);
+    assert_eq!(watch.answered(&ask, &wrong, Mono(6)), Answered::Wrong);
     assert_eq!(watch.quarantine(&node), Some(Quarantine::Suspected));
     let ask = asked(&mut watch, &log, ASK_PAUSE_MS);
-    assert_eq!(watch.answered(&ask, &log.shown(&ask)), Answered::Newest(Box::new(log.signed(20))));
+    assert_eq!(watch.answered(&ask, &log.shown(&ask), Mono(6)), Answered::Newest(Box::new(log.signed(20))));
     assert_eq!(watch.quarantine(&node), None, "it has shown it");
+}
+
+#[test]
+fn suspicion_ends_where_a_head_shows_it_and_where_nobody_can_ask() {
+    let log = Log::new(20, false);
+    let (origin, node) = (log.origin(), log.origin().node());
+    let suspected = |watch: &Watch| watch.quarantine(&node) == Some(Quarantine::Suspected);
+    // Of what it refused to show nothing is left behind a head that continues what is known.
+    let mut shown = watch(&log);
+    assert_eq!(shown.see(&log.signed(15)), None);
+    shown.refused(&origin, Mono(0));
+    assert_eq!(shown.hear(&log.head(3, 12)), Heard::Ask, "this one says nothing of the fifteenth");
+    assert!(suspected(&shown));
+    assert_eq!(shown.hear(&log.head(12, 15)), Heard::Newest);
+    assert!(!suspected(&shown));
+    // It is no neighbour any more.
+    let mut gone = watch(&log);
+    assert_eq!(gone.see(&log.signed(15)), None);
+    gone.refused(&origin, Mono(7));
+    gone.refused(&origin, Mono(9));
+    gone.end_old_suspicion(Mono(8 + SUSPICION_MS));
+    assert!(suspected(&gone), "from the last refusal on");
+    gone.end_old_suspicion(Mono(9 + SUSPICION_MS));
+    assert!(!suspected(&gone));
+    assert_eq!(gone.due(Mono(9 + SUSPICION_MS)), [origin], "and when it comes again it is asked");
+    assert_eq!(asked(&mut gone, &log, 9 + SUSPICION_MS).sizes(), [12, 15]);
 }
 
 #[test]
@@ -174,7 +200,7 @@ fn an_answer_from_before_what_is_known_now_says_nothing() {
     let ask = asked(&mut watch, &log, 0);
     assert_eq!(watch.hear(&log.head(12, 18)), Heard::Newest);
     watch.accept(&log.signed(18));
-    assert_eq!(watch.answered(&ask, &log.shown(&ask)), Answered::Late);
+    assert_eq!(watch.answered(&ask, &log.shown(&ask), Mono(6)), Answered::Late);
     assert_eq!(asked(&mut watch, &log, ASK_PAUSE_MS).sizes(), [17, 18]);
 }
 
@@ -184,7 +210,7 @@ fn a_node_that_began_a_new_journal_has_nothing_to_show_of_the_one_before() {
     let mut watch = watch(&log);
     assert_eq!(watch.hear(&log.head(3, 17)), Heard::Ask);
     let (old, node) = (log.origin(), log.origin().node());
-    watch.refused(&old);
+    watch.refused(&old, Mono(0));
     assert_eq!(watch.quarantine(&node), Some(Quarantine::Suspected));
     log.incarnation = 1;
     assert_eq!(watch.hear(&log.head(0, 5)), Heard::Newest);
@@ -201,6 +227,26 @@ fn a_proof_is_held_once_and_for_good() {
     assert!(!watch.accuse(&fraud));
     assert_eq!(watch.quarantine(&log.origin().node()), Some(Quarantine::Proven));
     assert_eq!(watch.frauds().count(), 1);
+}
+
+#[test]
+fn who_lied_is_dealt_with_although_there_is_no_room_for_the_proof() {
+    let mut watch = Watch::default();
+    let fraud = |n: usize| {
+        let mut logs = [Log::new(12, false), Log::new(12, true)];
+        let seed = [&n.to_le_bytes()[..], &[9; 24]].concat();
+        let secret = || SecretKey::from_seed(seed.as_slice().try_into().expect("32 bytes"));
+        logs.iter_mut().for_each(|log| log.secret = secret());
+        let [one, other] = [&logs[0].signed(12), &logs[1].signed(12)].map(Signed::from);
+        *lie(Contradiction::TwoRoots { one, other }, &HOME)
+    };
+    for n in 0..=FRAUDS_MAX {
+        assert!(watch.accuse(&fraud(n)));
+    }
+    let last = fraud(FRAUDS_MAX);
+    assert_eq!(watch.quarantine(&last.origin().node()), Some(Quarantine::Proven));
+    assert!(!watch.accuse(&last), "it is known");
+    assert_eq!(watch.frauds().count(), FRAUDS_MAX);
 }
 
 #[test]

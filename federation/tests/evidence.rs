@@ -1,9 +1,12 @@
 //! Receipts from the records of several nodes: whatever order the journals come in, whatever is missing or forged.
 
-use artel_federation::evidence::{Book, Half, Learnt, LeftOut, Receipt, Viewer};
+use artel_federation::evidence::{
+    Book, HANDED_MAX, Half, JOURNALS_MAX, Learnt, LeftOut, ROWS_EACH, Receipt, Viewer, WAITING_MAX,
+};
 use artel_federation::fact::{
     Abroad, Authority, HandedAt, HandedIn, Judgement, LeaseEnded, Started, Submitted, Verdict,
 };
+use artel_federation::watch::JOURNALS_OF_NODE_MAX;
 use artel_federation::{Entry, Fact};
 use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey};
@@ -240,22 +243,22 @@ proptest! {
     ) {
         let (journals, _) = live(&tasks);
         let founders = [node(0)];
-        let (theirs, mut ours) = (read(&journals, &turns).0, read(&journals, &[]).0);
+        let (theirs, ours) = (read(&journals, &turns).0, read(&journals, &[]).0);
         let as_viewer = Viewer { node: node(viewer), founders: &founders };
         let scores: Vec<Scored> =
             theirs.agents_after(Bound::Unbounded).filter_map(|who| theirs.scored(as_viewer, who, NOW)).collect();
         prop_assume!(!scores.is_empty());
         let marks = theirs.marks();
         let said = Said { viewer: origin(viewer), at: NOW, heads: marks_digest(&marks), marks, scores };
-        prop_assert_eq!(ours.agrees(&said, &founders), Some(true));
+        prop_assert_eq!(ours.comparing(&founders).agrees(&said), Some(true));
         let mut wrong = said.clone();
         let score = wrong.scores[0].score;
         wrong.scores[0].score = if score >= by { score - by } else { score + by };
-        prop_assert_eq!(ours.agrees(&wrong, &founders), Some(false));
+        prop_assert_eq!(ours.comparing(&founders).agrees(&wrong), Some(false));
         let mut elsewhere = said;
         elsewhere.marks[0].next += 1;
         elsewhere.heads = marks_digest(&elsewhere.marks);
-        prop_assert_eq!(ours.agrees(&elsewhere, &founders), None);
+        prop_assert_eq!(ours.comparing(&founders).agrees(&elsewhere), None);
     }
 }
 
@@ -338,6 +341,26 @@ fn what_does_not_come_any_more_is_not_waited_for() {
 }
 
 #[test]
+fn a_journal_whose_numbers_disagree_with_its_places_is_read_without_harm() {
+    // A verdict of home 0 waits for node 1's record, so that something waits at all.
+    let (journals, _) = live(&[accepted(0, 1, 0)]);
+    let (mut book, mut learnt) = (Book::default(), Vec::new());
+    for (index, entry) in &journals[0] {
+        book.hear(origin(0), (index / 2, *index), &entry.encode(), NOW, &mut learnt);
+    }
+    let lapsed = LeaseEnded { step: step(7), epoch: Epoch(1), agent: agent(2) };
+    let lapsed = Entry { at: NOW, correlation: None, fact: Fact::Lapsed(lapsed) }.encode();
+    for (number, index, body) in [(0, 1_000, &[][..]), (1, 500, &lapsed), (2, 1_000, &lapsed), (3, 999, &[])]
+    {
+        book.hear(origin(2), (number, index), body, NOW, &mut learnt);
+    }
+    assert_eq!(book.next(&origin(2)), 4, "each number is read");
+    assert!(!learnt.iter().any(|piece| matches!(piece, Learnt::Lapse(_))), "what stands behind says nothing");
+    book.hear(origin(2), (4, 1_001), &lapsed, NOW, &mut learnt);
+    assert!(matches!(learnt.last(), Some(Learnt::Lapse(_))), "and what goes on counts");
+}
+
+#[test]
 fn a_home_that_hands_in_to_itself_has_no_receipt() {
     let (mut journals, _) = live(&[accepted(0, 1, 0)]);
     let (_, handed) = journals[1].remove(1);
@@ -354,25 +377,158 @@ fn a_home_that_hands_in_to_itself_has_no_receipt() {
     assert_eq!((receipts(&learnt).len(), reasons(&learnt)), (0, vec![LeftOut::ToItself]));
 }
 
-#[test]
-fn what_is_dated_ahead_counts_when_its_time_has_come() {
-    let (journals, _) = live(&[accepted(0, 1, 0)]);
-    let early = Wall(NOW.0 - 600_000);
-    let (mut book, mut learnt) = (Book::default(), Vec::new());
+/// Reads on in all journals what is there to be read, each as far as it goes.
+fn read_on(book: &mut Book, journals: &[Journal], now: Wall) {
     for (n, journal) in journals.iter().enumerate() {
         for (index, entry) in journal {
-            book.hear(origin(n), (index / 2, *index), &entry.encode(), early, &mut learnt);
+            book.hear(origin(n), (index / 2, *index), &entry.encode(), now, &mut Vec::new());
         }
     }
-    assert!(!book.knows(&agent(0)));
+}
+
+/// What a viewer says that has read this.
+fn said(book: &Book, viewer: usize, founders: &[NodeId], at: Wall) -> Said {
+    let as_viewer = Viewer { node: node(viewer), founders };
+    let scores = book.agents_after(Bound::Unbounded).filter_map(|who| book.scored(as_viewer, who, at));
+    let (marks, scores) = (book.marks(), scores.collect());
+    Said { viewer: origin(viewer), at, heads: marks_digest(&marks), marks, scores }
+}
+
+#[test]
+fn what_is_dated_ahead_is_read_when_its_time_has_come() {
+    let (journals, _) = live(&[accepted(0, 1, 0)]);
+    let early = Wall(NOW.0 - 600_000);
+    let mut book = Book::default();
+    read_on(&mut book, &journals, early);
+    assert!(!book.knows(&agent(0)) && book.has_to_wait(&origin(0)));
+    assert_eq!(book.next(&origin(0)), journals[0].len() as u64 - 1, "and the marks say so");
     book.tick(Wall(NOW.0 - 300_000));
+    read_on(&mut book, &journals, Wall(NOW.0 - 300_000));
     assert!(book.knows(&agent(0)));
     assert_eq!(book, read(&journals, &[]).0);
     // A summary of a moment at which it could not count yet is not compared.
-    let marks = book.marks();
-    let scores = vec![Scored { agent: agent(0), score: 1, lower: 0, receipts_micro: 1 }];
-    let said = Said { viewer: origin(0), at: early, heads: marks_digest(&marks), marks, scores };
-    assert_eq!(book.agrees(&said, &[node(0)]), None);
+    let founders = [node(0)];
+    assert_eq!(book.comparing(&founders).agrees(&said(&book, 0, &founders, early)), None);
+    assert_eq!(book.comparing(&founders).agrees(&said(&book, 0, &founders, NOW)), Some(true));
+}
+
+#[test]
+fn who_dates_entries_ahead_is_left_out_alone_and_by_everybody() {
+    let (mut journals, _) = live(&[accepted(0, 1, 0), accepted(2, 1, 1)]);
+    for n in 0..4_097 {
+        let at = Wall(NOW.0 + 1_000 * 365 * 86_400_000 + n);
+        let lapsed = LeaseEnded { step: step(9), epoch: Epoch(n as u32), agent: agent(2) };
+        write(&mut journals[3], at, Fact::Lapsed(lapsed));
+    }
+    let turns: Vec<usize> = (0..9_000).map(|n| [3, 2, 0, 1][n % 4]).collect();
+    let (one, other) = (read(&journals, &[]).0, read(&journals, &turns).0);
+    assert_eq!(one, other);
+    assert!(one.is_whole() && one.knows(&agent(0)) && one.knows(&agent(1)) && !one.knows(&agent(2)));
+    assert_eq!(one.next(&origin(3)), 1);
+    let founders = [node(0)];
+    assert_eq!(one.comparing(&founders).agrees(&said(&other, 1, &founders, NOW)), Some(true));
+}
+
+/// Node 1 hands in a result to a home; where it entered that.
+fn hand_in(journals: &mut [Journal], home: usize, number: usize) -> u64 {
+    let lease = Abroad { home: node(home), step: step(0), epoch: Epoch(number as u32) };
+    let result = Digest::of(&number.to_le_bytes());
+    let handed = HandedIn { lease, agent: agent(0), result, authority: Authority::Delegated };
+    write(&mut journals[1], NOW, Fact::HandedIn(handed))
+}
+
+/// A home enters a result that another node handed in, and its verdict.
+fn judge(journals: &mut [Journal], home: usize, number: usize, (worker, index): (usize, u64)) {
+    let (step, epoch, agent) = (step(0), Epoch(number as u32), agent(0));
+    let handed_at = Some(HandedAt { node: node(worker), incarnation: 0, index });
+    let (result, authority) = (Digest::of(&number.to_le_bytes()), Authority::Delegated);
+    let submitted = Submitted { step, epoch, agent, result, authority, late: false, handed_at };
+    let submitted = write(&mut journals[home], NOW, Fact::Submitted(submitted));
+    let judgement = Judgement::Accepted { quality: 90, checked: true };
+    let verdict = Verdict { step, epoch, agent, submitted, judgement };
+    write(&mut journals[home], NOW, Fact::Verdict(verdict));
+}
+
+#[test]
+fn results_that_no_home_answers_hold_no_journal_up() {
+    let (mut journals, _) = live(&[]);
+    // Node 3 is gone: nothing of it is ever read.
+    let all: Vec<u64> = (0..HANDED_MAX + 1).map(|n| hand_in(&mut journals, 3, n)).collect();
+    let place = hand_in(&mut journals, 2, 0);
+    judge(&mut journals, 2, 0, (1, place));
+    let gone = std::mem::take(&mut journals[3]);
+    let founders = [node(0)];
+    let turns: Vec<usize> = (0..HANDED_MAX * 4).map(|n| [2, 0, 1][n % 3]).collect();
+    let (mut one, other) = (read(&journals, &[]).0, read(&journals, &turns).0);
+    assert_eq!((one.marks(), views(&one)), (other.marks(), views(&other)));
+    assert!(one.is_whole() && other.is_whole() && one.knows(&agent(0)));
+    assert!(one.halves().count() < HANDED_MAX && other.halves().count() == HANDED_MAX, "one more or less");
+    // It comes back and answers: what it says of a forgotten one may be a receipt elsewhere, so who counts by it cannot tell.
+    journals[3] = gone;
+    judge(&mut journals, 3, HANDED_MAX, (1, all[HANDED_MAX]));
+    read_on(&mut one, &journals, NOW);
+    assert!(one.is_whole(), "the newest was there");
+    judge(&mut journals, 3, 0, (1, all[0]));
+    read_on(&mut one, &journals, NOW);
+    let tells = |viewer: usize| one.can_tell(Viewer { node: node(viewer), founders: &founders });
+    assert_eq!((0..NODES).map(tells).collect::<Vec<_>>(), [true, false, true, false]);
+    assert_eq!(one.comparing(&founders).agrees(&said(&one, 1, &founders, NOW)), None);
+    assert_eq!(one.comparing(&founders).agrees(&said(&one, 2, &founders, NOW)), Some(true));
+}
+
+#[test]
+fn verdicts_that_wait_for_a_node_without_end_hold_nobody_up() {
+    let (mut journals, _) = live(&[accepted(0, 1, 0)]);
+    for n in 0..WAITING_MAX + 1 {
+        judge(&mut journals, 2, n, (3, 1_000 + n as u64));
+    }
+    let founders = [node(0)];
+    let (mut one, other) = (read(&journals, &[]).0, read(&journals, &[2; 2 * WAITING_MAX]).0);
+    assert_eq!(one, other);
+    assert!(one.is_whole(), "node 3 has handed nothing in");
+    assert_eq!(one.comparing(&founders).agrees(&said(&other, 1, &founders, NOW)), Some(true));
+    // It has, after all: what home said of it was forgotten here.
+    let handed = HandedIn {
+        lease: Abroad { home: node(2), step: step(0), epoch: Epoch(0) },
+        agent: agent(0),
+        result: Digest::of(&0usize.to_le_bytes()),
+        authority: Authority::Delegated,
+    };
+    let entry = Entry { at: NOW, correlation: None, fact: Fact::HandedIn(handed) };
+    one.hear(origin(3), (1, 1_000), &entry.encode(), NOW, &mut Vec::new());
+    let tells = |viewer: usize| one.can_tell(Viewer { node: node(viewer), founders: &founders });
+    assert_eq!((0..NODES).map(tells).collect::<Vec<_>>(), [true, true, false, false]);
+}
+
+#[test]
+fn incarnations_without_end_keep_no_other_journal_unread() {
+    let (journals, _) = live(&[accepted(0, 1, 0)]);
+    let mut book = Book::default();
+    for incarnation in 0..2 * JOURNALS_MAX as u32 {
+        let origin = Origin::new(FederationId([5; 32]), node(3), incarnation);
+        let (_, started) = &journals[3][0];
+        book.hear(origin, (0, 0), &started.encode(), NOW, &mut Vec::new());
+    }
+    assert_eq!(book.marks().len(), JOURNALS_OF_NODE_MAX);
+    read_on(&mut book, &journals, NOW);
+    assert!(book.knows(&agent(0)));
+}
+
+#[test]
+fn a_home_that_names_agents_without_end_is_left_out_alone() {
+    let (mut journals, _) = live(&[accepted(0, 1, 0)]);
+    for n in 0..ROWS_EACH as u32 + 9 {
+        let mut key = [7; 32];
+        key[..4].copy_from_slice(&n.to_le_bytes());
+        let agent = AgentId(PublicKey::from_bytes(key));
+        let lapsed = LeaseEnded { step: step(9), epoch: Epoch(n), agent };
+        write(&mut journals[2], NOW, Fact::Lapsed(lapsed));
+    }
+    let book = read(&journals, &[]).0;
+    let founders = [node(0)];
+    let tells = |viewer: usize| book.can_tell(Viewer { node: node(viewer), founders: &founders });
+    assert_eq!((0..NODES).map(tells).collect::<Vec<_>>(), [true, true, false, true]);
+    assert_eq!(book.agents_after(Bound::Unbounded).count(), ROWS_EACH + 1);
 }
 
 #[test]

@@ -382,8 +382,9 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
     let handed_in = |n: u8, authority| Fact::HandedIn(HandedIn { lease: lease(n), agent, result, authority });
     let redone = |by, came| {
         let profile = Some(Digest::of(b"engine"));
-        Fact::Redone(Redone { step, epoch, agent: guest, by, came, profile })
+        Redone { step, epoch, agent: guest, by: Some(by), came, profile }
     };
+    let other = || Came::Other(Digest::of(b"other"));
     let judgement = Judgement::Accepted { quality: 100, checked: false };
     let facts = vec![
         ("genesis", Fact::Genesis(genesis())),
@@ -485,8 +486,9 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
             }),
         ),
         ("drawn", Fact::Drawn(Drawn { step, epoch, agent: guest, rate: 700, lot: Digest::of(b"lot") })),
-        ("run again by a node with another result", redone(Some(peer(3)), Came::Other(Digest::of(b"other")))),
-        ("run again at home", redone(Some(identity().node), Came::Same)),
+        ("run again by a node with another result", Fact::Redone(redone(peer(3), other()))),
+        ("run again without an end", Fact::Unsettled(redone(peer(4), Came::Inconclusive))),
+        ("run again at home", Fact::Redone(redone(identity().node, Came::Same))),
         (
             "about to run a step of another home again",
             Fact::Redoing(Redoing { lease: lease(1), module: Digest::of(b"module") }),
@@ -504,10 +506,24 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
         ),
         (
             "unanswered",
-            Fact::Unanswered(Unanswered { lease: lease(1), agent, handed_in: 17, submitted: Some(50) }),
+            Fact::Unanswered(Unanswered { lease: lease(1), agent, handed_in: 18, submitted: Some(50) }),
         ),
         ("concluded", Fact::Concluded(Concluded { lease: lease(1), verdict: 52, judgement })),
         ("let go", Fact::LetGo(LetGo { lease: lease(3), code: "released".into() })),
+        (
+            "introduced, and nothing won",
+            Fact::Introduced(Introduced {
+                agent: member(9).id,
+                node: peer(2),
+                name: "Eve".into(),
+                skills: vec![],
+                delegation: None,
+                warrant: None,
+                will: "artel statement\n".into(),
+                signature,
+            }),
+        ),
+        ("forgotten", Fact::Forgotten(Forgotten { agent: member(9).id })),
     ];
     without_correlation(dated(facts))
 }

@@ -8,7 +8,7 @@ use artel_federation::fact::{Abroad, Came, Redoing, RunnerSpec, TaskSpec};
 use artel_federation::input::Ran;
 use artel_federation::redo::{self, RATE_FIRST, RATE_LEAST};
 use artel_federation::visit::message::{Act, Handing, Visit};
-use artel_federation::{Fact, Input, Kind, Principal, Reply, Request, commitment::Salt};
+use artel_federation::{Fact, Input, Kind, Options, Principal, Reply, Request, commitment::Salt};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::key::NodeId;
@@ -90,8 +90,8 @@ fn a_run_that_agrees_or_that_nobody_made_holds_up_nothing() {
         assert_eq!(judged(&home, lease.step), None, "no verdict before the redo");
         let asked = &home.redos[0];
         assert_eq!(
-            (asked.worker, asked.doubted, asked.ask.module),
-            (Some(peer(1)), None, Digest::of(b"module"))
+            (asked.worker, asked.doubted.len(), asked.ask.module),
+            (Some(peer(1)), 0, Digest::of(b"module"))
         );
         home.redone(by, came);
         assert_eq!(judged(&home, lease.step), ACCEPTED);
@@ -103,49 +103,85 @@ fn a_run_that_agrees_or_that_nobody_made_holds_up_nothing() {
 #[test]
 fn two_runs_that_agree_reject_and_one_alone_never_does() {
     let home_node = || Some(identity().node);
-    for (second, wanted) in [
-        ((home_node(), OTHER), refuted()),
-        ((Some(peer(3)), OTHER), refuted()),
-        ((home_node(), Came::Same), ACCEPTED),
-        ((home_node(), Came::Other(Digest([9; 32]))), ACCEPTED),
-        ((home_node(), Came::Inconclusive), ACCEPTED),
-        ((None, OTHER), ACCEPTED),
+    let another = Came::Other(Digest([9; 32]));
+    let third = Came::Other(Digest([10; 32]));
+    let nothing = (None, Came::Inconclusive);
+    for (runs, wanted) in [
+        (vec![(home_node(), OTHER)], refuted()),
+        (vec![(Some(peer(3)), OTHER)], refuted()),
+        (vec![(home_node(), Came::Same)], ACCEPTED),
+        // A third run breaks a tie, whichever of the two it agrees with.
+        (vec![(home_node(), another), (Some(peer(3)), another)], refuted()),
+        (vec![(home_node(), another), (Some(peer(3)), OTHER)], refuted()),
+        (vec![(home_node(), another), (home_node(), another)], refuted()),
+        (vec![(home_node(), another), (Some(peer(3)), Came::Same)], ACCEPTED),
+        (vec![(home_node(), another), (Some(peer(3)), third)], ACCEPTED),
+        // A run that comes to nothing does not drop the doubt.
+        (vec![(home_node(), Came::Inconclusive), (home_node(), OTHER)], refuted()),
+        (vec![nothing, nothing, (Some(peer(3)), OTHER)], refuted()),
+        (vec![nothing, (home_node(), another), nothing, (Some(peer(3)), OTHER)], refuted()),
+        (vec![(None, OTHER), nothing, (home_node(), Came::Same)], ACCEPTED),
+        (vec![nothing, nothing, nothing], ACCEPTED),
     ] {
         let (mut home, worker, lease) = drawn(|task| task);
+        let before = unrefuted(&home, &worker);
         home.redone(Some(peer(2)), OTHER);
-        assert_eq!(judged(&home, lease.step), None, "one word against another");
-        assert_eq!(home.redos[0].doubted, Some(peer(2)));
-        home.redone(second.0, second.1);
-        assert_eq!(judged(&home, lease.step), wanted, "{second:?}");
+        for (n, (by, came)) in runs.iter().enumerate() {
+            assert_eq!(judged(&home, lease.step), None, "one word against another: {runs:?}");
+            let asked = &home.redos[0];
+            assert_eq!((asked.doubted[0], usize::from(asked.runs())), (peer(2), n + 1), "{runs:?}");
+            home.redone(*by, *came);
+        }
+        assert_eq!(judged(&home, lease.step), wanted, "{runs:?}");
         assert!(home.redos.is_empty());
-        let agent = home.mind.view().agent(&worker.id).expect("known").clone();
-        assert_eq!(agent.unrefuted == 0, wanted == refuted(), "a rejection by redo ends the record");
+        let said_right = runs.iter().any(|(_, came)| *came == Came::Same);
+        let after = if wanted == refuted() { 0 } else { before + u64::from(said_right) };
+        assert_eq!(unrefuted(&home, &worker), after, "a rejection ends the record: {runs:?}");
         judge(&home.journal);
+    }
+}
+
+fn unrefuted(home: &Home, worker: &Member) -> u64 {
+    home.mind.view().agent(&worker.id).expect("known").unrefuted
+}
+
+/// Who has every run of its results come to nothing gets no lower rate by it.
+#[test]
+fn only_a_run_that_agrees_or_no_draw_is_a_step_towards_a_lower_rate() {
+    for (came, steps) in [(Came::Same, 1), (Came::Inconclusive, 0)] {
+        let (mut home, worker, _) = drawn(|task| task);
+        let before = unrefuted(&home, &worker);
+        home.redone(Some(peer(2)), came);
+        assert_eq!(unrefuted(&home, &worker), before + steps, "{came:?}");
+        let agent = home.mind.view().agent(&worker.id).expect("known").clone();
+        assert!(agent.accepted > agent.unrefuted || steps == 1, "it is accepted all the same");
+        home.restart();
+        assert_eq!(unrefuted(&home, &worker), before + steps, "and so it folds");
     }
 }
 
 #[test]
 fn what_answers_no_open_question_is_passed_over() {
     let (mut home, _, lease) = drawn(|task| task);
-    let say = |home: &mut Home, epoch, doubted| {
+    let say = |home: &mut Home, epoch, runs| {
         let ran = Ran { by: Some(peer(2)), came: OTHER, profile: None };
-        home.input(Input::Redone { step: lease.step, epoch, doubted, ran });
+        home.input(Input::Redone { step: lease.step, epoch, runs, ran });
     };
     let size = home.journal.len();
-    say(&mut home, lease.epoch.next(), None);
-    say(&mut home, lease.epoch, Some(peer(2)));
+    say(&mut home, lease.epoch.next(), 0);
+    say(&mut home, lease.epoch, 1);
     // The schema's check has not its turn.
     home.input(Input::Checked { step: lease.step, epoch: lease.epoch, outcome: rejected() });
     assert_eq!(home.journal.len(), size);
-    say(&mut home, lease.epoch, None);
+    say(&mut home, lease.epoch, 0);
     let size = home.journal.len();
     // Said again, as after a restart in between, it is no second run.
-    say(&mut home, lease.epoch, None);
+    say(&mut home, lease.epoch, 0);
     assert_eq!((home.journal.len(), judged(&home, lease.step)), (size, None));
     home.redos.remove(0);
     home.redone(Some(peer(2)), Came::Same);
     let size = home.journal.len();
-    say(&mut home, lease.epoch, Some(peer(2)));
+    say(&mut home, lease.epoch, 1);
     assert_eq!(home.journal.len(), size);
 }
 
@@ -153,10 +189,13 @@ fn what_answers_no_open_question_is_passed_over() {
 fn a_start_asks_for_the_run_that_is_open_again() {
     let (mut home, _, lease) = drawn(|task| task);
     home.restart();
-    assert_eq!((home.redos.len(), home.redos[0].doubted), (1, None));
+    assert_eq!((home.redos.len(), home.redos[0].runs()), (1, 0));
     home.redone(Some(peer(2)), OTHER);
     home.restart_from_snapshot();
-    assert_eq!((home.redos.len(), home.redos[0].doubted), (1, Some(peer(2))));
+    assert_eq!((home.redos.len(), home.redos[0].doubted.as_slice()), (1, &[peer(2)][..]));
+    home.redone(None, Came::Inconclusive);
+    home.restart();
+    assert_eq!((home.redos.len(), home.redos[0].runs(), home.redos[0].unsaid), (1, 2, 1));
     home.redone(Some(identity().node), OTHER);
     assert_eq!(judged(&home, lease.step), refuted());
 }
@@ -174,18 +213,40 @@ fn a_schema_is_checked_once_the_redo_is_over() {
 }
 
 #[test]
-fn only_modules_that_other_nodes_agents_ran_are_drawn() {
+fn only_modules_are_drawn_and_nobody_s_own_tasks() {
     let (mut home, worker) = (Home::new(), member(1));
     let local = home.enroll(2, &[]);
     for _ in 0..20 {
         let plain = TaskSpec { runner: None, ..task(&home) };
         hand_in(&mut home, &worker, plain);
-        let lease = home.taken(&local, task(&home));
+        let own = TaskSpec { poster_may_claim: true, ..task(&home) };
+        let posted = home.post(local.principal(), run(vec![step("only", &[], own)])).expect("a good post");
+        let lease = home.claim(&local, posted.step_id(0)).expect("its own");
         home.submit(&local, &lease, "{}").expect("taken in");
     }
     assert_eq!(home.facts(|fact| matches!(fact, Fact::Drawn(_)).then_some(())), []);
     let known = home.mind.view().agent(&worker.id).expect("known").clone();
     assert_eq!((known.accepted, known.unrefuted), (20, 0), "its other work says nothing of its sandbox");
+}
+
+/// Whoever reaches the node enrolls there, so who did is looked at like a stranger, unless the operator says otherwise.
+#[test]
+fn who_enrolled_itself_is_drawn_like_a_stranger_and_whom_the_operator_let_in_is_not() {
+    for redo_enrolled in [true, false] {
+        let mut home = Home::with(Options { redo_enrolled, ..Options::default() });
+        let local = home.enroll(2, &[]);
+        for _ in 0..20 {
+            let lease = home.taken(&local, task(&home));
+            home.submit(&local, &lease, "{}").expect("taken in");
+            while let Some(asked) = home.redos.first() {
+                assert_eq!(asked.worker, None, "no other node handed it in");
+                home.redone(Some(identity().node), Came::Same);
+            }
+        }
+        let drawn = home.facts(|fact| matches!(fact, Fact::Drawn(_)).then_some(())).len();
+        assert_eq!(drawn > 0, redo_enrolled, "{drawn} of 20");
+        judge(&home.journal);
+    }
 }
 
 #[test]

@@ -5,10 +5,12 @@ mod common;
 
 use artel_federation::effect::Lease;
 use artel_federation::fact::{Account, Authority, HandedAt, TaskSpec};
-use artel_federation::input::ClaimNext;
+use artel_federation::input::{ArtifactPut, ClaimNext, Signed};
+use artel_federation::member::{OwnAct, statement_text};
+use artel_federation::options::LEASE_ARTIFACT_BYTES_MAX;
 use artel_federation::visit::message::{Act, Handing, Visit, Warrant};
-use artel_federation::{Code, Fact, Options, Principal, Reply, Request, commitment::Salt};
-use artel_protocol::id::{Digest, Epoch};
+use artel_federation::{Code, Fact, Kind, Options, Principal, Reply, Request, commitment::Salt};
+use artel_protocol::id::{ArtifactId, Digest, Epoch};
 use artel_protocol::key::NodeId;
 use artel_protocol::time::Wall;
 use common::*;
@@ -175,20 +177,84 @@ fn guests_wait_in_line_with_the_others_and_hear_who_won() {
 fn what_one_node_makes_home_remember_is_bounded() {
     let mut home = Home::new();
     let ada = Stranger::new(1, peer(1));
-    home.post_one(home.task());
+    for _ in 0..4 {
+        home.post_one(home.task());
+    }
     let more = |names: &[&str]| Visit { skills: skills(names), ..ada.visit(next()) };
-    won(ask(&mut home, peer(1), more(&["text"])));
+    let lease = won(ask(&mut home, peer(1), more(&["text"])));
+    received(ada.ask(&mut home, handing(&lease))).expect("taken");
     assert_eq!(
         code(ask(&mut home, peer(1), more(&["other", "text"]))),
         Code::TooMany,
         "each change is an entry"
     );
     home.skip(MINUTE_MS);
-    ask(&mut home, peer(1), more(&["other", "text"])).expect("a minute later it may");
+    won(ask(&mut home, peer(1), more(&["other", "text"])));
     let act = Act::Release { step: home.post_one(home.task()), epoch: Epoch(1) };
     let stranger = Stranger::new(2, peer(1));
     assert_eq!(code(stranger.ask(&mut home, act)), Code::NotFound, "who holds nothing is not written down");
     assert_eq!(home.mind.view().counts().agents, 1);
+}
+
+#[test]
+fn who_wins_nothing_and_waits_for_nothing_is_not_written_down() {
+    let mut home = Home::new();
+    let ada = Stranger::new(1, peer(1));
+    let taken = home.enroll(9, &["text"]);
+    let step = home.post_one(home.task());
+    let lease = home.claim(&taken, step).expect("won");
+    let size = home.mind.size();
+    assert!(matches!(ada.ask(&mut home, next()), Ok(Reply::Nothing)));
+    assert_eq!(code(ada.ask(&mut home, Act::Claim(step))), Code::TaskTaken);
+    assert_eq!((home.mind.size(), home.mind.view().counts().agents), (size, 1));
+    let waiting = Request::Visit(Box::new(ada.visit(Act::ClaimNext { wait_ms: 30_000 })));
+    let to = home.ask_later(Principal::Node(peer(1)), waiting);
+    assert_eq!(home.mind.view().counts().agents, 2, "it must be known while it waits");
+    home.pass(30_000);
+    assert!(matches!(home.answers.remove(&to), Some(Ok(Reply::Nothing))));
+    home.submit(&taken, &lease, "{}").expect("taken in");
+    // What is known of it changes only with what it wins.
+    home.skip(MINUTE_MS);
+    let size = home.mind.size();
+    let other = Visit { skills: skills(&["other"]), ..ada.visit(next()) };
+    assert!(matches!(ask(&mut home, peer(1), other.clone()), Ok(Reply::Nothing)));
+    assert_eq!(home.mind.size(), size);
+    home.post_one(TaskSpec { skills: skills(&["other"]), ..home.task() });
+    won(ask(&mut home, peer(1), other));
+    assert_eq!(home.mind.view().agent(&ada.member.id).expect("known").skills, skills(&["other"]));
+}
+
+/// What an agent has ended at a home itself, an older signature of its does not begin again there.
+#[test]
+fn an_agents_own_revocation_is_not_undone_by_what_it_signed_before() {
+    let mut home = Home::new();
+    for _ in 0..4 {
+        home.post_one(home.task());
+    }
+    let ada = Stranger::new(1, peer(1));
+    let enrolled = home.enroll(1, &["text"]);
+    let claim = ada.signed(&home, next());
+    let text = statement_text(&home.identity, &enrolled.id, OwnAct::Revoke, enrolled.serial);
+    let signed = Signed { signature: enrolled.sign(&text), statement: text.into_bytes() };
+    let revoked = home.ask(enrolled.principal(), Request::RevokeOwn(signed)).expect("answered");
+    revoked.expect("its own statement");
+    assert_eq!(code(ada.ask(&mut home, next())), Code::BadStatement, "an old challenge");
+    assert_eq!(code(ask(&mut home, peer(1), claim)), Code::BadStatement, "an old statement");
+    assert!(home.mind.view().agent(&enrolled.id).expect("known").revoked.is_some());
+    home.restart_from_snapshot();
+    assert_eq!(code(ada.ask(&mut home, next())), Code::BadStatement, "nor after a restart");
+    // Also where it has enrolled anew meanwhile, and did not mean that node.
+    home.enroll(1, &["text"]);
+    assert_eq!(code(ada.ask(&mut home, next())), Code::BadStatement);
+    home.skip(MINUTE_MS);
+    let new = ada.signed(&home, next());
+    won(ask(&mut home, peer(1), new));
+    let mut newer = ada.visit(next());
+    let Warrant::Delegated { challenge, signature, .. } = &mut newer.warrant else { panic!("delegated") };
+    let expires = home.wall.plus_ms(MINUTE_MS).iso8601();
+    *challenge = challenge.replace(&format!("expires: {}", BEGIN.iso8601()), &format!("expires: {expires}"));
+    *signature = ada.member.sign(challenge);
+    won(ask(&mut home, peer(1), newer));
 }
 
 #[test]
@@ -222,20 +288,106 @@ fn a_node_cannot_make_its_delegation_longer_once_it_was_believed() {
     assert_eq!(code(ask(&mut home, peer(1), longer)), Code::BadStatement);
 }
 
+/// A result of a lease that names these artifacts, and how their bytes came.
+fn with_artifacts(lease: &Lease, names: &[&str], bytes: u64) -> (Act, Vec<ArtifactPut>) {
+    let Act::Submit(mut handing) = handing(lease) else { panic!("a submission") };
+    handing.artifacts = names.iter().map(|name| Digest::of(name.as_bytes())).collect();
+    let put = |(n, digest): (usize, &Digest)| ArtifactPut {
+        id: Some(ArtifactId::new(BEGIN, [n as u8; 9])),
+        digest: *digest,
+        bytes,
+        bytes_new: bytes,
+        name: digest.to_string(),
+        kind: "fetched".into(),
+        content_type: "application/octet-stream".into(),
+        step: Some(lease.step),
+        run: Some(lease.run),
+        metadata: json("{}"),
+    };
+    let came = handing.artifacts.iter().enumerate().map(put).collect();
+    (Act::Submit(handing), came)
+}
+
+fn bring(home: &mut Home, by: &Stranger, act: Act, came: Vec<ArtifactPut>) -> Answer {
+    let visit = Box::new(by.visit(act));
+    home.ask(Principal::Node(by.node), Request::Bring { visit, came }).expect("answered at once")
+}
+
 #[test]
 fn artifacts_come_through_the_node_that_speaks_for_the_agent_or_not_at_all() {
     let mut home = Home::new();
     let step = home.post_one(home.task());
     let ada = Stranger::new(1, peer(1));
     let lease = won(ada.ask(&mut home, Act::Claim(step)));
-    let Act::Submit(mut with_artifact) = handing(&lease) else { panic!("a submission") };
-    with_artifact.artifacts = vec![Digest::of(b"file")];
-    let act = Act::Submit(with_artifact);
+    let (act, came) = with_artifacts(&lease, &["file"], 10);
     // The same agent has delegated to another node, too; home has its bytes from neither.
     let elsewhere = Stranger::new(1, peer(2));
-    assert_eq!(code(elsewhere.ask(&mut home, act.clone())), Code::Invalid);
-    received(ada.ask(&mut home, act.clone())).expect("taken where it claimed");
+    assert_eq!(code(bring(&mut home, &elsewhere, act.clone(), came.clone())), Code::Invalid);
+    assert_eq!(code(ada.ask(&mut home, act.clone())), Code::ArtifactMissing, "the bytes are not here");
+    received(bring(&mut home, &ada, act.clone(), came)).expect("taken where it claimed");
+    let order = home.kinds();
+    assert_eq!(home.mind.view().counts().artifact_bytes, 10);
     received(elsewhere.ask(&mut home, act)).expect("and again from anywhere");
+    assert!(
+        order.windows(3).any(|w| w == [Kind::ArtifactStored, Kind::Output, Kind::Submitted]),
+        "{order:?}"
+    );
+}
+
+#[test]
+fn a_result_is_taken_in_with_all_its_artifacts_or_leaves_none() {
+    let quota = 4 * LEASE_ARTIFACT_BYTES_MAX;
+    let mut home = Home::with(Options { artifact_quota_bytes: quota, ..Options::default() });
+    let ada = Stranger::new(1, peer(1));
+    let lease = |home: &mut Home| {
+        let step = home.post_one(home.task());
+        won(ada.ask(home, Act::Claim(step)))
+    };
+    let first = lease(&mut home);
+    let size = home.mind.size();
+    let (act, came) = with_artifacts(&first, &["a", "b"], LEASE_ARTIFACT_BYTES_MAX / 2 + 1);
+    assert_eq!(code(bring(&mut home, &ada, act, came)), Code::TooMany, "one lease does not fill the disk");
+    assert_eq!((home.mind.size(), home.mind.view().counts().artifact_bytes), (size, 0));
+    for part in 1..=3 {
+        let lease = if part == 1 { first.clone() } else { lease(&mut home) };
+        let names = [format!("{part} a"), format!("{part} b")];
+        let (act, came) =
+            with_artifacts(&lease, &[names[0].as_str(), names[1].as_str()], LEASE_ARTIFACT_BYTES_MAX / 2);
+        received(bring(&mut home, &ada, act, came)).expect("as much as one result may have");
+        assert_eq!(home.mind.view().counts().artifact_bytes, part * LEASE_ARTIFACT_BYTES_MAX);
+    }
+    let last = lease(&mut home);
+    let (act, came) = with_artifacts(&last, &["c", "d"], 1);
+    assert_eq!(code(bring(&mut home, &ada, act, came)), Code::ArtifactQuota, "a part is not for guests");
+    assert_eq!(home.mind.view().counts().artifact_bytes, 3 * LEASE_ARTIFACT_BYTES_MAX);
+    let (_, mut own) = with_artifacts(&last, &["own"], LEASE_ARTIFACT_BYTES_MAX);
+    let put = ArtifactPut { step: None, run: None, ..own.remove(0) };
+    home.ask(Principal::Operator, Request::Store(put)).expect("answered").expect("but for those at home");
+}
+
+#[test]
+fn a_lease_goes_on_while_home_fetches_its_result() {
+    let mut home = Home::with(Options { lease_total_ms: 3 * MINUTE_MS, ..Options::default() });
+    let ada = Stranger::new(1, peer(1));
+    let step = home.post_one(home.task());
+    let lease = won(ada.ask(&mut home, Act::Claim(step)));
+    let keep = |home: &mut Home, node: NodeId, epoch: Epoch| {
+        let request = Request::KeepForResult { agent: ada.member.id, step, epoch };
+        home.ask(Principal::Node(node), request).expect("answered at once")
+    };
+    assert_eq!(code(keep(&mut home, peer(2), lease.epoch)), Code::StaleEpoch, "not that node's agent");
+    assert_eq!(code(keep(&mut home, peer(1), lease.epoch.next())), Code::StaleEpoch);
+    for _ in 0..3 {
+        home.pass(MINUTE_MS - 10_000);
+        let kept = keep(&mut home, peer(1), lease.epoch);
+        assert!(matches!(kept, Ok(Reply::Renewed { .. })), "{kept:?}");
+    }
+    let (act, came) = with_artifacts(&lease, &["large"], 1 << 20);
+    assert_eq!(code(keep(&mut home, peer(1), Epoch(9))), Code::StaleEpoch);
+    home.pass(MINUTE_MS - 1);
+    assert_eq!(code(keep(&mut home, peer(1), lease.epoch)), Code::RenewalSpent, "not for ever");
+    received(bring(&mut home, &ada, act, came)).expect("in time");
+    assert!(home.facts(|f| matches!(f, Fact::Lapsed(_)).then_some(())).is_empty());
 }
 
 #[test]

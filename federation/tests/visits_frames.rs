@@ -5,6 +5,7 @@
 
 mod common;
 
+use artel_federation::Json;
 use artel_federation::commitment::{Opening, Salt};
 use artel_federation::effect::{Judged, Lease, Receipt};
 use artel_federation::fact::{Authority, Outcome, RunnerSpec};
@@ -16,8 +17,11 @@ use artel_federation::visit::warrant::act_text;
 use artel_protocol::amount::Credits;
 use artel_protocol::codec;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
+use artel_protocol::json::Error as Wrong;
 use artel_protocol::key::Signature;
-use artel_protocol::limits::{NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SKILLS_MAX, STEP_ARTIFACTS_MAX};
+use artel_protocol::limits::{
+    JSON_DEPTH_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SKILLS_MAX, STEP_ARTIFACTS_MAX,
+};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use common::{BEGIN, DAY_MS, identity, json, member, peer, skills};
@@ -370,12 +374,56 @@ fn a_visit_beyond_its_bounds_is_refused_by_name() {
         (change(|v, _| set_challenge(v, CHALLENGE_BYTES_MAX + 1)), Err(Error::Bounds("the challenge"))),
         (change(|_, h| h.output = json("")), Err(Error::Bounds("the output"))),
         (change(|_, h| h.output = json(&"1".repeat(OUTPUT_BYTES_MAX))), Ok(())),
+        (change(|_, h| h.output = json("not json")), Err(no_json("the output", Wrong::Syntax(1)))),
+        (change(|_, h| h.output = json("1,\"x\":2")), Err(no_json("the output", Wrong::Syntax(1)))),
+        (
+            change(|_, h| h.output = json(r#"{"a":1,"a":2}"#)),
+            Err(no_json("the output", Wrong::Twin("a".into()))),
+        ),
+        (change(|_, h| h.output = json(&nested(JSON_DEPTH_MAX - 1))), Ok(())),
+        (
+            change(|_, h| h.output = json(&nested(JSON_DEPTH_MAX))),
+            Err(no_json("the output", Wrong::TooDeep(JSON_DEPTH_MAX - 1))),
+        ),
+        (change(|_, h| h.output = Json::new(*b"\"\xff\"")), Err(no_json("the output", Wrong::NotUtf8))),
         (change(|_, h| h.output = json(&"1".repeat(OUTPUT_BYTES_MAX + 1))), Err(Error::Bounds("the output"))),
         (artifacts(STEP_ARTIFACTS_MAX), Ok(())),
         (artifacts(STEP_ARTIFACTS_MAX + 1), Err(Error::Bounds("the list of artifacts"))),
     ];
     for (n, (change, wanted)) in rows.into_iter().enumerate() {
         assert_eq!(visit_with(change), wanted, "row {n}");
+    }
+}
+
+fn no_json(what: &'static str, why: Wrong) -> Error {
+    Error::NotJson { what, why }
+}
+
+fn nested(depth: usize) -> String {
+    format!("{}1{}", "[".repeat(depth), "]".repeat(depth))
+}
+
+/// A home's words reach this node's agents, who read them as JSON.
+#[test]
+fn a_lease_that_says_something_else_than_json_is_none() {
+    type Change = fn(&mut Lease);
+    let rows: [(&str, Change); 5] = [
+        ("the input", |lease| lease.input = json("")),
+        ("the input", |lease| lease.input = json(r#"{"a":1},"home":"x""#)),
+        ("the run's inputs", |lease| lease.inputs = json("{")),
+        ("the output of a step before", |lease| lease.needs[1].1 = json(r#"{"a":1,"a":2}"#)),
+        ("the output's schema", |lease| lease.output_schema = Some(json("nul"))),
+    ];
+    for (wanted, change) in rows {
+        let mut lease = lease();
+        change(&mut lease);
+        let lease = Box::new(lease);
+        let signature = Signature([0x5a; 64]);
+        let submitted = Told::Submitted { receipt: Box::new(receipt(None, Some(lease.clone()))), signature };
+        for told in [Told::Leased(lease), submitted] {
+            let read = Told::read(&told.to_frame()).map(|_| ());
+            assert!(matches!(read, Err(Error::NotJson { what, .. }) if what == wanted), "{wanted}: {read:?}");
+        }
     }
 }
 

@@ -117,6 +117,8 @@ run_posted = lambda task: struct(
 judgement = enum(struct(("quality", u8), ("checked", boolean)), struct(("check", text)))
 genesis_record = (("name", text), ("founders", many(key)), ("admission", plain(2)), ("recovery", digest),
                   ("created", u64))
+redone = struct(("step", uuid), ("epoch", u32), ("agent", key), ("by", option(key)),
+                ("came", enum(None, digest, None)), ("profile", option(digest)))
 lease_ended = struct(("step", uuid), ("epoch", u32), ("agent", key))
 submitted = (("step", uuid), ("epoch", u32), ("agent", key), ("result", digest), ("authority", authority), ("late", boolean))
 handed_at = struct(("node", key), ("incarnation", u32), ("index", u64))
@@ -141,6 +143,7 @@ KINDS = {
     20: ("Introduced", "private", struct(("agent", key), ("node", key), ("name", text), ("skills", skills),
                                          ("delegation", option(u64)), ("warrant", option(digest)), ("will", text),
                                          ("signature", signature))),
+    21: ("Forgotten", "private", struct(("agent", key))),
     32: ("RunPosted", "private", run_posted(task)),
     33: ("CancelAsked", "private", struct(("run", uuid), ("step", option(uuid)), ("by", poster))),
     34: ("RunEnded", "private", struct(("run", uuid), ("status", plain(5)))),
@@ -159,9 +162,9 @@ KINDS = {
                                      ("judgement", judgement))),
     55: ("StepEnded", "public", struct(("step", uuid), ("end", plain(6)))),
     56: ("Findings", "private", struct(("step", uuid), ("epoch", u32), ("findings", text))),
-    57: ("Redone", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("by", option(key)),
-                                    ("came", enum(None, digest, None)), ("profile", option(digest)))),
+    57: ("Redone", "public", redone),
     58: ("Drawn", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("rate", u32), ("lot", digest))),
+    59: ("Unsettled", "public", redone),
     64: ("Transfer", None, struct(("cause", plain(3)), ("step", uuid),
                                   ("legs", many(struct(("account", account), ("units", i64)))))),
     80: ("ArtifactStored", "private", struct(("artifact", uuid), ("digest", digest), ("bytes", u64),

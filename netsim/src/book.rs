@@ -317,8 +317,10 @@ impl Book {
             // No agent of these worlds works at two nodes.
             Fact::Drawn(_)
             | Fact::Redone(_)
+            | Fact::Unsettled(_)
             | Fact::Redoing(_)
             | Fact::Introduced(_)
+            | Fact::Forgotten(_)
             | Fact::Undertaken(_)
             | Fact::Outgoing(_)
             | Fact::HandedIn(_)

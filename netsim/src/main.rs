@@ -29,7 +29,7 @@ netsim: many homes and agents on one virtual clock, with bad channels, disks and
   netsim run --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--tally]
   netsim replay SEED [--nodes N] [--sabotage NAME] [--trace]
   netsim mesh --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--trace]
-  netsim gossip [--nodes N] [--messages N] [--seed SEED] [--json]
+  netsim gossip [--nodes N] [--neighbours N] [--messages N] [--seed SEED] [--json]
   netsim points SEED
   netsim sabotages [--seeds N]
   netsim invariants
@@ -38,7 +38,8 @@ run         runs the seeds from A up to B; prints what happened and, of the firs
             --all goes on and lists all that fail, --each prints each seed's hash, --tally what was seen how often
 replay      runs one seed; --trace prints every event
 mesh        runs the seeds from A up to B of worlds of many nodes: records, exchange, membership, witnesses
-gossip      measures the model of gossip: copies, hops and time of messages among N nodes without faults
+gossip      measures the model of gossip: copies, hops and time of messages among N nodes without
+            faults, each with as many neighbours as --neighbours says (default 16)
 points      runs a small world again and again, each time with one power loss, one error or one full disk at the next of all
             writes and syncs of its home
 sabotages   runs each planted bug until an invariant notices it, at most N seeds (default 200)
@@ -63,6 +64,7 @@ struct Options {
     trace: bool,
     json: bool,
     messages: u64,
+    neighbours: u64,
     seed: u64,
     replayed: Option<u64>,
 }
@@ -118,6 +120,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
         trace: false,
         json: false,
         messages: 400,
+        neighbours: mesh::measure::NEIGHBOURS as u64,
         seed: 1,
         replayed: None,
     };
@@ -151,6 +154,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--trace" => options.trace = true,
             "--json" => options.json = true,
             "--messages" => options.messages = number(value()?)?.min(GOSSIP_MESSAGES_MAX),
+            "--neighbours" => options.neighbours = number(value()?)?,
             "--seed" => options.seed = number(value()?)?,
             text => options.replayed = Some(number(text)?),
         }
@@ -160,7 +164,8 @@ fn parse(args: &[String]) -> Result<Options, String> {
 
 fn measure(options: &Options) -> mesh::measure::Measure {
     let nodes = options.nodes.unwrap_or(GOSSIP_NODES).clamp(2, mesh::shape::NODES_MAX) as usize;
-    mesh::measure::Measure { nodes, messages: options.messages, seed: options.seed }
+    let neighbours = options.neighbours.clamp(1, mesh::shape::NODES_MAX) as usize;
+    mesh::measure::Measure { nodes, neighbours, messages: options.messages, seed: options.seed }
 }
 
 fn wanted(options: &Options) -> cli::mesh::Wanted {

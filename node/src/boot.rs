@@ -116,23 +116,25 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     // Before the ready line: whoever reads it may send a signal at once.
     let stop = stop_signal()?;
     node.announce(&url, options.json)?;
-    let mut mesh_ended = false;
-    let mesh = node.mesh_ended();
+    let mut lost = None;
+    let part = node.neighbours_ended();
     tokio::select! {
         () = stop => tracing::info!("stopping"),
         // Without it nothing is ever answered; whoever keeps the node running may start it again.
         _ = &mut node.running.ended => tracing::error!("the driver has ended by itself; stopping"),
-        // Without it no other node is met again.
-        () = mesh => {
-            tracing::error!("the mesh has ended by itself; stopping");
-            mesh_ended = true;
+        // Without it no other node is met again, or heard of.
+        part = part => {
+            tracing::error!(part, "a part of this node has ended by itself; stopping");
+            lost = Some(part);
         }
     }
     closing.cancel();
     node.running.handle.tell(Input::Closing);
     let served = serving.await;
     node.end().await?;
-    anyhow::ensure!(!mesh_ended, "the mesh ended by itself; the journal holds what was acknowledged");
+    if let Some(part) = lost {
+        anyhow::bail!("{part} ended by itself; the journal holds what was acknowledged");
+    }
     Ok(served?)
 }
 
@@ -193,7 +195,7 @@ impl Node {
         let (feed, index) = index::start(path.join("index"), source.clone(), reader.clone())?;
         let running = Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed))?;
         let (hand, blobs) = (Arc::new(Hand::new(&data.node_key)), Blobs::open(path)?);
-        let (neighbours, bench) = (None, Arc::new(Bench::new(config.redo)));
+        let (neighbours, bench) = (None, Arc::new(Bench::new(config.redo, config.redo_policy())));
         Ok(Node {
             config,
             data,
@@ -234,7 +236,10 @@ impl Node {
             let dir = dir.clone();
             move || neighbours::open(&dir, files, federation)
         });
-        let secret = invitation.as_ref().and_then(Invitation::secret);
+        let invited = invitation.as_ref().and_then(|invitation| {
+            let (issuer, until) = (invitation.issuer(), invitation.until());
+            Some(neighbours::Invited { issuer, secret: invitation.secret()?, until })
+        });
         self.neighbours = Some(
             Neighbours::start(neighbours::Parts {
                 me: self.origin,
@@ -245,7 +250,7 @@ impl Node {
                 exchange,
                 heard,
                 on_disk: on_disk.await??,
-                admission: neighbours::Admission::read(&dir, secret)?,
+                admission: neighbours::Admission::read(&dir, invited)?,
                 hand: self.hand.clone(),
                 blobs: self.blobs.clone(),
                 bench: self.bench.clone(),
@@ -265,6 +270,7 @@ impl Node {
             bench: self.bench.clone(),
             blobs: self.blobs.clone(),
             neighbours: self.neighbours.clone(),
+            asked: Arc::default(),
         };
         tokio::spawn(redo::run(drawn, runners, self.running.handle.clone()));
     }
@@ -297,8 +303,8 @@ impl Node {
         }))
     }
 
-    /// Waits until the mesh has ended; for ever where there is none.
-    fn mesh_ended(&self) -> impl Future<Output = ()> + use<> {
+    /// Waits until a part has ended that neighbours are met and heard with, and names it; for ever where there are none.
+    fn neighbours_ended(&self) -> impl Future<Output = &'static str> + use<> {
         let neighbours = self.neighbours.clone();
         async move {
             match neighbours {

@@ -1,11 +1,13 @@
 //! The node's configuration: a TOML file, then the environment (`ARTEL_<KEY>`), then flags; the later wins. Every key
 //! stands once in the table below. An unknown key is an error that names the nearest known one.
 
+use crate::rules;
 use artel_federation::Options;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::Digest;
 use artel_protocol::limits::NAME_BYTES_MAX;
 use artel_protocol::text::is_plain;
+use artel_runner::{Policy, Rule};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -133,6 +135,9 @@ keys! {
     token_days: u32 = 90, "How long a token lives, in days, at most 90.";
     artifact_quota_mb: u64 = 20_000, "How many megabytes (10^6 bytes) of artifacts the node keeps.";
     redo: bool = true, "Whether steps run again in a sandbox of this node before their verdict: its own, and those that members ask for.";
+    redo_allow: Vec<String> = vec!["any".into()], "Which steps of members run again here: rules as of artel work --allow, their parts with spaces between them; none lets none run.";
+    redo_deny: Vec<String> = vec![], "Which of them do not, whatever is allowed: rules as of artel work --deny.";
+    redo_enrolled: bool = true, "Whether results of agents that are enrolled here are drawn for a redo, too; false where all of them are your own.";
     event_prefix: String = "xyn.".into(), "What the names of the node's own events begin with; at most 32 letters, digits or ._-.";
     log: String = "info".into(), "What is logged: error, warn, info, debug or trace, also by target (artel_node=debug).";
 }
@@ -283,6 +288,11 @@ impl Config {
             let wanted = "want at most 32 letters, digits or ._-, a letter first";
             return bad("event_prefix", wanted, prefix.to_owned());
         }
+        for (key, rules) in [("redo_allow", &self.redo_allow), ("redo_deny", &self.redo_deny)] {
+            if let Err(reason) = read_rules(rules) {
+                return bad(key, &format!("want rules: {reason}"), rules.join(","));
+            }
+        }
         if self.tls_cert.is_empty() != self.tls_key.is_empty() {
             return bad("tls_cert", "want tls_cert and tls_key together", self.tls_cert.clone());
         }
@@ -303,6 +313,15 @@ impl Config {
             credit_line_units: self.credit_line.0,
             token_ms: u64::from(self.token_days) * 24 * 3_600_000,
             artifact_quota_bytes: self.artifact_quota_mb.saturating_mul(1_000_000),
+            redo_enrolled: self.redo_enrolled,
+        }
+    }
+
+    /// Which steps of members run again here: none where a rule is none, which [`Config::load`] refuses.
+    pub fn redo_policy(&self) -> Policy {
+        match (read_rules(&self.redo_allow), read_rules(&self.redo_deny)) {
+            (Ok(allow), Ok(deny)) => Policy { allow, deny },
+            _ => Policy::default(),
         }
     }
 
@@ -310,6 +329,10 @@ impl Config {
     pub fn digest(&self) -> Digest {
         Digest::of(self.text().as_bytes())
     }
+}
+
+fn read_rules(texts: &[String]) -> Result<Vec<Rule>, String> {
+    texts.iter().map(|text| rules::read(text)).collect()
 }
 
 #[cfg(test)]
@@ -374,6 +397,8 @@ mod tests {
             "name = \"\"",
             "name = \"a\\nb\"",
             "event_prefix = \"a b\"",
+            "redo_allow = \"all\"",
+            "redo_deny = [\"kind=wasm\", \"module=7\"]",
             "event_prefix = \".a\"",
             "event_prefix = \"1\"",
             "event_prefix = \"é.\"",

@@ -180,7 +180,7 @@ pub fn about(fact: &Fact) -> (Option<RunId>, Option<StepId>) {
         Fact::Output(f) => f.step,
         Fact::Findings(f) => f.step,
         Fact::Drawn(f) => f.step,
-        Fact::Redone(f) => f.step,
+        Fact::Redone(f) | Fact::Unsettled(f) => f.step,
         Fact::Verdict(f) => f.step,
         Fact::StepEnded(f) => f.step,
         Fact::Transfer(f) => f.step,
@@ -205,7 +205,7 @@ pub fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::Released(f) | Fact::Lapsed(f) => Some(f.agent),
         Fact::Submitted(f) => Some(f.agent),
         Fact::Drawn(f) => Some(f.agent),
-        Fact::Redone(f) => Some(f.agent),
+        Fact::Redone(f) | Fact::Unsettled(f) => Some(f.agent),
         Fact::Verdict(f) => Some(f.agent),
         Fact::ArtifactStored(f) => poster_agent(f.by),
         Fact::RunPosted(f) => poster_agent(f.poster),
@@ -237,7 +237,7 @@ pub fn node_of(fact: &Fact) -> Option<NodeId> {
         Fact::Admitted(f) => Some(f.node),
         Fact::Expelled(f) => Some(f.node),
         Fact::FraudProven(f) => Some(f.node),
-        Fact::Redone(f) => f.by,
+        Fact::Redone(f) | Fact::Unsettled(f) => f.by,
         other => abroad::node_of(other),
     }
 }
@@ -302,7 +302,7 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
         Fact::Lapsed(_) => "task.lapsed",
         Fact::Submitted(_) => "task.submitted",
         Fact::Drawn(_) => "task.drawn",
-        Fact::Redone(_) => "task.redone",
+        Fact::Redone(_) | Fact::Unsettled(_) => "task.redone",
         Fact::Verdict(f) => match f.judgement {
             Judgement::Accepted { .. } => "task.accepted",
             Judgement::Rejected { .. } => "task.rejected",
@@ -423,7 +423,7 @@ pub fn data(fact: &Fact) -> Value {
             "rate_per_mille": f.rate,
             "lot": f.lot.to_string(),
         }),
-        Fact::Redone(f) => json!({
+        Fact::Redone(f) | Fact::Unsettled(f) => json!({
             "task_id": f.step.to_string(),
             "agent_id": f.agent.to_string(),
             "epoch": f.epoch.0,

@@ -2,9 +2,10 @@
 //! words mean, and what it is answered. It decides nothing: who is a member is `artel_federation::chain`'s to judge, who is
 //! let in the rules'.
 
-use artel_federation::chain::{self, Expulsions, Link};
+use artel_federation::chain::{self, Link};
 use artel_federation::effect::Refusal;
-use artel_federation::{Fact, Genesis, Principal, Reply, Request};
+use artel_federation::words::Words;
+use artel_federation::{Fact, Principal, Reply, Request};
 use artel_protocol::hello::{CheckedHello, Error, Hello, Welcome};
 use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::{NodeId, SecretKey};
@@ -67,22 +68,14 @@ impl Newcomer {
 }
 
 /// Judges a hello whose form and signature were checked. `read` checks one record frame and says what it holds, or nothing
-/// where the frame proves nothing; what the chain shows is learned, for an admission may end an expulsion.
-pub fn judge(
-    (genesis, me): (&Genesis, &NodeId),
-    hello: &CheckedHello,
-    expulsions: &mut Expulsions,
-    read: impl FnMut(&[u8]) -> Option<ChainRecord>,
-) -> Judged {
+/// where the frame proves nothing. Nothing is learnt of it: whoever shows it may be anybody.
+pub fn judge(hello: &CheckedHello, words: &Words, read: impl FnMut(&[u8]) -> Option<ChainRecord>) -> Judged {
     let peer = hello.node;
-    let links = links(genesis, hello, expulsions, read);
-    let held =
-        links.and_then(|links| chain::membership(genesis, me, &peer, &links, expulsions).map(|()| links));
-    match held {
-        Ok(_) => Judged::Member,
-        Err(_) if chain::is_barred(genesis, me, &peer, expulsions) => {
-            Judged::Refused(chain::Error::Expelled(peer))
-        }
+    let (links, broken) = links(hello, read);
+    let membership = || chain::membership(&peer, &links, words);
+    match broken.map_or_else(membership, Err) {
+        Ok(()) => Judged::Member,
+        Err(_) if words.is_barred(&peer, links.first()) => Judged::Refused(chain::Error::Expelled(peer)),
         Err(error) => Judged::Ask(Newcomer {
             node: peer,
             secret: hello.secret,
@@ -91,23 +84,24 @@ pub fn judge(
     }
 }
 
+/// The admissions of a hello's chain, up to the first record that is none, and what is wrong with that one.
 fn links(
-    genesis: &Genesis,
     hello: &CheckedHello,
-    expulsions: &mut Expulsions,
     mut read: impl FnMut(&[u8]) -> Option<ChainRecord>,
-) -> Result<Vec<Link>, chain::Error> {
-    let link = |(at, frame): (usize, &Vec<u8>)| match read(frame) {
-        Some(ChainRecord { author, index, fact }) => {
-            expulsions.learn(genesis, author, index, &fact);
-            match fact {
-                Fact::Admitted(admitted) => Ok(Link { author, index, admitted }),
-                _ => Err(chain::Error::Broken { at, reason: "it is another kind of entry" }),
+) -> (Vec<Link>, Option<chain::Error>) {
+    let mut links = Vec::new();
+    for (at, frame) in hello.chain.iter().enumerate() {
+        let reason = match read(frame) {
+            Some(ChainRecord { author, index, fact: Fact::Admitted(admitted) }) => {
+                links.push(Link { author, index, admitted });
+                continue;
             }
-        }
-        None => Err(chain::Error::Broken { at, reason: "its proof does not hold" }),
-    };
-    hello.chain.iter().enumerate().map(link).collect()
+            Some(_) => "it is another kind of entry",
+            None => "its proof does not hold",
+        };
+        return (links, Some(chain::Error::Broken { at, reason }));
+    }
+    (links, None)
 }
 
 /// What a peer is answered, once the rules have spoken. `admission` holds the record frames that it shows from now on:
@@ -141,6 +135,7 @@ pub fn refused(error: &chain::Error) -> Welcome {
 mod tests {
     use super::*;
     use artel_federation::Code;
+    use artel_federation::Genesis;
     use artel_federation::fact::{Admission, Admitted, AdmittedBy, Expelled, Started};
     use artel_protocol::hello::Expected;
     use artel_protocol::id::Digest;
@@ -182,17 +177,25 @@ mod tests {
         Some(ChainRecord { author: node(0), index: 4, fact })
     }
 
-    fn judged(chain: &[u8], secret: Option<InvitationSecret>, expulsions: &Expulsions) -> Judged {
-        judge((&genesis(), &node(9)), &hello(chain, secret), &mut expulsions.clone(), read)
+    /// What node 9 has heard.
+    fn known(facts: &[(u64, Fact)]) -> Words {
+        let mut words = Words::new(node(9), genesis());
+        for (index, fact) in facts {
+            words.learn(node(0), *index, fact);
+        }
+        words
+    }
+
+    fn judged(chain: &[u8], secret: Option<InvitationSecret>, words: &Words) -> Judged {
+        judge(&hello(chain, secret), words, read)
     }
 
     #[test]
     fn whoever_shows_a_chain_that_holds_is_a_member_and_the_rules_are_asked_of_all_others() {
-        let none = Expulsions::default();
+        let none = known(&[]);
         assert!(matches!(judged(&[1], None, &none), Judged::Member));
-        let mut expelled = Expulsions::default();
         let fact = Fact::Expelled(Expelled { node: node(5), reason: "x".into() });
-        assert!(expelled.learn(&genesis(), node(0), 5, &fact));
+        let expelled = known(&[(5, fact.clone())]);
         for (chain, secret, expulsions, code) in [
             (&[][..], Some(SECRET), &none, None),
             (&[], None, &none, None),
@@ -210,6 +213,11 @@ mod tests {
             );
             assert_eq!(newcomer.instead.as_ref().map(chain::Error::code), code, "{chain:?}");
         }
+        let let_in_again = known(&[(3, fact)]);
+        assert!(
+            matches!(judged(&[1], None, &let_in_again), Judged::Member),
+            "what it shows is the later word"
+        );
         for (chain, secret) in [(&[1][..], None), (&[], Some(SECRET)), (&[3], Some(SECRET))] {
             let judged = judged(chain, secret, &expelled);
             assert!(

@@ -22,6 +22,7 @@ pub mod neighbours;
 pub mod news;
 pub mod recompute;
 pub mod redo;
+mod rules;
 pub mod service;
 mod source;
 pub mod store;

@@ -62,6 +62,10 @@ pub fn read(files: Arc<dyn Files>, now: Wall) -> anyhow::Result<Found> {
     let (mut book, mut learnt) = (Book::default(), Vec::new());
     let records = journals.values().map(|journal| journal.len() as u64).sum();
     hear_all(&mut book, journals, now, &mut learnt);
+    for mark in book.marks().into_iter().filter(|mark| book.has_to_wait(&mark.origin)) {
+        let what = format!("its record {} is dated ahead of this moment, so it is not read on", mark.next);
+        refused.say(Some(mark.origin), what);
+    }
     let Refused { told, more } = refused;
     Ok(Found { me, genesis, book, learnt, records, refused: told, refused_more: more })
 }
@@ -164,7 +168,7 @@ fn hear_all(book: &mut Book, journals: BTreeMap<Origin, Journal>, now: Wall, lea
         let mut heard = false;
         for (origin, journal) in &mut rest {
             for _ in 0..STRIDE {
-                if book.is_full(origin) {
+                if book.has_to_wait(origin) {
                     break;
                 }
                 let Some((seq, (index, body))) = journal.next() else { break };

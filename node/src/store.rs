@@ -4,10 +4,13 @@
 use artel_protocol::id::Digest;
 use artel_protocol::limits::ARTIFACT_BYTES_MAX;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How many bytes are read at a time.
 const PIECE_BYTES: usize = 64 << 10;
@@ -37,13 +40,23 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
+/// How many digests may be entered at a time, at most: each has the place of its first byte.
+const PLACES: usize = 256;
+
 /// The blobs of one data directory.
 #[derive(Debug, Clone)]
 pub struct Blobs {
     root: PathBuf,
+    /// One at a time puts bytes under a digest, or takes them away, and has their entry written meanwhile.
+    entering: Arc<[Mutex<()>; PLACES]>,
 }
 
-/// Bytes on their way in. Dropping it leaves a temporary file that the next start removes.
+/// The right to put bytes under some digests and to remove them, until it is dropped.
+pub struct Alone<'a>(
+    #[allow(dead_code, reason = "what counts is that they are held")] Vec<MutexGuard<'a, ()>>,
+);
+
+/// Bytes on their way in; dropping it throws them away.
 pub struct Upload {
     root: PathBuf,
     temporary: PathBuf,
@@ -76,12 +89,23 @@ impl Blobs {
             std::fs::remove_dir_all(&incoming)?;
         }
         std::fs::create_dir_all(&incoming)?;
-        Ok(Blobs { root })
+        Ok(Blobs { root, entering: Arc::new(std::array::from_fn(|_| Mutex::new(()))) })
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.root.join("sha256").join(&hex[..2]).join(&hex[2..])
+        path(&self.root, digest)
+    }
+
+    /// Waits until nobody else enters or removes bytes of these digests. Whoever enters some holds this from before they get
+    /// their name until their entry is written or refused, so that what one finds here nobody takes away any more.
+    pub async fn alone(&self, digests: &[Digest]) -> Alone<'_> {
+        // In one order, so that no two wait for each other.
+        let places: BTreeSet<usize> = digests.iter().map(|digest| usize::from(digest.0[0])).collect();
+        let mut held = Vec::with_capacity(places.len());
+        for place in places {
+            held.push(self.entering[place].lock().await);
+        }
+        Alone(held)
     }
 
     /// How many bytes a blob has, if it is here.
@@ -89,11 +113,16 @@ impl Blobs {
     /// # Errors
     /// What the disk says.
     pub async fn len(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        match fs::metadata(self.path(digest)).await {
-            Ok(meta) => Ok(Some(meta.len())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        len(&self.path(digest)).await
+    }
+
+    /// How many bytes a blob has that is here and stays: nobody is about to have its entry refused.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn kept(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let _alone = self.alone(&[*digest]).await;
+        self.len(digest).await
     }
 
     /// Removes bytes that nothing names.
@@ -183,20 +212,15 @@ impl Upload {
     /// [`Error::WrongDigest`], or what the disk says; the bytes are gone then.
     pub async fn finish(mut self, wanted: Option<Digest>) -> Result<Stored, Error> {
         let digest = Digest(std::mem::take(&mut self.hash).finalize().into());
-        let stored = match wanted.filter(|wanted| *wanted != digest) {
+        match wanted.filter(|wanted| *wanted != digest) {
             Some(wanted) => Err(Error::WrongDigest { wanted, got: digest }),
             None => self.put(digest).await,
-        };
-        if stored.is_err() {
-            self.discard().await;
         }
-        stored
     }
 
     async fn put(&mut self, digest: Digest) -> Result<Stored, Error> {
-        let blobs = Blobs { root: self.root.clone() };
-        let path = blobs.path(&digest);
-        let is_new = blobs.len(&digest).await?.is_none();
+        let path = path(&self.root, &digest);
+        let is_new = len(&path).await?.is_none();
         self.file.flush().await?;
         self.file.sync_all().await?;
         let dir = path.parent().expect("a blob lies in a directory");
@@ -208,10 +232,29 @@ impl Upload {
         Ok(Stored { digest, bytes: self.bytes, is_new })
     }
 
-    /// Throws the bytes away.
-    pub async fn discard(&self) {
-        // A leftover is removed at the next start; nothing depends on it.
-        let _ = fs::remove_file(&self.temporary).await;
+    /// How many bytes there are so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Upload {
+    /// Where its bytes have their name by now there is nothing to remove. A leftover is removed at the next start.
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
+fn path(root: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.hex();
+    root.join("sha256").join(&hex[..2]).join(&hex[2..])
+}
+
+async fn len(path: &Path) -> Result<Option<u64>, Error> {
+    match fs::metadata(path).await {
+        Ok(meta) => Ok(Some(meta.len())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -239,6 +282,42 @@ mod tests {
         assert!(matches!(blobs.open_checked(&digest).await, Err(Error::Damaged(d)) if d == digest));
         assert!(matches!(blobs.open_checked(&Digest([1; 32])).await, Err(Error::NotFound(_))));
         assert_eq!(std::fs::read_dir(dir.path().join("blobs/incoming")).expect("there").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_not_finished_leave_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::open(dir.path()).expect("opens");
+        let mut upload = blobs.upload().await.expect("room");
+        upload.write(b"half").await.expect("room");
+        drop(upload);
+        assert_eq!(std::fs::read_dir(dir.path().join("blobs/incoming")).expect("there").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_enters_bytes_of_a_digest() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::open(dir.path()).expect("opens");
+        let digest = |n: u8| Digest([n; 32]);
+        let second = [digest(1), digest(3)];
+        let first = blobs.alone(&[digest(2), digest(1), digest(2)]).await;
+        let mut second = std::pin::pin!(blobs.alone(&second));
+        assert!(look_once(second.as_mut()).is_none(), "one digest is taken");
+        drop(first);
+        assert!(look_once(second.as_mut()).is_some());
+        let held = blobs.alone(&[digest(4)]).await;
+        let kept = digest(4);
+        assert!(look_once(std::pin::pin!(blobs.kept(&kept))).is_none(), "its entry may be refused yet");
+        drop(held);
+        assert_eq!(blobs.kept(&kept).await.expect("no fault"), None);
+    }
+
+    /// One look at a future.
+    fn look_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
     }
 
     #[tokio::test]

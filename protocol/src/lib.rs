@@ -10,6 +10,7 @@ pub mod continuity;
 pub mod hello;
 pub mod id;
 pub mod invitation;
+pub mod json;
 pub mod key;
 pub mod limits;
 pub mod log;

@@ -33,3 +33,8 @@ pub const SCHEMA_BYTES_MAX: usize = 16 << 10;
 
 /// How deep JSON may be nested. Deeper input only serves to exhaust a stack; it gets `json_too_deep`.
 pub const JSON_DEPTH_MAX: usize = 64;
+
+/// How deep a value inside of a body may be nested: an input, an output, a schema. One level is left for the body around it,
+/// so that what comes over the mesh or out of a sandbox may also go through HTTP. A deeper one is refused like one that is no
+/// JSON at all.
+pub const JSON_VALUE_DEPTH_MAX: usize = JSON_DEPTH_MAX - 1;

@@ -83,12 +83,31 @@ pub struct Said {
     pub viewer: Origin,
     /// Of when, by the viewer's wall clock.
     pub at: Wall,
-    /// The digest of the marks up to which the viewer had read each journal, its own among them ([`marks_digest`]).
+    /// What the viewer had read ([`heads`]).
     pub heads: Digest,
-    /// These marks, or none where they are more than [`SUMMARY_MARKS_MAX`].
+    /// Up to where it had read each journal, its own among them; none where these marks are more than [`SUMMARY_MARKS_MAX`], or
+    /// where it has passed records over.
     pub marks: Vec<Mark>,
     /// Scores, ascending by agent.
     pub scores: Vec<Scored>,
+}
+
+/// The digest of what somebody has read: the marks up to which it has read each journal, ascending by origin, and where it has
+/// passed records over, the digest of the [`gap`]s of each such journal, ascending likewise.
+pub fn heads(marks: &[Mark], gaps: &[(Origin, Digest)]) -> Digest {
+    if gaps.is_empty() {
+        return marks_digest(marks);
+    }
+    let mut bytes = b"artel/1/gaps\0".to_vec();
+    codec::encode_into(&(marks_digest(marks), gaps), &mut bytes);
+    Digest::of(&bytes)
+}
+
+/// The digest of a journal's gaps with one more, from a number on and up to another: the first one follows on zeros.
+pub fn gap(before: &Digest, from: u64, to: u64) -> Digest {
+    let mut bytes = b"artel/1/gap\0".to_vec();
+    codec::encode_into(&(before, from, to), &mut bytes);
+    Digest::of(&bytes)
 }
 
 /// A summary whose bounds and signature hold, with the bytes that it came in.

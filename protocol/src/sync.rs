@@ -8,7 +8,7 @@ use crate::id::Digest;
 use crate::log::Origin;
 use crate::record;
 
-/// The most journals that a list of marks names. Who knows of more leaves out those that were quiet longest; larger
+/// The most journals that a list of marks names. Who knows of more leaves out nodes' older journals before newer ones; larger
 /// federations reconcile sets instead.
 pub const MARKS_MAX: usize = 4_096;
 
@@ -52,7 +52,7 @@ pub enum Error {
 pub struct Mark {
     /// Whose journal.
     pub origin: Origin,
-    /// The first number that is not held: all before it are.
+    /// The first number that is not held: all before it are, or were given up as too old.
     pub next: u64,
 }
 

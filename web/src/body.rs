@@ -3,7 +3,6 @@
 
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::scan;
 use crate::service::{Call, Idempotency, Service};
 use crate::suggest::unknown_field;
 use crate::types::agent::AgentPatch;
@@ -17,11 +16,13 @@ use crate::types::run::RunPost;
 use crate::types::task::{ClaimRequest, LeaseRequest, SubmitRequest, TaskPost};
 use crate::upload::{Pace, Upload};
 use artel_protocol::id::Digest;
+use artel_protocol::json;
+use artel_protocol::limits::JSON_DEPTH_MAX;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// The most characters of an `Idempotency-Key`. Each key is kept for a day.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
@@ -147,14 +148,23 @@ async fn collect(mut upload: Upload) -> Result<Bytes, Problem> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Problem::edge(Code::NotUtf8))?;
-    scan::check(text)?;
-    let read = serde_json::from_str::<Object<T>>(text);
-    // A field may be refused before the end is read; text that is not JSON is said to be that first.
-    read.map(|object| object.0).map_err(|e| match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => refused(&e),
-        Err(syntax) => refused(&syntax),
-    })
+    match json::check(bytes, JSON_DEPTH_MAX) {
+        Ok(()) => {
+            let read = serde_json::from_slice::<Object<T>>(bytes);
+            read.map(|object| object.0).map_err(|error| refused(&error))
+        }
+        Err(json::Error::NotUtf8) => Err(Problem::edge(Code::NotUtf8)),
+        Err(json::Error::TooDeep(_)) => Err(Problem::edge(Code::JsonTooDeep)),
+        Err(json::Error::Twin(key)) => {
+            let message = format!("an object in the body has the key {key:?} twice; name each key once");
+            Err(Problem::edge_saying(Code::DuplicateKey, message))
+        }
+        // The parser says better what is wrong, but for halves of surrogate pairs, which it does not look for.
+        Err(syntax @ json::Error::Syntax(_)) => Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Err(error) => refused(&error),
+            Ok(_) => Problem::edge_saying(Code::NotJson, format!("the body is not JSON: {syntax}")),
+        }),
+    }
 }
 
 /// What serde says, with the right code and the name that was meant.

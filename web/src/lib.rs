@@ -15,7 +15,6 @@ mod query;
 mod range;
 mod rate;
 mod routes;
-mod scan;
 mod server;
 pub mod service;
 mod suggest;

@@ -10,6 +10,7 @@ use crate::types::audit::{Entry, EntryQuery, Proof};
 use crate::types::auth::{SignedStatement, Verified};
 use crate::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use crate::types::event::{Event, EventId, EventPost, EventQuery};
+use crate::types::home::Home;
 use crate::types::ledger::Account;
 use crate::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use crate::types::node::{Health, Status};
@@ -181,6 +182,8 @@ pub trait Service: Clone + Send + Sync + 'static {
         call: &Call,
         query: TaskQuery,
     ) -> impl Future<Output = Result<List<Task>, Problem>> + Send;
+    /// `GET /v1/homes`, by key: other homes' standing, as far as it was heard.
+    fn homes(&self, call: &Call, page: Page) -> impl Future<Output = Result<List<Home>, Problem>> + Send;
     /// `GET /v1/offers`: what other homes offer, as far as it was heard.
     fn offers(
         &self,

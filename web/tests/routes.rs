@@ -398,6 +398,11 @@ async fn neighbours_are_the_operators_to_see() {
     assert_eq!(client.ask("GET", "/v1/traffic", AGENT, b"").await.status, 403);
     let journals = client.ask("GET", "/v1/journals", OPERATOR, b"").await.json();
     assert_eq!(journals["items"][0]["held_up_to"], 7);
+    let homes = client.ask("GET", "/v1/homes", AGENT, b"").await.json();
+    assert_eq!(
+        (&homes["items"][0]["answered_percent"], &homes["items"][0]["breach"]),
+        (&90.into(), &().into())
+    );
 }
 
 #[tokio::test]

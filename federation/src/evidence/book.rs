@@ -1,18 +1,21 @@
 //! The book of evidence: how far each journal was read, and what its records add up to for each agent and home. The same
 //! records give the same book, in whatever order the journals came.
 
+use super::gaps::Gaps;
 use super::pairs::{Half, Pairs};
 use super::receipt::{Learnt, Receipt};
-use super::{AHEAD_MAX, JOURNALS_MAX, ROWS_MAX, SETTLED_MAX};
-use crate::fact::{Entry, Kind};
+use super::view::Viewer;
+use super::{JOURNALS_MAX, ROWS_EACH, ROWS_MAX, SETTLED_MAX, UNSURE_MAX};
+use crate::fact::{Entry, Fact, Kind};
 use artel_protocol::codec::{Decode, Encode};
+use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::Mark;
 use artel_protocol::time::Wall;
 use artel_reputation::standing::AHEAD_MS_MAX;
 use artel_reputation::{Outcome, Standing};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 /// How often something ended how.
@@ -44,15 +47,21 @@ pub struct Book {
     journals: BTreeMap<Origin, u64>,
     pairs: Pairs,
     pub(super) rows: BTreeMap<AgentId, BTreeMap<NodeId, Row>>,
+    /// How many rows each home has.
+    rows_of: BTreeMap<NodeId, u64>,
     rows_count: u64,
     /// Accepted receipts between two nodes, the lower key first.
     settled: BTreeMap<(NodeId, NodeId), u64>,
-    /// What is dated after the clock.
-    ahead: Vec<Learnt>,
+    /// The journals whose next record is dated ahead of the clock, and its date.
+    ahead: BTreeMap<Origin, Wall>,
     /// The newest date of what counts.
     newest: Wall,
-    /// Something was left out that another reader may have: a gap, or a limit.
+    /// Between which home and worker's node a receipt was lost that another reader may have; home with itself for what counts
+    /// for home alone.
+    unsure: BTreeSet<(NodeId, NodeId)>,
+    /// More was lost than can be told.
     partial: bool,
+    gaps: Gaps,
 }
 
 impl Book {
@@ -64,7 +73,11 @@ impl Book {
     }
 
     /// Reads the next record of a journal: its number, index and body. What it brought about goes to `learnt`. A record
-    /// before those that were read changes nothing; one behind a gap is read, and the gap remembered.
+    /// before those that were read changes nothing; one behind a gap is read, and the gap remembered. One that stands before
+    /// another with a lower number is nobody's evidence: numbers and indices are the author's own, and a liar's may disagree.
+    ///
+    /// A verdict or lapse that is dated ahead of the clock is not read, nor is anything of its journal until [`Book::tick`]
+    /// finds that its time has come. So it is left out by all, and the marks say so.
     pub fn hear(
         &mut self,
         origin: Origin,
@@ -73,40 +86,50 @@ impl Book {
         now: Wall,
         learnt: &mut Vec<Learnt>,
     ) {
-        if !self.journals.contains_key(&origin) && self.journals.len() >= JOURNALS_MAX {
+        let next = self.next(&origin);
+        if public_seq < next || self.has_to_wait(&origin) {
             return;
         }
-        let next = self.journals.entry(origin).or_default();
-        if public_seq < *next {
+        let counts = Book::is_of_interest(body) && !self.pairs.is_behind(&origin, index);
+        // What does not decode is of a later version, or of another kind.
+        let entry = counts.then(|| Entry::decode(body).ok()).flatten();
+        let dated = entry.as_ref().filter(|entry| matches!(entry.fact, Fact::Verdict(_) | Fact::Lapsed(_)));
+        if let Some(at) = dated.map(|entry| entry.at).filter(|at| at.since_ms(now) > AHEAD_MS_MAX) {
+            self.journals.entry(origin).or_default();
+            self.ahead.insert(origin, at);
             return;
         }
-        self.partial |= public_seq > *next;
-        *next = public_seq + 1;
+        if public_seq > next {
+            self.gaps.add(origin, next..public_seq);
+        }
+        self.journals.insert(origin, public_seq + 1);
         let before = learnt.len();
-        match Book::is_of_interest(body).then(|| Entry::decode(body)) {
-            Some(Ok(entry)) => self.pairs.hear(origin, index, &entry, learnt),
-            // Of a later version, or of another kind.
-            _ => self.pairs.pass(origin, index + 1, learnt),
+        match entry {
+            Some(entry) => self.pairs.hear(origin, index, &entry, learnt),
+            None => self.pairs.pass(origin, index + 1, learnt),
         }
         for piece in &learnt[before..] {
-            self.date(*piece, now);
+            self.count(piece);
         }
-        self.partial |= self.pairs.dropped() > 0;
+        for (home, worker) in self.pairs.take_unsure() {
+            self.lose(home, worker);
+        }
     }
 
-    /// Counts what was dated ahead of the clock and is not any more.
+    /// Has journals read on whose next record is dated ahead of the clock no more.
     pub fn tick(&mut self, now: Wall) {
-        if self.ahead.is_empty() {
-            return;
-        }
-        for piece in std::mem::take(&mut self.ahead) {
-            self.date(piece, now);
-        }
+        self.ahead.retain(|_, at| at.since_ms(now) > AHEAD_MS_MAX);
     }
 
-    /// Whether a journal has to wait until others are read.
-    pub fn is_full(&self, origin: &Origin) -> bool {
-        self.pairs.is_full(origin)
+    /// Whether records of a journal are read at all: it is one that its node may have, and there is a place for it.
+    pub fn reads(&self, origin: &Origin) -> bool {
+        let has_place = self.journals.contains_key(origin) || self.journals.len() < JOURNALS_MAX;
+        origin.is_within_limit() && has_place
+    }
+
+    /// Whether a journal is not read on for now, or not at all.
+    pub fn has_to_wait(&self, origin: &Origin) -> bool {
+        !self.reads(origin) || self.ahead.contains_key(origin)
     }
 
     /// The first `public_seq` of a journal that was not read.
@@ -117,12 +140,29 @@ impl Book {
     /// Up to where each journal was read, ascending by origin.
     pub fn marks(&self) -> Vec<Mark> {
         let mark = |(origin, next): (&Origin, &u64)| Mark { origin: *origin, next: *next };
-        self.journals.iter().map(mark).collect()
+        self.journals.iter().filter(|(_, next)| **next > 0).map(mark).collect()
     }
 
-    /// Whether all records up to the marks are in the book, and count.
+    /// The digest of what was read: of the marks, and of what was passed over below them.
+    pub fn heads(&self) -> Digest {
+        self.gaps.heads(&self.marks())
+    }
+
+    /// Whether all records up to the marks are in the book, and nothing was lost of what they say.
     pub fn is_whole(&self) -> bool {
-        !self.partial
+        !self.partial && self.unsure.is_empty() && self.gaps.is_empty()
+    }
+
+    /// Whether a viewer's scores follow from what was read alone: nothing was lost that weighs anything for it, or that makes
+    /// something weigh.
+    pub fn can_tell(&self, viewer: Viewer<'_>) -> bool {
+        let judges = || viewer.founders.iter().chain([&viewer.node]);
+        let weighs = |home: &NodeId| judges().any(|judge| self.settled(*judge, *home) > 0);
+        let concerns = |(home, worker): &(NodeId, NodeId)| {
+            let is_between = judges().any(|judge| judge == home || judge == worker);
+            is_between || home != worker && weighs(home)
+        };
+        !self.partial && !self.unsure.iter().any(concerns)
     }
 
     /// The newest date of what counts.
@@ -150,33 +190,41 @@ impl Book {
         self.pairs.halves()
     }
 
-    fn date(&mut self, piece: Learnt, now: Wall) {
+    fn count(&mut self, piece: &Learnt) {
         let Some((agent, home, evidence)) = piece.evidence() else { return };
-        if evidence.at.since_ms(now) > AHEAD_MS_MAX {
-            self.partial |= self.ahead.len() >= AHEAD_MAX;
-            if self.ahead.len() < AHEAD_MAX {
-                self.ahead.push(piece);
-            }
-            return;
-        }
+        let worker = match piece {
+            Learnt::Receipt(receipt) => receipt.worker(),
+            _ => None,
+        };
         let is_new = self.rows.get(&agent).is_none_or(|homes| !homes.contains_key(&home));
-        if is_new && self.rows_count as usize >= ROWS_MAX {
-            self.partial = true;
-            return;
+        let of_home = self.rows_of.get(&home).copied().unwrap_or_default();
+        if is_new && (of_home >= ROWS_EACH as u64 || self.rows_count >= ROWS_MAX as u64) {
+            return self.lose(home, worker.unwrap_or(home));
         }
-        self.rows_count += u64::from(is_new);
+        if is_new {
+            self.rows_count += 1;
+            self.rows_of.insert(home, of_home + 1);
+        }
         self.newest = self.newest.max(evidence.at);
         let row = self.rows.entry(agent).or_default().entry(home).or_default();
         let add = |standing: &mut Standing| {
             standing.add(&evidence, evidence.at).expect("evidence of its own moment is not from the future");
         };
         add(&mut row.own);
-        row.own_tally.count(&piece);
-        let Learnt::Receipt(receipt) = piece else { return };
-        let Some(worker) = receipt.worker() else { return };
+        row.own_tally.count(piece);
+        let (Learnt::Receipt(receipt), Some(worker)) = (piece, worker) else { return };
         add(&mut row.borne);
-        row.borne_tally.count(&piece);
-        self.settle(&receipt, home, worker);
+        row.borne_tally.count(piece);
+        self.settle(receipt, home, worker);
+    }
+
+    /// A receipt was lost.
+    fn lose(&mut self, home: NodeId, worker: NodeId) {
+        if self.unsure.len() < UNSURE_MAX {
+            self.unsure.insert((home, worker));
+        } else {
+            self.partial |= !self.unsure.contains(&(home, worker));
+        }
     }
 
     fn settle(&mut self, receipt: &Receipt, home: NodeId, worker: NodeId) {
@@ -189,7 +237,7 @@ impl Book {
         } else if self.settled.len() < SETTLED_MAX {
             self.settled.insert(pair, 1);
         } else {
-            self.partial = true;
+            self.lose(home, worker);
         }
     }
 }

@@ -5,6 +5,8 @@
 //! takes nobody's word: whoever feeds it has checked that a record stands in its author's journal.
 
 mod book;
+mod gaps;
+mod lost;
 mod pairs;
 mod receipt;
 mod view;
@@ -12,15 +14,20 @@ mod view;
 pub use book::{Book, Tally};
 pub use pairs::Half;
 pub use receipt::{Lapse, Learnt, LeftOut, Receipt};
-pub use view::{Part, View, Viewer};
+pub use view::{Comparing, Part, View, Viewer};
 
-/// How many journals are read. Those that come when so many are read are not: then the marks say so, and nothing is compared.
+/// How many journals are read, sixteen of a node at most. Those that come when so many are read are not: then the marks say so,
+/// and nothing is compared.
 pub const JOURNALS_MAX: usize = 1_024;
 
-/// How many rows, an agent at a home each, are kept (at most 2 KiB a row). Receipts that would need one more are left out.
+/// How many rows, an agent at a home each, are kept (at most 2 KiB a row). A receipt that would need one more is lost.
 pub const ROWS_MAX: usize = 65_536;
 
-/// How many pairs of nodes are counted that have settled something with each other.
+/// How many of these may be one home's. Larger, and a few homes that name agents without end use up the rows of all; smaller,
+/// and a home with more agents than so many is not compared.
+pub const ROWS_EACH: usize = 8_192;
+
+/// How many pairs of nodes are counted that have settled something with each other. A receipt of a further one is lost.
 pub const SETTLED_MAX: usize = 65_536;
 
 /// How many submissions of one journal may wait for their verdicts (some 200 bytes each). At the limit the oldest goes, which
@@ -30,19 +37,23 @@ pub const OPEN_MAX: usize = 4_096;
 /// How many submissions before it a journal's submission is compared with, so that a step's epoch counts once.
 pub const RECENT_MAX: usize = 1_024;
 
-/// How many `HandedIn` of one journal may wait for the home's records (some 150 bytes each). At the limit that journal is not
-/// read on until others have come.
+/// How many `HandedIn` of one journal may wait for the home's records (some 300 bytes each). At the limit that journal's
+/// oldest is forgotten: most wait for a home that will never answer. A receipt is lost where home has answered after all.
 pub const HANDED_MAX: usize = 16_384;
 
-/// How many `HandedIn` may wait in all. At the limit a journal with [`HANDED_EACH`] waiting is not read on.
+/// How many `HandedIn` may wait in all. At the limit the oldest is forgotten of the journal that has most.
 pub const HANDED_TOTAL_MAX: usize = 262_144;
 
-/// How many `HandedIn` of a journal may wait even when all together are too many.
-pub const HANDED_EACH: usize = 64;
-
-/// How many judged submissions of one home may wait for the worker's node's record. At the limit the oldest is left out, and
-/// nothing is compared any more: another reader may have had that record in time.
+/// How many judged submissions of one home may wait for the worker's node's record (some 400 bytes each). At the limit the
+/// oldest is forgotten. A receipt is lost where that record comes after all.
 pub const WAITING_MAX: usize = 16_384;
 
-/// How many pieces that are dated ahead of the clock are kept until their time has come.
-pub const AHEAD_MAX: usize = 4_096;
+/// How many judged submissions may wait in all. At the limit the oldest is forgotten of the home that has most.
+pub const WAITING_TOTAL_MAX: usize = 65_536;
+
+/// Of how many other nodes is remembered that something between them and a node was forgotten. Of more it is remembered that
+/// it was somebody.
+pub const LOST_EACH: usize = 64;
+
+/// How many pairs of a home and a worker's node are known between which a receipt was lost. With more nothing is compared.
+pub const UNSURE_MAX: usize = 1_024;

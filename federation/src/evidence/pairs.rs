@@ -1,8 +1,9 @@
 //! Records become receipts here: home's submission waits for its verdict, a judged one for the record of the worker's node,
 //! and that for home's. What waits is bounded by the limits in `mod.rs`.
 
+use super::lost::Lost;
 use super::receipt::{Lapse, Learnt, LeftOut, Receipt};
-use super::{HANDED_EACH, HANDED_MAX, HANDED_TOTAL_MAX, OPEN_MAX, RECENT_MAX, WAITING_MAX};
+use super::{HANDED_MAX, HANDED_TOTAL_MAX, OPEN_MAX, RECENT_MAX, WAITING_MAX, WAITING_TOTAL_MAX};
 use crate::fact::{Abroad, Entry, Fact, HandedIn, Judgement, Submitted, Verdict};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -27,7 +28,12 @@ pub(super) struct Pairs {
     waiting_by: BTreeMap<Origin, BTreeSet<(u64, Place)>>,
     /// Of each journal, the index up to which it was read.
     passed: BTreeMap<Origin, u64>,
-    dropped: u64,
+    /// Of `handed`, by the worker's node and home; the places are the `HandedIn`'s.
+    lost_handed: Lost,
+    /// Of `waiting`, by home and the worker's node; the places are those where the `HandedIn` should have been.
+    lost_waiting: Lost,
+    /// Between which home and worker's node a receipt was lost that another reader may have.
+    unsure: BTreeSet<(NodeId, NodeId)>,
 }
 
 /// What a home's journal has said so far.
@@ -109,10 +115,18 @@ impl Pairs {
         self.pass(origin, index + 1, learnt);
     }
 
+    /// Whether an entry stands before one of its journal that was read: its author numbers entries otherwise than they stand.
+    pub fn is_behind(&self, origin: &Origin, index: u64) -> bool {
+        self.passed.get(origin).is_some_and(|passed| index < *passed)
+    }
+
     /// All entries of a journal before this index were read: what others wait for there does not come any more.
     pub fn pass(&mut self, origin: Origin, index: u64, learnt: &mut Vec<Learnt>) {
         let passed = self.passed.entry(origin).or_default();
-        let before = std::mem::replace(passed, index.max(*passed));
+        if index <= *passed {
+            return;
+        }
+        let before = std::mem::replace(passed, index);
         let first = lowest(&origin);
         let late = self.waiting.range(((origin, before), first, 0)..((origin, index), first, 0));
         let keys: Vec<_> = late.map(|(key, _)| *key).collect();
@@ -122,15 +136,9 @@ impl Pairs {
         }
     }
 
-    /// Whether a journal must not be read on before others are.
-    pub fn is_full(&self, origin: &Origin) -> bool {
-        let handed = self.handed_by.get(origin).copied().unwrap_or_default() as usize;
-        handed >= HANDED_MAX || handed >= HANDED_EACH && self.handed.len() >= HANDED_TOTAL_MAX
-    }
-
-    /// How many judged submissions were left out for want of room.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
+    /// Between which home and worker's node a receipt was lost that another reader may have.
+    pub fn take_unsure(&mut self) -> BTreeSet<(NodeId, NodeId)> {
+        std::mem::take(&mut self.unsure)
     }
 
     /// What waits for another record.
@@ -223,6 +231,9 @@ impl Pairs {
             }
             Some(_) => learnt.push(none(LeftOut::OtherHandedIn)),
             None if self.passed.get(&place.0).is_some_and(|passed| place.1 < *passed) => {
+                if self.lost_handed.may_have(place.0.node(), origin.node(), place.1) {
+                    self.unsure.insert((origin.node(), place.0.node()));
+                }
                 learnt.push(none(LeftOut::NotHandedIn));
             }
             None => self.wait(place, judged, learnt),
@@ -234,11 +245,17 @@ impl Pairs {
         self.waiting.insert((place, home, verdict), judged);
         let by = self.waiting_by.entry(home).or_default();
         by.insert((verdict, place));
-        if by.len() > WAITING_MAX
-            && let Some((verdict, place)) = by.first().copied()
-        {
+        let full = match by.len() > WAITING_MAX {
+            true => Some(home),
+            false if self.waiting.len() > WAITING_TOTAL_MAX => {
+                self.waiting_by.iter().max_by_key(|(_, by)| by.len()).map(|(home, _)| *home)
+            }
+            false => None,
+        };
+        let oldest = full.and_then(|home| Some((home, *self.waiting_by.get(&home)?.first()?)));
+        if let Some((home, (verdict, place))) = oldest {
             let oldest = self.take_waiting(&(place, home, verdict));
-            self.dropped += 1;
+            self.lost_waiting.add(home.node(), place.0.node(), place.1);
             learnt.push(left_out(&oldest.receipt, LeftOut::TooMany));
         }
     }
@@ -262,9 +279,26 @@ impl Pairs {
                 learnt.push(left_out(&judged.receipt, LeftOut::OtherHandedIn));
             }
         }
-        if !taken {
-            self.handed.insert(place, handed);
-            *self.handed_by.entry(origin).or_default() += 1;
+        if self.lost_waiting.may_have(f.lease.home, origin.node(), index) {
+            self.unsure.insert((f.lease.home, origin.node()));
+        }
+        if taken {
+            return;
+        }
+        self.handed.insert(place, handed);
+        let by = self.handed_by.entry(origin).or_default();
+        *by += 1;
+        let full = match *by > HANDED_MAX as u64 {
+            true => Some(origin),
+            false if self.handed.len() > HANDED_TOTAL_MAX => {
+                self.handed_by.iter().max_by_key(|(_, by)| **by).map(|(origin, _)| *origin)
+            }
+            false => None,
+        };
+        let oldest = full.and_then(|of| self.handed.range((of, 0)..).next());
+        if let Some((place, home)) = oldest.map(|(place, handed)| (*place, handed.lease.home)) {
+            self.lost_handed.add(place.0.node(), home, place.1);
+            self.take_handed(&place);
         }
     }
 

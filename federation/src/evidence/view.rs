@@ -3,9 +3,9 @@
 
 use super::book::{Book, Tally};
 use crate::fact::Genesis;
+use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::summary::{Said, Scored};
-use artel_protocol::sync::marks_digest;
 use artel_protocol::time::Wall;
 use artel_reputation::standing::AHEAD_MS_MAX;
 use artel_reputation::{Assessment, Eighths, Share, Source, Standing, viewed};
@@ -41,6 +41,13 @@ pub struct View {
     pub assessment: Assessment,
     /// What each home adds, by its key; homes without weight too.
     pub parts: Vec<Part>,
+}
+
+/// A book to compare summaries with. The digest of its marks is made once for all of them.
+pub struct Comparing<'a> {
+    book: &'a Book,
+    founders: &'a [NodeId],
+    heads: Digest,
 }
 
 impl<'a> Viewer<'a> {
@@ -125,18 +132,27 @@ impl Book {
         })
     }
 
-    /// Whether a summary is what its viewer's records say; nothing where this book cannot tell: it was read up to other marks,
-    /// is not whole, or counts what the viewer could not count yet.
-    pub fn agrees(&mut self, said: &Said, founders: &[NodeId]) -> Option<bool> {
-        if marks_digest(&self.marks()) != said.heads {
+    /// This book as it stands, to compare summaries with.
+    pub fn comparing<'a>(&'a self, founders: &'a [NodeId]) -> Comparing<'a> {
+        Comparing { book: self, founders, heads: self.heads() }
+    }
+}
+
+impl Comparing<'_> {
+    /// The digest of what the book has read.
+    pub fn heads(&self) -> &Digest {
+        &self.heads
+    }
+
+    /// Whether a summary is what its viewer's records say; nothing where the book cannot tell: it has read other records,
+    /// has lost what counts for that viewer, or counts what the viewer could not count yet.
+    pub fn agrees(&self, said: &Said) -> Option<bool> {
+        let (book, viewer) = (self.book, Viewer { node: said.viewer.node(), founders: self.founders });
+        let is_ahead = book.newest().since_ms(said.at) > AHEAD_MS_MAX;
+        if self.heads != said.heads || is_ahead || !book.can_tell(viewer) {
             return None;
         }
-        self.tick(said.at);
-        if !self.is_whole() || self.newest().since_ms(said.at) > AHEAD_MS_MAX {
-            return None;
-        }
-        let viewer = Viewer { node: said.viewer.node(), founders };
-        let is_true = |one: &Scored| self.scored(viewer, &one.agent, said.at).as_ref() == Some(one);
+        let is_true = |one: &Scored| book.scored(viewer, &one.agent, said.at).as_ref() == Some(one);
         Some(said.scores.iter().all(is_true))
     }
 }

@@ -2,10 +2,11 @@
 //! request. Home says nothing of the result that it holds, so that only a run knows an answer that agrees with it.
 
 use crate::json::Json;
-use crate::visit::message::{Error, frame, read};
+use crate::visit::message::{Error, check_json, frame, read};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, RUN_STEPS_MAX, StepId};
-use artel_protocol::limits::{NAME_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
+use artel_protocol::limits::{NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SKILLS_MAX, STEP_ARTIFACTS_MAX};
+use artel_protocol::skill::Skill;
 use artel_protocol::text::is_plain;
 
 /// The kind of a [`Redo`]'s frame.
@@ -25,6 +26,8 @@ pub struct Redo {
     pub epoch: Epoch,
     /// Its module.
     pub module: Digest,
+    /// What the task requires, sorted: the asked node's operator may let no step of a skill run.
+    pub skills: Vec<Skill>,
     /// The task's input.
     pub input: Json,
     /// What the steps that it needs put out, by their names.
@@ -56,8 +59,25 @@ pub enum Ended {
     },
     /// The program's own fault, and every node would say so.
     Failed(String),
-    /// A limit of the machine ended it.
+    /// The machine ended it, or had no time for it. Another may see another end.
     Inconclusive,
+    /// The module or the input is none that may run, and every node would say so.
+    CannotRun,
+    /// It came to a limit at which every node of this profile ends it.
+    Bound(Bound),
+}
+
+/// A limit at which a run ends the same way each time: it is counted in what the program does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Bound {
+    /// Fuel.
+    Fuel,
+    /// Memory.
+    Memory,
+    /// A table.
+    Table,
+    /// The stack.
+    Stack,
 }
 
 impl Redo {
@@ -66,7 +86,7 @@ impl Redo {
         frame(REDO_KIND, self)
     }
 
-    /// Reads one and checks its bounds.
+    /// Reads one and checks its bounds and that what it says is JSON.
     ///
     /// # Errors
     /// [`Error`], each case as it says.
@@ -76,7 +96,13 @@ impl Redo {
         if redo.needs.len() > RUN_STEPS_MAX || !redo.needs.iter().all(plain) {
             return Err(Error::Bounds("the list of needs"));
         }
+        let sorted = redo.skills.windows(2).all(|pair| pair[0] < pair[1]);
+        if redo.skills.len() > SKILLS_MAX || !sorted {
+            return Err(Error::Bounds("the list of skills"));
+        }
         in_order(&redo.artifacts)?;
+        check_json("the input", &redo.input)?;
+        redo.needs.iter().try_for_each(|(_, output)| check_json("the output of a step before", output))?;
         Ok(redo)
     }
 }
@@ -87,7 +113,7 @@ impl Reran {
         frame(RERAN_KIND, self)
     }
 
-    /// Reads one and checks its bounds.
+    /// Reads one and checks its bounds and that what it says is JSON.
     ///
     /// # Errors
     /// [`Error`], each case as it says.
@@ -99,11 +125,12 @@ impl Reran {
                     return Err(Error::Bounds("the output"));
                 }
                 in_order(artifacts)?;
+                check_json("the output", output)?;
             }
             Ended::Failed(fault) if !is_plain(fault, FAULT_BYTES_MAX, false) => {
                 return Err(Error::Bounds("the fault"));
             }
-            Ended::Failed(_) | Ended::Inconclusive => {}
+            Ended::Failed(_) | Ended::Inconclusive | Ended::CannotRun | Ended::Bound(_) => {}
         }
         Ok(reran)
     }
@@ -130,6 +157,7 @@ mod tests {
             step: RunId::new(Wall(1), [2; 9]).step(0),
             epoch: Epoch(3),
             module: digest(4),
+            skills: vec![skill("text")],
             input: Json::new(*b"{}"),
             needs: vec![(name.to_owned(), Json::new(*b"1"))],
             artifacts,
@@ -140,12 +168,22 @@ mod tests {
         assert_eq!(bounds(redo(vec![digest(2), digest(1)], "a")), Error::Bounds("the list of artifacts"));
         assert_eq!(bounds(redo(vec![digest(1); 2], "a")), Error::Bounds("the list of artifacts"));
         assert_eq!(bounds(redo(vec![], "a\nb")), Error::Bounds("the list of needs"));
+        for skills in [vec![skill("b"), skill("a")], vec![skill("a"); 2], vec![skill("a"); SKILLS_MAX + 1]] {
+            let bad = Redo { skills, ..redo(vec![], "a") };
+            assert_eq!(bounds(bad), Error::Bounds("the list of skills"));
+        }
 
         let reran = |end| Reran { profile: digest(9), end };
         let done =
             |output: Vec<u8>, artifacts| Ended::Done { output: Json::new(output), artifacts, log: None };
-        for end in [done(b"1".to_vec(), vec![digest(1)]), Ended::Failed("exit 7".into()), Ended::Inconclusive]
-        {
+        let plain = [
+            Ended::Failed("exit 7".into()),
+            Ended::Inconclusive,
+            Ended::CannotRun,
+            Ended::Bound(Bound::Fuel),
+            Ended::Bound(Bound::Stack),
+        ];
+        for end in plain.into_iter().chain([done(b"1".to_vec(), vec![digest(1)])]) {
             let good = reran(end);
             assert_eq!(Reran::read(&good.to_frame()), Ok(good));
         }
@@ -160,6 +198,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let redo = |input: &str, need: &str| Redo {
+            step: RunId::new(Wall(1), [2; 9]).step(0),
+            epoch: Epoch(3),
+            module: Digest([4; 32]),
+            input: Json::new(input.as_bytes()),
+            needs: vec![("a".into(), Json::new(need.as_bytes()))],
+            artifacts: vec![],
+            skills: vec![],
+        };
+        for (input, need, good) in
+            [("{}", "1", true), ("not json", "1", false), ("{}", r#"1,"b":2"#, false), ("", "1", false)]
+        {
+            assert_eq!(Redo::read(&redo(input, need).to_frame()).is_ok(), good, "{input} {need}");
+        }
+        for (output, good) in [("[1]", true), (r#"{"a":1,"a":2}"#, false), ("nul", false)] {
+            let end = Ended::Done { output: Json::new(output.as_bytes()), artifacts: vec![], log: None };
+            let read = Reran::read(&Reran { profile: Digest([9; 32]), end }.to_frame());
+            assert_eq!(read.is_ok(), good, "{output}: {read:?}");
+        }
+    }
+
+    fn skill(name: &str) -> Skill {
+        Skill::parse(name).expect("a skill")
+    }
+
     /// One flipped bit or a missing end is refused, or is another frame in its one form: never a panic, never two readings.
     #[test]
     fn damaged_frames_are_refused_or_read_in_their_one_form() {
@@ -171,6 +236,7 @@ mod tests {
             step: RunId::new(Wall(1), [2; 9]).step(0),
             epoch: Epoch(3),
             module: Digest([4; 32]),
+            skills: vec![skill("text")],
             input: Json::new(*b"{}"),
             needs: vec![("a".into(), Json::new(*b"1"))],
             artifacts: vec![Digest([1; 32])],

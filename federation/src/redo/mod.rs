@@ -1,5 +1,5 @@
-//! Redo before the verdict (decisions 12 and 13): a sample of what agents of other nodes hand in is run again, by another node
-//! where one can, and two runs that agree on another result reject it.
+//! Redo before the verdict (decisions 12 and 13): a sample of what agents hand in is run again, by another node where one can,
+//! and two runs that agree on another result reject it.
 //!
 //! Here it is decided what is drawn and what follows from a run; who runs it again is the shell's to find out, in the order
 //! that the lot gives.
@@ -68,13 +68,62 @@ fn salted(salt: Salt, result: Digest) -> Digest {
     Digest::of(&bytes)
 }
 
-/// How a submission's redo stands until it is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+/// How many other results of one submission are kept at most, each by a run. The third run breaks a tie between the first two
+/// (decision 13); where all three differ, nobody's word outweighs the worker's.
+pub const DOUBTS_MAX: usize = 3;
+
+/// How many runs may come to nothing while a result is doubted; each but the last has a further one asked for. With fewer, who
+/// keeps one node busy has a doubt dropped; with more, the verdict is later than home promises.
+pub const UNSAID_MAX: u8 = 3;
+
+/// How a submission's redo stands until its verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Redo {
     /// What orders those who may do it.
     pub lot: Digest,
-    /// Who came to another result, and the commitment to that, until a second run.
-    pub doubt: Option<(NodeId, Digest)>,
+    /// Who came to another result, and the commitment to that.
+    pub doubts: Vec<(NodeId, Digest)>,
+    /// How many runs came to nothing since the first of them.
+    pub unsaid: u8,
+    /// Whether it is over, without a run that says that the result is right: then it is no step towards a lower rate.
+    pub is_over: bool,
+}
+
+/// What follows from a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A further one.
+    Again,
+    /// Two agree on another result.
+    Refuted,
+    /// The submission goes on as if it had not been drawn.
+    Over,
+}
+
+impl Redo {
+    /// The redo of a submission that was just drawn.
+    pub(crate) fn new(lot: Digest) -> Self {
+        Redo { lot, doubts: Vec::new(), unsaid: 0, is_over: false }
+    }
+
+    /// How many runs were recorded.
+    pub fn runs(&self) -> u8 {
+        u8::try_from(self.doubts.len()).unwrap_or(u8::MAX).saturating_add(self.unsaid)
+    }
+
+    /// Whether a run came to what one before it came to.
+    pub(crate) fn is_agreed(&self, result: &Digest) -> bool {
+        self.doubts.iter().any(|(_, before)| before == result)
+    }
+
+    fn next(&self, came: &Came) -> Next {
+        match came {
+            Came::Other(result) if self.is_agreed(result) => Next::Refuted,
+            Came::Other(_) if self.doubts.len() + 1 < DOUBTS_MAX => Next::Again,
+            Came::Inconclusive if !self.doubts.is_empty() && self.unsaid + 1 < UNSAID_MAX => Next::Again,
+            Came::Other(_) | Came::Inconclusive | Came::Same => Next::Over,
+        }
+    }
 }
 
 impl Federation {
@@ -83,9 +132,10 @@ impl Federation {
         let (run, step) = self.state.step(&id).expect("just taken in");
         let StepState::Submitted { agent, .. } = step.state else { panic!("just taken in") };
         let worker = &self.state.agents[&agent];
-        // The operator let a local agent in, and answers for it; its own tasks are the poster's own matter.
+        // Whoever reaches this node enrolls: only the operator can say that it let them in. Own tasks are the poster's own matter.
+        let let_in = worker.guest.is_none() && !self.options.redo_enrolled;
         let own = run.poster == crate::fact::Poster::Agent(agent);
-        if step.spec.task.runner.is_none() || worker.guest.is_none() || own {
+        if step.spec.task.runner.is_none() || let_in || own {
             return false;
         }
         let (rate, epoch) = (rate(worker.unrefuted), step.epoch);
@@ -102,22 +152,16 @@ impl Federation {
     pub(crate) fn to_redo(&self, id: StepId) -> Option<Effect> {
         let (run, step) = self.state.step(&id)?;
         let StepState::Submitted { agent, .. } = step.state else { return None };
-        let redo = step.redo?;
+        let redo = step.redo.as_ref().filter(|redo| !redo.is_over)?;
         let worker = self.state.agents.get(&agent)?.guest.map(|guest| guest.node);
         Some(Effect::Redo(Box::new(asked(id, (run, step), redo, worker)?)))
     }
 
     /// A drawn submission was run again, or nobody could. What answers a question that is no longer open is passed over.
-    pub(crate) fn redone(
-        &mut self,
-        turn: &mut Turn,
-        (id, epoch): (StepId, Epoch),
-        doubted: Option<NodeId>,
-        ran: Ran,
-    ) {
+    pub(crate) fn redone(&mut self, turn: &mut Turn, (id, epoch): (StepId, Epoch), runs: u8, ran: Ran) {
         let Some((_, step)) = self.state.step(&id) else { return };
-        let (StepState::Submitted { agent, .. }, Some(redo)) = (&step.state, step.redo) else { return };
-        if step.epoch != epoch || redo.doubt.map(|(by, _)| by) != doubted {
+        let (StepState::Submitted { agent, .. }, Some(redo)) = (&step.state, &step.redo) else { return };
+        if step.epoch != epoch || redo.is_over || redo.runs() != runs {
             return;
         }
         let (agent, salt) = (*agent, step.handed.last().expect("a submitted step has one").opening.salt);
@@ -126,16 +170,21 @@ impl Federation {
             (Came::Same, Some(_)) => Came::Same,
             _ => Came::Inconclusive,
         };
+        let (next, is_first) = (redo.next(&came), redo.doubts.is_empty());
         let Ran { by, profile, .. } = ran;
-        turn.record(&mut self.state, Fact::Redone(Redone { step: id, epoch, agent, by, came, profile }));
-        match (came, redo.doubt) {
-            (Came::Other(_), None) => turn.effect(self.to_redo(id).expect("one run says otherwise")),
-            (Came::Other(result), Some((_, before))) if result == before => {
+        let redone = Redone { step: id, epoch, agent, by, came, profile };
+        // A first run with another result always has a second one: `Redone` says so by itself.
+        let fact =
+            if next == Next::Again && !is_first { Fact::Unsettled(redone) } else { Fact::Redone(redone) };
+        turn.record(&mut self.state, fact);
+        match next {
+            Next::Again => turn.effect(self.to_redo(id).expect("it is not over")),
+            Next::Refuted => {
                 let findings =
-                    "the module was run again twice, and both runs came to another result".to_owned();
+                    "the module was run again, and two of the runs came to one other result".to_owned();
                 self.judge(turn, id, Outcome::Rejected { check: CHECK.into(), findings });
             }
-            _ => self.examine(turn, id),
+            Next::Over => self.examine(turn, id),
         }
     }
 
@@ -156,7 +205,7 @@ impl Federation {
     }
 }
 
-fn asked(id: StepId, (run, step): (&Run, &Step), redo: Redo, worker: Option<NodeId>) -> Option<ToRedo> {
+fn asked(id: StepId, (run, step): (&Run, &Step), redo: &Redo, worker: Option<NodeId>) -> Option<ToRedo> {
     let handed = step.handed.last()?;
     let needed = step.spec.needs.iter().map(|n| &run.steps[usize::from(*n)]);
     let mut artifacts: Vec<Digest> = Vec::new();
@@ -170,11 +219,13 @@ fn asked(id: StepId, (run, step): (&Run, &Step), redo: Redo, worker: Option<Node
     Some(ToRedo {
         worker,
         lot: redo.lot,
-        doubted: redo.doubt.map(|(by, _)| by),
+        doubted: redo.doubts.iter().map(|(by, _)| *by).collect(),
+        unsaid: redo.unsaid,
         ask: message::Redo {
             step: id,
             epoch: step.epoch,
             module: step.spec.task.runner?.module(),
+            skills: step.spec.task.skills.clone(),
             input: step.spec.task.input.clone(),
             needs,
             artifacts,

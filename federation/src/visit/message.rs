@@ -7,6 +7,7 @@ use crate::effect::{Lease, Receipt};
 use crate::json::Json;
 use artel_protocol::codec::{self, Decode, Encode, Frame};
 use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::json;
 use artel_protocol::key::{AgentId, Signature};
 use artel_protocol::limits::{NAME_BYTES_MAX, OUTPUT_BYTES_MAX, SKILLS_MAX, STEP_ARTIFACTS_MAX};
 use artel_protocol::skill::Skill;
@@ -50,6 +51,14 @@ pub enum Error {
     /// More bytes or items than it may have, or text that is not plain.
     #[error("{0} is not within its bounds")]
     Bounds(&'static str),
+    /// What is kept and handed on as JSON is none: whoever shows it or puts it beside others would say something else with it.
+    #[error("{what} is no JSON that is taken: {why}")]
+    NotJson {
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it.
+        why: json::Error,
+    },
 }
 
 /// An act of an agent at a home where it is not enrolled, said by the node where it is.
@@ -253,7 +262,7 @@ impl Visit {
         frame(VISIT_KIND, self)
     }
 
-    /// Reads a visit and checks its bounds. Its warrant is checked by the rules.
+    /// Reads a visit and checks its bounds and that its output is JSON. Its warrant is checked by the rules.
     ///
     /// # Errors
     /// [`Error`], each case as it says.
@@ -277,6 +286,7 @@ impl Visit {
             if handing.artifacts.len() > STEP_ARTIFACTS_MAX {
                 return Err(Error::Bounds("the list of artifacts"));
             }
+            check_json("the output", &handing.output)?;
         }
         Ok(visit)
     }
@@ -294,17 +304,32 @@ impl Told {
         frame(TOLD_KIND, self)
     }
 
-    /// Reads an answer and checks its bounds.
+    /// Reads an answer and checks its bounds and that what a lease says is JSON.
     ///
     /// # Errors
     /// [`Error`], each case as it says.
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let told: Told = read(TOLD_KIND, bytes)?;
-        if let Told::Refused { code, message } = &told {
-            check_refusal(code, message)?;
+        match &told {
+            Told::Refused { code, message } => check_refusal(code, message)?,
+            Told::Leased(lease) => check_lease(lease)?,
+            Told::Submitted { receipt, .. } => receipt.next.as_deref().map_or(Ok(()), check_lease)?,
+            Told::Nothing | Told::Renewed { .. } | Told::Done | Told::Large { .. } => {}
         }
         Ok(told)
     }
+}
+
+/// What a worker's node shows its agent of a lease is JSON.
+fn check_lease(lease: &Lease) -> Result<(), Error> {
+    check_json("the input", &lease.input)?;
+    check_json("the run's inputs", &lease.inputs)?;
+    lease.needs.iter().try_for_each(|(_, output)| check_json("the output of a step before", output))?;
+    lease.output_schema.as_ref().map_or(Ok(()), |schema| check_json("the output's schema", schema))
+}
+
+pub(crate) fn check_json(what: &'static str, json: &Json) -> Result<(), Error> {
+    json::check_value(json.bytes()).map_err(|why| Error::NotJson { what, why })
 }
 
 fn check_refusal(code: &str, message: &str) -> Result<(), Error> {

@@ -1,27 +1,29 @@
-//! Visits: agents of other nodes claim, renew, release and hand in here. A visit's warrant is checked, the agent is
-//! introduced where it is not known yet, and from there on it is an agent like the others: the market decides.
+//! Visits: agents of other nodes claim, renew, release and hand in here. A visit's warrant is checked, and from there on the
+//! agent is one like the others: the market decides.
 
+pub(crate) mod guests;
 pub mod message;
 pub mod warrant;
 
 use crate::effect::{Code, Refusal, Reply};
-use crate::fact::{Fact, HandedAt, Introduced, Poster, Revoker};
+use crate::fact::{HandedAt, Revoker};
 use crate::federation::Federation;
 use crate::input::{ArtifactPut, Brought, ClaimNext, ReplyTo, Submission};
-use crate::member::{Agent, Guest};
-use crate::options::{AGENTS_MAX, GUEST_ACCEPTED_PER_LEASE, GUEST_CHANGE_MS, GUESTS_PER_NODE_MAX};
+use crate::member::Guest;
 use crate::turn::Turn;
+use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId};
-use message::{Act, Visit, Warrant};
+use message::{Act, Visit};
 
 impl Federation {
-    /// Serves an agent of another node; `None` when the answer comes later.
+    /// Serves an agent of another node; `None` when the answer comes later. `came` is what was fetched of the artifacts that
+    /// a result names, where all of them are here now.
     pub(crate) fn visit(
         &mut self,
         turn: &mut Turn,
         to: ReplyTo,
         node: NodeId,
-        visit: Visit,
+        (visit, came): (Visit, Option<Vec<ArtifactPut>>),
     ) -> Result<Option<Reply>, Refusal> {
         warrant::check_moment(&visit, turn.now.wall)?;
         let standing = warrant::standing_digest(&visit.warrant);
@@ -33,7 +35,12 @@ impl Federation {
             });
         let will = match was_checked {
             true => None,
-            false => Some(warrant::check(&self.identity, &node, &visit)?),
+            false => {
+                if let Some(revoked) = known.and_then(|agent| agent.revoked_itself) {
+                    warrant::check_newer(&visit, revoked)?;
+                }
+                Some(warrant::check(&self.identity, &node, &visit)?)
+            }
         };
         if let Some(Revoker::Operator) = known.and_then(|agent| agent.revoked) {
             return Err(Refusal::new(
@@ -46,8 +53,8 @@ impl Federation {
             None if !claims => {
                 return Err(Refusal::new(Code::NotFound, "this agent holds nothing here"));
             }
-            Some(agent) if !claims || !is_news(agent, &of_node, &visit) => {}
-            _ => self.introduce(turn, of_node, &visit, will)?,
+            Some(agent) if !claims || !guests::is_news(agent, &of_node, &visit) => {}
+            _ => return self.claim_anew(turn, to, of_node, &visit, will),
         }
         let agent = visit.agent;
         match visit.act {
@@ -63,94 +70,31 @@ impl Federation {
                     output: handing.output,
                     artifacts: handing.artifacts,
                     next: handing.next.map(|wait_ms| ClaimNext { wait_ms }),
-                    brought: Some(Brought { salt: handing.salt, at }),
+                    brought: Some(Brought { salt: handing.salt, at, came }),
                 };
                 self.submit(turn, to, agent, submission)
             }
         }
     }
 
-    /// Enters bytes that a guest's result names, for a step that it holds.
-    pub(crate) fn bring(
+    /// Home is fetching what a result names: the lease gets a full term, within the limit on renewals. A result is not to be lost
+    /// while home itself brings it in.
+    pub(crate) fn keep_for_result(
         &mut self,
-        turn: &mut Turn,
+        turn: &Turn,
         node: NodeId,
-        agent: AgentId,
-        put: ArtifactPut,
+        (agent, step, epoch): (AgentId, StepId, Epoch),
     ) -> Result<Reply, Refusal> {
-        let speaks =
-            self.state.agents.get(&agent).and_then(|agent| agent.guest).is_some_and(|g| g.node == node);
-        let holds =
-            put.step.is_some_and(|step| self.state.leases.get(&agent).is_some_and(|s| s.contains(&step)));
-        if !speaks || !holds {
-            return Err(Refusal::new(
-                Code::StaleEpoch,
-                "this agent of yours holds no lease on that step here",
-            ));
-        }
-        self.store(turn, Poster::Agent(agent), put)
+        self.must_speak_for(node, &agent)?;
+        self.renew(turn, agent, step, epoch)
     }
 
-    /// Writes down who the agent is and what it can do, as its node says and as far as the agent has signed.
-    fn introduce(
-        &mut self,
-        turn: &mut Turn,
-        guest: Guest,
-        visit: &Visit,
-        will: Option<warrant::Will>,
-    ) -> Result<(), Refusal> {
-        let known = self.state.agents.get(&visit.agent);
-        if let Some(known) = known.filter(|known| known.guest.is_some()) {
-            let soonest = known.updated.plus_ms(GUEST_CHANGE_MS);
-            if turn.now.wall < soonest {
-                let message = format!(
-                    "what is known of this agent changes at most every {GUEST_CHANGE_MS} ms; try again in a moment"
-                );
-                return Err(Refusal::new(Code::TooMany, message));
-            }
-        } else if self.state.agents.len() >= AGENTS_MAX
-            || self.state.guests_of(&guest.node) >= GUESTS_PER_NODE_MAX
-        {
-            let message =
-                format!("this home knows at most {GUESTS_PER_NODE_MAX} agents of one node; work elsewhere");
-            return Err(Refusal::new(Code::TooMany, message));
+    /// Whether a node is the one that an agent is known by here.
+    fn must_speak_for(&self, node: NodeId, agent: &AgentId) -> Result<(), Refusal> {
+        let guest = self.state.agents.get(agent).and_then(|agent| agent.guest);
+        if guest.is_some_and(|guest| guest.node == node) {
+            return Ok(());
         }
-        self.check_guests_room(visit)?;
-        let will = match will {
-            Some(will) => will,
-            None => warrant::check(&self.identity, &guest.node, visit)?,
-        };
-        let (Warrant::Delegated { signature, .. } | Warrant::Own { signature, .. }) = &visit.warrant;
-        let introduced = Introduced {
-            agent: visit.agent,
-            node: guest.node,
-            name: visit.name.clone(),
-            skills: visit.skills.clone(),
-            delegation: will.delegation,
-            warrant: guest.warrant,
-            will: will.text,
-            signature: *signature,
-        };
-        turn.record(&mut self.state, Fact::Introduced(introduced));
-        self.live.waiters.reskill(&self.state.agents[&visit.agent]);
-        Ok(())
+        Err(Refusal::new(Code::StaleEpoch, "this agent of yours holds no lease on that step here"))
     }
-
-    /// How many leases an agent may hold at once: what it is enrolled with; an agent of another node has one, and one more
-    /// for each few of its results that were accepted here, less what it lapsed or had rejected (decision 10).
-    pub(crate) fn leases_allowed(&self, agent: &Agent) -> u32 {
-        if agent.guest.is_none() {
-            return agent.capacity;
-        }
-        let earned = agent.accepted / GUEST_ACCEPTED_PER_LEASE;
-        let lost = agent.rejected + agent.lapsed;
-        let more = u32::try_from(earned.saturating_sub(lost)).unwrap_or(u32::MAX);
-        more.saturating_add(1).min(self.options.leases_max)
-    }
-}
-
-/// Whether a visit says something of an agent that is not known. What an enrolled agent is, it says itself.
-fn is_news(known: &Agent, guest: &Guest, visit: &Visit) -> bool {
-    let enrolled = known.guest.is_none() && known.revoked.is_none();
-    !enrolled && (known.guest != Some(*guest) || known.skills != visit.skills || known.name != visit.name)
 }

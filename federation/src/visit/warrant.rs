@@ -5,7 +5,7 @@ use super::message::{Act, Visit, Warrant};
 use crate::effect::{Code, Refusal};
 use crate::fact::Delegation;
 use crate::member::{Identity, delegates_line, enrollment_head};
-use crate::options::CLOCK_SKEW_MS;
+use crate::options::{CHALLENGE_MS, CLOCK_SKEW_MS};
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::skill::Skill;
@@ -117,6 +117,31 @@ pub(crate) fn check_moment(visit: &Visit, now: Wall) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether what the agent signed is newer than its revocation here; asked of an agent that once ended its token and delegation
+/// itself. Else whoever still has an old challenge of its would undo that. A result that it signed itself may be older: its
+/// lease ended with the revocation, and the same result again changes nothing.
+///
+/// # Errors
+/// A refusal that says what to do.
+pub(crate) fn check_newer(visit: &Visit, revoked: Wall) -> Result<(), Refusal> {
+    let newer = match &visit.warrant {
+        Warrant::Delegated { challenge, .. } => {
+            let expires = challenge.lines().find_map(|line| line.strip_prefix("expires: "));
+            // Moments in their one form have their order as texts. A challenge expires so long after it is made.
+            let first = revoked.plus_ms(CHALLENGE_MS).iso8601();
+            expires.is_some_and(|expires| expires.len() == first.len() && expires > first.as_str())
+        }
+        Warrant::Own { at, .. } => matches!(visit.act, Act::Submit(_)) || *at > revoked,
+    };
+    if newer {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::BadStatement,
+        "the agent has ended its delegation here after it signed this; enroll again at your node, or sign the act itself",
+    ))
 }
 
 /// Checks what the agent signed.

@@ -551,8 +551,8 @@ impl Home {
     pub fn redone(&mut self, by: Option<NodeId>, came: Came) {
         let asked = self.redos.remove(0);
         let ran = Ran { by, came, profile: by.map(|_| Digest::of(b"engine")) };
-        let (step, epoch, doubted) = (asked.ask.step, asked.ask.epoch, asked.doubted);
-        self.input(Input::Redone { step, epoch, doubted, ran });
+        let (step, epoch, runs) = (asked.ask.step, asked.ask.epoch, asked.runs());
+        self.input(Input::Redone { step, epoch, runs, ran });
     }
 
     pub fn checked(&mut self, lease: &Lease, outcome: Outcome) {

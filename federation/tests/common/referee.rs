@@ -21,10 +21,11 @@ enum At {
 }
 
 /// Whether a submission is run again, and what came of it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Redo {
     No,
-    Open(Option<Digest>),
+    /// The other results, and how many runs came to nothing since the first.
+    Open(Vec<Digest>, u8),
     /// Two runs agreed on another result, or not.
     Over(bool),
 }
@@ -109,6 +110,11 @@ impl Referee {
                 rule(!enrolled, "who is enrolled is not introduced")?;
                 (member.guest, member.revoked) = (true, false);
                 Ok(())
+            }
+            Fact::Forgotten(f) => {
+                let member = self.members.remove(&f.agent).ok_or("an unknown agent")?;
+                let idle = member.leases.is_empty() && member.accepted + member.lost == 0;
+                rule(member.guest && member.serial == 0 && idle, "only guests that won nothing are forgotten")
             }
             Fact::Undertaken(f) => {
                 let elsewhere = self.courier.held_by(f.agent);
@@ -202,25 +208,52 @@ impl Referee {
                 Ok(())
             }
             Fact::Drawn(f) => {
-                rule(self.member(f.agent)?.guest, "only what another node's agent handed in is drawn")?;
+                self.member(f.agent)?;
                 let step = self.step(f.step)?;
                 rule(step.at == At::Submitted(f.agent), "a submission is drawn")?;
                 rule(step.submitted.map(|at| at + 1) == Some(index), "right as it comes in")?;
                 rule(step.spec.task.runner.is_some(), "only a module is run again")?;
                 rule((50..=700).contains(&f.rate), "the rate is within its bounds")?;
-                step.redo = Redo::Open(None);
+                rule(step.poster != Poster::Agent(f.agent), "own work is the poster's matter")?;
+                step.redo = Redo::Open(vec![], 0);
                 Ok(())
             }
             Fact::Redone(f) => {
                 let step = self.step(f.step)?;
                 rule(step.at == At::Submitted(f.agent) && f.epoch.0 == step.epoch, "a submission is redone")?;
-                step.redo = match (step.redo, f.came) {
-                    (Redo::Open(None), Came::Other(result)) => Redo::Open(Some(result)),
-                    (Redo::Open(before), Came::Other(result)) => Redo::Over(before == Some(result)),
-                    (Redo::Open(_), _) => Redo::Over(false),
+                step.redo = match (&step.redo, f.came) {
+                    (Redo::Open(others, _), Came::Other(result)) if others.is_empty() => {
+                        Redo::Open(vec![result], 0)
+                    }
+                    (Redo::Open(others, _), Came::Other(result)) => {
+                        rule(others.len() == 2 || others.contains(&result), "a third run breaks a tie")?;
+                        Redo::Over(others.contains(&result))
+                    }
+                    (Redo::Open(others, unsaid), Came::Inconclusive) => {
+                        rule(others.is_empty() || *unsaid == 2, "a doubt is not dropped unasked")?;
+                        Redo::Over(false)
+                    }
+                    (Redo::Open(..), Came::Same) => Redo::Over(false),
                     _ => return Err("only what was drawn is run again"),
                 };
                 Ok(())
+            }
+            Fact::Unsettled(f) => {
+                let step = self.step(f.step)?;
+                rule(step.at == At::Submitted(f.agent) && f.epoch.0 == step.epoch, "a submission is redone")?;
+                let Redo::Open(others, unsaid) = &mut step.redo else {
+                    return Err("only what was drawn is run again");
+                };
+                rule(!others.is_empty(), "a first run settles or doubts")?;
+                match f.came {
+                    Came::Same => return Err("a run that agrees settles it"),
+                    Came::Inconclusive => *unsaid += 1,
+                    Came::Other(result) => {
+                        rule(!others.contains(&result), "two that agree settle it")?;
+                        others.push(result);
+                    }
+                }
+                rule(others.len() <= 2 && *unsaid <= 2, "it is asked for a few times at most")
             }
             Fact::Verdict(f) => {
                 let step = self.step(f.step)?;
@@ -229,7 +262,7 @@ impl Referee {
                     f.epoch.0 == step.epoch && step.submitted == Some(f.submitted),
                     "it names its submission",
                 )?;
-                rule(!matches!(step.redo, Redo::Open(_)), "a redo comes before the verdict")?;
+                rule(!matches!(step.redo, Redo::Open(..)), "a redo comes before the verdict")?;
                 let refuted = matches!(&f.judgement, Judgement::Rejected { check } if check == "redo");
                 rule(
                     refuted == (step.redo == Redo::Over(true)),

@@ -138,8 +138,17 @@ fn tell(sum: &Sum, seconds: f64) {
     ));
     crate::say(&format!(
         "{} events; {} entries; {} messages gossiped, {} deliveries in {} copies (model); {} frames kept, {} of them \
-         fetched in {} exchanges; {} rejected",
-        sum.events, c.entries, c.published, c.delivered, c.copies, c.kept, c.fetched, c.exchanges, c.rejected
+         fetched in {} exchanges; {} rejected; {} times old ones gave way",
+        sum.events,
+        c.entries,
+        c.published,
+        c.delivered,
+        c.copies,
+        c.kept,
+        c.fetched,
+        c.exchanges,
+        c.rejected,
+        c.given_up
     ));
     crate::say(&format!(
         "{} heads cosigned, {} returned, {} questions; {} clones, {} proofs of fraud held at the end; {} admissions, {} \

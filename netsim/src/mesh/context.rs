@@ -33,6 +33,8 @@ pub struct MeshCounts {
     pub kept: u64,
     /// Of those, the ones from exchanges.
     pub fetched: u64,
+    /// How often the oldest records of an author gave way to newer ones.
+    pub given_up: u64,
     /// Exchanges that ended in good order.
     pub exchanges: u64,
     /// Heads that were cosigned.
@@ -66,7 +68,7 @@ macro_rules! sum {
 impl MeshCounts {
     /// Adds another world's.
     pub fn add(&mut self, other: MeshCounts) {
-        sum!(self, other: entries, published, delivered, copies, kept, fetched, exchanges, cosigned, returned, asked,
+        sum!(self, other: entries, published, delivered, copies, kept, fetched, given_up, exchanges, cosigned, returned, asked,
              frauds, rejected, crashes, starts, admissions, expulsions, partitions, clones);
     }
 }

@@ -14,7 +14,7 @@ use artel_federation::fact::AdmittedBy;
 use artel_federation::{Entry, Fact};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::leaf::Class;
-use artel_protocol::log::{Origin, SignedCheckpoint};
+use artel_protocol::log::{JOURNALS_OF_NODE_MAX, Origin, SignedCheckpoint};
 use artel_protocol::record::Records;
 use artel_protocol::sync::Mark;
 use artel_protocol::witness::Fraud;
@@ -287,14 +287,17 @@ pub fn frauds_name_liars(slot: Slot, truth: &Truth, origin: &Origin, frame: &[u8
     held("invariant_frauds_name_liars", slot, holds)
 }
 
-/// What others take in a node's store is within its limits.
+/// What another takes in a node's store, with all its journals, is within the limits.
 ///
 /// # Errors
 /// The violation.
 pub fn bounds_hold(slot: Slot, kept: &Kept, origin: &Origin) -> Does {
-    let bytes = kept.mark(origin).bytes;
+    let node = origin.node();
+    let marks = kept.marks_of(&node);
+    let (bytes, journals) = (marks.iter().map(|(_, mark)| mark.bytes).sum::<u64>(), marks.len());
     let most = super::member::LIMITS.author_bytes_max;
-    let holds =
-        ensure(bytes <= most, || format!("{bytes} bytes of {origin} are held, at most {most} may be"));
+    let holds = ensure(bytes <= most && journals <= JOURNALS_OF_NODE_MAX as usize, || {
+        format!("{bytes} bytes of {journals} journals of {node} are held, at most {most} may be")
+    });
     held("invariant_bounds_hold", slot, holds)
 }

@@ -1,8 +1,9 @@
 //! The model of gossip by itself: messages among nodes without faults, and how many copies, hops and how much time they take.
-//! To be held against as many real processes; until then it is a model's word.
+//! `tests/bench/gossip.sh` holds it against as many real processes.
 //!
-//! What it assumes: a node dials others until it has 16 neighbours, eight of its own choice; a link takes a fixed time that is
-//! drawn once; a node checks one message after the other, each for the same time; nothing is lost.
+//! What it assumes: nodes start one after the other, and each dials those that are there until it has enough neighbours; each
+//! message takes a time over a link that is drawn anew, for its sender and receiver wait for a core; a node checks one message
+//! after the other, each for the same time; nothing is lost.
 
 use super::overlay::{FIRST_HEARTBEAT_MS, HEARTBEAT_MS, Outbox, Overlay, Rpc, Verdict};
 use super::packet::{Packet, Slot};
@@ -11,11 +12,15 @@ use artel_protocol::id::FederationId;
 use artel_protocol::topic::Topic;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many neighbours a node keeps, and how many of them it chooses (`NEIGHBOURS_MIN`, `OUTBOUND_MIN`).
-const NEIGHBOURS: (usize, usize) = (16, 8);
+/// How many neighbours a node has unless it is said (`NEIGHBOURS_MIN`).
+pub const NEIGHBOURS: usize = 16;
 
-/// The shortest and the longest time over a link, in microseconds: loopback with what a transport takes.
+/// The shortest time over a link, in microseconds, and the mean of what comes on top, which is as often short as it is long: loopback with
+/// what a transport takes, and the wait for a core.
 const LINK_US: (u64, u64) = (100, 400);
+
+/// Between the starts of two nodes, in milliseconds.
+const JOIN_EVERY_MS: u64 = 300;
 
 /// How long a node checks a message, in microseconds (`CHECKS_MAX` in `node/src/neighbours`).
 const CHECK_US: u64 = 100;
@@ -34,6 +39,8 @@ const LAST_MS: u64 = 5_000;
 pub struct Measure {
     /// How many nodes.
     pub nodes: usize,
+    /// How many neighbours each has, as far as there are so many.
+    pub neighbours: usize,
     /// How many messages.
     pub messages: u64,
     /// The seed.
@@ -58,6 +65,7 @@ pub struct Measured {
 }
 
 enum Event {
+    Start(Slot),
     Arrives(Slot, Slot, Rpc),
     Checked(Slot, Packet, u32),
     Heartbeat(Slot),
@@ -70,7 +78,9 @@ struct Model {
     queued: u64,
     nodes: Vec<Overlay>,
     busy_until_us: Vec<u64>,
-    link_us: BTreeMap<(Slot, Slot), u64>,
+    peers: Vec<BTreeSet<Slot>>,
+    arrived_us: BTreeMap<(Slot, Slot), u64>,
+    neighbours: usize,
     said_at_us: BTreeMap<super::packet::Id, u64>,
     hops: BTreeMap<u32, u64>,
     times_us: Vec<u64>,
@@ -80,10 +90,11 @@ struct Model {
 /// Runs the model.
 pub fn measure(wanted: Measure) -> Measured {
     let mut model = Model::new(&wanted);
+    let settled_ms = wanted.nodes as u64 * JOIN_EVERY_MS + SETTLE_MS;
     for n in 0..wanted.messages {
-        model.after((SETTLE_MS + n * EVERY_MS) * 1_000, Event::Publish(n));
+        model.after((settled_ms + n * EVERY_MS) * 1_000, Event::Publish(n));
     }
-    let end_us = (SETTLE_MS + wanted.messages * EVERY_MS + LAST_MS) * 1_000;
+    let end_us = (settled_ms + wanted.messages * EVERY_MS + LAST_MS) * 1_000;
     while let Some(((at_us, _), event)) = model.queue.pop_first().filter(|((at, _), _)| *at < end_us) {
         model.at_us = at_us;
         model.happens(event);
@@ -102,41 +113,34 @@ impl Model {
             queued: 0,
             busy_until_us: vec![0; nodes.len()],
             nodes,
-            link_us: BTreeMap::new(),
+            arrived_us: BTreeMap::new(),
+            peers: vec![BTreeSet::new(); wanted.nodes],
+            neighbours: wanted.neighbours,
             said_at_us: BTreeMap::new(),
             hops: BTreeMap::new(),
             times_us: Vec::new(),
             rng,
         };
-        model.connect();
         for slot in 0..wanted.nodes {
-            let first = FIRST_HEARTBEAT_MS * 1_000 + model.rng.below(HEARTBEAT_MS * 1_000);
-            model.after(first, Event::Heartbeat(slot));
+            model.after(slot as u64 * JOIN_EVERY_MS * 1_000, Event::Start(slot));
         }
         model
     }
 
-    /// Each node dials others until it has enough neighbours and has chosen enough of them itself.
-    fn connect(&mut self) {
-        let count = self.nodes.len();
-        let mut peers: Vec<BTreeSet<Slot>> = vec![BTreeSet::new(); count];
-        for slot in 0..count {
-            let mut own = 0;
-            let most = count - 1;
-            while peers[slot].len() < most && (peers[slot].len() < NEIGHBOURS.0 || own < NEIGHBOURS.1) {
-                let to = self.rng.below(count as u64) as usize;
-                if to == slot || !peers[slot].insert(to) {
-                    continue;
-                }
-                own += 1;
-                peers[to].insert(slot);
-                let us = self.rng.between(LINK_US.0, LINK_US.1);
-                self.link_us.insert((slot.min(to), slot.max(to)), us);
-                for (end, peer, outbound) in [(slot, to, true), (to, slot, false)] {
-                    let mut outbox = Outbox::new();
-                    self.nodes[end].up(0, peer, outbound, &mut outbox);
-                    self.send(end, outbox);
-                }
+    /// A node starts: it dials those that are there until it has enough neighbours.
+    fn start(&mut self, slot: Slot) {
+        let first = FIRST_HEARTBEAT_MS * 1_000 + self.rng.below(HEARTBEAT_MS * 1_000);
+        self.after(first, Event::Heartbeat(slot));
+        while self.peers[slot].len() < self.neighbours.min(slot) {
+            let to = self.rng.below(slot as u64) as usize;
+            if !self.peers[slot].insert(to) {
+                continue;
+            }
+            self.peers[to].insert(slot);
+            for (end, peer, outbound) in [(slot, to, true), (to, slot, false)] {
+                let mut outbox = Outbox::new();
+                self.nodes[end].up(self.at_us / 1_000, peer, outbound, &mut outbox);
+                self.send(end, outbox);
             }
         }
     }
@@ -148,14 +152,19 @@ impl Model {
 
     fn send(&mut self, from: Slot, outbox: Outbox) {
         for (to, rpc) in outbox {
-            let us = self.link_us[&(from.min(to), from.max(to))];
-            self.after(us, Event::Arrives(to, from, rpc));
+            let us = LINK_US.0 + waited(&mut self.rng, LINK_US.1);
+            // What is said over one link comes in its order.
+            let at = self.arrived_us.entry((from, to)).or_default();
+            *at = (*at).max(self.at_us + us);
+            let after = *at - self.at_us;
+            self.after(after, Event::Arrives(to, from, rpc));
         }
     }
 
     fn happens(&mut self, event: Event) {
         let (now, mut outbox) = (self.at_us / 1_000, Outbox::new());
         let from = match event {
+            Event::Start(slot) => return self.start(slot),
             Event::Arrives(to, from, rpc) => {
                 if let Some((packet, hops)) = self.nodes[to].receive(now, from, rpc, &mut outbox) {
                     let begins = self.busy_until_us[to].max(self.at_us);
@@ -208,13 +217,22 @@ impl Model {
     }
 }
 
+/// A wait with this mean that is as likely to end in each moment as in any other (geometric, in sixteenths of the mean).
+fn waited(rng: &mut Rng, mean_us: u64) -> u64 {
+    let mut us = 0;
+    while rng.below(17) != 0 {
+        us += mean_us / 16;
+    }
+    us
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn everybody_hears_everything_in_few_hops_and_as_often_again_the_same() {
-        let wanted = Measure { nodes: 30, messages: 40, seed: 1 };
+        let wanted = Measure { nodes: 30, neighbours: NEIGHBOURS, messages: 40, seed: 1 };
         let measured = measure(wanted);
         assert_eq!(measured.reached_permille, 1_000);
         // A node in whose mesh are six to nine others gets a copy from most of them.

@@ -25,7 +25,7 @@ use artel_audit::records::{Limits, RecordStore, Records as Kept};
 use artel_audit::{Commit, Journal, KeyRing, NewEntry};
 use artel_federation::effect::Refusal;
 use artel_federation::exchange::Exchange;
-use artel_federation::{Effect, Entry, Federation, Identity, Input, Now, Options, Principal, ReplyTo};
+use artel_federation::{Effect, Entry, Fact, Federation, Identity, Input, Now, Options, Principal, ReplyTo};
 use artel_federation::{Genesis, Reply, Request};
 use artel_protocol::id::Digest;
 use artel_protocol::invitation::InvitationSecret;
@@ -45,7 +45,7 @@ const GATHER_MS: u64 = 100;
 
 /// What others may take here: small, so that a flood in a world of minutes meets the limit.
 pub const LIMITS: Limits = Limits {
-    author_bytes_max: 256 << 10,
+    author_bytes_max: 64 << 10,
     store_bytes_max: 16 << 20,
     authors_max: 1_024,
     segment_bytes: 32 << 10,
@@ -53,6 +53,9 @@ pub const LIMITS: Limits = Limits {
 
 /// After how many rejected messages a neighbour is dropped (`SCORE_GRAYLIST`).
 const BLAMES_MAX: u32 = 9;
+
+/// An entry that admits or expels: its author, its index, what it says.
+type Word = (NodeId, u64, Fact);
 
 /// How a node's agent stands.
 #[derive(Debug, Default)]
@@ -89,6 +92,8 @@ struct Live {
     witnesses: BTreeMap<u64, BTreeSet<NodeId>>,
     /// What was heard of membership since the start, for the invariants.
     heard: Heard,
+    /// All of that which others said, for the file `members`.
+    words: Vec<Word>,
     /// Messages that were judged, with their moments, and those that may be passed on, for the invariants.
     judged: BTreeMap<Id, u64>,
     passed: BTreeSet<Id>,
@@ -109,6 +114,8 @@ pub struct Member {
     booted_at: u64,
     /// What lets it in: the frames of its admission and of those above it (the file `admission`).
     chain: Vec<Vec<u8>>,
+    /// What others said of membership, as of when records were last given up (the file `members`).
+    words: Vec<Word>,
     /// Who invited it, and the invitation's secret where it has one.
     pub invited: Option<(Slot, Option<InvitationSecret>)>,
     agent: Agent,
@@ -144,6 +151,7 @@ impl Member {
             live: None,
             booted_at: 0,
             chain: Vec::new(),
+            words: Vec::new(),
             invited: None,
             agent: Agent::default(),
             replies: 0,
@@ -168,6 +176,7 @@ impl Member {
             live: None,
             booted_at: 0,
             chain: self.chain.clone(),
+            words: self.words.clone(),
             invited: None,
             agent: Agent::default(),
             replies: 0,

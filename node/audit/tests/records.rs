@@ -116,7 +116,7 @@ fn caps_of_author_store_and_authors_hold() {
     };
     use Kept::{New, OverCap};
     assert_eq!(caps(9, 9, 9), [New, New, New, New]);
-    assert_eq!(caps(1, 9, 9), [New, OverCap, New, New]);
+    assert_eq!(caps(1, 9, 9), [New, OverCap, OverCap, New], "two lives of a node have one share");
     assert_eq!(caps(9, 3, 9), [New, New, New, OverCap]);
     assert_eq!(caps(9, 9, 2), [New, New, New, OverCap]);
 }

@@ -59,9 +59,9 @@ closed!(
         StreamsTooMany = "streams_too_many",
         /// Broken direct framing.
         DirectBroken = "direct_broken",
-        /// Direct requests over the number or the bytes that may wait.
+        /// Direct requests over the number or the bytes that may wait, or that nobody came to.
         DirectTooMany = "direct_too_many",
-        /// A direct request that the node gave no answer to.
+        /// A direct request that the node did not do.
         DirectUnanswered = "direct_unanswered",
         /// A message above the peer's rate.
         GossipTooMany = "gossip_too_many",

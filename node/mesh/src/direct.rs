@@ -1,7 +1,7 @@
 //! Direct requests: one long-lived substream for each peer and direction, with many requests in flight on it.
 //!
-//! A frame is `id u64 LE ‖ len u32 LE ‖ bytes`. The asker's ids rise; an answer carries its request's id; a `len` of
-//! `ff ff ff ff` without bytes says that the request was refused.
+//! A frame is `id u64 LE ‖ len u32 LE ‖ bytes`. The asker's ids rise; an answer carries its request's id. Two lengths stand
+//! without bytes: `ff ff ff ff` says that the node refused the request, `fe ff ff ff` that it had no room or no time for it.
 
 use crate::budget::{Budget, Taken};
 use crate::counts::{Counters, Lane, Refusal};
@@ -18,8 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 /// The bytes before a frame's own.
 const HEAD_BYTES: usize = 12;
 
-/// The length that says "refused".
+/// The length that says "refused": the node looked at the request, and does not do it.
 const REFUSED: u32 = u32::MAX;
+
+/// The length that says "busy": nobody looked at the request, or nobody came to an answer. It says nothing about what was asked.
+const BUSY: u32 = REFUSED - 1;
 
 /// How many bytes are gathered into one write.
 const WRITE_BYTES: usize = 64 << 10;
@@ -27,7 +30,7 @@ const WRITE_BYTES: usize = 64 << 10;
 /// A refused request's bytes are read over in pieces of this size.
 const SKIP_BYTES: usize = 8 << 10;
 
-const _: () = assert!(DIRECT_FRAME_BYTES_MAX < REFUSED as usize);
+const _: () = assert!(DIRECT_FRAME_BYTES_MAX < BUSY as usize);
 
 /// Why a substream of direct frames ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +41,17 @@ pub(crate) enum Ended {
     Broken,
 }
 
+/// What a frame says.
+enum Said {
+    Data(Bytes),
+    Refused,
+    Busy,
+}
+
 /// A frame on its way out, with what it holds until it is written.
 struct Frame {
     id: u64,
-    data: Option<Bytes>,
+    said: Said,
     _place: Option<OwnedSemaphorePermit>,
     _taken: Option<Taken>,
 }
@@ -105,7 +115,7 @@ impl Asker {
             return Err(RequestError::Busy);
         }
         let id = asked.next_id;
-        let frame = Frame { id, data: Some(data), _place: None, _taken: Some(taken) };
+        let frame = Frame { id, said: Said::Data(data), _place: None, _taken: Some(taken) };
         self.frames.try_send(frame).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => RequestError::Busy,
             mpsc::error::TrySendError::Closed(_) => RequestError::Gone,
@@ -150,6 +160,7 @@ impl AskerTask {
             };
             let answer = match len {
                 REFUSED => Err(RequestError::Refused),
+                BUSY => Err(RequestError::Busy),
                 len if len as usize > DIRECT_FRAME_BYTES_MAX => return Ended::Broken,
                 len => match read_body(&mut reader, len as usize, counters).await {
                     Ok(data) => Ok(data),
@@ -204,7 +215,8 @@ pub(crate) struct Request {
     pub(crate) answer: Answer,
 }
 
-/// The way back to who asked. Dropped without [`Answer::send`], the asker hears that the request was refused.
+/// The way back to who asked. Dropped without [`Answer::send`] and [`Answer::refuse`], as when the node ends, the asker hears
+/// that this node was busy: that says nothing about what was asked.
 pub struct Answer {
     way: Option<Way>,
 }
@@ -225,11 +237,18 @@ impl Answer {
         let Some(way) = self.way.take() else { return };
         if data.len() > DIRECT_FRAME_BYTES_MAX {
             tracing::error!(bytes = data.len(), "an answer is larger than a frame; the request is refused");
-            return way.refuse(Refusal::DirectUnanswered);
+            return way.fail(Refusal::DirectUnanswered, Said::Refused);
         }
         match way.budget.take(data.len()) {
-            None => way.refuse(Refusal::DirectTooMany),
-            Some(taken) => way.send(Some(data), Some(taken)),
+            None => way.fail(Refusal::DirectTooMany, Said::Busy),
+            Some(taken) => way.send(Said::Data(data), Some(taken)),
+        }
+    }
+
+    /// Says that this node does not do what was asked.
+    pub fn refuse(mut self) {
+        if let Some(way) = self.way.take() {
+            way.fail(Refusal::DirectUnanswered, Said::Refused);
         }
     }
 }
@@ -237,7 +256,7 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(way) = self.way.take() {
-            way.refuse(Refusal::DirectUnanswered);
+            way.fail(Refusal::DirectTooMany, Said::Busy);
         }
     }
 }
@@ -249,20 +268,20 @@ impl fmt::Debug for Answer {
 }
 
 impl Way {
-    fn refuse(self, reason: Refusal) {
+    fn fail(self, reason: Refusal, said: Said) {
         self.counters.refuse(reason);
-        self.send(None, None);
+        self.send(said, None);
     }
 
-    fn send(self, data: Option<Bytes>, taken: Option<Taken>) {
-        let frame = Frame { id: self.id, data, _place: Some(self.place), _taken: taken };
+    fn send(self, said: Said, taken: Option<Taken>) {
+        let frame = Frame { id: self.id, said, _place: Some(self.place), _taken: taken };
         // The queue has a place for each request in flight, so it is never full; closed, the peer is gone.
         let _ = self.frames.try_send(frame);
     }
 }
 
-/// Serves one substream of a peer's requests until it ends. A request is handed on when there is room for it, and refused,
-/// its bytes read over, when there is none.
+/// Serves one substream of a peer's requests until it ends. A request is handed on when there is room for it; when
+/// there is none its bytes are read over, and the peer hears that this node is busy.
 pub(crate) async fn serve<P: Copy>(
     stream: impl AsyncRead + AsyncWrite,
     (budget_in, budget_out): (Arc<Budget>, Arc<Budget>),
@@ -291,7 +310,7 @@ pub(crate) async fn serve<P: Copy>(
             let Some((place, taken)) = room else {
                 counters.refuse(Refusal::DirectTooMany);
                 let refusal = refusals.clone().acquire_owned().await.ok();
-                let frame = Frame { id, data: None, _place: refusal, _taken: None };
+                let frame = Frame { id, said: Said::Busy, _place: refusal, _taken: None };
                 if skip(&mut reader, bytes, &counters).await.is_err() || frames.try_send(frame).is_err() {
                     return Ended::Closed;
                 }
@@ -379,9 +398,10 @@ async fn write(
 
 fn put(buffer: &mut BytesMut, frame: Frame) -> (Option<OwnedSemaphorePermit>, Option<Taken>) {
     buffer.put_u64_le(frame.id);
-    match &frame.data {
-        None => buffer.put_u32_le(REFUSED),
-        Some(data) => {
+    match &frame.said {
+        Said::Refused => buffer.put_u32_le(REFUSED),
+        Said::Busy => buffer.put_u32_le(BUSY),
+        Said::Data(data) => {
             buffer.put_u32_le(u32::try_from(data.len()).expect("checked against the most bytes of a frame"));
             buffer.put_slice(data);
         }

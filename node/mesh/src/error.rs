@@ -30,10 +30,10 @@ pub enum RequestError {
     /// The request has more than [`crate::limits::DIRECT_FRAME_BYTES_MAX`] bytes.
     #[error("the request is too large")]
     TooLarge,
-    /// Too many requests, or bytes, are on their way to the peer.
-    #[error("too much is on its way to the peer")]
+    /// Too many requests, or bytes, are on their way to the peer, or wait there.
+    #[error("too much is on its way to the peer, or waits there")]
     Busy,
-    /// The peer refused it, or had no room for it.
+    /// The peer looked at it, and does not do it.
     #[error("the peer refused")]
     Refused,
     /// No answer came in time. It may have been done all the same.

@@ -74,7 +74,7 @@ pub enum Event {
         from: NodeId,
         /// What.
         data: Bytes,
-        /// The way back; dropped, the asker hears that it was refused.
+        /// The way back; dropped, the asker hears that this node is busy.
         answer: Answer,
     },
     /// A peer opened a raw stream.

@@ -29,11 +29,11 @@ pub const HELD_STREAMS_MAX: usize = 4;
 pub const DIRECT_FRAME_BYTES_MAX: usize = 320 << 10;
 
 /// The most direct requests in flight to a peer, and as many from it: a node with a few hundred agents that all claim at
-/// once. One more is refused.
+/// once. Who asks one more hears that this node is busy.
 pub const DIRECT_IN_FLIGHT_MAX: usize = 256;
 
 /// The most bytes that wait to or from one peer as direct frames, each way (4 MiB: a dozen of the largest). A frame above is
-/// refused, unread.
+/// read over, and its asker hears that this node is busy.
 pub const DIRECT_WAITING_BYTES_MAX: usize = 4 << 20;
 
 /// The most bytes that wait as direct frames for all peers together (64 MiB), beside the first [`DIRECT_FRAME_BYTES_MAX`] of

@@ -178,7 +178,7 @@ impl Loop {
     }
 
     pub(crate) fn handle_request(&mut self, peer: PeerId, Request { data, answer }: Request) {
-        // A dropped answer is a refusal.
+        // Whose answer is dropped hears that this node is busy.
         let Some(state) = self.peers.0.get(&peer).filter(|state| state.up.is_some()) else { return };
         let from = state.node;
         if self.is_crowded() {

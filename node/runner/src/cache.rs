@@ -2,12 +2,13 @@
 //!
 //! A file is `artel code 1\n`, profile, module digest, the code's SHA-256 (32 bytes each), then the code. It is written under
 //! another name, synced and renamed, with mode 0600. A file that is not such is removed, and its module compiled anew.
-//! The sum finds damage, not malice: whoever can write into the node's directory needs no cache to run code as the node.
+//! The sum finds damage, not malice: whoever can write into the node's directory needs no cache to run code as the node. That no
+//! other user can is looked at when it is opened.
 
 use artel_protocol::id::Digest;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -29,6 +30,12 @@ impl Cache {
     /// Opens the directory, making it when it is not there (mode 0700).
     pub fn open(dir: &Path, profile: Digest, bytes_max: u64) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        if !is_ours(&fs::symlink_metadata(dir)?) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it is a link, or another user's, or others may write to it; what they leave there would be run",
+            ));
+        }
         let cache = Cache { dir: dir.to_owned(), profile, bytes_max, made: AtomicU64::new(0) };
         // What a crash left half written.
         for entry in fs::read_dir(dir)?.flatten() {
@@ -46,10 +53,11 @@ impl Cache {
     /// The code of that module, if a whole file of it is there and no longer than `max`.
     pub fn read(&self, module: &Digest, max: u64) -> Option<Vec<u8>> {
         let path = self.path(module);
-        let file = File::open(&path).ok()?;
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path).ok()?;
+        let ours = file.metadata().is_ok_and(|about| is_ours(&about));
         let mut bytes = Vec::new();
         let read = file.take(max + HEAD_BYTES as u64 + 1).read_to_end(&mut bytes);
-        if read.is_err() || !self.is_whole(&bytes, module, max) {
+        if !ours || read.is_err() || !self.is_whole(&bytes, module, max) {
             let _ = fs::remove_file(&path);
             return None;
         }
@@ -109,6 +117,12 @@ impl Cache {
     }
 }
 
+/// Whether a file or directory is this user's, and no other's to write to. A link is not.
+fn is_ours(about: &fs::Metadata) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    !about.is_symlink() && about.uid() == user && about.mode() & 0o022 == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +146,34 @@ mod tests {
         assert_eq!(cache.read(&Digest::of(b"other"), 100), None);
         let other = Cache::open(dir.path(), Digest::of(b"another profile"), 1000).expect("a directory");
         assert_eq!(other.read(&module, 100), None);
+    }
+
+    #[test]
+    fn what_another_user_may_write_to_is_not_used() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let module = Digest::of(b"module");
+        let (code, link) = (dir.path().join("code"), dir.path().join("link"));
+        let open = |dir: &Path| Cache::open(dir, Digest::of(b"profile"), 1000);
+        let mode = |path: &Path, mode: u32| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        };
+        open(&code).expect("made").write(&module, b"code").expect("written");
+        for open_to in [0o777, 0o770, 0o702] {
+            mode(&code, open_to);
+            assert_eq!(open(&code).map(|_| ()).map_err(|e| e.kind()), Err(io::ErrorKind::PermissionDenied));
+        }
+        mode(&code, 0o755);
+        std::os::unix::fs::symlink(&code, &link).expect("linked");
+        assert_eq!(open(&link).map(|_| ()).map_err(|e| e.kind()), Err(io::ErrorKind::PermissionDenied));
+        let cache = open(&code).expect("ours");
+        assert!(cache.read(&module, 100).is_some());
+        // A file that others may write to, and a link to a file that is whole.
+        mode(&cache.path(&module), 0o666);
+        assert_eq!(cache.read(&module, 100), None);
+        cache.write(&module, b"code").expect("written");
+        fs::rename(cache.path(&module), dir.path().join("elsewhere")).expect("moved");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), cache.path(&module)).expect("linked");
+        assert_eq!(cache.read(&module, 100), None);
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! The child's life: it is this same program, started anew with one hidden argument, takes one boot message and one request on
+//! The child's life: it is this same program, started anew with one hidden argument, takes one boot message and its orders on
 //! standard input, puts its walls up in between, answers on standard output, and ends.
 //!
 //! It is never trusted by its parent, and trusts its parent wholly.
 
-use crate::engine::profile;
-use crate::guest::{Input, Machine};
-use crate::message::{BOOT_BYTES_MAX, Boot, Mode, Ready, Request, encode_compiled};
+use crate::engine::{For, engine, profile};
+use crate::guest::{End, Input, Machine, Report};
+use crate::limits::STDIN_BYTES_MAX;
+use crate::message::{
+    BOOT_BYTES_MAX, Boot, LOADED, Mode, ORDER_BYTES_MAX, Order, Ready, encode_compiled, encode_number,
+};
 use crate::outcome::WallMissing;
-use crate::walls::{Builder, Purpose, Walls, blind, close_inherited};
-use crate::wire::{HEAD_BYTES, announced, framed};
-use crate::{Limits, sys};
-use std::sync::Arc;
+use crate::sys;
+use crate::walls::{Builder, Purpose, Walls, blind, close_inherited, offer_to_oom_killer};
+use crate::wire::{HEAD_BYTES, announced};
+use artel_protocol::id::Digest;
+use std::io::Read as _;
 
 /// The hidden argument.
 pub(crate) const ARGUMENT: &str = "artel-runner-child";
@@ -40,6 +44,7 @@ pub(crate) fn live(trust: Trust) -> ! {
     // A message on standard error would be a forbidden call, and nobody reads it.
     std::panic::set_hook(Box::new(|_| sys::exit(STATUS_PANIC)));
     close_inherited();
+    offer_to_oom_killer();
     let Some(boot) = receive(BOOT_BYTES_MAX).and_then(|bytes| Boot::decode(&bytes).ok()) else {
         sys::exit(STATUS_NONSENSE)
     };
@@ -55,9 +60,9 @@ pub(crate) fn live(trust: Trust) -> ! {
         Mode::Try(attempt) => {
             let mut walls = Builder::new(boot.wanted, boot.required, Purpose::Run);
             let first = walls.raise_first(&boot.limits, boot.cpu_s);
-            ready(first.and_then(|()| walls.raise_last()), &boot.limits, None);
+            ready(first.and_then(|()| walls.raise_last()), Digest::default());
             let errno = sys::attempt(attempt, boot.parent as i32);
-            send((errno as u64).to_le_bytes().to_vec());
+            send(&encode_number(errno as u64));
         }
     }
     sys::exit(0)
@@ -65,97 +70,116 @@ pub(crate) fn live(trust: Trust) -> ! {
 
 fn compile(boot: &Boot) {
     let mut walls = Builder::new(boot.wanted, boot.required, Purpose::Compile);
-    let machine = begin(&mut walls, boot);
-    ready(walls.raise_last(), &boot.limits, Some(&machine));
-    let module = await_request(boot.limits.module_bytes);
-    let compiled = machine.engine.precompile_module(&module);
-    let answer = match &compiled {
-        Ok(code) if code.len() as u64 > boot.limits.code_bytes => Err("its code is too large".to_owned()),
-        Ok(code) => Ok(code.as_slice()),
-        Err(error) => Err(format!("{error:#}")),
-    };
-    send(encode_compiled(answer.as_ref().map(|code| *code).map_err(String::as_str)));
+    raise_first(&mut walls, boot);
+    let engine = engine(For::Compiling).unwrap_or_else(|error| broken(&error));
+    if !sys::heed_parent(boot.parent) {
+        fail(Ready::Broken("no signal handler".to_owned()));
+    }
+    sys::begin_ticks();
+    ready(walls.raise_last(), profile(&engine, &boot.limits));
+    let Order::Take { bytes } = await_order() else { sys::exit(STATUS_NONSENSE) };
+    let compiled = engine.precompile_module(&await_bytes(bytes, boot.limits.module_bytes));
+    match compiled {
+        Ok(code) if code.len() as u64 > boot.limits.code_bytes => {
+            send(&encode_compiled(Err("its code is too large")));
+        }
+        Ok(code) => {
+            send(&encode_compiled(Ok(code.len() as u64)));
+            send(&code);
+        }
+        Err(error) => send(&encode_compiled(Err(&format!("{error:#}")))),
+    }
 }
 
 fn run(boot: &Boot) {
     let mut walls = Builder::new(boot.wanted, boot.required, Purpose::Run);
-    let machine = begin(&mut walls, boot);
-    if !sys::alarm_moves_epoch(&machine.engine) {
+    raise_first(&mut walls, boot);
+    let machine = Machine::new().unwrap_or_else(|error| broken(&error));
+    if !sys::heed_parent(boot.parent) || !sys::time_moves_epoch(&machine.engine) {
         fail(Ready::Broken("no signal handler".to_owned()));
     }
     // The first run of anything pays for memory that the next one finds; so that is not a guest's.
-    let input = Input {
-        stdin: b"{}".to_vec(),
-        artifacts: vec![("a".to_owned(), Arc::from(&b"a"[..]))],
-        deadline_ms: 60_000,
-    };
-    let primed = machine.run(&boot.prime, input, &boot.limits);
-    if !matches!(primed.end, crate::guest::End::Done { .. }) {
-        fail(Ready::Broken(format!("the priming module ended with {:?}", primed.end)));
+    let input =
+        Input { stdin: b"{}".to_vec(), files: vec![("a".to_owned(), b"a".to_vec())], deadline_ms: 60_000 };
+    let primed = machine.load(&boot.prime).map_or_else(
+        |report| report.end,
+        |loaded| machine.run(&loaded, input, &boot.limits, |said| said.end),
+    );
+    if !matches!(primed, End::Done { .. }) {
+        fail(Ready::Broken(format!("the priming module ended with {primed:?}")));
     }
-    ready(walls.raise_last(), &boot.limits, Some(&machine));
-    let request = await_request(boot.limits.request_bytes_max());
-    let Ok(request) = Request::decode(&request) else { sys::exit(STATUS_NONSENSE) };
-    let input = Input {
-        stdin: request.stdin,
-        artifacts: request.artifacts.into_iter().map(|given| (given.name, given.bytes)).collect(),
-        deadline_ms: request.deadline_ms,
-    };
-    send(machine.run(&request.code, input, &boot.limits).encode());
+    ready(walls.raise_last(), Digest::default());
+    let Order::Take { bytes } = await_order() else { sys::exit(STATUS_NONSENSE) };
+    let loaded = machine.load(&await_bytes(bytes, boot.limits.code_bytes));
+    send(&encode_number(LOADED));
+    let Order::Run { stdin_bytes, files, deadline_ms } = await_order() else { sys::exit(STATUS_NONSENSE) };
+    let stdin = await_bytes(stdin_bytes, STDIN_BYTES_MAX as u64);
+    let files = files.into_iter().map(|(name, bytes)| (name, await_bytes(bytes, boot.limits.artifact_bytes)));
+    let input = Input { stdin, files: files.collect(), deadline_ms };
+    match loaded {
+        Ok(loaded) => machine.run(&loaded, input, &boot.limits, |report| answer(&report)),
+        Err(report) => answer(&report),
+    }
 }
 
-/// The first walls, and the engine under them.
-fn begin(walls: &mut Builder, boot: &Boot) -> Machine {
+/// Answers and ends; the kernel takes down what is left.
+fn answer(report: &Report) -> ! {
+    send(&report.encode());
+    if let End::Done { artifacts, .. } = &report.end {
+        artifacts.iter().for_each(|artifact| send(&artifact.bytes));
+    }
+    sys::exit(0)
+}
+
+fn raise_first(walls: &mut Builder, boot: &Boot) {
     if let Err(missing) = walls.raise_first(&boot.limits, boot.cpu_s) {
         fail(Ready::Missing(missing));
     }
-    Machine::new().unwrap_or_else(|error| fail(Ready::Broken(error.to_string())))
 }
 
 /// Tells the parent how the walls stand, and goes no further when one is missing.
-fn ready(walls: Result<Walls, WallMissing>, limits: &Limits, machine: Option<&Machine>) {
+fn ready(walls: Result<Walls, WallMissing>, profile: Digest) {
     match walls {
-        Ok(walls) => {
-            let profile = machine.map(|machine| profile(&machine.engine, limits)).unwrap_or_default();
-            send(Ready::Up { walls, profile }.encode());
-        }
+        Ok(walls) => send(&Ready::Up { walls, profile }.encode()),
         Err(missing) => fail(Ready::Missing(missing)),
     }
 }
 
+fn broken(error: &wasmtime::Error) -> ! {
+    fail(Ready::Broken(error.to_string()))
+}
+
 fn fail(ready: Ready) -> ! {
-    send(ready.encode());
+    send(&ready.encode());
     sys::exit(0)
 }
 
-fn await_request(max: u64) -> Vec<u8> {
-    // A parent that goes away closes the pipe: there is nothing to do any more.
-    receive(max).unwrap_or_else(|| sys::exit(STATUS_NONSENSE))
+// A parent that goes away closes the pipe: there is nothing to do any more.
+
+fn await_order() -> Order {
+    let order = receive(ORDER_BYTES_MAX).and_then(|message| Order::decode(&message).ok());
+    order.unwrap_or_else(|| sys::exit(STATUS_NONSENSE))
+}
+
+fn await_bytes(count: u64, max: u64) -> Vec<u8> {
+    let bytes = if count <= max { receive_bytes(count) } else { None };
+    bytes.unwrap_or_else(|| sys::exit(STATUS_NONSENSE))
 }
 
 fn receive(max: u64) -> Option<Vec<u8>> {
     let mut head = [0; HEAD_BYTES];
-    read_exact(&mut head)?;
-    let mut message = vec![0; announced(head, max).ok()?];
-    read_exact(&mut message)?;
-    Some(message)
+    std::io::stdin().lock().read_exact(&mut head).ok()?;
+    receive_bytes(announced(head, max).ok()? as u64)
 }
 
-fn read_exact(mut into: &mut [u8]) -> Option<()> {
-    while !into.is_empty() {
-        match rustix::io::read(rustix::stdio::stdin(), &mut *into) {
-            Ok(0) => return None,
-            Ok(count) => into = &mut into[count..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
-        }
-    }
-    Some(())
+/// Reads as many bytes into memory of just that size.
+fn receive_bytes(count: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(count).ok()?);
+    std::io::stdin().lock().take(count).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 == count).then_some(bytes)
 }
 
-fn send(message: Vec<u8>) {
-    let frame = framed(message);
-    let mut rest = &frame[..];
+fn send(mut rest: &[u8]) {
     while !rest.is_empty() {
         match rustix::io::write(rustix::stdio::stdout(), rest) {
             Ok(count) => rest = &rest[count..],

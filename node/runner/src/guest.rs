@@ -1,13 +1,14 @@
 //! One guest in its engine: what it may ask for, how it is started, and what its end means.
 
+use crate::engine::{self, For};
 use crate::limits::{INSTANCES_MAX, Limits, MEMORIES_MAX, TABLES_MAX};
-use crate::outcome::{Fault, Log, Resource, Spent, TrapKind};
+use crate::outcome::{Artifact, Fault, Log, Resource, Spent, TrapKind};
 use crate::step::one_json;
 use crate::sys;
 use crate::wasi::{Memory, NAMES, Stop, World};
-use crate::{engine, outcome::Artifact};
-use std::sync::Arc;
-use wasmtime::{Caller, Engine, Error, Extern, ExternType, Linker, Module, ResourceLimiter, Store, Trap};
+use wasmtime::{
+    Caller, Engine, Error, Extern, ExternType, InstancePre, Linker, Module, ResourceLimiter, Store, Trap,
+};
 
 /// Where preview 1's functions are imported from.
 const WASI: &str = "wasi_snapshot_preview1";
@@ -43,7 +44,7 @@ impl ResourceLimiter for Bounds {
 
     /// The operating system refused. That is never an ordinary answer to the guest either.
     fn memory_grow_failed(&mut self, _: Error) -> wasmtime::Result<()> {
-        Err(Stop::Memory.into())
+        Err(Stop::Starved.into())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -55,7 +56,7 @@ impl ResourceLimiter for Bounds {
     }
 
     fn table_grow_failed(&mut self, _: Error) -> wasmtime::Result<()> {
-        Err(Stop::Table.into())
+        Err(Stop::Starved.into())
     }
 
     fn instances(&self) -> usize {
@@ -75,10 +76,13 @@ pub(crate) struct Machine {
     linker: Linker<Host>,
 }
 
+/// A command that has been loaded: what is left is to give it its world and to start it.
+pub(crate) struct Loaded(InstancePre<Host>);
+
 /// What a guest is given.
 pub(crate) struct Input {
     pub stdin: Vec<u8>,
-    pub artifacts: Vec<(String, Arc<[u8]>)>,
+    pub files: Vec<(String, Vec<u8>)>,
     pub deadline_ms: u64,
 }
 
@@ -95,58 +99,68 @@ pub(crate) struct Report {
 /// See [`Report`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    Done { output: String, artifacts: Vec<Artifact> },
+    Done {
+        output: String,
+        artifacts: Vec<Artifact>,
+    },
     Failed(Fault),
     Inconclusive(Resource),
+    /// The module may not run, here or anywhere.
     Refused(String),
+    /// Its code did not load, this time.
+    NotLoaded(String),
 }
 
 impl Machine {
     pub fn new() -> wasmtime::Result<Self> {
-        let engine = engine::engine()?;
+        let engine = engine::engine(For::Running)?;
         let linker = linker(&engine)?;
         Ok(Machine { engine, linker })
     }
 
-    /// Loads compiled code and runs it as a command.
-    pub fn run(&self, code: &[u8], input: Input, limits: &Limits) -> Report {
-        let started = sys::thread_cpu_ns();
-        let mut report = match sys::load(&self.engine, code) {
-            Ok(module) => self.run_module(&module, input, limits),
-            Err(error) => Report::refused(format!("its compiled code does not load: {error}")),
-        };
-        report.spent.cpu_us = sys::thread_cpu_ns().saturating_sub(started) / 1000;
-        report
+    /// Loads compiled code.
+    ///
+    /// # Errors
+    /// The report of a step that is to run it.
+    pub fn load(&self, code: &[u8]) -> Result<Loaded, Report> {
+        let module = sys::load(&self.engine, code).map_err(|error| {
+            Report::of(End::NotLoaded(format!("its compiled code does not load: {error}")))
+        })?;
+        check(&module).map_err(|why| Report::of(End::Refused(why)))?;
+        let prepared = self.linker.instantiate_pre(&module);
+        prepared.map(Loaded).map_err(|error| Report::of(End::Refused(error.to_string())))
     }
 
-    fn run_module(&self, module: &Module, input: Input, limits: &Limits) -> Report {
-        if let Err(why) = check(module) {
-            return Report::refused(why);
-        }
-        let prepared = match self.linker.instantiate_pre(module) {
-            Ok(prepared) => prepared,
-            Err(error) => return Report::refused(error.to_string()),
-        };
+    /// Runs a command. `told` gets the report while the guest's memory is still there: to take it down takes time that nobody
+    /// needs to wait for.
+    pub fn run<T>(
+        &self,
+        loaded: &Loaded,
+        input: Input,
+        limits: &Limits,
+        told: impl FnOnce(Report) -> T,
+    ) -> T {
+        let started = sys::thread_cpu_ns();
         let bounds = Bounds { memory_bytes: limits.memory_bytes, table_elements: limits.table_elements };
-        let world = World::new(input.stdin, input.artifacts, limits);
+        let world = World::new(input.stdin, input.files, limits);
         let mut store = Store::new(&self.engine, Host { world, bounds, memory: None });
         store.limiter(|host| &mut host.bounds);
         store.set_epoch_deadline(1);
         let fuelled = store.set_fuel(limits.fuel);
-        sys::alarm_in(input.deadline_ms.max(1));
+        sys::begin_time(input.deadline_ms, limits.wall_ms);
 
         let mut began_ns = 0;
         let ended = fuelled.and_then(|()| {
             // A module's own start function runs in here, and belongs to it.
-            let instance = prepared.instantiate(&mut store)?;
+            let instance = loaded.0.instantiate(&mut store)?;
             let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
             began_ns = sys::monotonic_ns();
             start.call(&mut store, ())
         });
-        sys::alarm_in(0);
+        sys::end_time();
 
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-        let remains = store.into_data().world.into_remains();
+        let remains = store.data_mut().world.take_remains();
         let end = match ended.map_or_else(|error| judge(&error), |()| Ok(())) {
             Err(end) => end,
             Ok(()) if remains.overflowed => End::Failed(Fault::OutTooLarge),
@@ -155,13 +169,15 @@ impl Machine {
                 None => End::Failed(Fault::OutputNotJson),
             },
         };
-        Report { end, log: remains.log, spent: Spent { fuel, cpu_us: 0, start_us: 0 }, began_ns }
+        let cpu_us = sys::thread_cpu_ns().saturating_sub(started) / 1000;
+        told(Report { end, log: remains.log, spent: Spent { fuel, cpu_us, start_us: 0 }, began_ns })
     }
 }
 
 impl Report {
-    pub fn refused(why: String) -> Self {
-        Report { end: End::Refused(why), log: Log::default(), spent: Spent::default(), began_ns: 0 }
+    /// Of a step that did not begin.
+    fn of(end: End) -> Self {
+        Report { end, log: Log::default(), spent: Spent::default(), began_ns: 0 }
     }
 }
 
@@ -196,12 +212,13 @@ fn judge(error: &Error) -> Result<(), End> {
             Stop::OutputTooLarge => Err(End::Failed(Fault::OutputTooLarge)),
             Stop::Fuel => Err(End::Inconclusive(Resource::Fuel)),
             Stop::Memory => Err(End::Inconclusive(Resource::Memory)),
+            Stop::Starved => Err(End::Inconclusive(Resource::Starved)),
             Stop::Table => Err(End::Inconclusive(Resource::Table)),
         };
     }
     let Some(trap) = error.downcast_ref::<Trap>() else {
         // Not the language's doing: the engine could not get what it needed.
-        return Err(End::Inconclusive(Resource::Memory));
+        return Err(End::Inconclusive(Resource::Starved));
     };
     let kind = match trap {
         Trap::OutOfFuel => return Err(End::Inconclusive(Resource::Fuel)),

@@ -6,12 +6,13 @@
 //! world (`wasi`), and every setting of the engine is pinned (`engine`).
 //!
 //! Nothing that a stranger wrote is compiled or run in the node's process. A child is this same program, started anew: its `main`
-//! calls [`child_if_asked`] first. It takes its walls, one request, answers, and ends.
+//! calls [`child_if_asked`] first. It takes its walls, its orders, answers, and ends.
 //!
 //! ```text
 //! node ── boot ──► child: limits, walls, engine, priming, the last wall
 //!      ◄─ ready ── which walls stand, which profile            (primed children wait here, one or two)
-//!      ── request ► code, standard input, artifacts
+//!      ─── take ──► a module's code                              (and here, one or two that have loaded the next one)
+//!      ─── run ───► standard input, artifacts
 //!      ◄─ answer ── outcome, log, files; the child ends
 //! ```
 //!
@@ -26,6 +27,7 @@ pub mod limits;
 mod message;
 mod outcome;
 mod policy;
+mod pool;
 mod process;
 mod runner;
 mod step;

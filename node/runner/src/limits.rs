@@ -46,9 +46,12 @@ pub struct Limits {
     /// Fuel, about one unit for each instruction and for each byte that a host call moves (default 20 G: some 20 to 40 s).
     /// At 0 the step is inconclusive.
     pub fuel: u64,
-    /// Wall-clock milliseconds from the request to the end (default 60 s, the length of a lease). Then the guest is
-    /// interrupted, and killed should it not stop; the step is inconclusive.
+    /// Milliseconds of CPU that the guest may take (default 60 s, more than its fuel should last). Then it is interrupted, and killed
+    /// should it not stop; the step is inconclusive. It is CPU, so that a machine under load comes to the same end, only later.
     pub deadline_ms: u64,
+    /// Milliseconds that it may take by the clock (default 100 s: less than the two minutes that whoever asks for a step to be run
+    /// again waits). As above; it is looked at each second.
+    pub wall_ms: u64,
     /// Bytes of linear memory (default 256 MiB). A guest that would grow past it is stopped; inconclusive.
     pub memory_bytes: u64,
     /// Elements of each table (default 100,000; 8 bytes each). A guest that would grow past it is stopped; inconclusive.
@@ -82,6 +85,7 @@ impl Default for Limits {
         Limits {
             fuel: 20_000_000_000,
             deadline_ms: 60_000,
+            wall_ms: 100_000,
             memory_bytes: 256 << 20,
             table_elements: 100_000,
             output_bytes: OUTPUT_BYTES_MAX as u64,
@@ -100,10 +104,11 @@ impl Default for Limits {
 
 impl Limits {
     /// Each limit with its name, in the order of the struct: one list for the wire and for the profile.
-    pub(crate) fn named(&self) -> [(&'static str, u64); 14] {
+    pub(crate) fn named(&self) -> [(&'static str, u64); 15] {
         let Limits {
             fuel,
             deadline_ms,
+            wall_ms,
             memory_bytes,
             table_elements,
             output_bytes,
@@ -120,6 +125,7 @@ impl Limits {
         [
             ("fuel", fuel),
             ("deadline_ms", deadline_ms),
+            ("wall_ms", wall_ms),
             ("memory_bytes", memory_bytes),
             ("table_elements", table_elements),
             ("output_bytes", output_bytes),
@@ -145,6 +151,7 @@ impl Limits {
         Ok(Limits {
             fuel: from.u64()?,
             deadline_ms: from.u64()?,
+            wall_ms: from.u64()?,
             memory_bytes: from.u64()?,
             table_elements: from.u64()?,
             output_bytes: from.u64()?,
@@ -160,30 +167,23 @@ impl Limits {
         })
     }
 
-    /// The most bytes of a request to a child: code, standard input, artifacts and their names.
-    pub(crate) fn request_bytes_max(&self) -> u64 {
-        let names = (STEP_ARTIFACTS_MAX * (NAME_BYTES_MAX + 16)) as u64;
-        self.code_bytes
-            .max(self.module_bytes)
-            .saturating_add(STDIN_BYTES_MAX as u64)
-            .saturating_add(self.artifact_bytes)
-            .saturating_add(names + 4096)
-    }
-
-    /// The most bytes of a child's answer: output, log and files with their names, or code.
-    pub(crate) fn answer_bytes_max(&self) -> u64 {
+    /// The most bytes of a report's frame: output, log, and the names of files. The files themselves follow it.
+    pub(crate) fn report_bytes_max(&self) -> u64 {
         let names = self.out_files.saturating_mul(NAME_BYTES_MAX as u64 + 16);
-        let files = self.output_bytes.saturating_add(self.log_bytes).saturating_add(self.out_bytes);
-        files.saturating_add(names).max(self.code_bytes).saturating_add(4096)
+        self.output_bytes.saturating_add(self.log_bytes).saturating_add(names).saturating_add(4096)
     }
 
-    /// The most bytes that a step's process may hold beyond what it holds when it is ready: the guest's memory and table,
-    /// twice its code, twice its files (a growing file is copied), the request and the answer, and 64 MiB for the engine.
+    /// The most bytes that a step's process may hold beyond what it holds when it is ready: the guest's memory and table, its code
+    /// twice (as it came, and loaded), its input and the files it is given, three times the files it leaves (one that grows is
+    /// copied into twice its size), the report twice, and 64 MiB for the engine.
     pub(crate) fn step_data_bytes(&self) -> u64 {
         self.memory_bytes
             .saturating_add(self.table_elements.saturating_mul(8 * TABLES_MAX as u64))
-            .saturating_add(self.request_bytes_max().saturating_mul(2))
-            .saturating_add(self.answer_bytes_max().saturating_mul(3))
+            .saturating_add(self.code_bytes.saturating_mul(2))
+            .saturating_add(STDIN_BYTES_MAX as u64)
+            .saturating_add(self.artifact_bytes)
+            .saturating_add(self.out_bytes.saturating_mul(3))
+            .saturating_add(self.report_bytes_max().saturating_mul(2))
             .saturating_add(64 << 20)
     }
 }
@@ -191,14 +191,15 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::HEAD_BYTES;
 
     #[test]
     fn limits_read_as_they_were_written() {
         let limits = Limits { fuel: 1, compile_memory_bytes: 2, ..Limits::default() };
         let mut out = Writer::default();
         limits.write(&mut out);
-        let bytes = out.into_bytes();
-        let mut reader = Reader::new(&bytes);
+        let bytes = &out.into_frame()[HEAD_BYTES..];
+        let mut reader = Reader::new(bytes);
         assert_eq!(Limits::read(&mut reader).expect("as written"), limits);
         reader.end().expect("all of it");
         assert!(Limits::read(&mut Reader::new(&bytes[1..])).is_err());

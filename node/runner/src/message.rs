@@ -1,19 +1,29 @@
-//! The messages between a node and its child, in order: boot, ready, request, answer. One of each, then the child ends.
+//! The messages between a node and its child, in order: boot, ready, orders, answer. Then the child ends.
+//!
+//! A running child may be ordered to load a module long before it is ordered to run it. Whoever has loaded one runs no other:
+//! what a module's compiler made of it must not come near another's step.
 
 use crate::attempt::Attempt;
 use crate::guest::{End, Report};
-use crate::limits::Limits;
+use crate::limits::{Limits, NAME_BYTES_MAX};
 use crate::outcome::{Artifact, Fault, Log, Resource, Spent, TrapKind, WallMissing};
 use crate::step::{Given, is_file_name};
 use crate::walls::{Wall, Walls};
 use crate::wire::{Nonsense, Reader, Writer};
 use artel_protocol::id::Digest;
+use artel_protocol::limits::STEP_ARTIFACTS_MAX;
 use std::sync::Arc;
 
 /// The most bytes of a boot message: limits, and the code of the module that primes the child.
 pub(crate) const BOOT_BYTES_MAX: u64 = 1 << 20;
 /// The most bytes of the answer to it.
 pub(crate) const READY_BYTES_MAX: u64 = 4096;
+/// The most bytes of an order's frame: lengths, and the names of the files that follow.
+pub(crate) const ORDER_BYTES_MAX: u64 = (STEP_ARTIFACTS_MAX * (NAME_BYTES_MAX + 16)) as u64 + 64;
+/// The most bytes of a compiler's answer, beside the code that follows it.
+pub(crate) const COMPILED_BYTES_MAX: u64 = 4096;
+/// What a child says when it has loaded a module, or seen that it cannot: it answers that when it is to run it.
+pub(crate) const LOADED: u64 = 0;
 /// The longest reason that is passed on, in bytes. It is cut: the text may come from a module.
 const REASON_BYTES_MAX: usize = 1000;
 
@@ -61,7 +71,7 @@ impl Boot {
         out.u64(self.cpu_s);
         self.limits.write(&mut out);
         out.bytes(&self.prime);
-        out.into_bytes()
+        out.into_frame()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Nonsense> {
@@ -90,7 +100,7 @@ impl Boot {
 /// The child's first message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ready {
-    /// These walls stand, and this is the engine.
+    /// These walls stand, and a compiler's engine has this profile. Another has none: it has no compiler to ask for the settings.
     Up { walls: Walls, profile: Digest },
     /// A wall that is required is not there.
     Missing(WallMissing),
@@ -117,7 +127,7 @@ impl Ready {
                 out.text(cut(why));
             }
         }
-        out.into_bytes()
+        out.into_frame()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Nonsense> {
@@ -141,64 +151,104 @@ impl Ready {
     }
 }
 
-/// What a running child is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub code: Arc<[u8]>,
-    pub stdin: Vec<u8>,
-    pub artifacts: Vec<Given>,
-    pub deadline_ms: u64,
+/// What a child is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Take a module, whose bytes follow: a compiler compiles it, a runner loads what a compiler made of it.
+    Take {
+        /// How many they are.
+        bytes: u64,
+    },
+    /// Run what was loaded. Standard input follows, then each file.
+    Run {
+        /// How many bytes of standard input.
+        stdin_bytes: u64,
+        /// Each file's name and how many bytes it has.
+        files: Vec<(String, u64)>,
+        deadline_ms: u64,
+    },
 }
 
-impl Request {
+impl Order {
+    /// To run a step.
+    pub fn run(stdin: &[u8], artifacts: &[Given], deadline_ms: u64) -> Self {
+        let files = artifacts.iter().map(|given| (given.name.clone(), given.bytes.len() as u64)).collect();
+        Order::Run { stdin_bytes: stdin.len() as u64, files, deadline_ms }
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
-        out.u64(self.deadline_ms);
-        out.bytes(&self.code);
-        out.bytes(&self.stdin);
-        out.u64(self.artifacts.len() as u64);
-        for given in &self.artifacts {
-            out.text(&given.name);
-            out.bytes(&given.bytes);
+        match self {
+            Order::Take { bytes } => {
+                out.u8(0);
+                out.u64(*bytes);
+            }
+            Order::Run { stdin_bytes, files, deadline_ms } => {
+                out.u8(1);
+                out.u64(*stdin_bytes);
+                out.u64(files.len() as u64);
+                for (name, bytes) in files {
+                    out.text(name);
+                    out.u64(*bytes);
+                }
+                out.u64(*deadline_ms);
+            }
         }
-        out.into_bytes()
+        out.into_frame()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Nonsense> {
         let mut from = Reader::new(bytes);
-        let deadline_ms = from.u64()?;
-        let code = from.bytes()?.into();
-        let stdin = from.bytes()?.to_vec();
-        let count = from.u64()?;
-        let mut artifacts = Vec::new();
-        for _ in 0..count {
-            artifacts.push(Given { name: from.text()?.to_owned(), bytes: from.bytes()?.into() });
-        }
+        let order = match from.u8()? {
+            0 => Order::Take { bytes: from.u64()? },
+            1 => {
+                let stdin_bytes = from.u64()?;
+                let mut files = Vec::new();
+                for _ in 0..from.u64()? {
+                    files.push((from.text()?.to_owned(), from.u64()?));
+                }
+                Order::Run { stdin_bytes, files, deadline_ms: from.u64()? }
+            }
+            _ => return Err(Nonsense),
+        };
         from.end()?;
-        Ok(Request { code, stdin, artifacts, deadline_ms })
+        Ok(order)
     }
 }
 
-/// A compiling child's answer: code, or why there is none.
-pub(crate) fn encode_compiled(compiled: Result<&[u8], &str>) -> Vec<u8> {
+/// A number alone: what an attempt came to, and that a module is loaded.
+pub(crate) fn encode_number(number: u64) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u64(number);
+    out.into_frame()
+}
+
+pub(crate) fn decode_number(bytes: &[u8]) -> Result<u64, Nonsense> {
+    let mut from = Reader::new(bytes);
+    let number = from.u64()?;
+    from.end().map(|()| number)
+}
+
+/// A compiling child's answer: how many bytes of code follow, or why there are none.
+pub(crate) fn encode_compiled(compiled: Result<u64, &str>) -> Vec<u8> {
     let mut out = Writer::default();
     match compiled {
-        Ok(code) => {
+        Ok(bytes) => {
             out.u8(0);
-            out.bytes(code);
+            out.u64(bytes);
         }
         Err(why) => {
             out.u8(1);
             out.text(cut(why));
         }
     }
-    out.into_bytes()
+    out.into_frame()
 }
 
-pub(crate) fn decode_compiled(bytes: &[u8]) -> Result<Result<Vec<u8>, String>, Nonsense> {
+pub(crate) fn decode_compiled(bytes: &[u8]) -> Result<Result<u64, String>, Nonsense> {
     let mut from = Reader::new(bytes);
     let compiled = match from.u8()? {
-        0 => Ok(from.bytes()?.to_vec()),
+        0 => Ok(from.u64()?),
         1 => Err(from.text()?.to_owned()),
         _ => return Err(Nonsense),
     };
@@ -207,6 +257,7 @@ pub(crate) fn decode_compiled(bytes: &[u8]) -> Result<Result<Vec<u8>, String>, N
 }
 
 impl Report {
+    /// The report's frame. The bytes of its artifacts follow it, each after the other.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.u64(self.began_ns);
@@ -221,7 +272,7 @@ impl Report {
                 out.u64(artifacts.len() as u64);
                 for artifact in artifacts {
                     out.text(&artifact.name);
-                    out.bytes(&artifact.bytes);
+                    out.u64(artifact.bytes.len() as u64);
                 }
             }
             End::Failed(fault) => {
@@ -241,6 +292,7 @@ impl Report {
                 Resource::Memory => 13,
                 Resource::Table => 14,
                 Resource::Stack => 15,
+                Resource::Starved => 16,
                 // Only a parent says these two.
                 Resource::Died(_) | Resource::Nonsense => 13,
             }),
@@ -248,12 +300,17 @@ impl Report {
                 out.u8(20);
                 out.text(cut(why));
             }
+            End::NotLoaded(why) => {
+                out.u8(21);
+                out.text(cut(why));
+            }
         }
-        out.into_bytes()
+        out.into_frame()
     }
 
-    /// Reads what a child says, and believes no more of it than a child may say under these limits.
-    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Nonsense> {
+    /// Reads what a child says, and believes no more of it than a child may say under these limits. The artifacts are empty still;
+    /// how many bytes of each follow comes with them.
+    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<(Self, Vec<u64>), Nonsense> {
         let mut from = Reader::new(bytes);
         let began_ns = from.u64()?;
         let (fuel, cpu_us) = (from.u64()?, from.u64()?);
@@ -261,8 +318,9 @@ impl Report {
         if log.bytes.len() as u64 > limits.log_bytes {
             return Err(Nonsense);
         }
+        let mut follow = Vec::new();
         let end = match from.u8()? {
-            0 => done(&mut from, limits)?,
+            0 => done(&mut from, limits, &mut follow)?,
             1 => End::Failed(Fault::Exit(u32::try_from(from.u64()?).map_err(|_| Nonsense)?)),
             2 => {
                 let number = from.u64()?;
@@ -282,15 +340,17 @@ impl Report {
             13 => End::Inconclusive(Resource::Memory),
             14 => End::Inconclusive(Resource::Table),
             15 => End::Inconclusive(Resource::Stack),
+            16 => End::Inconclusive(Resource::Starved),
             20 => End::Refused(cut(from.text()?).to_owned()),
+            21 => End::NotLoaded(cut(from.text()?).to_owned()),
             _ => return Err(Nonsense),
         };
         from.end()?;
-        Ok(Report { end, log, spent: Spent { fuel, cpu_us, start_us: 0 }, began_ns })
+        Ok((Report { end, log, spent: Spent { fuel, cpu_us, start_us: 0 }, began_ns }, follow))
     }
 }
 
-fn done(from: &mut Reader<'_>, limits: &Limits) -> Result<End, Nonsense> {
+fn done(from: &mut Reader<'_>, limits: &Limits, follow: &mut Vec<u64>) -> Result<End, Nonsense> {
     let output = from.text()?;
     // The child has seen that it is JSON. That was the child.
     if output.len() as u64 > limits.output_bytes || crate::step::one_json(output.as_bytes()) != Some(output) {
@@ -303,13 +363,15 @@ fn done(from: &mut Reader<'_>, limits: &Limits) -> Result<End, Nonsense> {
     let mut artifacts: Vec<Artifact> = Vec::new();
     let mut held = 0_u64;
     for _ in 0..count {
-        let artifact = Artifact { name: from.text()?.to_owned(), bytes: from.bytes()?.to_vec() };
-        held = held.saturating_add(artifact.bytes.len() as u64);
+        let artifact = Artifact { name: from.text()?.to_owned(), bytes: Vec::new() };
+        let bytes = from.u64()?;
+        held = held.saturating_add(bytes);
         let ordered = artifacts.last().is_none_or(|last| last.name < artifact.name);
         if !ordered || !is_file_name(&artifact.name) || held > limits.out_bytes {
             return Err(Nonsense);
         }
         artifacts.push(artifact);
+        follow.push(bytes);
     }
     Ok(End::Done { output: output.to_owned(), artifacts })
 }
@@ -321,7 +383,15 @@ fn cut(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::HEAD_BYTES;
     use proptest::prelude::*;
+
+    /// A frame without its head.
+    fn message(frame: Vec<u8>) -> Vec<u8> {
+        let (head, message) = frame.split_at(HEAD_BYTES);
+        assert_eq!(head, (message.len() as u64).to_le_bytes());
+        message.to_vec()
+    }
 
     fn report(end: End) -> Report {
         let log = Log { bytes: b"log".to_vec(), dropped: 7 };
@@ -342,18 +412,34 @@ mod tests {
                 limits: limits.clone(),
                 prime: Arc::from(&b"code"[..]),
             };
-            assert_eq!(Boot::decode(&boot.encode()), Ok(boot));
+            assert_eq!(Boot::decode(&message(boot.encode())), Ok(boot));
         }
         for ready in [
             Ready::Up { walls: Walls::ALL, profile: Digest::of(b"x") },
             Ready::Missing(WallMissing { wall: Wall::Seccomp, why: "no".into() }),
             Ready::Broken("no".into()),
         ] {
-            assert_eq!(Ready::decode(&ready.encode()), Ok(ready));
+            assert_eq!(Ready::decode(&message(ready.encode())), Ok(ready));
         }
-        let artifact = |name: &str| Artifact { name: name.into(), bytes: b"x".to_vec() };
+        let given = |name: &str, bytes: usize| Given { name: name.into(), bytes: vec![0; bytes].into() };
+        let files = vec![given("a", 7), given(&"n".repeat(NAME_BYTES_MAX), 0)];
+        for order in [Order::Take { bytes: 5 }, Order::run(b"{}", &files, 9), Order::run(b"", &[], 0)] {
+            assert_eq!(Order::decode(&message(order.encode())), Ok(order));
+        }
+        let many = vec![given(&"n".repeat(NAME_BYTES_MAX), 1); STEP_ARTIFACTS_MAX];
+        assert!(message(Order::run(b"{}", &many, 9).encode()).len() as u64 <= ORDER_BYTES_MAX);
+        assert_eq!(decode_number(&message(encode_number(LOADED))), Ok(LOADED));
+        for compiled in [Ok(7), Err("why")] {
+            let said = decode_compiled(&message(encode_compiled(compiled)));
+            assert_eq!(said, Ok(compiled.map_err(str::to_owned)));
+        }
+        let artifact = |name: &str, bytes: usize| Artifact { name: name.into(), bytes: vec![0; bytes] };
+        let done =
+            report(End::Done { output: "{}".into(), artifacts: vec![artifact("a", 3), artifact("b", 4)] });
+        let bare =
+            report(End::Done { output: "{}".into(), artifacts: vec![artifact("a", 0), artifact("b", 0)] });
+        assert_eq!(Report::decode(&message(done.encode()), &limits), Ok((bare, vec![3, 4])));
         for end in [
-            End::Done { output: "{}".into(), artifacts: vec![artifact("a"), artifact("b")] },
             End::Failed(Fault::Exit(3)),
             End::Failed(Fault::Trap(TrapKind::BadSignature)),
             End::Failed(Fault::OutputNotJson),
@@ -363,14 +449,17 @@ mod tests {
             End::Inconclusive(Resource::Deadline),
             End::Inconclusive(Resource::Memory),
             End::Inconclusive(Resource::Table),
+            End::Inconclusive(Resource::Starved),
             End::Inconclusive(Resource::Stack),
             End::Refused("why".into()),
+            End::NotLoaded("why".into()),
         ] {
             let said = report(end);
-            assert_eq!(Report::decode(&said.encode(), &limits), Ok(said));
+            assert_eq!(Report::decode(&message(said.encode()), &limits), Ok((said, vec![])));
         }
         let long = report(End::Refused("é".repeat(10_000)));
-        let Ok(Report { end: End::Refused(why), .. }) = Report::decode(&long.encode(), &limits) else {
+        let Ok((Report { end: End::Refused(why), .. }, _)) = Report::decode(&message(long.encode()), &limits)
+        else {
             panic!("a refusal")
         };
         assert_eq!(why.len(), 1000);
@@ -383,7 +472,7 @@ mod tests {
         let artifact = |name: &str, bytes: usize| Artifact { name: name.into(), bytes: vec![0; bytes] };
         let done = |output: &str, artifacts| report(End::Done { output: output.into(), artifacts });
         let fine = done("[1]", vec![artifact("a", 2), artifact("b", 2)]);
-        assert!(Report::decode(&fine.encode(), &limits).is_ok());
+        assert!(Report::decode(&message(fine.encode()), &limits).is_ok());
         for lie in [
             done("not json", vec![]),
             done(" 1", vec![]),
@@ -394,7 +483,7 @@ mod tests {
             done("1", vec![artifact("../a", 0)]),
             Report { log: Log { bytes: vec![0; 4], dropped: 0 }, ..done("1", vec![]) },
         ] {
-            assert_eq!(Report::decode(&lie.encode(), &limits), Err(Nonsense), "{lie:?}");
+            assert_eq!(Report::decode(&message(lie.encode()), &limits), Err(Nonsense), "{lie:?}");
         }
     }
 
@@ -403,15 +492,16 @@ mod tests {
         fn any_bytes_are_some_message_or_nonsense(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Boot::decode(&bytes);
             let _ = Ready::decode(&bytes);
-            let _ = Request::decode(&bytes);
+            let _ = Order::decode(&bytes);
             let _ = decode_compiled(&bytes);
+            let _ = decode_number(&bytes);
             let _ = Report::decode(&bytes, &Limits::default());
         }
 
         #[test]
         fn a_damaged_report_is_some_report_or_nonsense(at in 0_usize..100, byte in any::<u8>()) {
             let artifacts = vec![Artifact { name: "a".into(), bytes: b"x".to_vec() }];
-            let mut bytes = report(End::Done { output: "{}".into(), artifacts }).encode();
+            let mut bytes = message(report(End::Done { output: "{}".into(), artifacts }).encode());
             let at = at % bytes.len();
             bytes[at] = byte;
             let _ = Report::decode(&bytes, &Limits::default());

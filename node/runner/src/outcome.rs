@@ -40,9 +40,10 @@ impl Log {
 pub struct Spent {
     /// Fuel as the engine counted it. Some traps leave it too low, so it is never the only thing that is billed.
     pub fuel: u64,
-    /// CPU time of the guest's thread from the request on, in microseconds.
+    /// CPU time of the guest's thread once its module is loaded, in microseconds.
     pub cpu_us: u64,
-    /// From the moment that the request was written to just before the guest's first instruction, in microseconds.
+    /// From the moment that the step has its turn and its compiled code to just before the guest's first instruction, in
+    /// microseconds.
     pub start_us: u64,
 }
 
@@ -91,7 +92,7 @@ pub enum Fault {
     /// It trapped.
     #[error("the program trapped: {0}")]
     Trap(TrapKind),
-    /// Standard output is not one JSON text, or one that is nested too deep.
+    /// Standard output is not one JSON text, or one that is nested too deep or has a key twice in one object.
     #[error("the program's output is not one JSON text")]
     OutputNotJson,
     /// Standard output is longer than an output may be.
@@ -165,9 +166,12 @@ pub enum Resource {
     /// The deadline passed.
     #[error("the deadline passed")]
     Deadline,
-    /// More memory than the limit, or than this machine gave.
+    /// More memory than the limit.
     #[error("memory was refused")]
     Memory,
+    /// Less memory, within the limits, than the step needed: this machine had no more.
+    #[error("this machine did not give the memory")]
+    Starved,
     /// A larger table than the limit.
     #[error("a larger table was refused")]
     Table,

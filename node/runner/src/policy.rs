@@ -44,7 +44,7 @@ pub struct Rule {
     pub home: Option<NodeId>,
     /// Only this module.
     pub module: Option<Digest>,
-    /// Only steps that require this skill.
+    /// Only steps that require this skill; without a version, any of that name. What a step requires is its poster's word.
     pub skill: Option<Skill>,
     /// Only steps of this kind.
     pub kind: Option<Kind>,
@@ -54,9 +54,14 @@ impl Rule {
     fn fits(&self, ask: &Ask<'_>) -> bool {
         self.home.as_ref().is_none_or(|home| home == ask.home)
             && self.module.as_ref().is_none_or(|module| module == ask.module)
-            && self.skill.as_ref().is_none_or(|skill| ask.skills.contains(skill))
+            && self.skill.as_ref().is_none_or(|skill| ask.skills.iter().any(|asked| is_meant(skill, asked)))
             && self.kind.is_none_or(|kind| kind == ask.kind)
     }
+}
+
+/// Whether a rule about `skill` means the one that is asked for.
+fn is_meant(skill: &Skill, asked: &Skill) -> bool {
+    skill.name() == asked.name() && (skill.version() == 0 || skill.version() == asked.version())
 }
 
 /// The operator's rules. The empty policy allows nothing.
@@ -92,6 +97,8 @@ mod tests {
         let of_module = Rule { module: Some(module), ..Rule::default() };
         let of_other_module = Rule { module: Some(Digest::of(b"other")), ..of_home.clone() };
         let of_skill = Rule { skill: Some(skills[1].clone()), kind: Some(Kind::Wasm), ..Rule::default() };
+        let named = |skill| Rule { skill: Skill::parse(skill).ok(), ..Rule::default() };
+        let (of_name, of_version) = (named("text/sort"), named("text/sort@1"));
         let of_other_skill = Rule { skill: Some(Skill::parse("image").expect("a skill")), ..Rule::default() };
         for (allow, deny, wanted) in [
             (vec![], vec![], false),
@@ -104,6 +111,10 @@ mod tests {
             (vec![&of_other_skill], vec![], false),
             (vec![&any], vec![&of_module], false),
             (vec![&any], vec![&of_other_skill], true),
+            (vec![&of_name], vec![], true),
+            (vec![&any], vec![&of_name], false),
+            (vec![&of_version], vec![], false),
+            (vec![&any], vec![&of_version], true),
             (vec![], vec![&of_other], false),
         ] {
             let rules = |rules: &[&Rule]| rules.iter().map(|rule| (*rule).clone()).collect();

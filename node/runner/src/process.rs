@@ -1,11 +1,17 @@
 //! A child as its parent holds it: started with nothing of the parent's, spoken to in bounded frames, gone when it is dropped.
 
+use crate::Limits;
 use crate::child::ARGUMENT;
-use crate::message::{Boot, READY_BYTES_MAX, Ready};
+use crate::guest::{End, Report};
+use crate::message::{
+    Boot, COMPILED_BYTES_MAX, LOADED, Order, READY_BYTES_MAX, Ready, decode_compiled, decode_number,
+};
 use crate::outcome::{Death, WallMissing};
+use crate::step::Given;
 use crate::walls::Walls;
-use crate::wire::{HEAD_BYTES, announced, framed};
+use crate::wire::{HEAD_BYTES, announced};
 use artel_protocol::id::Digest;
+use std::io::IoSlice;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -67,8 +73,12 @@ impl Child {
             return Err(StartFailed::Process("no pipes".to_owned()));
         };
         let mut child = Child { process, to, from, walls: Walls::NONE, profile: Digest::default() };
-        let answer =
-            timeout(Duration::from_millis(START_MS_MAX), child.ask(boot.encode(), READY_BYTES_MAX)).await;
+        let boot = boot.encode();
+        let asked = async {
+            child.tell(&[&boot]).await;
+            child.hear(READY_BYTES_MAX).await
+        };
+        let answer = timeout(Duration::from_millis(START_MS_MAX), asked).await;
         match answer
             .unwrap_or(Err(NoAnswer::Late))
             .and_then(|bytes| Ready::decode(&bytes).map_err(|_| NoAnswer::Nonsense))
@@ -92,12 +102,18 @@ impl Child {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Sends a message and waits for the answer. Not to be cancelled and asked again: a child answers once.
-    pub async fn ask(&mut self, message: Vec<u8>, max: u64) -> Result<Vec<u8>, NoAnswer> {
-        let frame = framed(message);
-        // A child that dies while it is written to is seen below.
-        let _ = self.to.write_all(&frame).await;
-        self.hear(max).await
+    /// Sends bytes, one part after the other, without putting them together first.
+    pub async fn tell(&mut self, parts: &[&[u8]]) {
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut rest = &mut slices[..];
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match self.to.write_vectored(rest).await {
+                Ok(count) if count > 0 => IoSlice::advance_slices(&mut rest, count),
+                // A child that dies while it is written to is seen by whoever waits for its answer.
+                _ => return,
+            }
+        }
     }
 
     /// Waits for a message of at most `max` bytes.
@@ -106,14 +122,81 @@ impl Child {
         if self.from.read_exact(&mut head).await.is_err() {
             return Err(NoAnswer::Died(self.death().await));
         }
-        let length = announced(head, max).map_err(|_| NoAnswer::Nonsense)?;
+        self.hear_bytes(announced(head, max).map_err(|_| NoAnswer::Nonsense)?).await
+    }
+
+    /// Waits for as many bytes as a message has announced.
+    pub async fn hear_bytes(&mut self, count: usize) -> Result<Vec<u8>, NoAnswer> {
         // What has not come is not allocated.
-        let mut message = Vec::with_capacity(length.min(1 << 20));
-        let read = (&mut self.from).take(length as u64).read_to_end(&mut message).await;
-        if read.is_err() || message.len() < length {
+        let mut bytes = Vec::with_capacity(count.min(1 << 20));
+        let read = (&mut self.from).take(count as u64).read_to_end(&mut bytes).await;
+        if read.is_err() || bytes.len() < count {
             return Err(NoAnswer::Died(self.death().await));
         }
-        Ok(message)
+        Ok(bytes)
+    }
+
+    /// Has it load compiled code and waits until it has. It runs no other after that.
+    pub async fn load(&mut self, code: &[u8]) -> Result<(), NoAnswer> {
+        let order = Order::Take { bytes: code.len() as u64 }.encode();
+        self.tell(&[&order, code]).await;
+        self.hear_loaded().await
+    }
+
+    async fn hear_loaded(&mut self) -> Result<(), NoAnswer> {
+        let said = self.hear(size_of::<u64>() as u64).await?;
+        if decode_number(&said) == Ok(LOADED) { Ok(()) } else { Err(NoAnswer::Nonsense) }
+    }
+
+    /// Has it run a step: what it has loaded, or `code`. A child does that once.
+    pub async fn run(
+        &mut self,
+        code: Option<&[u8]>,
+        stdin: &[u8],
+        files: &[Given],
+        deadline_ms: u64,
+        limits: &Limits,
+    ) -> Result<Report, NoAnswer> {
+        let take = Order::Take { bytes: code.map_or(0, <[u8]>::len) as u64 }.encode();
+        let run = Order::run(stdin, files, deadline_ms).encode();
+        // All in one go, so that the child is woken once.
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(4 + files.len());
+        if let Some(code) = code {
+            parts.extend([take.as_slice(), code]);
+        }
+        parts.extend([run.as_slice(), stdin]);
+        parts.extend(files.iter().map(|file| &*file.bytes));
+        self.tell(&parts).await;
+        if code.is_some() {
+            self.hear_loaded().await?;
+        }
+        let said = self.hear(limits.report_bytes_max()).await?;
+        let (mut report, follow) = Report::decode(&said, limits).map_err(|_| NoAnswer::Nonsense)?;
+        if let End::Done { artifacts, .. } = &mut report.end {
+            for (artifact, count) in artifacts.iter_mut().zip(follow) {
+                artifact.bytes =
+                    self.hear_bytes(usize::try_from(count).map_err(|_| NoAnswer::Nonsense)?).await?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// Has it compile a module. A child does that once.
+    pub async fn compile(
+        &mut self,
+        module: &[u8],
+        limits: &Limits,
+    ) -> Result<Result<Vec<u8>, String>, NoAnswer> {
+        let order = Order::Take { bytes: module.len() as u64 }.encode();
+        self.tell(&[&order, module]).await;
+        let said = self.hear(COMPILED_BYTES_MAX).await?;
+        Ok(match decode_compiled(&said).map_err(|_| NoAnswer::Nonsense)? {
+            Ok(count) if count <= limits.code_bytes => {
+                Ok(self.hear_bytes(usize::try_from(count).map_err(|_| NoAnswer::Nonsense)?).await?)
+            }
+            Ok(_) => return Err(NoAnswer::Nonsense),
+            Err(why) => Err(why),
+        })
     }
 
     /// How it ended, when it has closed its end.

@@ -4,8 +4,9 @@
 use crate::attempt::{Attempt, SelfTest, Tried};
 use crate::cache::Cache;
 use crate::guest::{End, Report};
-use crate::message::{Boot, Mode, Request, decode_compiled};
+use crate::message::{Boot, Mode, decode_number};
 use crate::outcome::{Death, Log, Outcome, Refusal, Resource, Spent, WallMissing};
+use crate::pool::{Missing, Pool};
 use crate::process::{Child, NoAnswer, StartFailed};
 use crate::step::{Module, Step};
 use crate::walls::Walls;
@@ -16,21 +17,33 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
-use tokio::sync::Semaphore;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 /// The module that each child runs before its walls close; `prime.wat` is its text.
 const PRIME: &[u8] = include_bytes!("prime.wasm");
 
-/// How much later than the guest's own deadline its process is killed (2 s): it stops itself first, unless it cannot.
+/// How much later than the guest's own time by the clock its process is killed (2 s): it stops itself first, unless it cannot.
 const GRACE_MS: u64 = 2000;
+
+/// How long a step may be at work before what it took from the pool is replaced (5 ms; about what that takes). Where it ends
+/// sooner, that waits for its end: a process that starts would compete with it for a processor.
+const REFILL_AFTER_MS: u64 = 5;
+
+/// How long a waiting process may take to load a module, in milliseconds (10 s; it takes microseconds).
+const LOAD_MS_MAX: u64 = 10_000;
 
 /// Compiled code that is kept in memory, in bytes (64 MiB). The least lately used goes first; it is on disk still.
 const CODE_BYTES_MAX: usize = 64 << 20;
 
 /// How many refused modules are remembered, so that asking again costs nothing (1,024; the oldest goes first).
 const REFUSED_MAX: usize = 1024;
+
+/// How long a refusal is remembered that another time may not see again (10 minutes): a compiler that was killed, or code that did
+/// not load, for want of time or memory. Less, and a module that takes all of a compiler's time is compiled over and over; more, and
+/// one bad moment costs this machine the module.
+const PASSING_REFUSAL: Duration = Duration::from_secs(600);
 
 /// How many modules are compiled at once: one, since it takes a whole core and much memory.
 const COMPILATIONS_MAX: usize = 1;
@@ -49,7 +62,8 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// The most bytes of compiled code on disk (default 1 GiB). The oldest goes first.
     pub cache_bytes_max: u64,
-    /// How many processes wait, primed, for their step (default 1). Each takes 5 MB, and 1.6 ms of CPU when it is replaced.
+    /// How many processes wait, primed, for their step (default 1), and how many more that have loaded the module which is expected:
+    /// one that was prepared, or that ran twice in a row. Each takes 5 MB, and some milliseconds of CPU when it is replaced.
     pub pool_size: usize,
     /// How many steps run at once (default 2). More wait.
     pub steps_max: usize,
@@ -169,16 +183,11 @@ struct Inner {
     compilations: Semaphore,
     /// Steps that wait or run.
     present: AtomicUsize,
-    pool: Mutex<Pool>,
+    pool: Mutex<Pool<Child>>,
+    /// Told whenever a process that is to wait does, or has failed to.
+    filled: Notify,
     known: Mutex<Known>,
     counts: [AtomicU64; 5],
-}
-
-/// Primed children, and how many more are on their way.
-#[derive(Debug, Default)]
-struct Pool {
-    ready: VecDeque<Child>,
-    coming: usize,
 }
 
 /// Modules that were seen.
@@ -186,7 +195,8 @@ struct Pool {
 struct Known {
     /// The most lately used last.
     code: VecDeque<(Digest, Arc<[u8]>)>,
-    refused: BTreeMap<Digest, Refusal>,
+    /// Until when, where it passes.
+    refused: BTreeMap<Digest, (Refusal, Option<Instant>)>,
     refused_order: VecDeque<Digest>,
 }
 
@@ -221,14 +231,15 @@ impl Runner {
             steps: Semaphore::new(options.steps_max.max(1)),
             compilations: Semaphore::new(COMPILATIONS_MAX),
             present: AtomicUsize::new(0),
-            pool: Mutex::default(),
+            pool: Mutex::new(Pool::new(options.pool_size)),
+            filled: Notify::new(),
             known: Mutex::default(),
             counts: Default::default(),
             options,
         }));
         // The first of the pool shows that priming works; the others come by themselves.
         let first = runner.0.start_child().await?;
-        runner.0.pool().ready.push_back(first);
+        runner.0.pool().put(None, first);
         if runner.0.options.self_test
             && let Some(breach) = runner.self_test(Attempt::quick()).await?.breaches().next()
         {
@@ -248,9 +259,18 @@ impl Runner {
         self.0.walls
     }
 
-    /// How many primed processes wait for a step.
-    pub fn ready(&self) -> usize {
-        self.0.pool().ready.len()
+    /// Waits until as many primed processes wait for a step as are to, those among them that load the expected module. It waits for
+    /// ever where none can be started.
+    pub async fn settled(&self) {
+        loop {
+            let told = self.0.filled.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            if self.0.pool().is_full() {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// What was counted since the start.
@@ -274,12 +294,16 @@ impl Runner {
         outcome
     }
 
-    /// Compiles a module unless that is done, so that its first step does not wait for it.
+    /// Compiles a module unless that is done, and has a process load it that waits for a step of it, so that its next step waits for
+    /// neither.
     ///
     /// # Errors
-    /// [`Refusal`] when it will never run here.
+    /// [`Refusal`] when it will not run here.
     pub async fn prepare(&self, module: &Module) -> Result<(), Refusal> {
-        self.0.code(module).await.map(|_| ())
+        let code = self.0.code(module).await?;
+        self.0.pool().expect(module.digest(), code);
+        Inner::refill(&self.0);
+        Ok(())
     }
 
     /// Tries forbidden things, each in a process of its own, and says how each went.
@@ -303,42 +327,53 @@ impl Inner {
         let Ok(_turn) = self.steps.acquire().await else { return Err(Refusal::Busy) };
         let code = self.code(&step.module).await?;
         let deadline_ms = step.deadline_ms.unwrap_or(u64::MAX).min(limits.deadline_ms);
-        let mut child = self.take().await?;
-        Inner::refill(self);
-        let request = Request { code, stdin, artifacts: step.artifacts, deadline_ms }.encode();
-        let sent_ns = sys::monotonic_ns();
-        let answer = timeout(
-            Duration::from_millis(deadline_ms.saturating_add(GRACE_MS)),
-            child.ask(request, limits.answer_bytes_max()),
-        );
-        let report = match answer.await.unwrap_or(Err(NoAnswer::Late)) {
-            Ok(bytes) => {
+        let begun_ns = sys::monotonic_ns();
+        let (mut child, is_loaded) = self.take(step.module.digest(), &code).await?;
+        // Also when this future is dropped.
+        let _refill = Refill(self);
+        let report = {
+            let code = (!is_loaded).then_some(&*code);
+            let ran = child.run(code, &stdin, &step.artifacts, deadline_ms, limits);
+            let answer = timeout(Duration::from_millis(limits.wall_ms.saturating_add(GRACE_MS)), ran);
+            tokio::pin!(answer);
+            match timeout(Duration::from_millis(REFILL_AFTER_MS), answer.as_mut()).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    Inner::refill(self);
+                    answer.await
+                }
+            }
+        };
+        let report = match report.unwrap_or(Err(NoAnswer::Late)) {
+            Ok(report) => {
                 child.let_go();
-                Report::decode(&bytes, limits).map_err(|_| Resource::Nonsense)
+                Ok(report)
             }
             Err(NoAnswer::Late) => Err(Resource::Deadline),
             Err(NoAnswer::Nonsense) => Err(Resource::Nonsense),
             Err(NoAnswer::Died(death)) => Err(Resource::Died(death)),
         };
         Ok(match report {
-            Ok(report) => self.outcome(&step.module, report, sent_ns)?,
+            Ok(report) => self.outcome(&step.module, report, begun_ns)?,
             Err(resource) => Outcome::Inconclusive { resource, log: Log::default(), spent: Spent::default() },
         })
     }
 
-    fn outcome(&self, module: &Module, report: Report, sent_ns: u64) -> Result<Outcome, Refusal> {
+    fn outcome(&self, module: &Module, report: Report, begun_ns: u64) -> Result<Outcome, Refusal> {
         let Report { end, log, mut spent, began_ns } = report;
-        spent.start_us = began_ns.saturating_sub(sent_ns) / 1000;
+        spent.start_us = began_ns.saturating_sub(begun_ns) / 1000;
         Ok(match end {
             End::Done { output, artifacts } => Outcome::Done { output, artifacts, log, spent },
             End::Failed(fault) => Outcome::Failed { fault, log, spent },
             End::Inconclusive(resource) => Outcome::Inconclusive { resource, log, spent },
-            End::Refused(why) => {
-                let refusal = Refusal::Module(why);
-                self.known().refuse(module.digest(), refusal.clone());
-                return Err(refusal);
-            }
+            End::Refused(why) => return Err(self.refuse(module, Refusal::Module(why))),
+            End::NotLoaded(why) => return Err(self.refuse(module, Refusal::Compile(why))),
         })
+    }
+
+    fn refuse(&self, module: &Module, refusal: Refusal) -> Refusal {
+        self.known().refuse(module.digest(), refusal.clone(), Instant::now());
+        refusal
     }
 
     /// Counts a step in, as long as there is room for it to wait.
@@ -359,12 +394,12 @@ impl Inner {
             return Err(Refusal::ModuleTooLarge { bytes, max: limits.module_bytes });
         }
         let digest = module.digest();
-        if let Some(known) = self.known().find(&digest) {
+        if let Some(known) = self.known().find(&digest, Instant::now()) {
             return known;
         }
         let Ok(_turn) = self.compilations.acquire().await else { return Err(Refusal::Busy) };
         // Whoever was before us may have had the same module.
-        if let Some(known) = self.known().find(&digest) {
+        if let Some(known) = self.known().find(&digest, Instant::now()) {
             return known;
         }
         let code: Arc<[u8]> = match self.on_disk(digest).await {
@@ -372,7 +407,7 @@ impl Inner {
             None => {
                 let made = self.compile(module).await;
                 if let Err(refusal @ (Refusal::Module(_) | Refusal::Compile(_))) = &made {
-                    self.known().refuse(digest, refusal.clone());
+                    self.known().refuse(digest, refusal.clone(), Instant::now());
                 }
                 let code: Arc<[u8]> = made?.into();
                 self.keep(digest, code.clone()).await;
@@ -403,14 +438,14 @@ impl Inner {
         compile_in(&mut child, module.bytes(), &self.options.limits).await
     }
 
-    /// A primed child: one that waits, or a new one.
-    async fn take(&self) -> Result<Child, StartFailed> {
+    /// A primed child, and whether it has loaded the module: one that waits, or a new one.
+    async fn take(&self, module: Digest, code: &Arc<[u8]>) -> Result<(Child, bool), StartFailed> {
         loop {
-            let waiting = self.pool().ready.pop_front();
-            let Some(mut child) = waiting else { return self.start_child().await };
+            let waiting = self.pool().take(module, code);
+            let Some((mut child, is_loaded)) = waiting else { return Ok((self.start_child().await?, false)) };
             // Was it killed while it waited, that says nothing about the step.
             if child.is_alive() {
-                return Ok(child);
+                return Ok((child, is_loaded));
             }
         }
     }
@@ -419,27 +454,41 @@ impl Inner {
         Child::start(&self.program, &boot(&self.options, Mode::Run, self.prime.clone())).await
     }
 
-    /// Starts as many children as are missing, apart from whoever waits.
+    /// Starts and loads what the pool is missing, apart from whoever waits.
     fn refill(inner: &Arc<Self>) {
-        let missing = {
-            let mut pool = inner.pool();
-            let missing = inner.options.pool_size.saturating_sub(pool.ready.len() + pool.coming);
-            pool.coming += missing;
-            missing
-        };
-        for _ in 0..missing {
+        // Where the runtime has ended, nobody waits for a step.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        loop {
+            let Some(missing) = inner.pool().missing() else { return };
             let weak: Weak<Self> = Arc::downgrade(inner);
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 let Some(inner) = weak.upgrade() else { return };
-                let started = inner.start_child().await;
-                let mut pool = inner.pool();
-                pool.coming -= 1;
-                match started {
-                    Ok(child) => pool.ready.push_back(child),
-                    // The next step starts its own, and says why it cannot.
-                    Err(error) => tracing::warn!(%error, "no runner's process could be kept ready"),
+                let (module, came) = match missing {
+                    Missing::Blank => (None, inner.start_child().await),
+                    Missing::Loaded { module, code, by } => (Some(module), inner.load(by, &code).await),
+                };
+                match came {
+                    Ok(child) => inner.pool().put(module, child),
+                    Err(error) => {
+                        inner.pool().failed(module);
+                        // The next step starts its own, and says why it cannot.
+                        tracing::warn!(%error, "no runner's process could be kept ready");
+                    }
                 }
+                inner.filled.notify_waiters();
             });
+        }
+    }
+
+    /// Has a child load a module: one that waited, or a new one.
+    async fn load(&self, by: Option<Child>, code: &[u8]) -> Result<Child, StartFailed> {
+        let mut child = match by {
+            Some(child) => child,
+            None => self.start_child().await?,
+        };
+        match timeout(Duration::from_millis(LOAD_MS_MAX), child.load(code)).await {
+            Ok(Ok(())) => Ok(child),
+            _ => Err(StartFailed::Process("it did not load a module".to_owned())),
         }
     }
 
@@ -449,7 +498,7 @@ impl Inner {
         let mut child = Child::start(&self.program, &boot).await?;
         let answer = timeout(Duration::from_millis(ATTEMPT_MS_MAX), child.hear(8)).await;
         Ok(match answer.unwrap_or(Err(NoAnswer::Late)) {
-            Ok(bytes) => match bytes.try_into().map(u64::from_le_bytes) {
+            Ok(bytes) => match decode_number(&bytes) {
                 Ok(0) => Tried::Passed,
                 Ok(errno) => Tried::Refused(errno as i32),
                 Err(_) => Tried::Passed,
@@ -461,11 +510,20 @@ impl Inner {
         })
     }
 
-    fn pool(&self) -> MutexGuard<'_, Pool> {
+    fn pool(&self) -> MutexGuard<'_, Pool<Child>> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refills the pool when it goes.
+struct Refill<'a>(&'a Arc<Inner>);
+
+impl Drop for Refill<'_> {
+    fn drop(&mut self) {
+        Inner::refill(self.0);
     }
 }
 
@@ -479,9 +537,13 @@ impl Drop for Present<'_> {
 }
 
 impl Known {
-    fn find(&mut self, module: &Digest) -> Option<Result<Arc<[u8]>, Refusal>> {
-        if let Some(refusal) = self.refused.get(module) {
-            return Some(Err(refusal.clone()));
+    fn find(&mut self, module: &Digest, now: Instant) -> Option<Result<Arc<[u8]>, Refusal>> {
+        if let Some((refusal, until)) = self.refused.get(module) {
+            if until.is_none_or(|until| now < until) {
+                return Some(Err(refusal.clone()));
+            }
+            self.refused.remove(module);
+            self.refused_order.retain(|refused| refused != module);
         }
         let at = self.code.iter().position(|(digest, _)| digest == module)?;
         let found = self.code.remove(at)?;
@@ -498,9 +560,10 @@ impl Known {
         }
     }
 
-    fn refuse(&mut self, module: Digest, refusal: Refusal) {
+    fn refuse(&mut self, module: Digest, refusal: Refusal, now: Instant) {
         self.code.retain(|(digest, _)| *digest != module);
-        if self.refused.insert(module, refusal).is_none() {
+        let until = matches!(refusal, Refusal::Compile(_)).then(|| now + PASSING_REFUSAL);
+        if self.refused.insert(module, (refusal, until)).is_none() {
             self.refused_order.push_back(module);
         }
         if self.refused_order.len() > REFUSED_MAX
@@ -545,10 +608,8 @@ fn boot(options: &Options, mode: Mode, prime: Arc<[u8]>) -> Boot {
 }
 
 async fn compile_in(child: &mut Child, module: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
-    let asked = child.ask(module.to_vec(), limits.answer_bytes_max());
-    let answer =
-        timeout(Duration::from_millis(limits.compile_ms), asked).await.unwrap_or(Err(NoAnswer::Late));
-    let bytes = answer.map_err(|why| {
+    let asked = timeout(Duration::from_millis(limits.compile_ms), child.compile(module, limits)).await;
+    let compiled = asked.unwrap_or(Err(NoAnswer::Late)).map_err(|why| {
         Refusal::Compile(match why {
             NoAnswer::Late => "it took too long".to_owned(),
             NoAnswer::Died(Death::Signal(9)) => "it took too much CPU, or was killed".to_owned(),
@@ -556,11 +617,7 @@ async fn compile_in(child: &mut Child, module: &[u8], limits: &Limits) -> Result
             NoAnswer::Nonsense => "the compiler answered nonsense".to_owned(),
         })
     })?;
-    match decode_compiled(&bytes) {
-        Ok(Ok(code)) if code.len() as u64 <= limits.code_bytes => Ok(code),
-        Ok(Ok(_)) | Err(_) => Err(Refusal::Compile("the compiler answered nonsense".to_owned())),
-        Ok(Err(why)) => Err(Refusal::Module(why)),
-    }
+    compiled.map_err(Refusal::Module)
 }
 
 #[cfg(test)]
@@ -587,13 +644,33 @@ mod tests {
             known.learn(Digest::of(&[i]), vec![0; 20 << 20].into());
         }
         assert_eq!(known.code.len(), 3);
-        assert!(known.find(&Digest::of(&[2])).is_some());
+        let now = Instant::now();
+        assert!(known.find(&Digest::of(&[2]), now).is_some());
         known.learn(Digest::of(b"next"), vec![0; 20 << 20].into());
-        assert!(known.find(&Digest::of(&[2])).is_some(), "used lately");
-        assert!(known.find(&Digest::of(&[3])).is_none());
+        assert!(known.find(&Digest::of(&[2]), now).is_some(), "used lately");
+        assert!(known.find(&Digest::of(&[3]), now).is_none());
         for i in 0..2000_u32 {
-            known.refuse(Digest::of(&i.to_le_bytes()), Refusal::Busy);
+            known.refuse(Digest::of(&i.to_le_bytes()), Refusal::Busy, now);
         }
         assert_eq!((known.refused.len(), known.refused_order.len()), (REFUSED_MAX, REFUSED_MAX));
+    }
+
+    #[test]
+    fn what_want_of_time_or_memory_refused_is_tried_again() {
+        let (mut known, now) = (Known::default(), Instant::now());
+        let (broken, slow) = (Digest::of(b"broken"), Digest::of(b"slow"));
+        known.refuse(broken, Refusal::Module("no module".into()), now);
+        known.refuse(slow, Refusal::Compile("it took too long".into()), now);
+        let soon = now + PASSING_REFUSAL - Duration::from_millis(1);
+        for module in [broken, slow] {
+            assert!(
+                matches!(known.find(&module, soon), Some(Err(_))),
+                "a bomb does not go off at each request"
+            );
+        }
+        let later = now + PASSING_REFUSAL;
+        assert!(known.find(&slow, later).is_none());
+        assert!(matches!(known.find(&broken, later), Some(Err(Refusal::Module(_)))));
+        assert_eq!((known.refused.len(), known.refused_order.len()), (1, 1));
     }
 }

@@ -5,6 +5,7 @@ use crate::outcome::Refusal;
 use artel_protocol::id::Digest;
 use artel_protocol::limits::{JSON_DEPTH_MAX, STEP_ARTIFACTS_MAX};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ pub struct Step {
     pub needs: BTreeMap<String, String>,
     /// Files for the guest.
     pub artifacts: Vec<Given>,
-    /// This step's own deadline in milliseconds; the runner's limit holds where it is shorter.
+    /// This step's own deadline in milliseconds of CPU; the runner's limit holds where it is shorter.
     pub deadline_ms: Option<u64>,
 }
 
@@ -72,6 +73,14 @@ impl Step {
     /// A step that needs nothing but an input.
     pub fn new(module: Module, input: impl Into<String>) -> Self {
         Step { module, input: input.into(), needs: BTreeMap::new(), artifacts: Vec::new(), deadline_ms: None }
+    }
+
+    /// Whether it is such as a step may be, as far as that shows before it runs: [`crate::Runner::run`] refuses another one, too.
+    ///
+    /// # Errors
+    /// [`Refusal::Input`], as for a run.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.stdin(&Limits::default()).map(drop)
     }
 
     /// What the guest reads on standard input: `{"input":…,"needs":{…},"artifacts":{name:"artifacts/NAME"}}`, names in order,
@@ -122,13 +131,70 @@ fn json(text: &str) -> Result<&str, Refusal> {
     one_json(text.as_bytes()).ok_or(Refusal::Input("not a JSON text"))
 }
 
-/// The one JSON text in `bytes`, without the white space around it; nothing when it is not one or is nested too deep.
+/// How deep a step's JSON may be nested: one level less than a whole message, since it stands inside one wherever it goes.
+const DEPTH_MAX: usize = JSON_DEPTH_MAX - 1;
+
+/// The one JSON text in `bytes`, without the white space around it; nothing when it is not one, is nested too deep, or has an object
+/// with one key twice, which two readers would read differently.
 pub(crate) fn one_json(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
-    if depth(text) > JSON_DEPTH_MAX {
+    if depth(text) > DEPTH_MAX {
         return None;
     }
-    serde_json::from_str::<&RawValue>(text).ok().map(RawValue::get)
+    let text = serde_json::from_str::<&RawValue>(text).ok()?.get();
+    has_single_keys(text).then_some(text)
+}
+
+/// Whether each object in a JSON text has each of its keys once. Two spellings of a key are one key.
+fn has_single_keys(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut keys: Vec<Cow<'_, str>> = Vec::new();
+    // For each open bracket where an object's keys begin in `keys`; nothing for an array's.
+    let mut open: Vec<Option<usize>> = Vec::new();
+    let (mut at, mut is_key) = (0, false);
+    while let Some(&byte) = bytes.get(at) {
+        let begun = at;
+        at += 1;
+        match byte {
+            b'{' | b'[' => {
+                is_key = byte == b'{';
+                open.push(is_key.then_some(keys.len()));
+            }
+            b'}' | b']' => {
+                if let Some(Some(first)) = open.pop() {
+                    let own = &mut keys[first..];
+                    own.sort_unstable();
+                    if own.windows(2).any(|pair| pair[0] == pair[1]) {
+                        return false;
+                    }
+                    keys.truncate(first);
+                }
+                is_key = false;
+            }
+            b',' => is_key = matches!(open.last(), Some(Some(_))),
+            b'"' => {
+                while bytes.get(at).is_some_and(|byte| *byte != b'"') {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+                if std::mem::take(&mut is_key) {
+                    let Some(key) = text.get(begun..at).and_then(unquoted) else { return false };
+                    keys.push(key);
+                }
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
+/// A key's text; nothing where it is none, such as half of a character.
+fn unquoted(quoted: &str) -> Option<Cow<'_, str>> {
+    if quoted.contains('\\') {
+        serde_json::from_str(quoted).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(quoted.trim_matches('"')))
+    }
 }
 
 /// How deep brackets are nested, counted before a parser sees them. What is not JSON gets some number.
@@ -216,9 +282,16 @@ mod tests {
             ("1 2", None),
             ("{\"a\":1}x", None),
             ("nan", None),
-            (&deep(64), Some(&*deep(64))),
-            (&deep(65), None),
+            (&deep(63), Some(&*deep(63))),
+            (&deep(64), None),
             (&deep(200_000), None),
+            (r#"{"a":{"a":1},"b":["a","a",{"a":"b"}]}"#, Some(r#"{"a":{"a":1},"b":["a","a",{"a":"b"}]}"#)),
+            (r#"{"a":1,"a":2}"#, None),
+            (r#"[{"x":{"a":1,"b\\":"\"","a":2}}]"#, None),
+            (r#"{"a":1,"\u0061":2}"#, None),
+            (r#"{"a":1,"\ud800":2}"#, None),
+            (r#"{"a\"":1,"a":"\ud800","b":1e999}"#, Some(r#"{"a\"":1,"a":"\ud800","b":1e999}"#)),
+            (r#"{"k":{},"l":0,"k":[]}"#, None),
         ] {
             assert_eq!(one_json(text.as_bytes()), wanted, "{}", &text[..text.len().min(20)]);
         }

@@ -4,43 +4,95 @@
 
 use crate::attempt::Attempt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use wasmtime::{Engine, Module};
 
-/// The engine whose epoch the alarm moves on. Set once, before the handler is installed.
-static ALARMED: OnceLock<Engine> = OnceLock::new();
+/// How often a process at work looks whether its parent lives still, and whether its time by the clock is up (1 s). A guest whose
+/// node was killed runs on for no longer than that.
+const TICK_MS: u64 = 1000;
+/// How a process ends whose parent has gone.
+const STATUS_ORPHAN: i32 = 4;
 
-extern "C" fn on_alarm(_: libc::c_int) {
-    // Both are signal-safe: an atomic load, and an atomic addition (wasmtime says so of `increment_epoch`).
-    if let Some(engine) = ALARMED.get() {
+/// The engine whose epoch the signals move on. Set once, before the handlers are installed.
+static ENGINE: OnceLock<Engine> = OnceLock::new();
+/// The parent's id; set before the handlers are installed.
+static PARENT: AtomicU32 = AtomicU32::new(0);
+/// When the guest's time by the clock is up, as [`monotonic_ns`] says it.
+static WALL_END_NS: AtomicU64 = AtomicU64::new(u64::MAX);
+
+// Both handlers do only what is signal-safe: atomics, an atomic addition (wasmtime says so of `increment_epoch`), `getppid`,
+// `clock_gettime` and `_exit`.
+
+extern "C" fn on_cpu_spent(_: libc::c_int) {
+    if let Some(engine) = ENGINE.get() {
         engine.increment_epoch();
     }
 }
 
-/// From now on the alarm moves the engine's epoch on by one. Says whether the kernel took the handler.
-pub(crate) fn alarm_moves_epoch(engine: &Engine) -> bool {
-    if ALARMED.set(engine.clone()).is_err() {
-        return false;
+extern "C" fn on_tick(signal: libc::c_int) {
+    // SAFETY: takes nothing and always succeeds.
+    if unsafe { libc::getppid() } as u32 != PARENT.load(Ordering::Relaxed) {
+        exit(STATUS_ORPHAN);
     }
-    // SAFETY: a zeroed sigaction is valid; the handler is a function of the right type that only does what is signal-safe.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = on_alarm as *const () as libc::sighandler_t;
-        // On the alternate stack: the guest's own may be all but full.
-        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-        libc::sigemptyset(&mut action.sa_mask);
-        libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()) == 0
+    if monotonic_ns() >= WALL_END_NS.load(Ordering::Relaxed) {
+        on_cpu_spent(signal);
     }
 }
 
-/// Sets the alarm off in `ms` milliseconds, and every 10 ms after that; 0 takes it back.
-pub(crate) fn alarm_in(ms: u64) -> bool {
+/// From now on a tick ends this process when its parent has gone. It says whether the kernel took the handler.
+pub(crate) fn heed_parent(parent: u32) -> bool {
+    PARENT.store(parent, Ordering::Relaxed);
+    handle(libc::SIGALRM, on_tick)
+}
+
+/// From now on the end of its CPU time and of its time by the clock move the engine's epoch on. It says whether the kernel took
+/// the handler.
+pub(crate) fn time_moves_epoch(engine: &Engine) -> bool {
+    ENGINE.set(engine.clone()).is_ok() && handle(libc::SIGPROF, on_cpu_spent)
+}
+
+fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> bool {
+    // SAFETY: a zeroed sigaction is valid; the handler is a function of the right type that only does what is signal-safe.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as *const () as libc::sighandler_t;
+        // On the alternate stack: the guest's own may be all but full.
+        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        libc::sigemptyset(&mut action.sa_mask);
+        libc::sigaction(signal, &action, std::ptr::null_mut()) == 0
+    }
+}
+
+/// Begins a guest's time: `cpu_ms` of this process's CPU and `wall_ms` by the clock. Where one of them is up the epoch moves on, and
+/// goes on doing so until [`end_time`].
+pub(crate) fn begin_time(cpu_ms: u64, wall_ms: u64) {
+    WALL_END_NS.store(monotonic_ns().saturating_add(wall_ms.saturating_mul(1_000_000)), Ordering::Relaxed);
+    timer(libc::ITIMER_PROF, cpu_ms.max(1), 10);
+    timer(libc::ITIMER_REAL, wall_ms.clamp(1, TICK_MS), TICK_MS);
+}
+
+/// Ends it.
+pub(crate) fn end_time() {
+    timer(libc::ITIMER_PROF, 0, 0);
+    timer(libc::ITIMER_REAL, 0, 0);
+    WALL_END_NS.store(u64::MAX, Ordering::Relaxed);
+}
+
+/// Begins to look after the parent alone.
+pub(crate) fn begin_ticks() {
+    timer(libc::ITIMER_REAL, TICK_MS, TICK_MS);
+}
+
+fn timer(which: libc::c_int, first_ms: u64, then_ms: u64) {
     let time = |ms: u64| libc::timeval {
         tv_sec: (ms / 1000).min(i32::MAX as u64) as libc::time_t,
         tv_usec: ((ms % 1000) * 1000) as libc::suseconds_t,
     };
-    let timer = libc::itimerval { it_interval: time(if ms == 0 { 0 } else { 10 }), it_value: time(ms) };
-    // SAFETY: the timer is a valid value for the time of the call, and the old one is not asked for.
-    unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) == 0 }
+    let timer = libc::itimerval { it_interval: time(then_ms), it_value: time(first_ms) };
+    // SAFETY: the timer is a valid value for the time of the call, and the old one is not asked for. It fails for no such value.
+    unsafe {
+        libc::setitimer(which, &timer, std::ptr::null_mut());
+    }
 }
 
 /// Closes every descriptor from `first` on.

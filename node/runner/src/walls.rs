@@ -295,6 +295,8 @@ fn calls(purpose: Purpose) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompile
         (libc::SYS_rt_sigreturn, vec![]),
         (libc::SYS_sigaltstack, vec![]),
         (libc::SYS_rt_sigprocmask, vec![]),
+        // Each second it looks whether its parent lives.
+        (libc::SYS_getppid, vec![]),
     ]);
     match purpose {
         Purpose::Compile => {
@@ -302,8 +304,10 @@ fn calls(purpose: Purpose) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompile
         }
         Purpose::Run => {
             calls.insert(libc::SYS_mprotect, vec![not_executable, not_writable]);
-            // The deadline.
-            calls.insert(libc::SYS_setitimer, vec![rule(when(0, Is::Eq, libc::ITIMER_REAL as u64)?)?]);
+            // The deadline, and that second.
+            let timers = [libc::ITIMER_PROF, libc::ITIMER_REAL].map(|timer| when(0, Is::Eq, timer as u64));
+            let timers = timers.into_iter().map(|timer| rule(timer?)).collect::<Result<_, _>>()?;
+            calls.insert(libc::SYS_setitimer, timers);
         }
     }
     Ok(calls)
@@ -337,6 +341,12 @@ pub(crate) fn blind(walls: Walls) -> Result<(), String> {
         Ok(seccompiler::apply_filter(&program)?)
     };
     build().map_err(|error| error.to_string())
+}
+
+/// Offers this process to the kernel before all others where memory runs out: the node is the larger one, and is to stay.
+pub(crate) fn offer_to_oom_killer() {
+    // Whoever may not say so is as likely a victim as its node.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
 /// Closes all that the process was left with but standard input, output and error.

@@ -1,4 +1,5 @@
-//! The bytes between a node and its own child: frames of a bounded length, and plain fields in them.
+//! The bytes between a node and its own child: frames of a bounded length with plain fields in them. What is large (code, files)
+//! follows its frame as it is, with its length in the frame, so that neither end copies it into a frame and out again.
 //!
 //! Both ends are the same binary, so there are no versions here. A child is not believed all the same: every length is
 //! checked against a bound that the reader sets, before anything is allocated.
@@ -10,9 +11,15 @@ pub(crate) const HEAD_BYTES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Nonsense;
 
-/// Puts a message together.
-#[derive(Debug, Default)]
+/// Puts a message together, with room for its head before it.
+#[derive(Debug)]
 pub(crate) struct Writer(Vec<u8>);
+
+impl Default for Writer {
+    fn default() -> Self {
+        Writer(vec![0; HEAD_BYTES])
+    }
+}
 
 impl Writer {
     pub fn u8(&mut self, value: u8) {
@@ -28,7 +35,10 @@ impl Writer {
     pub fn text(&mut self, value: &str) {
         self.bytes(value.as_bytes());
     }
-    pub fn into_bytes(self) -> Vec<u8> {
+    /// The message with its head: a frame.
+    pub fn into_frame(mut self) -> Vec<u8> {
+        let length = (self.0.len() - HEAD_BYTES) as u64;
+        self.0[..HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
         self.0
     }
 }
@@ -64,14 +74,6 @@ impl<'a> Reader<'a> {
     pub fn end(&self) -> Result<(), Nonsense> {
         if self.0.is_empty() { Ok(()) } else { Err(Nonsense) }
     }
-}
-
-/// A message with its head before it.
-pub(crate) fn framed(message: Vec<u8>) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(HEAD_BYTES + message.len());
-    frame.extend_from_slice(&(message.len() as u64).to_le_bytes());
-    frame.extend_from_slice(&message);
-    frame
 }
 
 /// The length that a head announces, when it is at most `max`.

@@ -20,14 +20,13 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 /// That a wall is missing, or what the disk says.
 pub(super) async fn step(report: &Report, scratch: &Scratch, steps: u32) -> anyhow::Result<()> {
     let options = Options { cache_dir: Some(scratch.path().join("code")), ..Options::default() };
-    let pool_size = options.pool_size;
     let runner = Runner::start(options).await.map_err(|e| anyhow::anyhow!("no step can be run here: {e}"))?;
     let module = artel_runner::smallest_module();
     runner.prepare(&module).await?;
     let (mut starts, mut wholes, mut guest_us) = (Vec::new(), Vec::new(), 0);
     let before = cpu_with_children_us()?;
     for _ in 0..steps {
-        until_ready(&runner, pool_size).await?;
+        until_ready(&runner).await?;
         let begun = Instant::now();
         let outcome = runner.run(Step::new(module.clone(), "{}")).await;
         wholes.push(begun.elapsed());
@@ -37,7 +36,7 @@ pub(super) async fn step(report: &Report, scratch: &Scratch, steps: u32) -> anyh
         starts.push(Duration::from_micros(spent.start_us));
         guest_us += spent.cpu_us;
     }
-    until_ready(&runner, pool_size).await?;
+    until_ready(&runner).await?;
     let step_cpu = (cpu_with_children_us()? - before) / u64::from(steps);
 
     let mut trues = Vec::new();
@@ -80,13 +79,9 @@ pub(super) async fn step(report: &Report, scratch: &Scratch, steps: u32) -> anyh
 }
 
 /// Waits until the primed processes are there again, which in a node happens while nobody waits.
-async fn until_ready(runner: &Runner, pool_size: usize) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    while runner.ready() < pool_size {
-        anyhow::ensure!(begun.elapsed() < READY_WITHIN, "no primed process within {READY_WITHIN:?}");
-        tokio::time::sleep(Duration::from_micros(200)).await;
-    }
-    Ok(())
+async fn until_ready(runner: &Runner) -> anyhow::Result<()> {
+    let waited = tokio::time::timeout(READY_WITHIN, runner.settled()).await;
+    waited.with_context(|| format!("no primed process within {READY_WITHIN:?}"))
 }
 
 /// CPU time of this process and of its children that have ended, in microseconds, in steps of 10 ms.

@@ -9,17 +9,20 @@ use serde_json::{Value, json};
 /// Show the nodes that this node is connected to.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  artel peers --data ./node\n  artel peers --data ./node --json\n  artel peers --journals --data ./node\n  artel peers --refused --data ./node"
+    after_help = "Examples:\n  artel peers --data ./node\n  artel peers --data ./node --json\n  artel peers --journals --data ./node\n  artel peers --homes --data ./node\n  artel peers --refused --data ./node"
 )]
 pub struct Peers {
     /// Show what is kept of other nodes' journals instead.
     #[arg(long)]
     journals: bool,
-    /// Show what was refused of other nodes since the start instead, by reason.
+    /// Show how other nodes deal with those who work for them instead.
     #[arg(long, conflicts_with = "journals")]
+    homes: bool,
+    /// Show what was refused of other nodes since the start instead, by reason.
+    #[arg(long, conflicts_with_all = ["journals", "homes", "cursor"])]
     refused: bool,
-    /// Where to go on in the journals, as the last page said.
-    #[arg(long, requires = "journals")]
+    /// Where to go on in the journals or homes, as the last page said.
+    #[arg(long)]
     cursor: Option<String>,
 }
 
@@ -51,13 +54,29 @@ const JOURNALS: &[Column] = &[
     ("wrong", "summaries.wrong"),
 ];
 
+const HOMES: &[Column] = &[
+    ("node", "node_id"),
+    ("offers", "offers"),
+    ("answered %", "answered_percent"),
+    ("verdicts", "judged"),
+    ("rejections", "rejected"),
+    ("silences", "silences"),
+    ("redeemed", "redeemed"),
+    ("breaches", "breaches"),
+    ("first breach", "breach"),
+];
+
 const REFUSED: &[Column] = &[("reason", "reason"), ("times", "times")];
 
 impl Peers {
     /// Shows them.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let cursor = self.cursor.map(|c| format!("&cursor={}", escape(&c))).unwrap_or_default();
+        if self.homes {
+            let answer = context.client()?.get_text(&format!("/v1/homes?limit=50{cursor}")).await?;
+            return context.show.list(&answer, HOMES, "nothing was heard of other nodes as homes");
+        }
         if self.journals {
-            let cursor = self.cursor.map(|c| format!("&cursor={}", escape(&c))).unwrap_or_default();
             let answer = context.client()?.get_text(&format!("/v1/journals?limit=50{cursor}")).await?;
             return context.show.list(&answer, JOURNALS, "nothing is kept of other nodes' journals");
         }

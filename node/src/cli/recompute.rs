@@ -8,7 +8,6 @@ use artel_audit::os::OsFiles;
 use artel_federation::evidence::{Half, Learnt, Part, Receipt, View, Viewer};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Origin;
-use artel_protocol::sync::marks_digest;
 use artel_protocol::time::Wall;
 use artel_reputation::Score;
 use clap::Args;
@@ -105,7 +104,7 @@ fn shown(found: &Found, viewer: Viewer<'_>, agent: &AgentId, view: &View, now: W
         "homes": view.parts.iter().map(home_of).collect::<Vec<_>>(),
         "receipts": receipts,
         "left_out": left_out,
-        "heads": marks_digest(&marks).hex(),
+        "heads": found.book.heads().hex(),
         "marks": marks.iter().map(|mark| json!({"origin": mark.origin.to_string(), "next": mark.next})).collect::<Vec<_>>(),
         "whole": found.book.is_whole(),
         "records": found.records,

@@ -92,10 +92,10 @@ impl Stage {
     /// A sentence that says what does not start.
     pub async fn start(base: &Path, nodes: usize, agents: usize) -> anyhow::Result<Self> {
         let home = Node::ready(NODES[0], begin(base, NODES[0], None)?).await?;
-        let invitation = if nodes > 1 { Some(invite(base, &home, nodes - 1).await?) } else { None };
         let mut starting = Vec::new();
         for name in NODES.into_iter().take(nodes).skip(1) {
-            starting.push((name, begin(base, name, invitation.as_deref())?));
+            let invitation = invite(base, &home, name).await?;
+            starting.push((name, begin(base, name, Some(&invitation))?));
         }
         let allow = allow(&home.ready)?;
         let merger = Agent::start(base, (MERGER, 0), &home.ready, Does::Merge)?;
@@ -244,13 +244,14 @@ fn begin(base: &Path, name: &'static str, join: Option<&Path>) -> anyhow::Result
     processes::start_node(base, &Up { name, http: HTTP, listen: &[LISTEN.to_owned()], join })
 }
 
-/// An invitation of the home for as many nodes, in a file.
-async fn invite(base: &Path, home: &Node, uses: usize) -> anyhow::Result<PathBuf> {
-    let body = json!({"uses": uses, "for_ms": INVITED_MS});
+/// An invitation of the home for one node, in a file. Each has its own: nodes that one invitation let in do not run each other's
+/// steps again.
+async fn invite(base: &Path, home: &Node, name: &str) -> anyhow::Result<PathBuf> {
+    let body = json!({"uses": 1, "for_ms": INVITED_MS});
     let answer = home.client.post("/v1/invitations", &body, 0).await?.unwrap_or_default();
     let answer: Value = home.client.read(&answer)?;
     let invitation = answer["invitation"].as_str().context("the home made no invitation")?;
-    let file = base.join("invitation");
+    let file = base.join(format!("invitation-{name}"));
     data::write_new_secret(&file, invitation)?;
     Ok(file)
 }

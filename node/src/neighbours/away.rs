@@ -1,8 +1,8 @@
 //! This node's agents away from home: what they do at another home goes there as one direct request, on the authority that
 //! the agent gave.
 
-use super::home::fetched;
-use super::refusals::{Fault, Reason};
+use super::bringing::fetched;
+use super::refusals::Reason;
 use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
@@ -15,6 +15,7 @@ use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use bytes::Bytes;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -114,16 +115,26 @@ impl Neighbours {
     pub async fn fetch(&self, home: &NodeId, lease: (StepId, Epoch), digest: Digest) -> anyhow::Result<u64> {
         let shared = &self.shared;
         shared.reach(home).await?;
-        let stored = match blob::artifact(shared, home, lease, digest).await {
-            Err(error) if error.is::<Fault>() => return Err(Error::Dishonest(*home).into()),
+        if let Some(bytes) = shared.blobs.len(&digest).await? {
+            return Ok(bytes);
+        }
+        let how = blob::Fetching { progress: &AtomicU64::new(0), admit: &|_| Ok(()) };
+        let upload = match blob::artifact(shared, home, lease, digest, &how).await {
+            Err(error) if is_wrong(&error) => return Err(Error::Dishonest(*home).into()),
             Err(error) if !error.is::<blob::Refused>() && !error.is::<crate::store::Error>() => {
                 tracing::debug!(%home, %digest, error = format!("{error:#}"), "a fetch ended early");
                 return Err(Error::Unreachable(*home).into());
             }
             other => other?,
         };
+        let _alone = shared.blobs.alone(&[digest]).await;
+        let stored =
+            blob::named(shared, home, upload, digest).await.map_err(|error| match is_wrong(&error) {
+                true => Error::Dishonest(*home).into(),
+                false => error,
+            })?;
         if stored.is_new {
-            let store = Request::Store(fetched(digest, stored, None));
+            let store = Request::Store(fetched(stored, None));
             if let Err(refusal) = shared.handle.ask(Principal::Operator, None, store).await? {
                 shared.blobs.remove(&digest).await?;
                 return Err(refusal.into());
@@ -131,6 +142,11 @@ impl Neighbours {
         }
         Ok(stored.bytes)
     }
+}
+
+/// Whether a home served what no honest one serves.
+fn is_wrong(error: &anyhow::Error) -> bool {
+    Reason::of_stream(error).is_some_and(Reason::is_wrong)
 }
 
 impl Shared {
@@ -148,6 +164,10 @@ impl Shared {
         match blob::lease(self, home, (step, epoch)).await {
             Ok(told @ Told::Leased(_)) => Ok(told),
             Ok(_) => Err(Error::Dishonest(*home)),
+            Err(error) if is_wrong(&error) => {
+                tracing::warn!(%home, error = format!("{error:#}"), "a lease that is none");
+                Err(Error::Dishonest(*home))
+            }
             Err(error) => {
                 tracing::debug!(%home, error = format!("{error:#}"), "a lease could not be fetched");
                 Err(Error::Silent(*home))

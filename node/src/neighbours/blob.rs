@@ -6,6 +6,7 @@ use super::patience::Patience;
 use super::places::Sizes;
 use super::refusals::{Fault, Reason};
 use super::shared::Shared;
+use crate::store::{Error as StoreError, Stored, Upload};
 use anyhow::bail;
 use artel_federation::fact::Abroad;
 use artel_federation::run::StepState;
@@ -19,6 +20,7 @@ use artel_protocol::key::NodeId;
 use artel_protocol::limits::ARTIFACT_BYTES_MAX;
 use std::io::SeekFrom;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
@@ -49,78 +51,111 @@ pub(super) struct Refused {
     pub message: String,
 }
 
-/// Fetches an artifact of a lease from the other party and puts it under its name; says how many bytes came and whether they
-/// were new here. What no honest party serves is counted against it.
+/// What a fetch must keep to, and where it says how it goes.
+pub(super) struct Fetching<'a> {
+    /// Rises with what comes.
+    pub progress: &'a AtomicU64,
+    /// Whether there is room for so many bytes; asked once it is known how many they are, before the first is read.
+    pub admit: &'a (dyn Fn(u64) -> Result<(), Refused> + Sync),
+}
+
+/// Fetches an artifact of a lease from the other party. It has no name yet. What no honest party serves is counted against it.
 pub(super) async fn artifact(
     shared: &Shared,
     peer: &NodeId,
     lease: (StepId, Epoch),
     digest: Digest,
-) -> anyhow::Result<crate::store::Stored> {
-    let fetched = stored(shared, peer, lease, digest).await;
+    how: &Fetching<'_>,
+) -> anyhow::Result<Upload> {
+    let fetched = unnamed(shared, peer, lease, digest, how).await;
     if let Err(error) = &fetched {
         shared.refuse_stream(Lane::Blob, peer, error).await;
     }
     fetched
 }
 
-async fn stored(
+/// Puts what was fetched under its name. Other bytes than those it names are counted against whoever served them.
+pub(super) async fn named(
+    shared: &Shared,
+    peer: &NodeId,
+    upload: Upload,
+    digest: Digest,
+) -> anyhow::Result<Stored> {
+    match upload.finish(Some(digest)).await {
+        Err(error @ StoreError::WrongDigest { .. }) => {
+            shared.refuse(Lane::Blob, peer, Reason::Bytes).await;
+            Err(Fault::new(Reason::Bytes, error.to_string()).into())
+        }
+        finished => Ok(finished?),
+    }
+}
+
+/// An artifact of a lease, over as many streams as it takes; they have one patience together.
+async fn unnamed(
     shared: &Shared,
     peer: &NodeId,
     (step, epoch): (StepId, Epoch),
     digest: Digest,
-) -> anyhow::Result<crate::store::Stored> {
-    if let Some(bytes) = shared.blobs.len(&digest).await? {
-        return Ok(crate::store::Stored { digest, bytes, is_new: false });
-    }
-    let mut upload = shared.blobs.upload().await?;
-    let (mut start, mut breaks) = (0, 0);
+    how: &Fetching<'_>,
+) -> anyhow::Result<Upload> {
+    let mut coming = Coming { upload: shared.blobs.upload().await?, start: 0, all: None };
     let mut patience = Patience::new(PIECE_WAIT);
-    let all_came = loop {
-        let before = start;
-        let fetch = Fetch { step, epoch, what: Wanted::Artifact { digest, start } };
-        match pieces(shared, (peer, &mut patience), &fetch, &mut start, &mut upload).await {
-            Ok(()) => break Ok(()),
-            Err(error) if is_final(&error) || patience.is_spent() => break Err(error),
+    let mut breaks = 0;
+    loop {
+        let before = coming.start;
+        let fetch = Fetch { step, epoch, what: Wanted::Artifact { digest, start: before } };
+        match pieces(shared, (peer, &mut patience), &fetch, &mut coming, how).await {
+            Ok(()) => return Ok(coming.upload),
+            Err(error) if is_final(&error) || patience.is_spent() => return Err(error),
             Err(error) => {
-                breaks = if start > before { 0 } else { breaks + 1 };
+                breaks = if coming.start > before { 0 } else { breaks + 1 };
                 if breaks == BREAKS_MAX {
-                    break Err(error);
+                    return Err(error);
                 }
+                let start = coming.start;
                 tracing::debug!(%peer, %digest, start, error = format!("{error:#}"), "a fetch goes on");
                 tokio::time::sleep(BREAK_WAIT).await;
             }
         }
-    };
-    if let Err(error) = all_came {
-        upload.discard().await;
-        return Err(error);
     }
-    upload.finish(Some(digest)).await.map_err(|error| match error {
-        crate::store::Error::WrongDigest { .. } => Fault::new(Reason::Bytes, error.to_string()).into(),
-        error => error.into(),
-    })
 }
 
 /// Whether a fetch ends with it: the other side's word, or this node's disk.
 fn is_final(error: &anyhow::Error) -> bool {
     error.is::<Refused>()
-        || error.is::<crate::store::Error>()
+        || error.is::<StoreError>()
         || Reason::of_stream(error).is_some_and(Reason::is_wrong)
 }
 
-/// One stream's worth of an artifact; `start` rises with what came.
+/// An artifact on its way here.
+struct Coming {
+    upload: Upload,
+    /// How much has come.
+    start: u64,
+    /// How much there is, once the other side has said so.
+    all: Option<u64>,
+}
+
+/// One stream's worth of an artifact.
 async fn pieces(
     shared: &Shared,
     (peer, patience): (&NodeId, &mut Patience),
     fetch: &Fetch,
-    start: &mut u64,
-    upload: &mut crate::store::Upload,
+    coming: &mut Coming,
+    how: &Fetching<'_>,
 ) -> anyhow::Result<()> {
     let (mut stream, mut left) = ask(shared, (peer, patience), fetch).await?;
-    if start.checked_add(left).is_none_or(|bytes| bytes > ARTIFACT_BYTES_MAX) {
-        return Err(Fault::new(Reason::Malformed, "more bytes than an artifact may have").into());
+    let all = coming.start.checked_add(left).filter(|bytes| *bytes <= ARTIFACT_BYTES_MAX);
+    let all = all.ok_or_else(|| Fault::new(Reason::Malformed, "more bytes than an artifact may have"))?;
+    match coming.all {
+        None => (how.admit)(all)?,
+        Some(before) if before != all => {
+            let what = format!("it had {before} bytes before and has {all} now");
+            return Err(Fault::new(Reason::Bytes, what).into());
+        }
+        Some(_) => {}
     }
+    coming.all = Some(all);
     let mut piece = vec![0; PIECE_BYTES];
     while left > 0 {
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
@@ -128,9 +163,10 @@ async fn pieces(
         if read == 0 {
             bail!("the stream ended {left} bytes early");
         }
-        upload.write(&piece[..read]).await?;
+        coming.upload.write(&piece[..read]).await?;
         left -= read as u64;
-        *start += read as u64;
+        coming.start += read as u64;
+        how.progress.fetch_add(read as u64, Ordering::Relaxed);
     }
     Ok(())
 }
@@ -142,7 +178,12 @@ pub(super) async fn lease(
     (step, epoch): (StepId, Epoch),
 ) -> anyhow::Result<Told> {
     let fetch = Fetch { step, epoch, what: Wanted::Lease };
-    Ok(Told::read(&in_memory(shared, home, &fetch, VALUE_BYTES_MAX as u64).await?)?)
+    let bytes = in_memory(shared, home, &fetch, VALUE_BYTES_MAX as u64).await?;
+    let told = Told::read(&bytes).map_err(anyhow::Error::from);
+    if let Err(error) = &told {
+        shared.refuse_stream(Lane::Blob, home, error).await;
+    }
+    told
 }
 
 /// An artifact of a step that is run again, from its home: in memory, since it is not kept.

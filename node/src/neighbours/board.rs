@@ -38,6 +38,8 @@ pub struct Offer {
     pub at: Wall,
     /// When it was heard, by this node's clock.
     pub heard: Wall,
+    /// The neighbour that brought it; nothing where it was read from what was kept.
+    pub from: Option<NodeId>,
 }
 
 /// A home's open offers.
@@ -75,27 +77,8 @@ impl Board {
         self.changed.subscribe()
     }
 
-    /// Reads what was kept lately.
-    pub(super) fn restore(&self, kept: &Kept) {
-        for (origin, mark) in kept.marks() {
-            let mut next = mark.next.saturating_sub(READ_AGAIN);
-            loop {
-                let (frames, then) = kept.frames(&origin, next, READ_BYTES);
-                for frame in &frames {
-                    if let Ok(records) = Records::check(frame, &origin.federation()) {
-                        self.hear(&records);
-                    }
-                }
-                if frames.is_empty() || then <= next {
-                    break;
-                }
-                next = then;
-            }
-        }
-    }
-
-    /// Takes in what a home's records say of its offers.
-    pub(super) fn hear(&self, records: &Records) {
+    /// Takes in what a home's records say of its offers, and which neighbour brought them.
+    pub(super) fn hear(&self, records: &Records, from: Option<NodeId>) {
         let (home, now) = (records.origin().node(), wall());
         let mut put_up = false;
         {
@@ -104,7 +87,7 @@ impl Board {
                 let Ok(entry) = Entry::decode(&record.body) else { continue };
                 match entry.fact {
                     Fact::Offered(offered) if offered.deadline > now => {
-                        put_up |= inner.put_up(Offer { home, offered, at: entry.at, heard: now });
+                        put_up |= inner.put_up(Offer { home, offered, at: entry.at, heard: now, from });
                     }
                     Fact::Granted(f) => inner.take_down(&home, &f.step),
                     Fact::StepEnded(f) => inner.take_down(&home, &f.step),
@@ -137,6 +120,11 @@ impl Board {
     pub(super) fn home_of(&self, step: &StepId) -> Option<NodeId> {
         let inner = self.inner();
         inner.homes.iter().find(|(_, home)| home.offers.contains_key(step)).map(|(home, _)| *home)
+    }
+
+    /// How many offers of a home are on the board.
+    pub(super) fn count(&self, home: &NodeId) -> usize {
+        self.inner().homes.get(home).map_or(0, |board| board.offers.len())
     }
 
     /// The homes that offer something that an agent with these skills may take, whoever offers the most first, and what
@@ -207,6 +195,25 @@ impl Inner {
             board.offers.retain(|_, offer| offer.offered.deadline > now);
         }
         self.count = self.homes.values().map(|board| board.offers.len()).sum();
+    }
+}
+
+/// Reads what was kept lately, each journal's records in their order.
+pub(super) fn read_again(kept: &Kept, mut hear: impl FnMut(&Records)) {
+    for (origin, mark) in kept.marks() {
+        let mut next = mark.next.saturating_sub(READ_AGAIN);
+        loop {
+            let (frames, then) = kept.frames(&origin, next, READ_BYTES);
+            for frame in &frames {
+                if let Ok(records) = Records::check(frame, &origin.federation()) {
+                    hear(&records);
+                }
+            }
+            if frames.is_empty() || then <= next {
+                break;
+            }
+            next = then;
+        }
     }
 }
 

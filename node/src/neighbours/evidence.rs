@@ -9,6 +9,7 @@ use artel_audit::Reader;
 use artel_audit::records::Records as Kept;
 use artel_federation::evidence::{Book, Learnt};
 use artel_protocol::codec;
+use artel_protocol::key::NodeId;
 use artel_protocol::log::{Class, Origin};
 use artel_protocol::record::{Record, Records};
 use artel_protocol::time::Wall;
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 const FILE: &str = "evidence";
 
 /// The form of the file; another one is not read, and the book is made anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// After how many records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 65_536;
@@ -60,14 +61,13 @@ impl Evidence {
     /// As the file has it; an empty book where there is none, or where it is not of these journals.
     pub fn restore(dir: &Path, me: &Origin, (size, kept): (u64, &Kept)) -> Self {
         let read = std::fs::read(dir.join(FILE)).ok();
-        let read = read.and_then(|bytes| codec::decode_large::<(u32, Origin, u64, Book)>(&bytes).ok());
-        let read = read.filter(|(form, origin, own_index, book)| {
+        let read = read.as_deref().and_then(|bytes| bytes.strip_prefix(FORM.to_le_bytes().as_slice()));
+        let read = read.and_then(|bytes| codec::decode_large::<(Origin, u64, Book)>(bytes).ok());
+        let read = read.filter(|(origin, own_index, book)| {
             let holds = |origin: &Origin| origin == me || book.next(origin) <= kept.mark(origin).next;
-            (*form, origin) == (FORM, me)
-                && *own_index <= size
-                && book.marks().iter().all(|mark| holds(&mark.origin))
+            origin == me && *own_index <= size && book.marks().iter().all(|mark| holds(&mark.origin))
         });
-        let (own_index, book) = read.map(|(_, _, own_index, book)| (own_index, book)).unwrap_or_default();
+        let (own_index, book) = read.map(|(_, own_index, book)| (own_index, book)).unwrap_or_default();
         let state = State { book, own_index, early: BTreeMap::new(), since: 0, learnt: Vec::new() };
         let evidence = Evidence { state: Mutex::new(state), news: Notify::new() };
         evidence.news.notify_one();
@@ -115,7 +115,7 @@ impl Evidence {
         let size = reader.checkpoint().size();
         loop {
             let from = self.state().own_index;
-            if from >= size || self.state().book.is_full(&me) {
+            if from >= size || self.state().book.has_to_wait(&me) {
                 return Ok(());
             }
             let stride: Vec<u64> = (from..size.min(from + STRIDE)).collect();
@@ -134,7 +134,7 @@ impl Evidence {
             let mut state = self.state();
             state.read_early(origin, floor);
             let next = state.book.next(origin).max(floor);
-            if next >= held || state.book.is_full(origin) {
+            if next >= held || state.book.has_to_wait(origin) {
                 return false;
             }
             next
@@ -150,13 +150,22 @@ impl Evidence {
         let (mut state, now) = (self.state(), wall());
         for (seq, (index, body)) in page.range(next..) {
             let next = state.book.next(origin).max(floor);
-            if *seq > next || state.book.is_full(origin) {
+            if *seq > next || state.book.has_to_wait(origin) {
                 break;
             }
             state.read(*origin, (*seq, *index), body, now);
         }
         state.read_early(origin, floor);
         state.book.next(origin) > next
+    }
+
+    /// Reads what is kept of a node's journals as far as it can be read by now, and writes the file: some of it is about to go.
+    /// Blocks on the disk.
+    pub fn read_up(&self, shared: &Shared, node: &NodeId) {
+        for (origin, mark) in shared.records.marks_of(node) {
+            while self.read_on(&shared.records, &origin, (mark.floor, mark.next)) {}
+        }
+        self.save(&shared.dir, &shared.me);
     }
 
     /// Writes the file.
@@ -183,7 +192,7 @@ fn body_of(record: &Record) -> Vec<u8> {
 }
 
 impl State {
-    /// Reads entries of the own journal, where they follow what was read of it; whether they do.
+    /// Reads entries of the own journal, where they follow what was read of it; whether all of them were read.
     fn read_own(&mut self, me: Origin, (from, end): (u64, u64), public: Vec<Public>) -> bool {
         if from != self.own_index {
             return false;
@@ -191,6 +200,11 @@ impl State {
         let now = wall();
         for (public_seq, index, body) in public {
             self.read(me, (public_seq, index), &body, now);
+            if self.book.has_to_wait(&me) {
+                // It was not read: it comes again when its time has come.
+                self.own_index = index;
+                return false;
+            }
         }
         self.own_index = end;
         true
@@ -198,6 +212,9 @@ impl State {
 
     fn take_early(&mut self, records: &Records) {
         let origin = records.origin();
+        if self.book.has_to_wait(&origin) {
+            return;
+        }
         let next = self.book.next(&origin);
         for record in records.records().iter().filter(|record| record.public_seq >= next) {
             if self.early.len() < EARLY_MAX {
@@ -215,7 +232,7 @@ impl State {
                 return true;
             };
             let key = (*origin, *seq);
-            if key.1 > next || self.book.is_full(origin) {
+            if key.1 > next || self.book.has_to_wait(origin) {
                 return false;
             }
             let (index, body) = self.early.remove(&key).expect("just seen");

@@ -4,6 +4,7 @@
 use super::refusals::Reason;
 use super::shared::Shared;
 use super::sync;
+use super::witness;
 use artel_mesh::Lane;
 use artel_protocol::key::NodeId;
 use std::collections::BTreeSet;
@@ -73,8 +74,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<NodeId>)
 async fn pull(shared: &Arc<Shared>, peer: &NodeId) {
     for _ in 0..PULLS_MAX {
         match sync::pull(shared, peer).await {
-            Ok(0) => return,
-            Ok(frames) => return tracing::info!(%peer, frames, "records were fetched"),
+            Ok(frames) => {
+                if frames > 0 {
+                    tracing::info!(%peer, frames, "records were fetched");
+                }
+                return witness::fetched_from(shared, *peer);
+            }
             Err(error) => {
                 tracing::debug!(%peer, error = format!("{error:#}"), "records could not be fetched");
                 let reason = Reason::of_stream(&error);

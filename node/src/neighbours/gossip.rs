@@ -53,7 +53,7 @@ async fn records(shared: &Arc<Shared>, topic: Topic, from: NodeId, data: &[u8]) 
             if lacks {
                 shared.want_from(from);
             }
-            shared.keeper.offer(records);
+            shared.keeper.offer(records, from);
             Verdict::Accept
         }
         Judgement::Known => shared.refuse_gossip(Reason::Known),

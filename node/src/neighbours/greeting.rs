@@ -1,5 +1,6 @@
 //! Hellos and welcomes: who a peer is, by what it shows; letting newcomers in, by asking the rules; and being let in.
 
+use super::admission::{links, record_in};
 use super::refusals::Reason;
 use super::shared::Shared;
 use crate::clock::wall;
@@ -9,9 +10,7 @@ use artel_federation::chain::Link;
 use artel_federation::{Entry, Fact, Reply};
 use artel_mesh::{HelloAnswer, Lane};
 use artel_protocol::hello::{Expected, Hello, Welcome};
-use artel_protocol::id::FederationId;
 use artel_protocol::key::NodeId;
-use artel_protocol::record::Records;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +23,7 @@ const FRAUD_PROVEN: &str = "fraud_proven";
 
 /// What this node says first.
 pub(super) fn our_hello(shared: &Shared, addresses: Vec<String>) -> anyhow::Result<Bytes> {
-    let (chain, secret) = (shared.admission.chain(), shared.admission.secret());
+    let (chain, secret) = (shared.admission.chain(), shared.admission.secret(&shared.me, &shared.exchange()));
     Ok(hello::say((&shared.me, &shared.key), wall(), addresses, chain, secret)?.into())
 }
 
@@ -74,29 +73,24 @@ async fn judge(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Welcome {
             "there is proof that this node signed two histories of its journal",
         );
     }
-    let hello_shows = !hello.chain.is_empty();
     let mut shown = Vec::new();
-    let judged = {
-        let mut exchange = shared.exchange();
-        let (genesis, me) = (exchange.genesis().clone(), shared.me.node());
-        hello::judge((&genesis, &me), &hello, exchange.expulsions_mut(), |frame| {
-            let read = admission_in(frame, &federation)?;
-            shown.push((read.author, read.index, read.fact.clone()));
-            Some(read)
-        })
-    };
+    let judged = hello::judge(&hello, shared.exchange().words(), |frame| {
+        let (author, index, fact) = record_in(frame, &federation)?;
+        shown.push((author, index, fact.clone()));
+        Some(ChainRecord { author, index, fact })
+    });
     match judged {
         Judged::Member => {
             let mut exchange = shared.exchange();
             shown.iter().for_each(|(author, index, fact)| exchange.hear(*author, [(*index, fact)]));
             Welcome::accepted(Vec::new())
         }
-        // What it shows may have been taken back, and another member have let it in since.
-        Judged::Refused(_) if hello_shows && shared.exchange().is_member(&from) => {
-            Welcome::accepted(Vec::new())
-        }
         Judged::Refused(error) => hello::refused(&error),
-        Judged::Ask(newcomer) => ask(shared, &newcomer).await,
+        Judged::Ask(newcomer) => match ask(shared, &newcomer).await {
+            // What it shows may have been taken back, and another member have let it in since.
+            welcome if !welcome.accept && shared.exchange().is_member(&from) => Welcome::accepted(Vec::new()),
+            welcome => welcome,
+        },
     }
 }
 
@@ -142,39 +136,39 @@ pub(super) async fn welcomed(shared: Arc<Shared>, by: NodeId, data: Bytes) {
     };
     if !welcome.accept {
         tracing::warn!(%by, code = welcome.code, message = welcome.message, "a peer does not let this node in");
-        return shared.remember_refusal(by, format!("{}: {}", welcome.code, welcome.message));
+        shared.remember_refusal(by, format!("{}: {}", welcome.code, welcome.message));
+        if shared.admission.refused(&by, &welcome.code)
+            && let Err(error) = say_anew(&shared).await
+        {
+            tracing::warn!(%error, "this node's hello cannot be made; the next one is made in a minute");
+        }
+        return;
     }
-    if welcome.admission.is_empty() || !shared.admission.chain().is_empty() {
+    if welcome.admission.is_empty() {
         return;
     }
     match take_admission(&shared, welcome.admission.clone()).await {
-        Ok(()) => tracing::info!(%by, "this node is a member"),
+        Ok(true) => tracing::info!(%by, "this node is a member"),
+        Ok(false) => tracing::debug!(%by, "an admission that this node does not need"),
         Err(error) => tracing::warn!(%by, error = format!("{error:#}"), "an admission that does not hold"),
     }
 }
 
-async fn take_admission(shared: &Arc<Shared>, frames: Vec<Vec<u8>>) -> anyhow::Result<()> {
-    let federation = shared.me.federation();
-    let mut links = Vec::new();
-    for frame in &frames {
-        let ChainRecord { author, index, fact } =
-            admission_in(frame, &federation).context("a record whose proof does not hold")?;
-        let Fact::Admitted(admitted) = fact else { anyhow::bail!("a record of another kind") };
-        links.push(Link { author, index, admitted });
+/// Takes an admission where this node needs one; says whether it did.
+async fn take_admission(shared: &Arc<Shared>, frames: Vec<Vec<u8>>) -> anyhow::Result<bool> {
+    let links = links(&frames, &shared.me.federation()).context("no records of admissions")?;
+    {
+        let exchange = shared.exchange();
+        exchange.judge_chain(&shared.me.node(), &links)?;
+        if !shared.admission.takes(&links, (&shared.me, &exchange), wall()) {
+            return Ok(false);
+        }
     }
-    shared.exchange().judge_chain(&shared.me.node(), &links)?;
     let taken = shared.clone();
     tokio::task::spawn_blocking(move || taken.admission.set(frames)).await??;
     for Link { author, index, admitted } in links {
         shared.exchange().hear(author, [(index, &Fact::Admitted(admitted))]);
     }
-    say_anew(shared).await
-}
-
-/// The one record of a chain's frame.
-fn admission_in(frame: &[u8], federation: &FederationId) -> Option<ChainRecord> {
-    let records = Records::check(frame, federation).ok()?;
-    let [record] = records.records() else { return None };
-    let fact = Entry::decode(&record.body).ok()?.fact;
-    Some(ChainRecord { author: records.origin().node(), index: record.index, fact })
+    say_anew(shared).await?;
+    Ok(true)
 }

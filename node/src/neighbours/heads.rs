@@ -5,6 +5,7 @@
 //! this node alone: gossiped, each head of each node would cost every member as many messages as it has witnesses.
 
 use super::cosignatures::Said;
+use super::requests::Response;
 use super::shared::Shared;
 use super::witness;
 use artel_audit::Reader;
@@ -100,29 +101,39 @@ pub(super) fn cosigned(shared: &Shared, from: NodeId, data: &[u8]) -> Option<Byt
     kept.then(Bytes::new)
 }
 
-/// Shows that this node's journal continues its own first entries.
-pub(super) async fn show(shared: &Arc<Shared>, data: &[u8]) -> Option<Bytes> {
-    let ask = Ask::check(data, &shared.me.federation()).ok()?;
+/// Shows that this node's journal continues its own first entries. What its journal does not hold is refused: that is what a
+/// copy of it says that did not sign the rest. A disk that cannot be read says nothing of the kind.
+pub(super) async fn show(shared: &Arc<Shared>, data: &[u8]) -> Response {
+    let Ok(ask) = Ask::check(data, &shared.me.federation()) else { return Response::Refused };
     if ask.origin() != shared.me {
-        return None;
+        return Response::Refused;
     }
     let reader = shared.reader.get();
-    let shown = tokio::task::spawn_blocking(move || continued(&reader, &ask)).await.ok()?;
-    match shown {
-        Ok(shown) => Some(shown.to_frame().into()),
-        Err(error) => {
-            tracing::warn!(%error, "a witness asks for what this node's journal does not hold");
-            None
+    match tokio::task::spawn_blocking(move || continued(&reader, &ask)).await {
+        Ok(Ok(Some(shown))) => Response::Said(shown.to_frame().into()),
+        Ok(Ok(None)) => {
+            tracing::warn!("a witness asks for what this node's journal does not hold");
+            Response::Refused
         }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "this node cannot show its journal to a witness; it is asked again");
+            Response::Busy
+        }
+        // This node ends.
+        Err(_) => Response::Busy,
     }
 }
 
-fn continued(reader: &Reader, ask: &Ask) -> Result<Shown, artel_audit::Error> {
+/// The answer to a question; nothing where it is about more than the journal has.
+fn continued(reader: &Reader, ask: &Ask) -> Result<Option<Shown>, artel_audit::Error> {
     let head: SignedCheckpoint = reader.checkpoint();
+    if ask.sizes().iter().any(|size| *size > head.size()) {
+        return Ok(None);
+    }
     let from = |size: &u64| {
         let proof = reader.consistency(*size, head.size())?;
         Ok(Continued { root: reader.root(*size)?, proof })
     };
     let from = ask.sizes().iter().map(from).collect::<Result<_, artel_audit::Error>>()?;
-    Ok(Shown::new(head, from))
+    Ok(Some(Shown::new(head, from)))
 }

@@ -1,11 +1,15 @@
 //! The thread that keeps others' records: what was judged good is appended to the record store, many frames a sync, and
-//! only then counted on. What it cannot write is dropped: its author has it still, and it is asked for again.
+//! only then counted on. What it cannot write is dropped: its author has it still, and it is asked for again. Where there is no
+//! room, the oldest records of an author give way, once what was to be read of them was read.
 
 use super::members::Members;
 use super::shared::Shared;
 use super::witness;
-use artel_audit::records::{Item, Kept, NewFrame, RecordStore};
+use artel_audit::records::{Error, Item, Kept, NewFrame, RecordStore};
+use artel_protocol::key::NodeId;
+use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
+use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -16,18 +20,24 @@ const WAITING_MAX: usize = 256;
 /// How many frames are written with one sync; at most 64 KiB each, so 4 MiB in all.
 const BATCH_MAX: usize = 64;
 
+/// How often others' records give way to one frame before it is not kept: a quarter of a share each time.
+const GIVE_WAY_MAX: usize = 4;
+
 /// How long the thread rests after a write that failed. What comes meanwhile waits or is dropped.
 const REST: Duration = Duration::from_secs(1);
 
-/// A frame to be kept, and who waits for it.
+/// A frame to be kept, which neighbour brought it, and who waits for it.
 struct Job {
     records: Records,
+    from: NodeId,
     done: Option<oneshot::Sender<Kept>>,
 }
 
 /// What the thread is asked.
 enum Ask {
     Keep(Box<Job>),
+    /// A neighbour has nothing of a journal before this number.
+    Skip(Origin, u64),
     /// Write down what shortens the next start, and end.
     End(oneshot::Sender<()>),
 }
@@ -39,7 +49,7 @@ pub(super) struct Keeper(mpsc::Sender<Ask>);
 /// What the thread is told.
 pub(super) struct Queue(mpsc::Receiver<Ask>);
 
-/// Starts the thread. It ends when nobody can ask it any more.
+/// Starts the thread. It ends when nobody can ask it any more; what is handed back ends when it does, however that came.
 ///
 /// # Errors
 /// What the system says.
@@ -47,10 +57,14 @@ pub(super) fn start(
     (store, members): (RecordStore, Members),
     queue: Queue,
     shared: Weak<Shared>,
-) -> std::io::Result<()> {
+) -> std::io::Result<oneshot::Receiver<()>> {
     let runtime = tokio::runtime::Handle::current();
-    let run = move || run((store, members), queue.0, &shared, &runtime);
-    std::thread::Builder::new().name("keeper".into()).spawn(run).map(drop)
+    let (alive, ended) = oneshot::channel::<()>();
+    let run = move || {
+        let _alive = alive;
+        run((store, members), queue.0, &shared, &runtime);
+    };
+    std::thread::Builder::new().name("keeper".into()).spawn(run).map(|_| ended)
 }
 
 impl Keeper {
@@ -61,18 +75,25 @@ impl Keeper {
     }
 
     /// Keeps a frame if there is room for it just now.
-    pub fn offer(&self, records: Records) {
-        if self.0.try_send(Ask::Keep(Box::new(Job { records, done: None }))).is_err() {
+    pub fn offer(&self, records: Records, from: NodeId) {
+        if self.0.try_send(Ask::Keep(Box::new(Job { records, from, done: None }))).is_err() {
             tracing::debug!("too many records wait to be kept; a frame was dropped and will be fetched");
         }
     }
 
     /// Keeps a frame, and says what became of it once it is on disk; nothing where it could not be written.
-    pub async fn keep(&self, records: Records) -> oneshot::Receiver<Kept> {
+    pub async fn keep(&self, records: Records, from: NodeId) -> oneshot::Receiver<Kept> {
         let (done, kept) = oneshot::channel();
         // The thread ends with the node; whoever waits is told by the dropped sender.
-        let _ = self.0.send(Ask::Keep(Box::new(Job { records, done: Some(done) }))).await;
+        let _ = self.0.send(Ask::Keep(Box::new(Job { records, from, done: Some(done) }))).await;
         kept
+    }
+
+    /// Says that a neighbour that was asked for more has nothing of a journal before this number. Where much is held from there
+    /// on, what is missing is given up.
+    pub async fn skip(&self, origin: Origin, before: u64) {
+        // It may have ended already.
+        let _ = self.0.send(Ask::Skip(origin, before)).await;
     }
 
     /// Ends the thread once it has done what waits before.
@@ -94,10 +115,13 @@ fn run(
     while end.is_none()
         && let Some(first) = queue.blocking_recv()
     {
-        let (mut jobs, mut next) = (Vec::new(), Some(first));
+        let (mut jobs, mut skips, mut next) = (Vec::new(), BTreeMap::new(), Some(first));
         while let Some(ask) = next {
             match ask {
                 Ask::Keep(job) => jobs.push(*job),
+                Ask::Skip(origin, before) => {
+                    skips.insert(origin, before);
+                }
                 Ask::End(done) => end = Some(done),
             }
             next = if jobs.len() < BATCH_MAX && end.is_none() { queue.try_recv().ok() } else { None };
@@ -106,13 +130,22 @@ fn run(
         let overlaps: Vec<bool> = jobs.iter().map(|job| overlaps(&shared, &job.records)).collect();
         match store.append(jobs.iter().map(|job| frame_of(&job.records)).collect()) {
             Ok(kept) => {
+                let mut roomless = Vec::new();
                 for ((job, kept), overlaps) in jobs.into_iter().zip(kept).zip(overlaps) {
                     if overlaps || kept == Kept::Known {
                         witness::look_again(&shared, runtime, &job.records);
                     }
-                    count_on(&shared, &mut members, &job.records, kept);
-                    // Whoever waited may be gone.
-                    job.done.map(|done| done.send(kept));
+                    match kept {
+                        Kept::OverCap => roomless.push(job),
+                        kept => finish(&shared, &mut members, job, kept),
+                    }
+                }
+                // All that was kept is counted on by now, so it may be given up.
+                for job in roomless {
+                    match keep_in_place(&mut store, &mut members, &shared, &job.records) {
+                        Ok(kept) => finish(&shared, &mut members, job, kept),
+                        Err(error) => tracing::error!(%error, "no room can be made for records of others"),
+                    }
                 }
             }
             Err(error) => {
@@ -121,12 +154,19 @@ fn run(
                 std::thread::sleep(REST);
             }
         }
-        members.save_if_due(&shared.records);
+        for (origin, before) in skips {
+            if let Err(error) = skip(&mut store, &mut members, &shared, (origin, before)) {
+                tracing::error!(%error, %origin, "missing records cannot be given up; they will be asked for again");
+            }
+        }
+        members.save_if_due(&shared.records, &shared.exchange);
         for notice in store.take_notices() {
             tracing::warn!(%notice, "the record store repaired something");
         }
     }
-    members.save(&store.reader());
+    if let Some(shared) = shared.upgrade() {
+        members.save(&store.reader(), &shared.exchange);
+    }
     if let Err(error) = store.feed() {
         tracing::warn!(%error, "the index of records is behind; the next start brings it up");
     }
@@ -146,17 +186,76 @@ fn frame_of(records: &Records) -> NewFrame {
     NewFrame { origin: records.origin(), topic: 0, bytes: records.bytes().to_vec(), items }
 }
 
-/// What is on disk is known from here on.
-fn count_on(shared: &Shared, members: &mut Members, records: &Records, kept: Kept) {
+/// Keeps a frame that there was no room for in the place of older ones, if there are some to give way.
+fn keep_in_place(
+    store: &mut RecordStore,
+    members: &mut Members,
+    shared: &Shared,
+    records: &Records,
+) -> Result<Kept, Error> {
+    let frame = frame_of(records);
+    for _ in 0..GIVE_WAY_MAX {
+        // Room may have been made for another frame of its author.
+        let kept = store.append(vec![frame.clone()])?[0];
+        let gives_way = store.who_gives_way(&frame).filter(|_| kept == Kept::OverCap);
+        let Some(node) = gives_way else { return Ok(kept) };
+        read_up(store, members, shared, &node);
+        let given_up = store.give_up_oldest(&node);
+        for (origin, mark) in shared.records.marks_of(&node) {
+            tracing::info!(%origin, below = mark.floor, "old records gave way to new ones");
+            shared.exchange().holds_up_to(origin, mark.next, false);
+        }
+        given_up?;
+    }
+    Ok(store.append(vec![frame])?[0])
+}
+
+/// Gives up the records of a journal that are missing below a number, if enough is held from there on.
+fn skip(
+    store: &mut RecordStore,
+    members: &mut Members,
+    shared: &Shared,
+    (origin, before): (Origin, u64),
+) -> Result<(), Error> {
+    if !store.may_skip_to(&origin, before)? {
+        return Ok(());
+    }
+    read_up(store, members, shared, &origin.node());
+    let given_up = store.prune(&origin, before);
+    tracing::info!(%origin, below = before, "missing records are not waited for any longer");
+    shared.exchange().holds_up_to(origin, shared.records.mark(&origin).next, false);
+    shared.evidence.news.notify_one();
+    given_up
+}
+
+/// What is about to go is read first, and what it said is written down.
+fn read_up(store: &RecordStore, members: &mut Members, shared: &Shared, node: &NodeId) {
+    shared.evidence.read_up(shared, node);
+    members.save(&store.reader(), &shared.exchange);
+}
+
+/// Counts on what became of a frame, and says so.
+fn finish(shared: &Shared, members: &mut Members, job: Job, kept: Kept) {
+    count_on(shared, members, (&job.records, job.from), kept);
+    // Whoever waited may be gone.
+    job.done.map(|done| done.send(kept));
+}
+
+/// What is on disk is known from here on. What there is no room for says what it says all the same, to those who need no proof of
+/// it later.
+fn count_on(shared: &Shared, members: &mut Members, (records, from): (&Records, NodeId), kept: Kept) {
     let origin = records.origin();
-    let next = shared.records.mark(&origin).next;
+    let mark = shared.records.mark(&origin);
     let mut exchange = shared.exchange();
-    exchange.holds_up_to(origin, next, kept == Kept::OverCap);
+    exchange.holds_up_to(origin, mark.next, kept == Kept::OverCap);
+    if !matches!(kept, Kept::New | Kept::OverCap) {
+        return;
+    }
+    members.learn(records, &mut exchange);
+    drop(exchange);
+    shared.hear_of_home(records, Some(from));
+    shared.outbox.hear(records);
     if kept == Kept::New {
-        members.learn(records, &mut exchange);
-        drop(exchange);
-        shared.board.hear(records);
-        shared.outbox.hear(records);
-        shared.evidence.hear(records, shared.records.mark(&origin).floor);
+        shared.evidence.hear(records, mark.floor);
     }
 }

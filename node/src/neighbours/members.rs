@@ -4,22 +4,29 @@
 use crate::data;
 use artel_audit::records::Records as Kept;
 use artel_federation::exchange::Exchange;
+use artel_federation::words::Word;
 use artel_federation::{Entry, Fact};
 use artel_protocol::codec;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The file in the data directory.
 const FILE: &str = "members";
 
+/// The form of the file; another one is not read, and the records are. The first form began with the number of its marks,
+/// which is never so large.
+const FORM: u32 = 0xffff_0002;
+
 /// After how many kept records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 4_096;
 
-/// How many entries the file has at most (some 20 MiB): a member may admit and expel without end. What comes later counts
-/// until the next start, and then no more.
-const WORDS_MAX: usize = 1 << 17;
+/// How many words are copied under the lock at once, for the file. Larger, and others wait for it; smaller, and it is taken
+/// more often.
+const PAGE: usize = 2_048;
 
 /// How many bytes of frames are read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -27,39 +34,36 @@ const READ_BYTES: usize = 1 << 20;
 /// Up to where a journal's records are in the file.
 type Mark = (Origin, u64);
 
-/// An entry that admits or expels: author, index, body.
-type Word = (NodeId, u64, Vec<u8>);
+/// The last word of an author on a node.
+type Row = (NodeId, NodeId, Word);
 
 /// Keeps the file.
 pub(super) struct Members {
     dir: PathBuf,
-    marks: Vec<Mark>,
-    words: Vec<Word>,
     since: u64,
+    /// How many words may find no place before that is said again.
+    unheard_max: u64,
 }
 
 impl Members {
     /// Tells `exchange` up to where records are kept, and what they say of membership.
     pub fn restore(dir: &Path, kept: &Kept, exchange: &mut Exchange) -> Self {
         let read = std::fs::read(dir.join(FILE)).ok();
-        let read = read.and_then(|bytes| codec::decode_large::<(Vec<Mark>, Vec<Word>)>(&bytes).ok());
-        let (marks, words) = read.unwrap_or_default();
-        for (author, index, body) in &words {
-            if let Ok(entry) = Entry::decode(body) {
-                exchange.hear(*author, [(*index, &entry.fact)]);
-            }
-        }
-        let mut members = Members { dir: dir.into(), marks, words, since: 0 };
+        let read = read.as_deref().and_then(|bytes| bytes.strip_prefix(FORM.to_le_bytes().as_slice()));
+        let read = read.and_then(|bytes| codec::decode_large::<(Vec<Mark>, Vec<Row>)>(bytes).ok());
+        let (marks, rows) = read.unwrap_or_default();
+        exchange.take_words(rows);
+        let marks: BTreeMap<Origin, u64> = marks.into_iter().collect();
+        let mut members = Members { dir: dir.into(), since: 0, unheard_max: 0 };
         for (origin, mark) in kept.marks() {
             exchange.holds_up_to(origin, mark.next, false);
-            members.read_since(kept, &origin, exchange);
+            let next = marks.get(&origin).copied().unwrap_or_default();
+            members.read_since(kept, (&origin, next), exchange);
         }
         members
     }
 
-    fn read_since(&mut self, kept: &Kept, origin: &Origin, exchange: &mut Exchange) {
-        let known = self.marks.iter().find(|(known, _)| known == origin);
-        let mut next = known.map_or(0, |(_, next)| *next);
+    fn read_since(&mut self, kept: &Kept, (origin, mut next): (&Origin, u64), exchange: &mut Exchange) {
         loop {
             let (frames, then) = kept.frames(origin, next, READ_BYTES);
             if frames.is_empty() || then <= next {
@@ -78,35 +82,124 @@ impl Members {
     /// Learns what newly kept records say of membership.
     pub fn learn(&mut self, records: &Records, exchange: &mut Exchange) {
         let author = records.origin().node();
-        let mut heard = Vec::new();
-        for record in records.records() {
-            let Ok(entry) = Entry::decode(&record.body) else { continue };
-            if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
-                if self.words.len() < WORDS_MAX {
-                    self.words.push((author, record.index, record.body.clone()));
-                }
-                heard.push((record.index, entry.fact));
-            }
-        }
-        exchange.hear(author, heard.iter().map(|(index, fact)| (*index, fact)));
+        let entries = records.records().iter().filter_map(|record| {
+            let fact = Entry::decode(&record.body).ok()?.fact;
+            matches!(fact, Fact::Admitted(_) | Fact::Expelled(_)).then_some((record.index, fact))
+        });
+        let entries: Vec<(u64, Fact)> = entries.collect();
+        exchange.hear(author, entries.iter().map(|(index, fact)| (*index, fact)));
         self.since += records.records().len() as u64;
+        let unheard = exchange.unheard();
+        if unheard > self.unheard_max {
+            self.unheard_max = 2 * unheard;
+            tracing::warn!(%author, unheard, "admissions or expulsions find no place and are not heard");
+        }
     }
 
     /// Writes the file where enough has come since it was written.
-    pub fn save_if_due(&mut self, kept: &Kept) {
+    pub fn save_if_due(&mut self, kept: &Kept, exchange: &Mutex<Exchange>) {
         if self.since >= RECORDS_EACH {
-            self.save(kept);
+            self.save(kept, exchange);
         }
     }
 
-    /// Writes the file.
-    pub fn save(&mut self, kept: &Kept) {
+    /// Writes the file. All that is kept was heard before.
+    pub fn save(&mut self, kept: &Kept, exchange: &Mutex<Exchange>) {
         self.since = 0;
-        self.marks = kept.marks().into_iter().map(|(origin, mark)| (origin, mark.next)).collect();
+        // The marks first: what is heard meanwhile is read once more, and says nothing new then.
+        let marks: Vec<Mark> = kept.marks().into_iter().map(|(origin, mark)| (origin, mark.next)).collect();
+        let mut rows: Vec<Row> = Vec::new();
+        loop {
+            let last = rows.last().map(|(author, node, _)| (*author, *node));
+            let before = rows.len();
+            rows.extend(locked(exchange).words().after(last).take(PAGE));
+            if rows.len() == before {
+                break;
+            }
+        }
         let mut bytes = Vec::new();
-        codec::encode_large_into(&(&self.marks, &self.words), &mut bytes);
+        codec::encode_large_into(&(FORM, marks, rows), &mut bytes);
         if let Err(error) = data::replace(&self.dir, FILE, &bytes) {
             tracing::warn!(%error, "the file of members cannot be written; a start reads more records instead");
         }
+    }
+}
+
+fn locked(exchange: &Mutex<Exchange>) -> MutexGuard<'_, Exchange> {
+    exchange.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neighbours::open_store;
+    use artel_audit::os::OsFiles;
+    use artel_federation::fact::{Admission, Admitted, AdmittedBy, Expelled, Genesis};
+    use artel_federation::words::WORDS_EACH;
+    use artel_protocol::id::{Digest, FederationId};
+    use artel_protocol::key::PublicKey;
+    use artel_protocol::time::Wall;
+    use std::sync::Arc;
+
+    const FOUNDER: u32 = 1_000_000;
+
+    fn nth(n: u32) -> NodeId {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&n.to_le_bytes());
+        NodeId(PublicKey::from_bytes(key))
+    }
+
+    fn exchange() -> Exchange {
+        let (name, admission, recovery) = ("test".into(), Admission::Invitation, Digest([0; 32]));
+        let founders = vec![nth(FOUNDER)];
+        Exchange::new(nth(FOUNDER + 1), Genesis { name, founders, admission, recovery, created: Wall(0) })
+    }
+
+    fn admitted(n: u32) -> Fact {
+        Fact::Admitted(Admitted { node: nth(n), by: AdmittedBy::Operator })
+    }
+
+    fn expelled(n: u32) -> Fact {
+        Fact::Expelled(Expelled { node: nth(n), reason: "x".into() })
+    }
+
+    #[test]
+    fn who_is_expelled_is_so_after_a_start_however_much_was_said_before() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = Arc::new(OsFiles::new(dir.path()));
+        let store = open_store(dir.path(), files, FederationId([3; 32])).expect("a new store");
+        let mut heard = exchange();
+        let mut members = Members::restore(dir.path(), &store.reader(), &mut heard);
+        heard.hear(nth(FOUNDER), [(1, &admitted(1)), (2, &admitted(2))]);
+        // Member 1 says all that it may and more, again and again, before anybody says anything else.
+        for round in 0..3 {
+            let facts: Vec<Fact> = (0..2 * WORDS_EACH as u32).map(|n| admitted(100 + n)).collect();
+            let index = |at: usize| (round * 2 * WORDS_EACH + at) as u64;
+            heard.hear(nth(1), facts.iter().enumerate().map(|(at, fact)| (index(at), fact)));
+        }
+        heard.hear(nth(1), [(1 << 20, &expelled(101))]);
+        heard.hear(nth(2), [(1, &admitted(90_000)), (2, &admitted(90_001)), (3, &expelled(90_000))]);
+        heard.hear(nth(FOUNDER), [(3, &expelled(90_001))]);
+        let heard = Mutex::new(heard);
+        members.save(&store.reader(), &heard);
+        let heard = heard.into_inner().expect("no thread panicked");
+        let mut found = exchange();
+        assert!(
+            std::fs::read(dir.path().join(FILE)).is_ok_and(|bytes| bytes.starts_with(&FORM.to_le_bytes()))
+        );
+        Members::restore(dir.path(), &store.reader(), &mut found);
+        assert_eq!(found.members().count(), 3 + WORDS_EACH - 1);
+        assert!(
+            found.members().eq(heard.members()) && found.words().after(None).eq(heard.words().after(None))
+        );
+        for gone in [101, 90_000, 90_001] {
+            assert!(!found.is_member(&nth(gone)), "{gone}");
+        }
+        // A file of the first form, with two marks: nothing of it is read.
+        std::fs::write(dir.path().join(FILE), [&2u64.to_le_bytes()[..], &[0xee; 500]].concat())
+            .expect("written");
+        let mut found = exchange();
+        Members::restore(dir.path(), &store.reader(), &mut found);
+        assert_eq!(found.members().count(), 1);
     }
 }

@@ -6,6 +6,7 @@ mod away;
 mod blob;
 mod board;
 mod book;
+mod bringing;
 mod cosignatures;
 mod evidence;
 mod fetch;
@@ -14,6 +15,7 @@ mod gossip;
 mod greeting;
 mod heads;
 mod home;
+mod homes;
 mod keeper;
 mod members;
 mod outbox;
@@ -23,10 +25,12 @@ mod publisher;
 mod record;
 mod redo;
 mod refusals;
+mod remembered;
 mod requests;
 mod shared;
 mod summaries;
 mod sync;
+mod vital;
 mod witness;
 
 use crate::clock::wall;
@@ -43,6 +47,7 @@ use artel_audit::records::witness::WitnessTable;
 use artel_audit::records::{self, Mark, Opened, RecordStore, Records};
 use artel_federation::evidence::{Tally, View, Viewer};
 use artel_federation::exchange::Exchange;
+use artel_federation::homes::Standing as HomeStanding;
 use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::{Event, Lane, Mesh, Protocol, Running};
 use artel_protocol::id::{Digest, FederationId};
@@ -52,21 +57,23 @@ use artel_protocol::time::Wall;
 use artel_reputation::Standing;
 use board::Board;
 use evidence::Evidence;
+use homes::Homes;
 use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
 use places::Places;
 use refusals::{Reason, Refusals};
+use remembered::Remembered;
 use shared::Shared;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use summaries::Summaries;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use witness::Remembered;
+use tokio::sync::{Semaphore, mpsc, watch};
+use vital::Vital;
 
-pub use admission::Admission;
+pub use admission::{Admission, Invited};
 pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Own};
 pub use board::Offer;
@@ -115,7 +122,7 @@ pub fn open(dir: &Path, files: Arc<dyn Files>, federation: FederationId) -> anyh
             }
         }
     }
-    let remembered = Remembered::restore((table, notices), frauds, &mut watch);
+    let remembered = Remembered::restore(table, frauds, &mut watch);
     Ok(OnDisk { store, watch, remembered })
 }
 
@@ -188,6 +195,17 @@ pub struct Held {
     pub summaries: Checks,
 }
 
+/// Another node as a home.
+#[derive(Debug, Clone, Copy)]
+pub struct Home {
+    /// The node.
+    pub node: NodeId,
+    /// Its open offers that were heard.
+    pub offers: usize,
+    /// How it deals with those who work for it.
+    pub standing: HomeStanding,
+}
+
 /// A proof of fraud that is held.
 #[derive(Debug, Clone)]
 pub struct HeldFraud {
@@ -203,8 +221,8 @@ pub struct HeldFraud {
 #[derive(Clone)]
 pub struct Neighbours {
     shared: Arc<Shared>,
-    /// Ends when the mesh does; taken by who waits for that.
-    ended: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+    /// What must not end; taken by who waits for that.
+    vital: Arc<Mutex<Option<Vital>>>,
 }
 
 impl Neighbours {
@@ -230,8 +248,8 @@ impl Neighbours {
             mut options,
         } = parts;
         options.known.extend(book::read(&dir)?);
-        options.hello =
-            hello::say((&me, &key), wall(), vec![], admission.chain(), admission.secret())?.into();
+        let secret = admission.secret(&me, &exchange);
+        options.hello = hello::say((&me, &key), wall(), vec![], admission.chain(), secret)?.into();
         let Running { mesh, events: happened, ended, .. } = Mesh::start(&key, options).await?;
         for topic in artel_mesh::Topic::all() {
             mesh.subscribe(topic).await?;
@@ -256,6 +274,7 @@ impl Neighbours {
             exchange: Mutex::new(exchange),
             watch: Mutex::new(watch),
             remembered,
+            showing: Mutex::default(),
             cosignatures: Mutex::default(),
             since: Instant::now(),
             up: Mutex::default(),
@@ -263,10 +282,12 @@ impl Neighbours {
             hand,
             blobs,
             board: Board::new(),
+            homes: Homes::default(),
             outbox,
             evidence,
             summaries: Summaries::default(),
             large: Mutex::default(),
+            results: bringing::Results::default(),
             bench,
             lent: Mutex::default(),
             wills: Mutex::default(),
@@ -274,25 +295,30 @@ impl Neighbours {
             refusals: Refusals::default(),
             wants,
         });
-        keeper::start((store, members), kept, Arc::downgrade(&shared))?;
-        tokio::spawn(publisher::run(shared.clone(), heard));
+        let keeper = keeper::start((store, members), kept, Arc::downgrade(&shared))?;
+        let publisher = tokio::spawn(publisher::run(shared.clone(), heard));
         tokio::spawn(heads::run(shared.clone()));
         tokio::spawn(fetch::run(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
-        tokio::spawn(summaries::run(shared.clone()));
-        let board = shared.clone();
-        tokio::task::spawn_blocking(move || board.board.restore(&board.records));
+        let evidence = tokio::spawn(summaries::run(shared.clone()));
+        tokio::spawn(frauds::tell_what_is_untold(shared.clone()));
+        let again = shared.clone();
+        tokio::task::spawn_blocking(move || {
+            board::read_again(&again.records, |records| again.hear_of_home(records, None));
+        });
+        homes::restore_own(&shared).await;
         tokio::spawn(follow(shared.clone(), happened));
-        Ok(Neighbours { shared, ended: Arc::new(Mutex::new(Some(ended))) })
+        let vital = Vital { mesh: ended, keeper, evidence, publisher };
+        Ok(Neighbours { shared, vital: Arc::new(Mutex::new(Some(vital))) })
     }
 
-    /// Waits until the mesh has ended, however that came; who asks a second time waits for ever.
-    pub async fn ended(&self) {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match ended {
-            // The sender is only dropped, when the loop returns and when it panics.
-            Some(ended) => drop(ended.await),
+    /// Waits until something has ended without which this node is deaf or mute, however that came, and names it; who asks a
+    /// second time waits for ever.
+    pub async fn ended(&self) -> &'static str {
+        let vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match vital {
+            Some(vital) => vital.ended().await,
             None => std::future::pending().await,
         }
     }
@@ -331,6 +357,13 @@ impl Neighbours {
             Held { origin, mark, member, cosigned, known, quarantine, summaries }
         };
         marks.into_iter().map(held).collect()
+    }
+
+    /// Other nodes as homes, by key.
+    pub fn homes(&self) -> Vec<Home> {
+        let offers = |node: &NodeId| self.shared.board.count(node);
+        let all = self.shared.homes.all().into_iter();
+        all.map(|(node, standing)| Home { node, offers: offers(&node), standing }).collect()
     }
 
     /// Who cosigned this node's heads, by key.

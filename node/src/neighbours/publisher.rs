@@ -50,6 +50,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut next: u64) {
             Err(_) => return,
         };
         shared.evidence.hear_own(me, (from, end), public);
+        heard.iter().for_each(|(_, fact)| shared.homes.hear_own(me.node(), fact));
         shared.exchange().hear(me.node(), heard.iter().map(|(index, fact)| (*index, fact)));
         if !heard.is_empty() {
             shared.dismiss_strangers().await;
@@ -66,10 +67,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut next: u64) {
 
 type Heard = Vec<(u64, Fact)>;
 
-/// What was read of the own journal: of membership, all as frames by topic, and all for its evidence.
+/// What was read of the own journal: of membership and of silent homes, all as frames by topic, and all for its evidence.
 type Read = (Heard, Vec<(Topic, Records)>, Vec<Public>);
 
-/// What this node's own entries say of membership, where somebody listens all that is public as frames by topic, and all of
+/// What this node's own entries say of membership and of silent homes, where somebody listens all that is public as frames by topic, and all of
 /// it for its evidence.
 fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Read, artel_audit::Error> {
     let (mut heard, mut frames, mut open) = (Vec::new(), Vec::new(), BTreeMap::<Topic, Frame>::new());
@@ -90,7 +91,7 @@ fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Read,
                     frames.push((topic, reader.records(&full)?));
                 }
             }
-            if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
+            if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_) | Fact::Unanswered(_)) {
                 heard.push((stored.index, entry.fact));
             }
         }

@@ -130,7 +130,9 @@ impl From<&sync::Error> for Reason {
 impl From<&visit::Error> for Reason {
     fn from(error: &visit::Error) -> Self {
         match error {
-            visit::Error::Codec(_) | visit::Error::Bounds(_) => Reason::Malformed,
+            visit::Error::Codec(_) | visit::Error::Bounds(_) | visit::Error::NotJson { .. } => {
+                Reason::Malformed
+            }
             visit::Error::Unknown { .. } => Reason::Version,
         }
     }

@@ -1,4 +1,5 @@
-//! Direct requests of neighbours, by the kind of their frame. What is not answered here the asker hears was refused.
+//! Direct requests of neighbours, by the kind of their frame. What there is no room for is not refused: its asker hears that
+//! this node is busy, for who refuses a question about its journal is suspected.
 
 use super::places::{Places, Sizes};
 use super::refusals::Reason;
@@ -15,45 +16,66 @@ use artel_protocol::{continuity, witness as said};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// How many requests are dealt with at once, claims that wait among them. A further one is refused; the mesh bounds how many
-/// bytes one neighbour has under way.
+/// How many requests are dealt with at once, claims that wait among them. Who asks a further one hears that this node is busy; the
+/// mesh bounds how many bytes one neighbour has under way.
 pub(super) const PLACES: Sizes = Sizes { own: 16, each: DIRECT_IN_FLIGHT_MAX, common: 4_096 };
 
 /// Deals with a request beside whatever else happens.
 pub(super) fn take(shared: &Arc<Shared>, places: &Places, (from, data, answer): (NodeId, Bytes, Answer)) {
     let Some(place) = places.take(from) else {
+        // Dropped, its answer says that this node is busy.
         return shared.refusals.count(Lane::Direct, Reason::Places.name());
     };
     let shared = shared.clone();
     tokio::spawn(async move {
         match respond(&shared, from, &data).await {
-            Some(said) => answer.send(said),
-            None => {
+            Response::Said(said) => answer.send(said),
+            Response::Refused => {
                 let reason = refusal(&data, &shared.me.federation());
                 tracing::debug!(%from, reason = reason.name(), "a request was refused");
                 // Counted before the asker hears it.
                 shared.refuse(Lane::Direct, &from, reason).await;
-                drop(answer);
+                answer.refuse();
             }
+            // It is dropped.
+            Response::Busy => {}
         }
         drop(place);
     });
 }
 
+/// What becomes of a request.
+pub(super) enum Response {
+    /// This is the answer.
+    Said(Bytes),
+    /// It is not done.
+    Refused,
+    /// This node cannot say now; it may be asked again.
+    Busy,
+}
+
+async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Response {
+    let said = match Frame::parse(data).map(|frame| frame.kind) {
+        Ok(continuity::ASK_KIND) => return heads::show(shared, data).await,
+        Ok(kind) => answer_to(shared, from, (kind, data)).await,
+        Err(_) => None,
+    };
+    said.map_or(Response::Refused, Response::Said)
+}
+
 /// What is answered; nothing refuses the request.
-async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Bytes> {
-    match Frame::parse(data).ok()?.kind {
+async fn answer_to(shared: &Arc<Shared>, from: NodeId, (kind, data): (u16, &[u8])) -> Option<Bytes> {
+    match kind {
         said::HEAD_KIND => witness::asked_to_cosign(shared, from, data).await,
         said::COSIGNED_KIND => heads::cosigned(shared, from, data),
         said::FRAUD_KIND => frauds::told(shared, data).await,
-        continuity::ASK_KIND => heads::show(shared, data).await,
         REDO_KIND => redo::answer(shared, from, data).await.map(Bytes::from),
         VISIT_KIND => home::answer(shared, from, data).await.map(Bytes::from),
         _ => None,
     }
 }
 
-/// Why a request got no answer: looked for again where it got none, so that those that are answered are checked once.
+/// Why a request was refused: looked for again where it was, so that those that are answered are checked once.
 fn refusal(data: &[u8], federation: &FederationId) -> Reason {
     let frame = match Frame::parse(data) {
         Ok(frame) => frame,
@@ -80,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_got_no_answer_has_a_reason() {
+    fn what_is_refused_has_a_reason() {
         let federation = FederationId([7; 32]);
         let frame = |kind: u16, version: u16, payload: &[u8]| {
             let len = u32::try_from(payload.len()).expect("small").to_le_bytes();

@@ -3,27 +3,30 @@
 use super::admission::Admission;
 use super::board::Board;
 use super::book;
+use super::bringing::Results;
 use super::cosignatures::Cosignatures;
 use super::evidence::Evidence;
 use super::home::Large;
+use super::homes::Homes;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
 use super::redo::Lent;
 use super::refusals::Refusals;
+use super::remembered::Remembered;
 use super::summaries::Summaries;
-use super::witness::Remembered;
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
 use crate::redo::Bench;
 use crate::source::SharedReader;
 use crate::store::Blobs;
-use artel_audit::records::Records;
+use artel_audit::records::Records as Kept;
 use artel_federation::exchange::Exchange;
 use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::Mesh;
 use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
 use artel_protocol::log::Origin;
+use artel_protocol::record::Records;
 use artel_protocol::sync::Mark;
 use artel_protocol::time::Mono;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +48,7 @@ pub(super) struct Shared {
     pub handle: Handle,
     pub reader: SharedReader,
     pub events: Arc<Events>,
-    pub records: Records,
+    pub records: Kept,
     pub keeper: Keeper,
     pub admission: Admission,
     pub exchange: Mutex<Exchange>,
@@ -53,6 +56,8 @@ pub(super) struct Shared {
     pub watch: Mutex<Watch>,
     /// What is on disk of that.
     pub remembered: Remembered,
+    /// The neighbours whose head is judged just now, since they asked for a cosignature.
+    pub showing: Mutex<BTreeSet<NodeId>>,
     /// This node's own heads, and who cosigned them.
     pub cosignatures: Mutex<Cosignatures>,
     /// When this began.
@@ -67,6 +72,8 @@ pub(super) struct Shared {
     pub blobs: Blobs,
     /// Offers of other homes.
     pub board: Board,
+    /// How homes deal with those who work for them.
+    pub homes: Homes,
     /// Results that no verdict was heard of.
     pub outbox: Outbox,
     /// What all records say of agents.
@@ -75,6 +82,8 @@ pub(super) struct Shared {
     pub summaries: Summaries,
     /// What winners are told that does not fit a direct frame.
     pub large: Mutex<Large>,
+    /// Results that are brought here.
+    pub results: Results,
     /// Where this node runs steps again.
     pub bench: Arc<Bench>,
     /// What nodes that run this node's steps again may fetch.
@@ -101,6 +110,11 @@ impl Shared {
     /// What is known of others' heads. Never held over a wait.
     pub fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose head is judged just now. Never held over a wait.
+    pub fn showing(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.showing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This node's own heads. Never held over a wait.
@@ -162,6 +176,16 @@ impl Shared {
             tracing::info!(%peer, "a neighbour is no member any more");
             // The mesh may have ended, and every connection with it.
             let _ = self.mesh.refuse(&peer).await;
+        }
+    }
+
+    /// Takes in what a home's records say of its offers and of itself, and which neighbour brought them. Where its log breaks the
+    /// rules, nothing that it offers is listed.
+    pub fn hear_of_home(&self, records: &Records, from: Option<NodeId>) {
+        if self.homes.hear(records) {
+            self.board.forget(&records.origin().node());
+        } else {
+            self.board.hear(records, from);
         }
     }
 

@@ -12,8 +12,10 @@ use artel_federation::exchange::Judgement;
 use artel_mesh::{Protocol, Stream};
 use artel_protocol::codec::FRAME_HEAD_BYTES;
 use artel_protocol::key::NodeId;
+use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
 use artel_protocol::sync::{MARKS_MAX, Mark, Message, marks_digest};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -41,10 +43,23 @@ const ANSWER_BYTES_MAX: usize = 2 * WANT_BYTES_MAX;
 /// How much is read from the store at once.
 const READ_BYTES: usize = 256 << 10;
 
+/// What a neighbour that was asked for more of a journal lacks of it: all before `first`. Its last answer went up to `next`.
+struct Lacks {
+    first: u64,
+    next: u64,
+}
+
+/// What came of a want: how many frames were kept, the first number that was answered, and where the answer ended.
+struct Fetched {
+    kept: usize,
+    first: Option<u64>,
+    next: u64,
+}
+
 /// Fetches from a neighbour what this node lacks; says how many frames were kept.
 pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<usize> {
     let mut line = Line::new(shared.mesh.open(peer, Protocol::Sync).await?);
-    let mut kept = 0;
+    let (mut kept, mut lacks) = (0, BTreeMap::new());
     for _ in 0..ROUNDS_MAX {
         let marks = shared.marks().await?;
         line.say(&Message::Ask(marks_digest(&marks))).await?;
@@ -57,8 +72,8 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
         let before = kept;
         let mut missing = shared.exchange().missing(&theirs);
         missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
-        for want in missing {
-            kept += fetch(shared, &mut line, want).await?;
+        for mark in missing {
+            kept += fetch_on(shared, &mut line, (*peer, mark), &mut lacks).await?;
         }
         if kept == before {
             break;
@@ -68,10 +83,39 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
     Ok(kept)
 }
 
-/// Fetches one journal's records, from a number on.
-async fn fetch(shared: &Arc<Shared>, line: &mut Line, want: Mark) -> anyhow::Result<usize> {
+/// Fetches more of a journal's records: from this node's mark on, or where the neighbour lacks what comes there, from where its
+/// last answer ended.
+async fn fetch_on(
+    shared: &Arc<Shared>,
+    line: &mut Line,
+    (peer, mark): (NodeId, Mark),
+    lacks: &mut BTreeMap<Origin, Lacks>,
+) -> anyhow::Result<usize> {
+    let answered = lacks.get(&mark.origin).map_or(0, |lacks| lacks.next);
+    let want = Mark { next: mark.next.max(answered), ..mark };
+    let fetched = fetch(shared, line, (peer, want)).await?;
+    match (lacks.get_mut(&mark.origin), fetched.first) {
+        (Some(lacks), _) => lacks.next = fetched.next,
+        (None, Some(first)) if first > want.next => {
+            lacks.insert(mark.origin, Lacks { first, next: fetched.next });
+        }
+        _ => {}
+    }
+    if let Some(Lacks { first, .. }) = lacks.get(&mark.origin) {
+        shared.keeper.skip(mark.origin, *first).await;
+    }
+    Ok(fetched.kept)
+}
+
+/// Fetches one journal's records from a neighbour, from a number on.
+async fn fetch(
+    shared: &Arc<Shared>,
+    line: &mut Line,
+    (peer, want): (NodeId, Mark),
+) -> anyhow::Result<Fetched> {
     line.say(&Message::Want(want)).await?;
     let (mut unkept, mut kept, mut answered) = (Vec::new(), 0, 0);
+    let mut first = None;
     loop {
         match line.hear().await? {
             Some(Message::Records(bytes)) => {
@@ -86,13 +130,14 @@ async fn fetch(shared: &Arc<Shared>, line: &mut Line, want: Mark) -> anyhow::Res
                     let what = "records of another journal than the one that was asked for";
                     return Err(Fault::new(Reason::Turn, what).into());
                 }
+                first = first.or(records.records().first().map(|record| record.public_seq));
                 if !witness::may_take(shared, &records).await {
                     // Its author lied or is suspected: whoever sends it need not know that yet.
                     continue;
                 }
                 let judged = shared.exchange().judge(None, &records);
                 match judged {
-                    Judgement::Keep => unkept.push(shared.keeper.keep(records).await),
+                    Judgement::Keep => unkept.push(shared.keeper.keep(records, peer).await),
                     Judgement::Known | Judgement::Unwanted => {}
                     Judgement::Wrong(what) => {
                         let what = format!("records that no honest node sends: {what}");
@@ -103,7 +148,10 @@ async fn fetch(shared: &Arc<Shared>, line: &mut Line, want: Mark) -> anyhow::Res
                     kept += all_kept(std::mem::take(&mut unkept)).await?;
                 }
             }
-            Some(Message::End { .. }) => return Ok(kept + all_kept(unkept).await?),
+            Some(Message::End { next }) => {
+                kept += all_kept(unkept).await?;
+                return Ok(Fetched { kept, first, next });
+            }
             Some(_) => return Err(Fault::new(Reason::Turn, "another answer than to a want").into()),
             None => bail!("no answer to a want"),
         }
@@ -161,11 +209,7 @@ async fn give(shared: &Arc<Shared>, line: &mut Line, want: Mark) -> anyhow::Resu
 
 impl Shared {
     /// Some of a journal's frames of records from a number on, and the number behind them; nothing where there are none.
-    fn frames_from(
-        &self,
-        origin: &artel_protocol::log::Origin,
-        next: u64,
-    ) -> anyhow::Result<Option<(Vec<Vec<u8>>, u64)>> {
+    fn frames_from(&self, origin: &Origin, next: u64) -> anyhow::Result<Option<(Vec<Vec<u8>>, u64)>> {
         if *origin == self.me {
             let Some(records) = self.reader.get().records_from(next)? else { return Ok(None) };
             let then = records.records().last().expect("a frame has records").public_seq + 1;

@@ -3,11 +3,10 @@
 
 use super::frauds::act_on;
 use super::refusals::Reason;
+use super::remembered::{Table, Taken};
 use super::shared::Shared;
 use crate::clock::wall;
-use artel_audit::records::frauds::Frauds;
-use artel_audit::records::witness::{WitnessNotice, WitnessTable};
-use artel_federation::watch::{Answered, Heard, Quarantine, Watch};
+use artel_federation::watch::{Answered, Heard, Quarantine};
 use artel_federation::witness::compare;
 use artel_mesh::{RequestError, Verdict};
 use artel_protocol::continuity::Shown;
@@ -16,63 +15,14 @@ use artel_protocol::log::{Cosignature, Origin, SignedCheckpoint};
 use artel_protocol::record::Records;
 use artel_protocol::witness::{Cosigned, Fraud, Head};
 use bytes::Bytes;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How long a node may take to show that its journal continues. Longer, and one that hangs is never suspected of anything.
 pub(super) const ASK_WAIT: Duration = Duration::from_secs(5);
 
 /// How many frames that are held are compared with one that comes in. An honest frame overlaps two or three.
 const COMPARED_MAX: usize = 16;
-
-/// What is on disk of it.
-pub(super) struct Remembered {
-    table: Mutex<WitnessTable>,
-    /// What the table says, for readers: it is held while the disk syncs, and they should not wait for that.
-    cosigned: Mutex<BTreeMap<Origin, u64>>,
-    frauds: Mutex<Frauds>,
-    /// Whether a journal may be cosigned that nothing is remembered of: not where the table was damaged.
-    may_begin: bool,
-}
-
-impl Remembered {
-    /// Takes up what was remembered, and tells `watch`.
-    pub fn restore(
-        (table, notices): (WitnessTable, Vec<WitnessNotice>),
-        frauds: Frauds,
-        watch: &mut Watch,
-    ) -> Self {
-        for (origin, witnessed) in table.all() {
-            match SignedCheckpoint::parse(&witnessed.note) {
-                Ok(known) if known.origin() == *origin => watch.restore(known),
-                _ => tracing::warn!(%origin, "what is remembered of a journal is no checkpoint of it"),
-            }
-        }
-        let may_begin = !notices.iter().any(|notice| matches!(notice, WitnessNotice::Lost { .. }));
-        let cosigned = table.all().map(|(origin, witnessed)| (*origin, witnessed.size)).collect();
-        Remembered {
-            table: Mutex::new(table),
-            cosigned: Mutex::new(cosigned),
-            frauds: Mutex::new(frauds),
-            may_begin,
-        }
-    }
-
-    /// Held for as long as a checkpoint is judged and remembered: two histories of a journal are never both the next one.
-    fn table(&self) -> MutexGuard<'_, WitnessTable> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn frauds(&self) -> MutexGuard<'_, Frauds> {
-        self.frauds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The journals that this node has cosigned, and the size of each that it cosigned last.
-    pub fn cosigned(&self) -> MutexGuard<'_, BTreeMap<Origin, u64>> {
-        self.cosigned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 // Heads.
 
@@ -109,14 +59,34 @@ pub(super) async fn hear_head(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -
     }
 }
 
-/// Answers a neighbour that shows its own head: with the cosignature, or with nothing where it has to be asked first.
+/// Answers a neighbour that shows its own head: with the cosignature, or with nothing where it has to be asked first or comes
+/// too soon. Of one neighbour one head is judged at a time: the others are said with the next one.
 pub(super) async fn asked_to_cosign(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Bytes> {
+    let Some(_turn) = Turn::take(shared, from) else { return Some(Bytes::new()) };
     let head = Head::check(data, &shared.me.federation()).ok()?;
     if head.checkpoint().origin().node() != from || !shared.exchange().is_member(&from) {
         return None;
     }
     let cosigned = take_head(shared, head).await.and_then(|(_, cosigned)| cosigned);
     Some(cosigned.map(|cosigned| cosigned.to_frame().into()).unwrap_or_default())
+}
+
+/// A neighbour's turn to have a head judged, given back when it is dropped.
+struct Turn<'a> {
+    shared: &'a Shared,
+    of: NodeId,
+}
+
+impl<'a> Turn<'a> {
+    fn take(shared: &'a Shared, of: NodeId) -> Option<Self> {
+        shared.showing().insert(of).then_some(Turn { shared, of })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.shared.showing().remove(&self.of);
+    }
 }
 
 /// Judges a member's head and does what follows from it; the cosignature where it is the newest one of a neighbour.
@@ -129,9 +99,12 @@ async fn take_head(shared: &Arc<Shared>, head: Head) -> Option<(Heard, Option<Co
     let judged = tokio::task::spawn_blocking(move || {
         let mut table = on_disk.remembered.table();
         begin_where_records_end(&on_disk, &origin);
-        let heard = on_disk.watch().hear(&head);
+        let mut heard = on_disk.watch().hear(&head);
+        if heard == Heard::Newest && table.must_show(&origin) {
+            heard = must_show(&on_disk, head.checkpoint());
+        }
         let newest = heard == Heard::Newest;
-        let cosigned = newest.then(|| cosign(&on_disk, &mut table, head.checkpoint())).flatten();
+        let cosigned = newest.then(|| cosign(&on_disk, &mut table, (head.checkpoint(), false))).flatten();
         (heard, cosigned)
     });
     let (heard, cosigned) = judged.await.ok()?;
@@ -146,38 +119,66 @@ async fn take_head(shared: &Arc<Shared>, head: Head) -> Option<(Heard, Option<Co
 
 /// Where nothing is known of a journal but its records, what these end in is what its heads must continue.
 fn begin_where_records_end(shared: &Shared, origin: &Origin) {
-    if shared.watch().known(origin).is_some() {
+    let is_known = shared.watch().known(origin).is_some();
+    if is_known {
         return;
     }
-    let next = shared.records.mark(origin).next;
-    let last = next.checked_sub(1).and_then(|last| shared.records.frame(origin, last));
-    let last = last.and_then(|frame| Records::check(&frame, &origin.federation()).ok());
-    if let Some(records) = last {
-        shared.watch().restore(records.checkpoint().clone());
+    if let Some(last) = last_of_records(shared, origin) {
+        shared.watch().restore(last);
     }
+}
+
+/// The checkpoint that the records of a journal end in.
+fn last_of_records(shared: &Shared, origin: &Origin) -> Option<SignedCheckpoint> {
+    let last = shared.records.mark(origin).next.checked_sub(1)?;
+    let records = Records::check(&shared.records.frame(origin, last)?, &origin.federation()).ok()?;
+    Some(records.checkpoint().clone())
+}
+
+/// The newest head of a journal of which the table may have lost an entry: what is known may be older than what was cosigned, so
+/// its node is asked to show that it continues what others hold as well.
+fn must_show(shared: &Shared, head: &SignedCheckpoint) -> Heard {
+    let last = last_of_records(shared, &head.origin());
+    let mut watch = shared.watch();
+    let lie = last.and_then(|last| watch.see(&last)).or_else(|| watch.see(head));
+    lie.map_or(Heard::Ask, Heard::Lie)
 }
 
 /// Remembers a checkpoint that was judged the newest, durably, and cosigns it where its node is a neighbour. Others' is
 /// compared and no more: a sync for each head of each node would cost a large federation more than it is worth.
-fn cosign(shared: &Shared, table: &mut WitnessTable, checkpoint: &SignedCheckpoint) -> Option<Cosigned> {
+fn cosign(
+    shared: &Shared,
+    table: &mut Table,
+    (checkpoint, shown): (&SignedCheckpoint, bool),
+) -> Option<Cosigned> {
     let origin = checkpoint.origin();
-    if !shared.up().contains(&origin.node()) {
-        shared.watch().accept(checkpoint);
-        return None;
+    let taken = if shared.up().contains(&origin.node()) {
+        shared.remembered.take(table, (checkpoint, shown), Instant::now())
+    } else {
+        Ok(Taken::Later)
+    };
+    match taken {
+        Ok(taken) => {
+            shared.watch().accept(checkpoint);
+            if taken == Taken::Later {
+                return None;
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, %origin, "a checkpoint cannot be remembered, so it is not cosigned");
+            return None;
+        }
     }
-    if shared.watch().known(&origin).is_none() && !shared.remembered.may_begin {
-        tracing::warn!(%origin, "not cosigned: the witness table was damaged, and nothing is known of this journal");
-        return None;
-    }
-    let note = checkpoint.note().to_string();
-    if let Err(error) = table.remember(origin, checkpoint.size(), checkpoint.root(), &note) {
-        tracing::error!(%error, %origin, "a checkpoint cannot be remembered, so it is not cosigned");
-        return None;
-    }
-    shared.remembered.cosigned().insert(origin, checkpoint.size());
-    shared.watch().accept(checkpoint);
     let cosignature = Cosignature::sign(checkpoint.checkpoint(), &shared.key, wall().0 / 1_000);
     cosignature.map(Cosigned::new).map_err(|error| tracing::error!(%error, "no cosignature can be made")).ok()
+}
+
+/// Notes that a neighbour had nothing more to give, where that counts.
+pub(super) fn fetched_from(shared: &Arc<Shared>, peer: NodeId) {
+    if shared.remembered.wants_fetches() {
+        let shared = shared.clone();
+        tokio::task::spawn_blocking(move || shared.remembered.fetched_from(peer));
+    }
 }
 
 async fn send_cosigned(shared: Arc<Shared>, to: NodeId, cosigned: Cosigned) {
@@ -205,14 +206,18 @@ async fn say_if_not_ours(shared: &Arc<Shared>, head: &Head) {
 
 /// Asks about everything that is to be shown since a while.
 pub(super) fn ask_what_is_due(shared: &Arc<Shared>) {
-    let due = shared.watch().due(shared.mono());
+    let due = {
+        let (mut watch, now) = (shared.watch(), shared.mono());
+        watch.end_old_suspicion(now);
+        watch.due(now)
+    };
     for origin in due.into_iter().filter(|origin| shared.up().contains(&origin.node())) {
         tokio::spawn(ask(shared.clone(), origin));
     }
 }
 
-/// Asks a journal's node to show that it continues what is known of it. One that cannot be reached is asked later; one that
-/// refuses or answers wrongly is suspected until it answers.
+/// Asks a journal's node to show that it continues what is known of it. One that cannot be reached, or is busy, is asked later;
+/// one that refuses or answers wrongly is suspected until it answers.
 async fn ask(shared: Arc<Shared>, origin: Origin) {
     let node = origin.node();
     if !shared.up().contains(&node) {
@@ -228,15 +233,15 @@ async fn ask(shared: Arc<Shared>, origin: Origin) {
         Ok(shown) => shown,
         Err(error) => {
             tracing::warn!(%origin, error, "a node does not show that its journal continues; it is suspected");
-            return shared.watch().refused(&origin);
+            return shared.watch().refused(&origin, shared.mono());
         }
     };
     let on_disk = shared.clone();
     let judged = tokio::task::spawn_blocking(move || {
         let mut table = on_disk.remembered.table();
-        let answered = on_disk.watch().answered(&question, &shown);
+        let answered = on_disk.watch().answered(&question, &shown, on_disk.mono());
         let cosigned = match &answered {
-            Answered::Newest(checkpoint) => cosign(&on_disk, &mut table, checkpoint),
+            Answered::Newest(checkpoint) => cosign(&on_disk, &mut table, (checkpoint, true)),
             _ => None,
         };
         (answered, cosigned)

@@ -1,27 +1,52 @@
 //! Redo before the verdict, this node's part as a home: what the rules drew is run again, by a neighbour in the lot's order where
 //! one can, else in this node's own sandbox, and compared with what was handed in. What follows from it the rules decide.
 
+mod asked;
 mod bench;
+mod compare;
+mod others;
 
-pub use bench::{Bench, REDO_WAIT};
+pub use asked::{Asked, Heard};
+pub use bench::{Bench, NoStep, REDO_WAIT, step};
 
 use crate::given::Files;
 use crate::handle::Handle;
 use crate::neighbours::Neighbours;
-use crate::store::Blobs;
+use crate::store::{Blobs, Error};
+use artel_federation::Input;
 use artel_federation::effect::ToRedo;
 use artel_federation::fact::Came;
 use artel_federation::input::Ran;
-use artel_federation::redo::message::{Ended, Reran};
-use artel_federation::{Input, Json};
+use artel_federation::redo::message::{Redo, Reran};
 use artel_protocol::id::Digest;
 use artel_protocol::key::NodeId;
-use std::collections::BTreeSet;
+use artel_runner::Step;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Semaphore, mpsc};
 
-/// How many redos are under way at once; each waits for a neighbour most of the time. The others wait with the driver.
+/// How many redos are under way at once; each waits for a neighbour or for its turn most of the time, and holds no bytes
+/// meanwhile. The others wait with the driver.
 const UNDER_WAY_MAX: usize = 16;
+
+/// How many neighbours are asked for one run. Each may take its time, and a verdict waits for it.
+const ASKED_MAX: usize = 2;
+
+/// How long whoever is to run a step first is waited for alone: then the other, home or a neighbour, begins beside it, and the first
+/// that comes to an end is heard. Shorter, and most long steps run twice; longer, and a silent neighbour holds up more verdicts.
+const ALONE_WAIT: Duration = Duration::from_secs(15);
+
+/// How long the first run of a result may take in all; then it is inconclusive. This and what a doubt may take ([`DOUBT_WAIT`] for
+/// each of four further runs, [`FURTHER_WAIT`] before two of them) is less than the ten minutes within which home judges.
+const FIRST_WAIT: Duration = Duration::from_secs(200);
+
+/// The same for each run that a doubt asks for.
+const DOUBT_WAIT: Duration = Duration::from_secs(90);
+
+/// How long it rests, times how many runs of a doubted result came to nothing, before a further one: what was in the way may pass.
+const FURTHER_WAIT: Duration = Duration::from_secs(5);
 
 /// Who runs steps again.
 #[derive(Clone)]
@@ -34,6 +59,8 @@ pub struct Runners {
     pub blobs: Blobs,
     /// The neighbours, where there may be any.
     pub neighbours: Option<Neighbours>,
+    /// Which of them are asked now.
+    pub asked: Arc<Asked>,
 }
 
 /// Has everything run again that the rules drew, until they draw no more.
@@ -48,8 +75,8 @@ pub async fn run(mut drawn: mpsc::Receiver<ToRedo>, runners: Runners, handle: Ha
             if let (Came::Other(_), Some(by)) = (ran.came, ran.by) {
                 tracing::warn!(task = %asked.ask.step, %by, "a run came to another result than was handed in");
             }
-            let (step, epoch, doubted) = (asked.ask.step, asked.ask.epoch, asked.doubted);
-            let input = Input::Redone { step, epoch, doubted, ran };
+            let (step, epoch, runs) = (asked.ask.step, asked.ask.epoch, asked.runs());
+            let input = Input::Redone { step, epoch, runs, ran };
             // It waits for a place in the driver's queue.
             tokio::task::spawn_blocking(move || handle.tell_surely(input));
         });
@@ -57,34 +84,49 @@ pub async fn run(mut drawn: mpsc::Receiver<ToRedo>, runners: Runners, handle: Ha
 }
 
 impl Runners {
-    /// The first run that comes to an end that says something; where there is none, that nobody's did.
+    /// The first run that comes to an end that says something; where there is none in time, that nobody's did.
     async fn redo(&self, asked: &ToRedo) -> Ran {
-        let home_first = asked.doubted.is_some_and(|by| by != self.me);
-        if home_first && let Some(ran) = self.at_home(asked).await {
-            return ran;
+        tokio::time::sleep(FURTHER_WAIT.saturating_mul(asked.unsaid.into())).await;
+        let wait = if asked.doubted.is_empty() { FIRST_WAIT } else { DOUBT_WAIT };
+        let (here, there) = (self.at_home(asked), self.elsewhere(asked));
+        let doubted_elsewhere = !asked.doubted.is_empty() && !asked.doubted.contains(&self.me);
+        match asked.worker {
+            // What an agent of this node's own did goes to no other node.
+            None => within(wait, here).await,
+            Some(_) if doubted_elsewhere => within(wait, either(ALONE_WAIT, here, there)).await,
+            Some(_) => within(wait, either(ALONE_WAIT, there, here)).await,
         }
-        if let Some(ran) = self.elsewhere(asked).await {
-            return ran;
-        }
-        let last = if home_first { None } else { self.at_home(asked).await };
-        last.unwrap_or(Ran { by: None, came: Came::Inconclusive, profile: None })
     }
 
     async fn at_home(&self, asked: &ToRedo) -> Option<Ran> {
-        let module = bench::read(&self.blobs, &asked.ask.module, Bench::module_bytes_max()).await?;
-        let mut files = Files::of(&asked.ask.artifacts, asked.ask.input.bytes()).ok()?;
-        while let Some((digest, room)) = files.next() {
-            files.take(bench::read(&self.blobs, &digest, room).await?).ok()?;
-        }
-        let reran = self.bench.run(&asked.ask, module, files.here()).await?;
+        let reran = self.bench.run_own(self.read(&asked.ask)).await?;
         conclusive(self.me, &reran, asked)
+    }
+
+    /// A step with its module and files, from what is stored here.
+    async fn read(&self, ask: &Redo) -> Result<Step, NoStep> {
+        let mut files = Files::of(&ask.artifacts, ask.input.bytes()).map_err(|_| NoStep::CannotRun)?;
+        let module = read(&self.blobs, &ask.module, Bench::module_bytes_max()).await?;
+        while let Some((digest, room)) = files.next() {
+            let bytes = read(&self.blobs, &digest, room).await?;
+            files.take(bytes).map_err(|_| NoStep::CannotRun)?;
+        }
+        step(ask, module, files.here())
     }
 
     async fn elsewhere(&self, asked: &ToRedo) -> Option<Ran> {
         let neighbours = self.neighbours.as_ref()?;
-        for by in neighbours.redoers(asked) {
-            let Some(reran) = neighbours.redo(by, &asked.ask).await else { continue };
+        let free = |by: NodeId| Some((by, self.asked.begin(by, Instant::now())?));
+        for (by, question) in neighbours.redoers(asked).into_iter().filter_map(free).take(ASKED_MAX) {
+            let reran = match neighbours.redo(by, &asked.ask).await {
+                Ok(reran) => reran,
+                Err(heard) => {
+                    question.heard(heard);
+                    continue;
+                }
+            };
             if let Some(ran) = conclusive(by, &reran, asked) {
+                question.heard(Heard::Word);
                 return Some(ran);
             }
         }
@@ -92,81 +134,95 @@ impl Runners {
     }
 }
 
+/// What a run comes to within a time, or that it came to nothing.
+async fn within(wait: Duration, run: impl Future<Output = Option<Ran>>) -> Ran {
+    let nothing = Ran { by: None, came: Came::Inconclusive, profile: None };
+    tokio::time::timeout(wait, run).await.ok().flatten().unwrap_or(nothing)
+}
+
+/// The first of two that comes to something. The second begins when the first has come to nothing, or has taken so long alone; what
+/// has not ended then is dropped.
+async fn either<T>(
+    alone: Duration,
+    first: impl Future<Output = Option<T>>,
+    second: impl Future<Output = Option<T>>,
+) -> Option<T> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    match tokio::time::timeout(alone, &mut first).await {
+        Ok(Some(found)) => return Some(found),
+        Ok(None) => return second.await,
+        Err(_) => {}
+    }
+    tokio::select! {
+        found = &mut first => match found {
+            None => second.await,
+            found => found,
+        },
+        found = &mut second => match found {
+            None => first.await,
+            found => found,
+        },
+    }
+}
+
 fn conclusive(by: NodeId, reran: &Reran, asked: &ToRedo) -> Option<Ran> {
-    match compare(&reran.end, &asked.output, &asked.left) {
+    match compare::compare(reran, &asked.output, &asked.left) {
         Came::Inconclusive => None,
         came => Some(Ran { by: Some(by), came, profile: Some(reran.profile) }),
     }
 }
 
-/// Whether a run came to what was handed in: to an output that is the same JSON value, and to the same artifacts. The log counts
-/// for nothing, since a worker need not hand it in.
-fn compare(end: &Ended, output: &Json, left: &[Digest]) -> Came {
-    let (again, artifacts, log) = match end {
-        Ended::Inconclusive => return Came::Inconclusive,
-        Ended::Failed(fault) => return Came::Other(Digest::of(&[b"failed\0", fault.as_bytes()].concat())),
-        Ended::Done { output, artifacts, log } => (output, artifacts, *log),
+/// What is stored here under a digest, where it has no more bytes than that. What is not stored a worker may have had from elsewhere;
+/// what is too large nobody runs.
+async fn read(blobs: &Blobs, digest: &Digest, bytes_max: u64) -> Result<Vec<u8>, NoStep> {
+    let missing = |error: Error| {
+        tracing::debug!(%digest, %error, "a step is not run again here");
+        NoStep::Missing
     };
-    let value = |json: &Json| serde_json::from_slice::<serde_json::Value>(json.bytes()).ok();
-    let without_log =
-        |all: &[Digest]| -> BTreeSet<Digest> { all.iter().filter(|d| Some(**d) != log).copied().collect() };
-    let (new, left) = (without_log(artifacts), without_log(left));
-    let value_again = value(again);
-    let equal = again == output || (value_again.is_some() && value_again == value(output));
-    if equal && new == left {
-        return Came::Same;
+    let (file, bytes) = blobs.open_checked(digest).await.map_err(missing)?;
+    if bytes > bytes_max {
+        return Err(NoStep::CannotRun);
     }
-    // Two runs that agree have one digest, however their JSON is written.
-    let text = value_again.map_or_else(|| again.bytes().to_vec(), |value| value.to_string().into_bytes());
-    let mut bytes = b"done\0".to_vec();
-    bytes.extend_from_slice(&Digest::of(&text).0);
-    new.iter().for_each(|digest| bytes.extend_from_slice(&digest.0));
-    Came::Other(Digest::of(&bytes))
+    let mut content = Vec::new();
+    file.take(bytes_max).read_to_end(&mut content).await.map_err(|error| missing(error.into()))?;
+    Ok(content)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::{pending, ready};
 
-    fn done(output: &str, artifacts: &[u8], log: Option<u8>) -> Ended {
-        let digest = |n: &u8| Digest([*n; 32]);
-        Ended::Done {
-            output: Json::new(output.as_bytes()),
-            artifacts: artifacts.iter().map(digest).collect(),
-            log: log.as_ref().map(digest),
-        }
-    }
-
-    #[test]
-    fn results_are_compared_by_value_and_without_the_log() {
-        let handed = Json::new(*br#"{"a":1,"b":[2.5]}"#);
-        let left = [Digest([1; 32]), Digest([9; 32])];
-        for (end, same) in [
-            (done(r#"{"a":1,"b":[2.5]}"#, &[1], Some(9)), true),
-            (done(r#"{ "b": [2.50], "a": 1 }"#, &[1], Some(9)), true),
-            (done(r#"{"a":1,"b":[2.5]}"#, &[1, 9], None), true),
-            (done(r#"{"a":1,"b":[2.5]}"#, &[1], None), false),
-            (done(r#"{"a":1,"b":[2.5]}"#, &[], Some(9)), false),
-            (done(r#"{"a":2,"b":[2.5]}"#, &[1], Some(9)), false),
-            (done("not JSON", &[1], Some(9)), false),
-            (Ended::Failed("exit 7".into()), false),
-        ] {
-            assert_eq!(compare(&end, &handed, &left) == Came::Same, same, "{end:?}");
-        }
-        assert_eq!(compare(&Ended::Inconclusive, &handed, &left), Came::Inconclusive);
-        // A worker that hands its log in is no other than one that does not.
-        assert_eq!(compare(&done("1", &[], Some(9)), &Json::new(*b"1"), &[]), Came::Same);
-    }
-
-    #[test]
-    fn two_runs_that_agree_on_another_result_have_one_digest() {
-        let other = |end: &Ended| match compare(end, &Json::new(*b"1"), &[]) {
-            Came::Other(digest) => digest,
-            came => panic!("{came:?}"),
+    #[tokio::test]
+    async fn the_first_that_says_something_is_heard_and_a_silent_one_holds_up_nobody_for_long() {
+        let (now, long) = (Duration::ZERO, Duration::from_secs(600));
+        assert_eq!(either(long, ready(Some(1)), ready(Some(2))).await, Some(1));
+        assert_eq!(either(long, ready(None), ready(Some(2))).await, Some(2), "at once");
+        assert_eq!(either(now, pending(), ready(Some(2))).await, Some(2), "beside a silent one");
+        let late = async {
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            Some(1)
         };
-        let one = other(&done(r#"{"a":1,"b":2}"#, &[3], Some(4)));
-        assert_eq!(other(&done(r#"{"b":2, "a":1}"#, &[3], None)), one);
-        assert_ne!(other(&done(r#"{"a":1,"b":2}"#, &[], Some(3))), one);
-        assert_ne!(other(&Ended::Failed("exit 7".into())), other(&Ended::Failed("exit 8".into())));
+        assert_eq!(either(now, late, ready(None)).await, Some(1), "the second one's nothing ends nothing");
+        assert_eq!(either(now, ready(None::<u8>), ready(None)).await, None);
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_came_to_nothing() {
+        let ran = within(Duration::ZERO, pending()).await;
+        assert_eq!((ran.by, ran.came), (None, Came::Inconclusive));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_stored_says_nothing_and_what_is_too_large_cannot_run() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let blobs = Blobs::open(dir.path()).expect("a store");
+        let mut upload = blobs.upload().await.expect("an upload");
+        upload.write(b"12345").await.expect("room");
+        let stored = upload.finish(None).await.expect("stored").digest;
+        assert_eq!(read(&blobs, &stored, 5).await, Ok(b"12345".to_vec()));
+        assert_eq!(read(&blobs, &stored, 4).await, Err(NoStep::CannotRun));
+        assert_eq!(read(&blobs, &Digest::of(b"other"), 5).await, Err(NoStep::Missing));
     }
 }

@@ -186,7 +186,7 @@ async fn enter(
     id: Option<ArtifactId>,
 ) -> Result<Artifact, Problem> {
     let digest = written.digest();
-    let _alone = service.0.entering[usize::from(digest.0[0])].lock().await;
+    let _alone = service.parts().blobs.alone(&[digest]).await;
     let stored = written.finish(post.sha256).await?;
     // Bytes that have an entry are counted already, whoever put them. Bytes without one are left of a broken upload.
     let before = service.indexed(move |index| index.artifact_of(&digest)).await.ok();

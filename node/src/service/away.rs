@@ -69,6 +69,7 @@ fn shown(heard: Heard) -> Offer {
         deadline: offered.deadline,
         offered_at: heard.at,
         heard_at: heard.heard,
+        heard_from: heard.from,
         terms: offered.terms,
     }
 }

@@ -71,9 +71,6 @@ pub(super) struct Inner {
     pub announced: Mutex<super::artifacts::Announced>,
     /// Bytes of artifacts that are on their way in.
     pub incoming_bytes: AtomicU64,
-    /// Held by the one who puts bytes under their name and enters them, by the first byte of their digest: whether they
-    /// are new is asked once.
-    pub entering: [tokio::sync::Mutex<()>; 256],
     /// Whoever has an artifact's bytes checked holds one of these.
     pub checks: tokio::sync::Semaphore,
     /// Held by the one who walks through the whole book.
@@ -90,7 +87,6 @@ impl NodeService {
             checked_bearers: RwLock::default(),
             announced: Mutex::default(),
             incoming_bytes: AtomicU64::new(0),
-            entering: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             checks: tokio::sync::Semaphore::new(super::upload::CHECKS_AT_ONCE),
             walking: tokio::sync::Mutex::new(()),
             counts: OnceLock::new(),

@@ -44,6 +44,7 @@ use artel_web::types::audit::{Entry, EntryQuery, Proof};
 use artel_web::types::auth::{SignedStatement, Verified};
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
+use artel_web::types::home::Home;
 use artel_web::types::ledger::Account;
 use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use artel_web::types::node::{Health, Status};
@@ -149,6 +150,9 @@ impl Service for NodeService {
     }
     async fn tasks(&self, call: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
         lists::tasks(self, call, query).await
+    }
+    async fn homes(&self, _: &Call, page: Page) -> Result<List<Home>, Problem> {
+        peers::homes(self, &page)
     }
     async fn offers(&self, _: &Call, query: OfferQuery) -> Result<List<Offer>, Problem> {
         away::offers(self, &query)

@@ -6,6 +6,7 @@ use crate::neighbours::{self, HeldFraud, Neighbours, Witness};
 use artel_federation::watch::Quarantine as Suspicion;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
+use artel_web::types::home::Home;
 use artel_web::types::peer::{Bytes, Journal, Peer, PeerStatus, Quarantine, Summaries, Traffic};
 use artel_web::types::{List, Page};
 use artel_web::{Code, Problem};
@@ -100,6 +101,35 @@ pub(super) fn journals(service: &NodeService, page: &Page) -> Result<List<Journa
     Ok(List { items, next_cursor })
 }
 
+/// `GET /v1/homes`, by key.
+pub(super) fn homes(service: &NodeService, page: &Page) -> Result<List<Home>, Problem> {
+    let after = page::key(page, NodeId::from_did)?;
+    let limit = page.limit as usize;
+    let homes = service.parts().neighbours.as_ref().map(|neighbours| neighbours.homes());
+    let rows = homes.into_iter().flatten().filter(|home| after.is_none_or(|after| home.node > after));
+    let mut items: Vec<Home> = rows.take(limit + 1).map(home).collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next_cursor = items.last().filter(|_| more).map(|home| home.node_id.to_string());
+    Ok(List { items, next_cursor })
+}
+
+fn home(neighbours::Home { node, offers, standing }: neighbours::Home) -> Home {
+    Home {
+        node_id: node,
+        offers: offers as u64,
+        judged: standing.judged,
+        rejected: standing.rejected,
+        silences: standing.silences,
+        redeemed: standing.redeemed,
+        answered_percent: standing.answered_percent(),
+        breaches: standing.breaches,
+        breach: standing
+            .breach
+            .map(|first| format!("entry {}: step {} is {}", first.index, first.step, first.breach)),
+    }
+}
+
 /// A connected peer; what it said against this node is taken out of `refused`.
 fn shown(peer: neighbours::Peer, refused: &mut BTreeMap<NodeId, String>) -> Peer {
     let first = peer.connections.first();
@@ -118,7 +148,7 @@ fn shown(peer: neighbours::Peer, refused: &mut BTreeMap<NodeId, String>) -> Peer
         listens: peer.listens.iter().map(ToString::to_string).collect(),
         direction: if first.is_some_and(|first| first.outbound) { "outbound" } else { "inbound" },
         transport: first.map(|first| first.transport.to_string()).unwrap_or_default(),
-        round_trip_ms: peer.round_trip.map(|round_trip| round_trip.as_secs_f64() * 1_000.0),
+        round_trip_ms: peer.round_trip.map(|round_trip| round_trip.as_micros() as f64 / 1_000.0),
         score: peer.score,
         connected_ms: milliseconds(peer.since),
         witnessed_us_up_to: None,

@@ -165,6 +165,7 @@ mod tests {
         (Rule::InvitationSpent, 409),
         (Rule::NodeExpelled, 403),
         (Rule::MembersFull, 507),
+        (Rule::ArtifactMissing, 404),
     ];
 
     /// Fails to compile when the rules get a code that the table above does not have.
@@ -207,6 +208,7 @@ mod tests {
             Rule::InvitationSpent => 34,
             Rule::NodeExpelled => 35,
             Rule::MembersFull => 36,
+            Rule::ArtifactMissing => 37,
         }
     }
 

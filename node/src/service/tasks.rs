@@ -85,7 +85,7 @@ pub(super) async fn check_post(service: &NodeService, post: &TaskPost) -> Result
 /// That this node can hand out what a task is to be run with.
 async fn check_runner(service: &NodeService, asked: &WebJson) -> Result<(), Problem> {
     let RunnerSpec::Wasm { module } = convert::runner_spec(asked)?;
-    match service.parts().blobs.len(&module).await {
+    match service.parts().blobs.kept(&module).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => {
             let message = format!(
@@ -296,7 +296,7 @@ async fn check_submission(service: &NodeService, bytes: usize, artifacts: &[Dige
         return Err(Problem::of(Code::TooManyArtifacts));
     }
     for digest in artifacts {
-        if service.parts().blobs.len(digest).await.map_err(super::refusal::of_store)?.is_none() {
+        if service.parts().blobs.kept(digest).await.map_err(super::refusal::of_store)?.is_none() {
             let message = format!("the bytes of artifact {digest} are not here; put them before you submit");
             return Err(Problem::new(Code::ArtifactMissing, message));
         }

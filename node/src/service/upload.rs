@@ -107,10 +107,7 @@ pub(super) async fn take_in(
     let mut written = Written { upload, room, bytes: 0, announced: post.byte_length };
     match write(&mut written, &mut source, left).await {
         Ok(()) => Ok(written),
-        Err(problem) => {
-            written.upload.discard().await;
-            Err(service.refuse(call, problem))
-        }
+        Err(problem) => Err(service.refuse(call, problem)),
     }
 }
 
@@ -134,7 +131,6 @@ impl Written {
     /// Puts the bytes under their name, durably; `wanted` is the digest that they must have.
     pub async fn finish(self, wanted: Option<Digest>) -> Result<store::Stored, Problem> {
         if let Some(said) = self.announced.filter(|said| *said != self.bytes) {
-            self.upload.discard().await;
             let message = format!("byte_length says {said}, but {} bytes came", self.bytes);
             return Err(Problem::new(Code::DigestMismatch, message));
         }

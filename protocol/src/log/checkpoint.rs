@@ -35,6 +35,11 @@ pub enum Error {
     Note(#[from] note::Error),
 }
 
+/// The most journals of one node: those of its incarnations below this. A node gets a new one when it is restored from a
+/// backup, so sixteen are a long life; and which journals they are does not hang on who was heard first. Records of others are
+/// neither kept nor read by anybody. Larger, and a node that names journals without end takes more from all others.
+pub const JOURNALS_OF_NODE_MAX: u32 = 16;
+
 /// The name of one journal: federation, node and the node's incarnation, which rises when a node is restored from a
 /// backup. Written `artel/<64 hex digits>/<peer id>/<decimal>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -75,6 +80,11 @@ impl Origin {
     /// The node whose journal it is.
     pub fn node(&self) -> NodeId {
         self.node
+    }
+
+    /// Whether it is one of the journals that a node may have ([`JOURNALS_OF_NODE_MAX`]).
+    pub fn is_within_limit(&self) -> bool {
+        self.incarnation < JOURNALS_OF_NODE_MAX
     }
 
     /// Which life of the node's journal it is.

@@ -14,7 +14,7 @@ pub mod subset;
 pub mod tile;
 pub mod tree;
 
-pub use checkpoint::{Checkpoint, Origin, SignedCheckpoint};
+pub use checkpoint::{Checkpoint, JOURNALS_OF_NODE_MAX, Origin, SignedCheckpoint};
 pub use compact::CompactRange;
 pub use cosignature::{Cosignature, Witness};
 pub use leaf::{Class, Leaf};

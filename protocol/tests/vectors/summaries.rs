@@ -6,7 +6,7 @@ use artel_protocol::codec::Frame;
 use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Origin;
-use artel_protocol::summary::{Error, KIND, Said, Scored, Summary};
+use artel_protocol::summary::{Error, KIND, Said, Scored, Summary, gap, heads};
 use artel_protocol::sync::{Mark, marks_digest};
 use artel_protocol::time::Wall;
 use serde_json::{Value, json};
@@ -83,6 +83,7 @@ pub fn summary() -> Value {
     json!({
         "about": "next and receipts_micro are decimal texts; bytes is the whole frame; why is the first check that fails",
         "federation": federation().to_string(),
+        "passed_over": passed_over(),
         "summaries": [shown(&first, &frame(&first)), shown(&second, &frame(&second))],
         "refused": [
             refused("of version 2", "unknown", version),
@@ -101,6 +102,22 @@ pub fn summary() -> Value {
             refused("a bound above the score", "scores", changed(&|said| said.scores[0].lower = 914_286 + 100_000)),
             refused("a signature over something else", "signature", framed(&first, true)),
         ],
+    })
+}
+
+/// What was read by somebody who has passed over two stretches of one journal and one of another.
+fn passed_over() -> Value {
+    let marks = said()[0].marks.clone();
+    let first = gap(&gap(&Digest::default(), 0, 7), 12, 40);
+    let mut gaps = vec![(origin(7, 1), first), (origin(1, 0), gap(&Digest::default(), 0, 2))];
+    gaps.sort();
+    json!({
+        "marks_of": "the first summary",
+        "gaps": [
+            {"origin": origin(7, 1).to_string(), "from_to": [[0, 7], [12, 40]], "digest": first.hex()},
+            {"origin": origin(1, 0).to_string(), "from_to": [[0, 2]], "digest": gap(&Digest::default(), 0, 2).hex()},
+        ],
+        "heads": heads(&marks, &gaps).hex(),
     })
 }
 
@@ -125,6 +142,9 @@ fn summaries_read_and_others_are_refused() {
         let summary = Summary::check(&frame, &federation).expect("it holds");
         assert_eq!(&shown(summary.said(), summary.bytes()), row);
     }
+    let [first, _] = said();
+    assert_eq!(file["passed_over"], passed_over());
+    assert_eq!(heads(&first.marks, &[]), first.heads, "nothing was passed over");
     for row in rows(&file, "refused") {
         let refused = Summary::check(&bytes(row, "bytes"), &federation).expect_err(text(row, "about"));
         assert_eq!(why(&refused), text(row, "why"), "{}", text(row, "about"));

@@ -2,6 +2,7 @@
 #![no_main]
 
 use artel_federation::visit::message::{Act, Fetch, SENTENCE_BYTES_MAX, Served, Told, Visit};
+use artel_protocol::json::check_value;
 use artel_protocol::limits::{OUTPUT_BYTES_MAX, SKILLS_MAX, STEP_ARTIFACTS_MAX};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(
                 handing.output.len() <= OUTPUT_BYTES_MAX && handing.artifacts.len() <= STEP_ARTIFACTS_MAX
             );
+            assert_eq!(check_value(handing.output.bytes()), Ok(()));
         }
     }
     if let Ok(told) = Told::read(data) {

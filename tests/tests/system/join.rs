@@ -1,7 +1,9 @@
 //! Joining a federation with real processes: an invitation from one node is what another begins its journal with.
 
+use crate::mesh::{founder, invite, member, post};
 use crate::{artel, fresh};
-use artel_tests::Done;
+use artel_tests::mesh::{LISTEN, held, items, until};
+use artel_tests::{Done, Node};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -102,4 +104,70 @@ fn a_wrong_invitation_is_wrong_use_and_another_federations_directory_a_failure()
     assert!(!empty.path().join("node").exists(), "nothing was made");
     let bad_use = artel().run(["invite", "--for", "7", "--data", first.path().to_str().expect("UTF-8")]);
     assert_eq!(bad_use.code, Some(2));
+}
+
+/// How a node stands with another one, by its list of peers.
+fn lets_in(node: &Node, peer: &str) -> bool {
+    items(node, "/v1/peers").iter().any(|row| row["peer_id"] == peer && row["status"] == "admitted")
+}
+
+fn is_refused(node: &Node, code: &str) -> bool {
+    items(node, "/v1/peers").iter().any(|row| row["reason"].as_str().is_some_and(|why| why.starts_with(code)))
+}
+
+/// The did of the one node that another one has let in.
+fn did_of_member(node: &Node) -> String {
+    let nodes = items(node, "/v1/nodes");
+    let member = nodes.iter().find(|node| node["status"] == "member").expect("a member");
+    member["node_id"].as_str().expect("a did").to_owned()
+}
+
+#[test]
+fn whose_inviter_was_expelled_is_let_in_by_another_invitation() {
+    let (a, b, c) = (fresh(), fresh(), fresh());
+    let first = founder(a.path());
+    let second = member(b.path(), &invite(a.path(), 1));
+    until("it is let in", || lets_in(&first, second.peer_id()));
+    let third = member(c.path(), &invite(b.path(), 1));
+    until("a member lets the next one in", || lets_in(&second, third.peer_id()));
+    assert_eq!(third.stop().code, Some(0));
+    let expel = format!("/v1/nodes/{}/expel", did_of_member(&first));
+    first.operator().post(&expel, &json!({"reason": "a test"})).is(200);
+    assert_eq!(second.stop().code, Some(0));
+    // What it shows hangs on a node that is out; the new invitation is what it has beside it.
+    let invitation = invite(a.path(), 1);
+    let third = member(c.path(), &invitation);
+    until("it is let in anew", || lets_in(&first, third.peer_id()));
+    // What it shows from now on is enough.
+    assert_eq!(third.stop().code, Some(0));
+    let third = artel().up(c.path()).arg("--listen").arg(LISTEN).start();
+    until("and stays in", || lets_in(&first, third.peer_id()));
+    assert!(!is_refused(&third, "node_expelled"));
+}
+
+#[test]
+fn who_is_a_member_by_anothers_admission_is_let_in_whatever_it_shows() {
+    let (a, b, c, d) = (fresh(), fresh(), fresh(), fresh());
+    let first = founder(a.path());
+    let invitation = invite(a.path(), 2);
+    let second = member(b.path(), &invitation);
+    until("it is let in", || lets_in(&first, second.peer_id()));
+    let third = member(c.path(), &invite(b.path(), 1));
+    until("a member lets the next one in", || lets_in(&second, third.peer_id()));
+    assert_eq!(third.stop().code, Some(0));
+    let did = did_of_member(&second);
+    second.operator().post(&format!("/v1/nodes/{did}/expel"), &json!({"reason": "a test"})).is(200);
+    // What it made public last is held there, so what it said before is, too.
+    post(&second, 3);
+    until("the founder knows it", || held(&first, second.peer_id()) >= 5);
+    assert_eq!(second.stop().code, Some(0));
+    let fourth = member(d.path(), &invitation);
+    until("another member is there", || lets_in(&first, fourth.peer_id()));
+    until("and heard of", || held(&first, fourth.peer_id()) > 0);
+    let before = held(&first, fourth.peer_id());
+    fourth.operator().post(&format!("/v1/nodes/{did}/admit"), &json!({})).is(200);
+    until("the founder knows it", || held(&first, fourth.peer_id()) > before);
+    // It shows what was taken back, and an invitation that is spent, which says where the founder is.
+    let third = member(c.path(), &invitation);
+    until("the founder lets it in", || lets_in(&first, third.peer_id()));
 }

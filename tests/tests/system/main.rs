@@ -20,6 +20,8 @@ mod race;
 mod redo;
 mod refusals;
 mod reputation;
+mod retention;
+mod room;
 mod sandbox;
 mod secrecy;
 mod seeds;

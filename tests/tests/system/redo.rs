@@ -16,6 +16,9 @@ const ECHO: &[u8] = include_bytes!("../../../node/runner/tests/guests/echo.wasm"
 /// Fails unless it is given the files `empty` and `data.txt`.
 const FILES: &[u8] = include_bytes!("../../../node/runner/tests/guests/files.wasm");
 
+/// A module without a start.
+const STARTLESS: &[u8] = b"\0asm\x01\0\0\0";
+
 /// How many tasks a newcomer gets at most until one of its results is drawn, seven of ten as a rule: 25 times undrawn happens
 /// once in 10^13.
 const TASKS_MAX: usize = 25;
@@ -30,11 +33,19 @@ struct Three {
 impl Three {
     /// `redo` says which of them run steps again.
     fn start(redo: [bool; 3]) -> Self {
+        Three::start_with(redo, 1, "")
+    }
+
+    /// Each invitation lets in so many; `denied` says which steps the third one does not run for others.
+    fn start_with(redo: [bool; 3], uses: u32, denied: &str) -> Self {
         let dirs = [fresh(), fresh(), fresh()];
         let home = listening(&artel(), dirs[0].path()).set("log", "warn").set("redo", redo[0]).start();
-        let invitation = invite(&artel(), dirs[0].path(), 2);
+        let first = invite(&artel(), dirs[0].path(), uses);
+        let second = if uses == 1 { invite(&artel(), dirs[0].path(), 1) } else { first.clone() };
         let join = |n: usize| {
-            joining(&artel(), dirs[n].path(), &invitation).set("log", "warn").set("redo", redo[n]).start()
+            let node = joining(&artel(), dirs[n].path(), if n == 1 { &first } else { &second });
+            let denied = if n == 2 { denied } else { "" };
+            node.set("log", "warn").set("redo", redo[n]).set("redo_deny", denied).start()
         };
         let nodes = vec![home, join(1), join(2)];
         until("all are admitted", || nodes.iter().all(|node| admitted(node) == 2));
@@ -95,9 +106,13 @@ impl Three {
 
     /// Has a liar of the second node hand in lies until one is drawn; gives that task, and how its lie was judged.
     fn lie(&self) -> (String, Value) {
+        self.lie_of(&self.module)
+    }
+
+    fn lie_of(&self, module: &str) -> (String, Value) {
         let mut liar = Agent::delegate(&self.nodes[1], "liar", &["text"]);
         for n in 0..TASKS_MAX {
-            let task = self.post(&json!({"n": n}));
+            let task = self.post_for(module, &json!({"n": n}));
             liar.does(&task, &json!({"got": "a lie"}));
             let verdict = self.verdict(&task);
             if !self.runs(&task).is_empty() {
@@ -158,6 +173,46 @@ fn where_no_other_node_runs_it_home_does_and_where_nobody_can_the_result_is_take
     let (task, verdict) = three.lie();
     assert_eq!(verdict["accepted"], true, "{verdict}");
     assert_eq!(three.runs(&task), [(Value::Null, json!("inconclusive"))], "and the record says so");
+}
+
+/// Who invents the result of a step that nobody can run is not believed because nobody can.
+#[test]
+fn a_result_of_a_step_that_cannot_run_is_a_lie() {
+    let three = Three::start([true; 3]);
+    let module = three.put(STARTLESS, "startless.wasm", "module");
+    let (task, verdict) = three.lie_of(&module);
+    assert_eq!((&verdict["accepted"], &verdict["check"]), (&json!(false), &json!("redo")), "{verdict}");
+    assert_eq!(three.runs(&task), [(three.did(2), json!("other")), (three.did(0), json!("other"))]);
+}
+
+#[test]
+fn who_came_in_with_the_worker_s_node_is_not_asked_and_who_does_not_allow_it_does_not_run_it() {
+    for (uses, denied) in [(2, ""), (1, "skill=text")] {
+        let three = Three::start_with([true; 3], uses, denied);
+        let (task, verdict) = three.lie();
+        assert_eq!((&verdict["accepted"], &verdict["check"]), (&json!(false), &json!("redo")), "{verdict}");
+        let other = (three.did(0), json!("other"));
+        assert_eq!(three.runs(&task), [other.clone(), other], "home alone runs it: {uses} {denied}");
+        let redoing = items(&three.nodes[2], "/v1/audit/entries?kind=Redoing");
+        assert_eq!(redoing, [] as [Value; 0], "nothing was written down for it");
+    }
+}
+
+/// Nobody let it in, since everybody may enroll: it is looked at like another node's, by its home alone.
+#[test]
+fn who_enrolled_itself_at_home_is_found_out_there() {
+    let three = Three::start([true; 3]);
+    let mut liar = Agent::enroll(&three.nodes[0], "liar at home", &["text"]);
+    let drawn = (0..TASKS_MAX).find_map(|n| {
+        let task = three.post(&json!({"n": n}));
+        liar.does(&task, &json!({"got": "a lie"}));
+        let verdict = three.verdict(&task);
+        (!three.runs(&task).is_empty()).then_some((task, verdict))
+    });
+    let (task, verdict) = drawn.expect("one is drawn");
+    assert_eq!((&verdict["accepted"], &verdict["check"]), (&json!(false), &json!("redo")), "{verdict}");
+    let other = (three.did(0), json!("other"));
+    assert_eq!(three.runs(&task), [other.clone(), other]);
 }
 
 #[test]

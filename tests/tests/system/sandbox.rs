@@ -4,12 +4,18 @@ use crate::{artel, fresh};
 use artel_protocol::id::Digest;
 use artel_runner::{Error, Module, Options, Outcome, Runner, Step, Walls, testing};
 use artel_tests::mesh::{invite, items, joining, listening, until};
+use artel_tests::node::Up;
 use artel_tests::{Client, Done, Node, Request};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// Reads its input and puts it out; with "fail" in it, ends with status 7. Built by clang from the C beside it.
 const ECHO: &[u8] = include_bytes!("../../../node/runner/tests/guests/echo.wasm");
+
+/// A node all of whose agents are its operator's own: what they hand in is judged at once.
+fn own(dir: &Path) -> Up {
+    artel().up(dir).set("redo_enrolled", false)
+}
 
 fn put_module(client: &mut Client) -> String {
     let digest = Digest::of(ECHO).to_string();
@@ -43,7 +49,7 @@ fn work_at(url: &str, keys: &Path, more: &[&str]) -> Done {
 #[test]
 fn a_task_with_a_module_is_run_in_the_sandbox_and_its_result_accepted() {
     let (dir, keys) = (fresh(), fresh());
-    let node = artel().up(dir.path()).start();
+    let node = own(dir.path()).start();
     let module = put_module(&mut node.operator());
     let task = post(&node, &module, &json!({"n": 1}));
     let worker = work(&node, keys.path(), &[]);
@@ -60,7 +66,7 @@ fn a_task_with_a_module_is_run_in_the_sandbox_and_its_result_accepted() {
     // The node comes back from its journal with a task that has a runner.
     let open = post(&node, &module, &json!(2));
     assert_eq!(node.stop().code, Some(0));
-    let node = artel().up(dir.path()).start();
+    let node = own(dir.path()).start();
     let worker = work(&node, keys.path(), &["--allow", &format!("module={module},kind=wasm,skill=text")]);
     assert_eq!(worker.code, Some(0), "{worker:?}");
     assert_eq!(node.operator().get(&format!("/v1/tasks/{open}")).is(200)["status"], "accepted");
@@ -69,7 +75,7 @@ fn a_task_with_a_module_is_run_in_the_sandbox_and_its_result_accepted() {
 #[test]
 fn what_another_step_left_is_handed_on_by_its_digest() {
     let (dir, keys) = (fresh(), fresh());
-    let node = artel().up(dir.path()).start();
+    let node = own(dir.path()).start();
     let module = put_module(&mut node.operator());
     let step = |name: &str, needs: Value| {
         json!({"name": name, "needs": needs, "task": {
@@ -98,7 +104,7 @@ fn what_another_step_left_is_handed_on_by_its_digest() {
 #[test]
 fn an_input_names_the_artifacts_that_its_step_gets() {
     let (dir, keys) = (fresh(), fresh());
-    let node = artel().up(dir.path()).start();
+    let node = own(dir.path()).start();
     let module = put_module(&mut node.operator());
     let task = post(&node, &module, &json!({"artifacts": {"a b.wasm": module, "other": module}}));
     let worker = work(&node, keys.path(), &[]);
@@ -133,7 +139,7 @@ fn an_input_names_the_artifacts_that_its_step_gets() {
 #[test]
 fn a_worker_lets_its_node_act_for_it_unless_it_is_told_not_to() {
     let (dir, keys) = (fresh(), fresh());
-    let node = artel().up(dir.path()).start();
+    let node = own(dir.path()).start();
     let module = put_module(&mut node.operator());
     for (more, key, delegates) in [(&[][..], "0.pem", true), (&["--no-delegate"], "2.pem", false)] {
         post(&node, &module, &json!(1));
@@ -150,7 +156,8 @@ fn a_worker_lets_its_node_act_for_it_unless_it_is_told_not_to() {
 fn a_task_of_another_home_is_run_where_that_is_allowed_and_else_left_alone() {
     let (dirs, keys) = ([fresh(), fresh()], fresh());
     let home = listening(&artel(), dirs[0].path()).start();
-    let away = joining(&artel(), dirs[1].path(), &invite(&artel(), dirs[0].path(), 1)).start();
+    let away = joining(&artel(), dirs[1].path(), &invite(&artel(), dirs[0].path(), 1));
+    let away = away.set("redo_enrolled", false).start();
     let module = put_module(&mut home.operator());
     let there = post(&home, &module, &json!({"artifacts": {"self": module}}));
     until("the offer is heard", || {
@@ -199,7 +206,7 @@ fn did_of(peer_id: &str) -> String {
 #[test]
 fn what_fails_or_may_not_run_goes_back_with_its_reason() {
     let (dir, keys) = (fresh(), fresh());
-    let node = artel().up(dir.path()).start();
+    let node = own(dir.path()).start();
     let module = put_module(&mut node.operator());
     let task = post(&node, &module, &json!("fail"));
     let released = |worker: Done, wanted: &[&str]| {
@@ -222,7 +229,7 @@ fn what_fails_or_may_not_run_goes_back_with_its_reason() {
 #[test]
 fn a_post_whose_module_is_not_here_is_refused() {
     let dir = fresh();
-    let node = artel().up(dir.path()).start();
+    let node = own(dir.path()).start();
     let with = |runner: Value| json!({"title": "t", "runner": runner});
     let module = format!("sha256:{}", "0".repeat(64));
     let mut operator = node.operator();
@@ -236,7 +243,7 @@ fn a_post_whose_module_is_not_here_is_refused() {
 #[test]
 fn a_wall_that_is_missing_is_named_and_nothing_is_claimed() {
     let (dir, keys) = (fresh(), fresh());
-    let node = artel().up(dir.path()).start();
+    let node = own(dir.path()).start();
     let module = put_module(&mut node.operator());
     let task = post(&node, &module, &json!(1));
     let key = keys.path().join("agent.pem");

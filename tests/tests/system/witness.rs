@@ -4,15 +4,19 @@
 use crate::boot::copy_dir;
 use crate::mesh::{founder, invite, member, post};
 use crate::{artel, fresh};
+use artel_audit::files::Files;
+use artel_audit::os::OsFiles;
+use artel_audit::records::frauds::Frauds;
 use artel_protocol::key::NodeId;
-use artel_protocol::log::{SignedCheckpoint, Witness, cosignature};
-use artel_protocol::witness::Fraud;
+use artel_protocol::log::{Checkpoint, Hash, SignedCheckpoint, Witness, cosignature};
+use artel_protocol::witness::{Contradiction, Fraud};
 use artel_tests::mesh::{LISTEN, admitted, items, until};
 use artel_tests::{Done, Node, wait};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Within which time after the two histories are there a neighbour holds the proof.
@@ -55,7 +59,8 @@ fn verify(what: &Path) -> Done {
 
 fn proofs(data: &Path) -> Vec<PathBuf> {
     let dir = fs::read_dir(data.join("records/frauds")).expect("a directory of proofs");
-    dir.map(|entry| entry.expect("an entry").path()).collect()
+    let files = dir.map(|entry| entry.expect("an entry").path());
+    files.filter(|path| path.extension().is_some_and(|ending| ending == "fraud")).collect()
 }
 
 #[test]
@@ -74,9 +79,11 @@ fn each_log_carries_the_cosignatures_of_the_others() {
         until("both others have cosigned", || cosigned(node, &others) == 2);
         let page = node.anonymous().get("/").text().to_owned();
         for other in others {
-            let row = row(node, other.peer_id()).expect("a neighbour");
+            let row = || row(node, other.peer_id()).expect("a neighbour");
+            // Who is cosigned may have heard of the other one's head a moment later.
+            until("it cosigns the other one", || row()["we_witnessed_up_to"].as_u64() > Some(0));
+            let row = row();
             assert!(row["witnessed_us_up_to"].as_u64() > Some(0), "{row}");
-            assert!(row["we_witnessed_up_to"].as_u64() > Some(0), "{row}");
             assert_eq!(row["quarantine"], Value::Null, "{row}");
             assert!(page.contains(other.peer_id()), "the public page says who witnesses");
         }
@@ -198,4 +205,31 @@ fn a_witness_remembers_over_a_restart_what_it_cosigned() {
     let lines =
         cosignature::known(&checkpoint, &BTreeSet::from([key])).expect("no line in its name is forged");
     assert!(lines.is_empty(), "it never cosigned the second history");
+}
+
+#[test]
+fn a_proof_that_was_kept_is_named_by_the_journal_after_the_next_start() {
+    let (a, b) = (fresh(), fresh());
+    let first = founder(a.path());
+    let second = member(b.path(), &invite(a.path(), 1));
+    until("it is let in", || admitted(&first) == 1);
+    let origin = served(&second).origin();
+    assert_eq!((second.stop().code, first.stop().code), (Some(0), Some(0)));
+    // As if the first one had been killed between the proof and the entry.
+    let key = artel_node::data::read_key(&b.path().join("node.key")).expect("the node's key");
+    let signed = |root| {
+        let plain = Checkpoint::new(origin, 99, Hash([root; 32])).expect("plain");
+        (&SignedCheckpoint::sign(plain, &key).expect("its own key")).into()
+    };
+    let lie = Contradiction::TwoRoots { one: signed(1), other: signed(2) };
+    let fraud = Fraud::prove(lie, &origin.federation()).expect("a lie");
+    let files: Arc<dyn Files> = Arc::new(OsFiles::new(a.path()));
+    let (mut frauds, _) = Frauds::open(files, &origin.federation()).expect("a good disk");
+    assert!(frauds.keep(&fraud).expect("kept"));
+    for _ in 0..3 {
+        let first = again(a.path());
+        until("an entry says it", || !items(&first, "/v1/audit/entries?kind=fraud_proven").is_empty());
+        assert_eq!(items(&first, "/v1/audit/entries?kind=fraud_proven").len(), 1);
+        assert_eq!(first.stop().code, Some(0));
+    }
 }

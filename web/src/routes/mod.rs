@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod enroll;
 mod events;
+mod homes;
 mod invitations;
 mod log;
 mod node;
@@ -73,6 +74,7 @@ routes! {
     get "/v1/tasks/{id}/receipt" tasks::receipt;
 
     get "/v1/offers" tasks::offers;
+    get "/v1/homes" homes::list;
 
     get "/v1/runs" runs::list;
     post "/v1/runs" runs::post;

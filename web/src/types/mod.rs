@@ -8,6 +8,7 @@ pub mod auth;
 pub(crate) mod edge;
 pub mod enroll;
 pub mod event;
+pub mod home;
 mod json;
 pub mod ledger;
 pub mod member;

@@ -310,6 +310,9 @@ pub struct Offer {
     /// When this node heard of it, by its own clock.
     #[serde(serialize_with = "edge::time")]
     pub heard_at: Wall,
+    /// The neighbour that brought it; nothing where it was read from what was kept.
+    #[serde(serialize_with = "edge::text_or_null")]
+    pub heard_from: Option<NodeId>,
     /// The commitment to the whole task.
     #[serde(serialize_with = "edge::text")]
     pub terms: Digest,

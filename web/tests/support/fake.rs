@@ -12,6 +12,7 @@ use artel_web::types::audit::{Entry, EntryQuery, Proof};
 use artel_web::types::auth::{Role, SignedStatement, Verified};
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token, TokenType};
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
+use artel_web::types::home::Home;
 use artel_web::types::ledger::{Account, AccountKind, Balance};
 use artel_web::types::member::{
     GivenInvitation, Invitation, InvitationPost, InvitationStatus, Node, NodeStatus,
@@ -466,6 +467,20 @@ impl Service for Fake {
     async fn tasks(&self, _: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
         self.note(format!("tasks {:?}", query.status));
         Ok(list(a_task(), &query.page))
+    }
+    async fn homes(&self, _: &Call, page: Page) -> Result<List<Home>, Problem> {
+        let home = Home {
+            node_id: a_node().node_id,
+            offers: 2,
+            judged: 9,
+            rejected: 1,
+            silences: 1,
+            redeemed: 0,
+            answered_percent: 90,
+            breaches: 0,
+            breach: None,
+        };
+        Ok(list(home, &page))
     }
     async fn offers(&self, _: &Call, query: OfferQuery) -> Result<List<Offer>, Problem> {
         self.note(format!("offers {:?}", query.capability.map(|skill| skill.to_string())));

@@ -220,14 +220,25 @@ impl Member {
         match pull.wanted.take() {
             None => self.hear_marks(context, from, answer),
             Some(want) => {
+                let mut first = None;
                 for message in answer {
                     match message {
                         Message::Records(bytes) => {
+                            if first.is_none() {
+                                first = context.memo.records(&bytes).ok().map(|records| {
+                                    records.records().first().map_or(0, |record| record.public_seq)
+                                });
+                            }
                             if !self.take_frame(context, (from, honest), &want, &bytes)? {
                                 return self.give_up(from, stream, step);
                             }
                         }
-                        Message::End { .. } => return self.next_want(context, from),
+                        Message::End { .. } => {
+                            if let Some(first) = first.filter(|first| *first > want.next) {
+                                self.skip(want.origin, first)?;
+                            }
+                            return self.next_want(context, from);
+                        }
                         _ => break,
                     }
                 }

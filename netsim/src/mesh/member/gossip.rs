@@ -1,6 +1,6 @@
 //! What gossip brings (`gossip.rs` of the shell): checked, judged, passed on or not, and kept.
 
-use super::{BLAMES_MAX, Context, Does, Live, Member, Out, Stop};
+use super::{BLAMES_MAX, Context, Does, Live, Member, Out, Stop, Word};
 use crate::mesh::context::held;
 use crate::mesh::invariants;
 use crate::mesh::overlay::{Rpc, SEEN_MS, Verdict};
@@ -15,6 +15,9 @@ use artel_protocol::log::{Checkpoint, Hash, Origin};
 use artel_protocol::record::{KIND, Record, Records};
 use artel_protocol::topic::Topic;
 use artel_protocol::witness::{FRAUD_KIND, HEAD_KIND};
+
+/// How often older records give way to one frame.
+const GIVE_WAY_MAX: usize = 4;
 
 impl Member {
     /// Hears gossip of a neighbour. `honest` is what the world knows of the neighbour.
@@ -119,17 +122,16 @@ impl Member {
     pub(super) fn keep(&mut self, context: &mut Context, records: &Records) -> Does<Option<Kept>> {
         let (slot, me, origin) = (self.slot, self.identity.node, records.origin());
         let has_crashed = self.has_crashed();
-        let live = self.live()?;
         if context.is(MeshSabotage::MarkBeforeData) {
             let last = records.records().last().expect("a frame has records").public_seq;
-            live.exchange.holds_up_to(origin, last + 1, false);
+            self.live()?.exchange.holds_up_to(origin, last + 1, false);
             return Ok(Some(Kept::New));
         }
-        let Ok(kept) = live.store.append(vec![frame_of(records)]) else {
+        let Some(kept) = self.keep_in_place(context, records) else {
             // What cannot be written is dropped: its author has it still.
             return if has_crashed || self.has_crashed() { Err(Stop::Down) } else { Ok(None) };
         };
-        let kept = kept[0];
+        let live = self.live()?;
         if kept == Kept::New {
             context.counts.kept += 1;
             if context.looks() {
@@ -140,12 +142,46 @@ impl Member {
         }
         live.count_on(context.sabotage, &origin, kept);
         context.truth.kept.insert((slot, origin), live.kept.mark(&origin).next);
-        if kept == Kept::New && live.learn(context.sabotage, records) {
+        if matches!(kept, Kept::New | Kept::OverCap) && live.learn(context.sabotage, records) {
             self.look_at_members(context)?;
             self.dismiss_strangers();
         }
         invariants::bounds_hold(slot, &self.live()?.kept, &origin)?;
         Ok(Some(kept))
+    }
+
+    /// Keeps a frame, where there is no room in the place of older ones; nothing where the disk says no.
+    fn keep_in_place(&mut self, context: &mut Context, records: &Records) -> Option<Kept> {
+        let live = self.live.as_mut()?;
+        for _ in 0..GIVE_WAY_MAX {
+            let kept = live.store.append(vec![frame_of(records)]).ok()?[0];
+            let gives_way = live.store.who_gives_way(&frame_of(records));
+            let Some(node) = gives_way.filter(|_| kept == Kept::OverCap) else { return Some(kept) };
+            context.counts.given_up += 1;
+            self.words.clone_from(&live.words);
+            let given_up = live.store.give_up_oldest(&node);
+            for (origin, mark) in live.kept.marks_of(&node) {
+                live.exchange.holds_up_to(origin, mark.next, false);
+            }
+            given_up.ok()?;
+        }
+        live.store.append(vec![frame_of(records)]).ok().map(|kept| kept[0])
+    }
+
+    /// Gives up the records of a journal that are missing below a number, if enough is held from there on.
+    pub(super) fn skip(&mut self, origin: Origin, before: u64) -> Does {
+        let has_crashed = self.has_crashed();
+        let Some(live) = &mut self.live else { return Err(Stop::Down) };
+        let skipped = match live.store.may_skip_to(&origin, before) {
+            Ok(true) => {
+                self.words.clone_from(&live.words);
+                live.store.prune(&origin, before)
+            }
+            Ok(false) => return Ok(()),
+            Err(error) => Err(error),
+        };
+        live.exchange.holds_up_to(origin, live.kept.mark(&origin).next, false);
+        if skipped.is_err() && (has_crashed || self.has_crashed()) { Err(Stop::Down) } else { Ok(()) }
     }
 
     /// Where a bug is planted, a frame is kept that proves nothing; else whoever sent it is to blame.
@@ -198,20 +234,27 @@ impl Live {
         for record in records.records() {
             let Ok(entry) = Entry::decode(&record.body) else { continue };
             if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
-                self.heard.take(author, record.index, &entry.fact);
-                heard.push((record.index, entry.fact));
+                heard.push((author, record.index, entry.fact));
             }
         }
-        if heard.is_empty() {
-            return false;
-        }
-        heard.retain(|(_, fact)| match sabotage {
+        let is_new = !heard.is_empty();
+        self.hear_words(sabotage, heard);
+        is_new
+    }
+
+    /// Learns words on membership, and remembers them for when their records are given up.
+    pub(super) fn hear_words(&mut self, sabotage: Option<MeshSabotage>, words: Vec<Word>) {
+        let is_heard = |fact: &Fact| match sabotage {
             Some(MeshSabotage::ExpulsionIgnored) => !matches!(fact, Fact::Expelled(_)),
             Some(MeshSabotage::AdmissionsUnheard) => !matches!(fact, Fact::Admitted(_)),
             _ => true,
-        });
-        self.exchange.hear(author, heard.iter().map(|(index, fact)| (*index, fact)));
-        true
+        };
+        for of_author in words.chunk_by(|one, next| one.0 == next.0) {
+            let heard = of_author.iter().filter(|(_, _, fact)| is_heard(fact));
+            self.exchange.hear(of_author[0].0, heard.map(|(_, index, fact)| (*index, fact)));
+            of_author.iter().for_each(|(author, index, fact)| self.heard.take(*author, *index, fact));
+        }
+        self.words.extend(words);
     }
 }
 

@@ -44,25 +44,20 @@ impl Member {
     /// # Errors
     /// [`super::Stop`].
     pub fn answer_hello(&mut self, context: &mut Context, hello: &Hello) -> Does<Judged> {
-        let me = self.identity.node;
         let read = read_chain(context, &hello.chain);
-        let genesis = self.genesis.clone();
         let live = self.live()?;
-        let expulsions = live.exchange.expulsions_mut();
-        let mut links = Ok(Vec::new());
+        let (mut links, mut broken) = (Vec::new(), None);
         for (at, found) in read.iter().enumerate() {
-            let Some((author, index, fact)) = found else {
-                links = Err(chain::Error::Broken { at, reason: "its proof does not hold" });
+            let Some((author, index, Fact::Admitted(admitted))) = found else {
+                broken = Some(chain::Error::Broken { at, reason: "it is no admission that holds" });
                 break;
             };
-            expulsions.learn(&genesis, *author, *index, fact);
-            if let (Ok(links), Fact::Admitted(admitted)) = (&mut links, fact) {
-                links.push(Link { author: *author, index: *index, admitted: admitted.clone() });
-            }
+            links.push(Link { author: *author, index: *index, admitted: admitted.clone() });
         }
-        let judged = links.and_then(|links| {
-            chain::membership(&genesis, &me, &hello.node, &links, live.exchange.expulsions_mut())
-        });
+        let words = live.exchange.words();
+        let is_barred = words.is_barred(&hello.node, links.first());
+        let membership = || chain::membership(&hello.node, &links, words);
+        let judged = broken.map_or_else(membership, Err);
         let is_known = !hello.chain.is_empty() && live.exchange.is_member(&hello.node);
         let judged = match judged {
             // What it shows may be out of date: somebody else let it in since. Who shows nothing is to get its chain.
@@ -78,9 +73,7 @@ impl Member {
                 }
                 Ok(Judged::Welcome(Vec::new()))
             }
-            Err(_) if chain::is_barred(&genesis, &me, &hello.node, live.exchange.expulsions_mut()) => {
-                Ok(Judged::Refused)
-            }
+            Err(_) if is_barred => Ok(Judged::Refused),
             Err(_) => self.ask_rules(context, hello),
         }
     }

@@ -87,6 +87,7 @@ impl Member {
             frauds: BTreeMap::new(),
             witnesses: BTreeMap::new(),
             heard: Heard::default(),
+            words: Vec::new(),
             judged: BTreeMap::new(),
             passed: BTreeSet::new(),
         });
@@ -151,6 +152,7 @@ impl Member {
         if let Some(book) = context.truth.books.get(&slot) {
             live.heard.merge(&book.words);
         }
+        live.hear_words(context.sabotage, self.words.clone());
         for (origin, mark) in live.kept.marks() {
             live.exchange.holds_up_to(origin, mark.next, false);
             let mut next = 0;

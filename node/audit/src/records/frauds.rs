@@ -6,7 +6,7 @@
 
 use super::error::Error;
 use super::segment::RECORDS_DIR;
-use crate::files::{self, Files};
+use crate::files::{self, Access, Files};
 use artel_protocol::id::FederationId;
 use artel_protocol::key::NodeId;
 use artel_protocol::witness::{self, Fraud, MESSAGE_BYTES_MAX};
@@ -23,6 +23,9 @@ pub const FRAUDS_DIR: &str = "records/frauds";
 pub const FRAUDS_MAX: usize = 1_024;
 
 const ENDING: &str = ".fraud";
+
+/// What stands beside a proof that the journal names; there is nothing in it.
+const TOLD_ENDING: &str = ".told";
 
 /// Why a file proves nothing.
 #[derive(Debug, thiserror::Error)]
@@ -83,10 +86,32 @@ impl Frauds {
         if self.nodes.contains(&node) || self.nodes.len() >= FRAUDS_MAX {
             return Ok(false);
         }
-        let path = path_of(&node);
+        let path = path_of(&node, ENDING);
         files::replace(self.files.as_ref(), &path, &fraud.to_frame()).map_err(Error::io(&path, "write"))?;
         self.nodes.insert(node);
         Ok(true)
+    }
+
+    /// Whether it was noted that the journal names the proof against a node.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn is_told(&self, node: &NodeId) -> Result<bool, Error> {
+        let path = path_of(node, TOLD_ENDING);
+        match self.files.open(&path, Access::Read) {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io(&path, "open")(e)),
+        }
+    }
+
+    /// Notes, durably, that the journal names the proof against a node.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; then the journal is to be read again.
+    pub fn note_told(&mut self, node: &NodeId) -> Result<(), Error> {
+        let path = path_of(node, TOLD_ENDING);
+        files::replace(self.files.as_ref(), &path, &[]).map_err(Error::io(&path, "write"))
     }
 }
 
@@ -110,15 +135,15 @@ pub fn scan(files: &dyn Files) -> Result<Vec<FoundFraud>, Error> {
 fn read(files: &dyn Files, file: &str) -> Result<Fraud, BadFraud> {
     let fraud = Fraud::read(&files::read_whole(files, file, MESSAGE_BYTES_MAX as u64)?)?;
     let node = fraud.origin().node();
-    if path_of(&node) == file { Ok(fraud) } else { Err(BadFraud::OtherNode(node)) }
+    if path_of(&node, ENDING) == file { Ok(fraud) } else { Err(BadFraud::OtherNode(node)) }
 }
 
-fn path_of(node: &NodeId) -> String {
+fn path_of(node: &NodeId, ending: &str) -> String {
     let mut path = format!("{FRAUDS_DIR}/");
     for byte in node.key().bytes() {
         write!(path, "{byte:02x}").expect("a string takes all");
     }
-    path + ENDING
+    path + ending
 }
 
 #[cfg(test)]
@@ -162,11 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn it_is_noted_for_good_which_proofs_the_journal_names() {
+        let disk = MemoryDisk::new();
+        let (mut frauds, _) = open(&disk);
+        let [one, other] = [7, 8].map(|seed| fraud(seed, HOME));
+        let node = |fraud: &Fraud| fraud.origin().node();
+        assert!(frauds.keep(&one).expect("kept") && frauds.keep(&other).expect("kept"));
+        frauds.note_told(&node(&one)).expect("noted");
+        let (frauds, found) = open(&disk.after_crash(1));
+        assert_eq!(found.len(), 2, "a note is no proof");
+        let told = |fraud| frauds.is_told(&node(fraud)).expect("a good disk");
+        assert_eq!((told(&one), told(&other)), (true, false));
+    }
+
+    #[test]
     fn a_file_that_was_touched_is_named_and_counts_for_nothing() {
         let disk = MemoryDisk::new();
         let (mut frauds, _) = open(&disk);
         frauds.keep(&fraud(7, HOME)).expect("kept");
-        let path = path_of(&fraud(7, HOME).origin().node());
+        let path = path_of(&fraud(7, HOME).origin().node(), ENDING);
         let good = disk.contents(&path).expect("a file");
         for (bytes, why) in [
             ([&good[..], &[0]].concat(), "it proves nothing"),

@@ -13,6 +13,7 @@ mod place;
 mod prune;
 mod reader;
 mod recover;
+mod retain;
 mod scan;
 mod segment;
 mod shared;
@@ -80,7 +81,8 @@ pub enum Kept {
     Known,
     /// All of its records are held or were pruned, and at least one was; it was not written.
     Pruned,
-    /// Its author, the store or the number of authors is at its limit; it was not written.
+    /// Its author, the store or the number of journals is at its limit, or it is of a journal too many of its author; it was
+    /// not written. [`RecordStore::who_gives_way`] says whose oldest records would make room.
     OverCap,
     /// It would open one hole too many ([`HOLES_MAX`], [`HOLES_TOTAL_MAX`]); it was not written. What lies before it is to
     /// be fetched first.
@@ -91,11 +93,12 @@ pub enum Kept {
 /// them on disk. After a prune the files have at most twice that and two segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of one author (64 MiB: some 50,000 lone records). Larger, and fewer authors fill the store.
+    /// Of one author, a node with all its journals (64 MiB: some 50,000 lone records). At the limit its oldest go. Larger, and
+    /// fewer authors fill the store.
     pub author_bytes_max: u64,
     /// Of all (4 GiB).
     pub store_bytes_max: u64,
-    /// Authors that a mark is held for (65,536): each costs some 250 bytes of memory.
+    /// Journals that a mark is held for (65,536): each costs some 250 bytes of memory.
     pub authors_max: u64,
     /// Of a segment (16 MiB), at most 64 MiB. Larger ones are freed later; smaller ones are more files. A larger append
     /// gets a segment of its own size.

@@ -10,6 +10,7 @@ use super::segment;
 use super::shared::{Health, Shared, parse_place};
 use crate::files::{self, Access, File};
 use crate::index::{IndexError, Order};
+use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -42,6 +43,12 @@ impl Records {
     /// How far an author's records are held; nothing is held of one that is not known.
     pub fn mark(&self, origin: &Origin) -> Mark {
         self.shared.state().authors.get(origin).map_or(Mark::default(), |author| author.mark())
+    }
+
+    /// How far the records of each of a node's journals are held, the oldest journal first.
+    pub fn marks_of(&self, node: &NodeId) -> Vec<(Origin, Mark)> {
+        let (state, any) = (self.shared.state(), Origin::new(self.shared.federation, *node, 0));
+        state.journals_of(&any).map(|(origin, author)| (*origin, author.mark())).collect()
     }
 
     /// Whether a record is held.

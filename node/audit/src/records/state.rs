@@ -63,6 +63,17 @@ impl State {
         (self.position, self.indexed) = (position, position);
     }
 
+    /// The journals of an origin's node of which something is or was held, the oldest first.
+    pub fn journals_of(&self, origin: &Origin) -> impl DoubleEndedIterator<Item = (&Origin, &Author)> {
+        let of = |incarnation| Origin::new(origin.federation(), origin.node(), incarnation);
+        self.authors.range(of(0)..=of(u32::MAX))
+    }
+
+    /// The bytes of the frames of all these journals together.
+    pub fn bytes_of(&self, origin: &Origin) -> u64 {
+        self.journals_of(origin).map(|(_, author)| author.bytes).sum()
+    }
+
     pub fn tail_items(&self) -> usize {
         self.tail.len()
     }

@@ -19,6 +19,7 @@ use super::{
 use crate::files::{self, File, Files};
 use crate::index::KvStore;
 use artel_protocol::id::FederationId;
+use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -277,6 +278,7 @@ fn check(frames: &[NewFrame], federation: FederationId) -> Result<(), Error> {
 fn plan(state: &State, limits: &Limits, frames: &[NewFrame]) -> Plan {
     let mut plan = Plan { kept: Vec::with_capacity(frames.len()), written: Vec::new(), bytes: 0 };
     let mut authors: BTreeMap<Origin, Author> = BTreeMap::new();
+    let mut bytes_of: BTreeMap<NodeId, u64> = BTreeMap::new();
     let (mut author_count, mut holes) = (state.authors.len() as u64, state.holes);
     for (at, frame) in frames.iter().enumerate() {
         let known = authors.get(&frame.origin).or_else(|| state.authors.get(&frame.origin));
@@ -288,8 +290,10 @@ fn plan(state: &State, limits: &Limits, frames: &[NewFrame]) -> Plan {
             .collect();
         let bytes = frame::record_bytes(frame);
         let holes_before = author.holes();
+        let of_node = bytes_of.entry(frame.origin.node()).or_insert_with(|| state.bytes_of(&frame.origin));
         let over = is_new && author_count >= limits.authors_max
-            || author.bytes + bytes as u64 > limits.author_bytes_max
+            || !frame.origin.is_within_limit()
+            || *of_node + bytes as u64 > limits.author_bytes_max
             || state.live + (plan.bytes + bytes) as u64 > limits.store_bytes_max;
         let kept = if records.is_empty() {
             let pruned = frame.items.iter().any(|item| item.public_seq < floor);
@@ -305,6 +309,7 @@ fn plan(state: &State, limits: &Limits, frames: &[NewFrame]) -> Plan {
         plan.kept.push(kept);
         if kept == Kept::New {
             author.bytes += bytes as u64;
+            *of_node += bytes as u64;
             author_count += u64::from(is_new);
             holes = (holes + author.holes()).saturating_sub(holes_before);
             plan.bytes += bytes;

@@ -2,7 +2,8 @@
 //! hears of it. With it the node never signs two histories of one journal, across restarts and power losses.
 //!
 //! `records/witness` is a head of 16 bytes and entries behind one another, each written twice, so that a damaged byte loses
-//! none. It is written anew when most of it is old, after any failure, and at every start.
+//! none. It is written anew when most of it is old, after any failure, and at every start. Where entries were lost all the
+//! same, `records/witness.lost` says so until [`WitnessTable::made_up`].
 
 use super::error::Error;
 use super::segment::RECORDS_DIR;
@@ -18,6 +19,12 @@ use std::sync::Arc;
 
 /// The file of the table.
 pub const WITNESS_FILE: &str = "records/witness";
+
+/// The file that stands beside the table while entries of it are lost; what is in it is for people.
+pub const WITNESS_LOST_FILE: &str = "records/witness.lost";
+
+const LOST_TEXT: &[u8] =
+    b"entries of records/witness were lost: what this node cosigned is to be made up for first\n";
 
 /// The most journals that are remembered (8,192). At the limit a new one is refused: forgetting an old one would let its
 /// node show us another history.
@@ -99,12 +106,14 @@ pub enum WitnessNotice {
         /// How many bytes.
         bytes: u64,
     },
-    /// Entries were lost: of some journal an older size may stand there now, or none. Until the newest heads that others hold
-    /// were fetched, a journal that is not in the table must not be cosigned.
+    /// Entries were lost: of some journal an older size may stand there now, or none. Until what others hold was fetched no
+    /// journal may be cosigned: [`WitnessTable::is_lost`].
     Lost {
         /// How many entries at least, old ones too.
         entries: u64,
     },
+    /// Entries were lost at an earlier start, and it was not made up for yet.
+    StillLost,
     /// The last entry was not written whole; nobody was told that it is remembered.
     TailCut {
         /// How many bytes.
@@ -125,6 +134,10 @@ impl fmt::Display for WitnessNotice {
                 f,
                 "{WITNESS_FILE}: {entries} entries are damaged and lost; fetch the newest heads from others before cosigning"
             ),
+            WitnessNotice::StillLost => write!(
+                f,
+                "{WITNESS_FILE}: entries were lost at an earlier start; fetch the newest heads from others before cosigning"
+            ),
             WitnessNotice::TailCut { bytes } => {
                 write!(f, "{WITNESS_FILE}: {bytes} bytes at its end are no whole entry and were cut")
             }
@@ -139,6 +152,8 @@ pub struct WitnessTable {
     /// The file and where the next entry goes; `None` when the table must be written anew.
     file: Option<(Arc<dyn File>, u64)>,
     sequence: u64,
+    /// Whether entries were lost that nothing was made up for yet.
+    lost: bool,
     /// The bytes of the entries that count.
     live: u64,
     /// [`OLD_BYTES`], or less in tests.
@@ -158,6 +173,7 @@ impl WitnessTable {
             known: BTreeMap::new(),
             file: None,
             sequence: 0,
+            lost: false,
             live: 0,
             old_bytes: OLD_BYTES,
         };
@@ -169,9 +185,45 @@ impl WitnessTable {
         let mut notices = Vec::new();
         if !bytes.is_empty() {
             notices = table.read(&bytes)?;
+            if notices.iter().any(|notice| matches!(notice, WitnessNotice::Lost { .. })) {
+                // First: what is written anew has no sign of the damage any more.
+                files::replace(table.files.as_ref(), WITNESS_LOST_FILE, LOST_TEXT)
+                    .map_err(Error::io(WITNESS_LOST_FILE, "write"))?;
+                table.lost = true;
+            }
             table.rewrite(None)?;
         }
+        if !table.lost {
+            table.lost = is_there(table.files.as_ref(), WITNESS_LOST_FILE)?;
+            notices.extend(table.lost.then_some(WitnessNotice::StillLost));
+        }
         Ok((table, notices))
+    }
+
+    /// Whether entries were lost, at this start or an earlier one, so that an older size of a journal may stand here than this
+    /// node cosigned, or none.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Notes, durably, that what others hold was fetched since entries were lost.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; then they are lost still.
+    pub fn made_up(&mut self) -> Result<(), Error> {
+        if self.lost {
+            match self.files.remove(WITNESS_LOST_FILE) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io(WITNESS_LOST_FILE, "remove")(e));
+                }
+                // It may have been removed before, and its name not been made durable.
+                _ => {}
+            }
+            let synced = self.files.sync_dir(RECORDS_DIR);
+            synced.map_err(Error::io(RECORDS_DIR, "make durable the names in"))?;
+            self.lost = false;
+        }
+        Ok(())
     }
 
     /// Remembers a journal's newest size and root, durably. What is known already is well.
@@ -286,6 +338,14 @@ impl WitnessTable {
                 self.live -= entry_bytes(&old);
             }
         }
+    }
+}
+
+fn is_there(files: &dyn Files, path: &str) -> Result<bool, Error> {
+    match files.open(path, Access::Read) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io(path, "open")(e)),
     }
 }
 

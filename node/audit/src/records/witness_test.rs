@@ -263,6 +263,61 @@ fn what_damage_takes_is_said() {
 }
 
 #[test]
+fn a_loss_is_known_until_it_is_made_up_for() {
+    let (disk, mut model) = (MemoryDisk::new(), Model::default());
+    let (mut table, _) = open(&disk).expect("a new table");
+    assert!(!table.is_lost());
+    model.live(&mut table, 0, 8);
+    drop(table);
+    let mut bytes = disk.contents(WITNESS_FILE).expect("there");
+    bytes[HEAD_BYTES..HEAD_BYTES + 1600].fill(0x55);
+    disk.put(WITNESS_FILE, &bytes);
+    // Whenever the power goes while it is found, it is found again or known.
+    let mut points = 0;
+    loop {
+        let found = disk.copy();
+        found.plan(Plan { fault: Fault::Crash, from: found.points() + points, count: 1 });
+        let opened = open(&found).is_ok();
+        for seed in 0..4 {
+            let (table, _) = open(&found.after_crash(seed)).expect("opens");
+            assert!(table.is_lost(), "point {points}");
+        }
+        if opened {
+            break;
+        }
+        points += 1;
+    }
+    assert!(points > 6, "{points}");
+    let (table, notices) = open(&disk).expect("opens");
+    assert!(matches!(notices[0], WitnessNotice::Lost { .. }), "{notices:?}");
+    assert!(table.is_lost());
+    drop(table);
+    let (mut table, notices) = open(&disk.after_crash(1)).expect("opens");
+    assert_eq!((notices, table.is_lost()), (vec![WitnessNotice::StillLost], true));
+    remember(&mut table, 9, 3).expect("it is written on");
+    table.made_up().expect("a good disk");
+    assert!(!table.is_lost());
+}
+
+#[test]
+fn what_was_made_up_for_stays_so() {
+    let disk = MemoryDisk::new();
+    disk.put(WITNESS_FILE, &[0x55; 3000]);
+    let (mut table, _) = open(&disk).expect("opens");
+    for point in 0..2 {
+        disk.plan(Plan { fault: Fault::Eio, from: disk.points() + point, count: 1 });
+        assert!(table.made_up().is_err());
+        assert!(table.is_lost());
+        disk.heal();
+    }
+    table.made_up().expect("a good disk");
+    for seed in 0..4 {
+        let (table, notices) = open(&disk.after_crash(seed)).expect("opens");
+        assert_eq!((notices, table.is_lost()), (vec![], false));
+    }
+}
+
+#[test]
 fn a_cut_takes_the_last_entry_at_most_and_says_so() {
     let (disk, mut model) = (MemoryDisk::new(), Model::default());
     let (mut table, _) = open(&disk).expect("a new table");

@@ -58,7 +58,7 @@ fn request(event: Event) -> Option<(Bytes, crate::Answer)> {
 }
 
 #[tokio::test]
-async fn too_large_or_unanswered_is_refused() {
+async fn what_is_refused_is_told_from_what_nobody_came_to() {
     let (a, mut b) = pair(TCP).await;
     let too_large = Bytes::from(vec![0; DIRECT_FRAME_BYTES_MAX + 1]);
     let asked = a.mesh.request(&id(2), too_large.clone(), DEADLINE).await;
@@ -66,13 +66,16 @@ async fn too_large_or_unanswered_is_refused() {
     assert_eq!(a.ask(3, b"who?").await, Err(RequestError::NotAdmitted));
     let answering = tokio::spawn(async move {
         drop(b.wait("a request", request).await);
+        b.wait("a request", request).await.1.refuse();
         b.wait("a request", request).await.1.send(too_large);
         b
     });
-    assert_eq!(a.ask(2, b"drop").await, Err(RequestError::Refused));
+    assert_eq!(a.ask(2, b"drop").await, Err(RequestError::Busy));
+    assert_eq!(a.ask(2, b"no").await, Err(RequestError::Refused));
     assert_eq!(a.ask(2, b"large").await, Err(RequestError::Refused));
     let b = answering.await.expect("no panic");
     b.refused(Refusal::DirectUnanswered, 2).await;
+    b.refused(Refusal::DirectTooMany, 1).await;
     let _b = b.echo();
     assert_eq!(a.ask(2, b"on").await, Ok("on".into()), "the substream lives on");
 }
@@ -110,7 +113,7 @@ async fn no_more_than_the_limit_is_in_flight() {
 }
 
 #[tokio::test]
-async fn a_peer_that_asks_too_much_is_refused_what_is_above() {
+async fn a_peer_that_asks_too_much_hears_that_this_node_is_busy() {
     let mut a = default(1).await;
     let stranger = Stranger::admitted(9, &a.address()).await;
     a.up(9).await;
@@ -121,10 +124,10 @@ async fn a_peer_that_asks_too_much_is_refused_what_is_above() {
         stream.write_u32_le(0).await.expect("open");
     }
     stream.flush().await.expect("open");
-    // Only those above the limit are answered, with a refusal.
+    // Only those above the limit are answered, and not with a refusal.
     for id in DIRECT_IN_FLIGHT_MAX as u64..DIRECT_IN_FLIGHT_MAX as u64 + above {
         assert_eq!(stream.read_u64_le().await.expect("an answer"), id);
-        assert_eq!(stream.read_u32_le().await.expect("an answer"), u32::MAX);
+        assert_eq!(stream.read_u32_le().await.expect("an answer"), u32::MAX - 1);
     }
     a.refused(Refusal::DirectTooMany, above).await;
     let (_, answer) = a.wait("a request", request).await;
@@ -147,7 +150,7 @@ async fn bytes_that_wait_are_bounded() {
     }
     stream.flush().await.expect("open");
     assert_eq!(stream.read_u64_le().await.expect("an answer"), fit as u64);
-    assert_eq!(stream.read_u32_le().await.expect("an answer"), u32::MAX);
+    assert_eq!(stream.read_u32_le().await.expect("an answer"), u32::MAX - 1);
     a.refused(Refusal::DirectTooMany, 1).await;
 }
 
@@ -220,4 +223,17 @@ async fn an_answer_that_was_never_asked_for_breaks_the_framing() {
     stream.write_all(&[0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, b'y', b'o']).await.expect("open");
     stream.flush().await.expect("open");
     assert_eq!(asked.await.expect("no panic"), Ok("yo".into()));
+}
+
+#[tokio::test]
+async fn a_node_that_ends_refuses_nothing() {
+    let (a, mut b) = pair(TCP).await;
+    let mesh = a.mesh.clone();
+    let first = tokio::spawn(async move { mesh.request(&id(2), "one".into(), DEADLINE).await });
+    let waiting = b.wait("a request", request).await;
+    // What was taken and what comes now is dropped with whoever would have answered.
+    drop((waiting, b.events));
+    assert_eq!(first.await.expect("no panic"), Err(RequestError::Busy));
+    assert_eq!(a.ask(2, b"two").await, Err(RequestError::Busy));
+    drop(b.mesh);
 }

@@ -5,14 +5,13 @@ use super::memory::Memory;
 use super::world::World;
 use crate::limits::Limits;
 use proptest::prelude::*;
-use std::sync::Arc;
 
 fn limits() -> Limits {
     Limits { output_bytes: 100, log_bytes: 50, out_bytes: 1000, out_files: 5, ..Limits::default() }
 }
 
 fn world() -> World {
-    let given = vec![("a".to_owned(), Arc::from(&b"given"[..]))];
+    let given = vec![("a".to_owned(), b"given".to_vec())];
     World::new(b"{\"input\":1}".to_vec(), given, &limits())
 }
 
@@ -39,6 +38,17 @@ fn addresses_outside_are_a_fault_and_change_nothing() {
     // A buffer that wraps around.
     memory.set(0, &[0xf0, 0xff, 0xff, 0xff, 0x20, 0, 0, 0]).expect("inside");
     assert_eq!(world.fd_read(&mut memory, 0, 0, 1, 32), Err(Errno::Fault));
+}
+
+#[test]
+fn what_a_file_is_cut_by_is_given_back() {
+    let (mut world, mut memory) = (world(), vec![0_u8; 400]);
+    for path in ["out/a", "out/b", "out/c", "out/d"] {
+        let fd = open(&mut world, &mut memory, path, 1, 1 << 6).expect("made");
+        world.fd_filestat_set_size(&mut Memory::new(&mut memory), fd, 900).expect("there is room");
+        world.fd_filestat_set_size(&mut Memory::new(&mut memory), fd, 10).expect("cut");
+    }
+    assert!(world.files.memory_bytes() < 100, "{} bytes", world.files.memory_bytes());
 }
 
 #[test]
@@ -192,10 +202,12 @@ proptest! {
             let (counted, real, files) = world.files.held_bytes();
             prop_assert_eq!(counted, real);
             prop_assert!(real <= 1000 && files <= 5);
+            // A vector that grows takes twice what it needs, and at least eight bytes.
+            prop_assert!(world.files.memory_bytes() <= 2 * 1000 + 5 * 8);
             prop_assert!(world.stdout.len() <= 100 && world.log.bytes.len() <= 50);
             prop_assert!(world.open.len() <= 64 && world.stdin_at <= world.stdin.len());
         }
-        let remains = world.into_remains();
+        let remains = world.take_remains();
         prop_assert!(remains.artifacts.len() <= 5);
         prop_assert!(remains.artifacts.iter().all(|a| crate::step::is_file_name(&a.name)));
     }

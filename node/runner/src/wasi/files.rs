@@ -3,7 +3,6 @@
 use super::errno::Errno;
 use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A directory. There are no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +61,7 @@ struct Left {
 /// The files of one step.
 #[derive(Debug)]
 pub(super) struct Files {
-    given: Vec<(String, Arc<[u8]>)>,
+    given: Vec<(String, Vec<u8>)>,
     names: BTreeMap<String, u64>,
     left: BTreeMap<u64, Left>,
     next: u64,
@@ -75,7 +74,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub fn new(mut given: Vec<(String, Arc<[u8]>)>, bytes_max: u64, files_max: u64) -> Self {
+    pub fn new(mut given: Vec<(String, Vec<u8>)>, bytes_max: u64, files_max: u64) -> Self {
         given.sort_by(|a, b| a.0.cmp(&b.0));
         Files {
             given,
@@ -159,7 +158,7 @@ impl Files {
 
     pub fn bytes(&self, file: File) -> Result<&[u8], Errno> {
         match file {
-            File::Given(index) => self.given.get(index).map(|(_, bytes)| &**bytes).ok_or(Errno::Badf),
+            File::Given(index) => self.given.get(index).map(|(_, bytes)| bytes.as_slice()).ok_or(Errno::Badf),
             File::Left(number) => self.left.get(&number).map(|left| &*left.bytes).ok_or(Errno::Badf),
         }
     }
@@ -192,6 +191,10 @@ impl Files {
         }
         // At most `bytes_max`, which is far below `usize`.
         left.bytes.resize(size as usize, 0);
+        // What is cut is given back: the bound on bytes would not bound memory else.
+        if size < before && left.bytes.len() < left.bytes.capacity() / 2 {
+            left.bytes.shrink_to_fit();
+        }
         self.bytes = after;
         Ok(())
     }
@@ -266,8 +269,8 @@ impl Files {
         list
     }
 
-    /// The named files of `out/`, by name.
-    pub fn into_left(mut self) -> Vec<(String, Vec<u8>)> {
+    /// Takes the named files of `out/`, by name.
+    pub fn take_left(&mut self) -> Vec<(String, Vec<u8>)> {
         let names = std::mem::take(&mut self.names);
         let take = |(name, number): (String, u64)| self.left.remove(&number).map(|left| (name, left.bytes));
         names.into_iter().filter_map(take).collect()
@@ -277,5 +280,11 @@ impl Files {
     pub fn held_bytes(&self) -> (u64, u64, usize) {
         let real = self.left.values().map(|left| left.bytes.len() as u64).sum();
         (self.bytes, real, self.left.len())
+    }
+
+    /// Bytes of memory behind all files of `out/`.
+    #[cfg(test)]
+    pub fn memory_bytes(&self) -> usize {
+        self.left.values().map(|left| left.bytes.capacity()).sum()
     }
 }

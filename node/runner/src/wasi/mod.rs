@@ -9,9 +9,12 @@
 //!   block. It is the same for every step and no secret can rest on it.
 
 mod calls;
+mod descriptors;
 mod errno;
 mod files;
 mod memory;
+mod paths;
+mod transfer;
 mod world;
 
 pub(crate) use calls::{NAMES, Result};

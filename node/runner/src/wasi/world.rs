@@ -6,7 +6,6 @@ use crate::limits::{DESCRIPTORS_MAX, Limits};
 use crate::outcome::{Artifact, Log};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The moment that every clock shows: 2000-01-01T00:00:00Z, in nanoseconds.
 pub(super) const NOW_NS: u64 = 946_684_800_000_000_000;
@@ -36,6 +35,9 @@ pub(crate) enum Stop {
     /// Memory was refused.
     #[error("no memory")]
     Memory,
+    /// The machine had no more memory.
+    #[error("the machine has no memory")]
+    Starved,
     /// A table was refused.
     #[error("no table")]
     Table,
@@ -71,7 +73,7 @@ pub(crate) struct Remains {
 }
 
 impl World {
-    pub fn new(stdin: Vec<u8>, given: Vec<(String, Arc<[u8]>)>, limits: &Limits) -> Self {
+    pub fn new(stdin: Vec<u8>, given: Vec<(String, Vec<u8>)>, limits: &Limits) -> Self {
         let open = BTreeMap::from([
             (0, Open::Stdin),
             (1, Open::Stdout),
@@ -94,11 +96,16 @@ impl World {
         }
     }
 
-    pub fn into_remains(self) -> Remains {
-        let overflowed = self.files.overflowed;
+    /// Takes what is left. The guest must have ended: the world has nothing after it.
+    pub fn take_remains(&mut self) -> Remains {
         let artifacts =
-            self.files.into_left().into_iter().map(|(name, bytes)| Artifact { name, bytes }).collect();
-        Remains { stdout: self.stdout, log: self.log, artifacts, overflowed }
+            self.files.take_left().into_iter().map(|(name, bytes)| Artifact { name, bytes }).collect();
+        Remains {
+            stdout: std::mem::take(&mut self.stdout),
+            log: std::mem::take(&mut self.log),
+            artifacts,
+            overflowed: self.files.overflowed,
+        }
     }
 
     /// How many bytes the last calls moved; the guest pays for them.

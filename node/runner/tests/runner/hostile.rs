@@ -2,6 +2,7 @@
 
 use crate::support::{body, guest, options, small, start, step, wat};
 use artel_runner::{Fault, Limits, Module, Options, Outcome, Refusal, Resource, Runner, TrapKind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 async fn run(runner: &Runner, module: Module) -> Outcome {
     let outcome = runner.run(step(module)).await;
@@ -144,6 +145,73 @@ async fn an_endless_loop_ends_by_fuel_or_by_the_deadline() {
         "{outcome:?}"
     );
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_is_cpu_and_a_machine_under_load_comes_to_the_same_end() {
+    let runner = with(Limits { fuel: u64::MAX / 4, ..small() }).await;
+    let work = body(
+        "(local i64) (loop $l (local.set 0 (i64.add (local.get 0) (i64.const 1)))
+         (br_if $l (i64.lt_u (local.get 0) (i64.const 200000000)))) (call $done)",
+    );
+    let alone = match run(&runner, work.clone()).await {
+        Outcome::Done { spent, .. } => spent.cpu_us / 1000,
+        other => panic!("{other:?}"),
+    };
+    let mut again = step(work);
+    again.deadline_ms = Some(alone * 3 + 20);
+    // Beside so many that its share of the machine is a ninth.
+    let stop = AtomicBool::new(false);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let outcome = std::thread::scope(|threads| {
+        for _ in 0..8 * cores {
+            threads.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop()
+                }
+            });
+        }
+        let outcome =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(runner.run(again)));
+        stop.store(true, Ordering::Relaxed);
+        outcome
+    });
+    assert!(matches!(outcome, Outcome::Done { .. }), "alone {alone} ms: {outcome:?}");
+}
+
+#[tokio::test]
+async fn a_guest_stops_itself_when_its_time_by_the_clock_is_up() {
+    let runner = with(Limits { fuel: u64::MAX / 4, wall_ms: 200, ..small() }).await;
+    let outcome = run(&runner, body("(loop $l (br $l))")).await;
+    assert!(
+        matches!(outcome, Outcome::Inconclusive { resource: Resource::Deadline, spent, .. } if spent.cpu_us > 0),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn json_that_two_readers_would_read_differently_is_no_output() {
+    let runner = with(small()).await;
+    let puts_out = |text: &str| {
+        let (length, text) = (text.len(), text.replace('"', "\\22"));
+        wat(&format!(
+            r#"(module
+                (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+                (memory (export "memory") 1)
+                (data (i32.const 16) "{text}")
+                (func (export "_start")
+                    (i32.store (i32.const 0) (i32.const 16))
+                    (i32.store (i32.const 4) (i32.const {length}))
+                    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#
+        ))
+    };
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    for text in [r#"{"a":1,"b":2}"#, &nested(63)] {
+        assert!(matches!(run(&runner, puts_out(text)).await, Outcome::Done { .. }), "{text}");
+    }
+    for text in [r#"{"a":1,"a":2}"#, &nested(64)] {
+        assert_eq!(failed(&runner, puts_out(text)).await, Fault::OutputNotJson, "{text}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use crate::support::{body, child, guest, options, small, start, start_failing, step};
 use artel_runner::{
-    Attempt, Death, Error, Limits, Options, Outcome, Refusal, Resource, Runner, SelfTest, Tried, Wall, Walls,
+    Attempt, Death, Error, Given, Limits, Options, Outcome, Refusal, Resource, Runner, SelfTest, Tried, Wall,
+    Walls,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -37,6 +38,10 @@ async fn a_program_that_is_no_runner_gives_an_error_and_no_more() {
 
 /// The ids of this process's children that are runners' children, and still run.
 fn children() -> Vec<u32> {
+    children_of(std::process::id())
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(id) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
@@ -44,7 +49,7 @@ fn children() -> Vec<u32> {
         let status = read("stat");
         let Some((_, rest)) = status.rsplit_once(") ") else { continue };
         let fields: Vec<&str> = rest.split(' ').collect();
-        if fields[1] == std::process::id().to_string()
+        if fields[1] == parent.to_string()
             && fields[0] != "Z"
             && read("cmdline").contains("artel-runner-child")
         {
@@ -52,6 +57,13 @@ fn children() -> Vec<u32> {
         }
     }
     found
+}
+
+/// Whether a process has used so much CPU, in hundredths of a second.
+fn has_used(id: u32, ticks: u64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let used = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(11)?.parse::<u64>().ok());
+    used.is_some_and(|used| used > ticks)
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -78,18 +90,19 @@ fn what_is_dropped_or_cancelled_leaves_no_process() {
         let limits = Limits { fuel: u64::MAX / 4, ..small() };
         let runner = start(Options { limits, pool_size: 2, ..options() }).await;
         until("two wait", || children().len() == 2).await;
-        let waiting = children();
         let endless = step(body("(loop $l (br $l))"));
         runner.prepare(&endless.module).await.unwrap();
-        until("two wait still", || children() == waiting).await;
+        runner.settled().await;
+        until("two wait, and one that has loaded it", || children().len() == 3).await;
+        let waiting = children();
         let running = tokio::spawn({
             let runner = runner.clone();
             async move { runner.run(endless).await }
         });
-        until("one of them runs, and another waits", || children().len() == 3).await;
+        until("one of them runs", || waiting.iter().any(|id| has_used(*id, 5))).await;
+        let loaded = *waiting.iter().find(|id| has_used(**id, 5)).unwrap();
         running.abort();
-        until("the cancelled one is gone", || children().len() == 2).await;
-        assert!(children().iter().any(|id| !waiting.contains(id)));
+        until("the cancelled one is gone", || children().len() == 2 && !children().contains(&loaded)).await;
         // One that is killed while it waits is not counted against the next step.
         for id in children() {
             assert!(
@@ -127,15 +140,7 @@ fn a_child_that_is_killed_at_work_is_inconclusive() {
             let runner = runner.clone();
             async move { runner.run(endless).await }
         });
-        let busy = |id: &u32| {
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| {
-                rest.split(' ')
-                    .nth(11)
-                    .and_then(|ticks| ticks.parse::<u64>().ok())
-                    .is_some_and(|ticks| ticks > 5)
-            })
-        };
+        let busy = |id: &u32| has_used(*id, 5);
         until("it spins", || children().iter().any(busy)).await;
         let id = children().into_iter().find(busy).unwrap();
         assert!(
@@ -144,6 +149,58 @@ fn a_child_that_is_killed_at_work_is_inconclusive() {
         let outcome = running.await.unwrap();
         let Outcome::Inconclusive { resource, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(resource, Resource::Died(Death::Signal(9)));
+    });
+}
+
+#[test]
+fn a_guest_whose_node_was_killed_ends_within_seconds() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let limits = Limits { fuel: u64::MAX / 4, ..small() };
+    if std::env::var_os("ARTEL_TEST_ALONE").is_some() {
+        runtime.block_on(async {
+            let runner = start(Options { limits, pool_size: 0, ..options() }).await;
+            runner.run(step(body("(loop $l (br $l))"))).await;
+        });
+        return;
+    }
+    let mut node = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "processes::a_guest_whose_node_was_killed_ends_within_seconds"])
+        .env("ARTEL_TEST_ALONE", "1")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    runtime.block_on(async {
+        let spins = |id: &u32| has_used(*id, 50);
+        until("it spins", || children_of(node.id()).iter().any(spins)).await;
+        let guest = children_of(node.id()).into_iter().find(spins).unwrap();
+        node.kill().unwrap();
+        node.wait().unwrap();
+        // Its own deadline is three times as far away as this waits.
+        until("it is gone", || !Path::new(&format!("/proc/{guest}")).exists()).await;
+    });
+}
+
+/// What a runner holds of a step's files is what it was given, and no copy.
+#[test]
+fn a_step_with_a_large_file_is_not_held_three_times() {
+    if std::env::var_os("ARTEL_TEST_ALONE").is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "processes::a_step_with_a_large_file_is_not_held_three_times"])
+            .env("ARTEL_TEST_ALONE", "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+        let runner = start(options()).await;
+        let mut large = step(guest("echo"));
+        large.artifacts = vec![Given { name: "large".to_owned(), bytes: vec![7; 64 << 20].into() }];
+        assert!(matches!(runner.run(large).await, Outcome::Done { .. }));
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let most_kib: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(most_kib < 3 * (64 << 10), "{most_kib} KiB");
     });
 }
 
@@ -198,6 +255,8 @@ async fn a_child_has_nothing_of_its_parent_s() {
                 "{status}"
             );
             assert!(has("CapEff: 0000000000000000") && has("Groups:"), "{status}");
+            // Where memory runs out it goes before its node.
+            assert_eq!(std::fs::read_to_string(format!("/proc/{id}/oom_score_adj")).unwrap(), "1000\n");
             seen += 1;
         }
     }

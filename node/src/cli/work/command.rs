@@ -1,17 +1,32 @@
-//! Running one step's command: JSON on its stdin, JSON from its stdout, its whole process group ended when it must end.
-//! What it writes is read up to the limit of an output and no further.
+//! Running one step's command: JSON on its stdin, JSON from its stdout. It ends with its shell, and with this worker, also where that
+//! is killed: what is left of its process group is killed then. What it writes is read up to the limit of an output and no further.
 
 use artel_protocol::limits::OUTPUT_BYTES_MAX;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use serde_json::value::RawValue;
+use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// How long the output is read after the shell has ended (1 s). What it has written is there then; what holds its end open is some
+/// process in the background, which may do so for ever.
+const OUTPUT_AFTER_END: Duration = Duration::from_secs(1);
+
+/// What kills a command when this worker is gone: a shell that waits for the end of its standard input, which only this worker holds
+/// open. In a group of its own, so that nothing else ends it.
+const LEASH: &str = "read -r _; kill -s KILL -- \"-$1\"";
 
 /// A command that runs. Dropping it ends it.
 pub(super) struct Running {
     child: Child,
-    group: Option<Pid>,
+    leash: Child,
+    group: Pid,
+    /// Cancelled once the shell has ended. It is not reaped before its group is killed: its number could be another's then.
+    ended: CancellationToken,
     stdout: ChildStdout,
 }
 
@@ -32,6 +47,25 @@ impl Running {
             .kill_on_drop(true)
             .spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let group = group.ok_or_else(|| io::Error::other("it has no number"))?;
+        let leash = Command::new("sh")
+            .args(["-c", LEASH, "sh", &group.as_raw_nonzero().to_string()])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let ended = CancellationToken::new();
+        tokio::task::spawn_blocking({
+            let ended = ended.clone().drop_guard();
+            move || {
+                let left = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+                while matches!(waitid(WaitId::Pid(group), left), Err(rustix::io::Errno::INTR)) {}
+                drop(ended);
+            }
+        });
         let mut stdin = child.stdin.take().expect("stdin was asked for");
         let stdout = child.stdout.take().expect("stdout was asked for");
         // A line, for those who read one.
@@ -40,7 +74,7 @@ impl Running {
             // A command that does not read its step to the end may still do its work.
             let _ = stdin.write_all(step.as_bytes()).await;
         });
-        Ok(Running { child, group, stdout })
+        Ok(Running { child, leash, group, ended, stdout })
     }
 
     /// Waits for the end and reads the output.
@@ -53,12 +87,22 @@ impl Running {
     pub async fn output(&mut self) -> Result<Box<RawValue>, String> {
         let mut bytes = Vec::new();
         let mut stdout = (&mut self.stdout).take(OUTPUT_BYTES_MAX as u64 + 1);
-        stdout.read_to_end(&mut bytes).await.map_err(|e| format!("its output cannot be read: {e}"))?;
+        let read = {
+            let read = stdout.read_to_end(&mut bytes);
+            tokio::pin!(read);
+            tokio::select! {
+                read = read.as_mut() => read,
+                () = self.ended.cancelled() => timeout(OUTPUT_AFTER_END, read).await.unwrap_or(Ok(0)),
+            }
+        };
+        read.map_err(|e| format!("its output cannot be read: {e}"))?;
         if bytes.len() > OUTPUT_BYTES_MAX {
             return Err(format!(
                 "it wrote more than {OUTPUT_BYTES_MAX} bytes; put large results into artifacts"
             ));
         }
+        self.ended.cancelled().await;
+        self.kill_group();
         let status = self.child.wait().await.map_err(|e| format!("its end cannot be told: {e}"))?;
         if !status.success() {
             return Err(format!("it failed ({status})"));
@@ -68,12 +112,20 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Kills all that is left of it, unless its shell was waited for: its number may be another's by then.
+    fn kill_group(&mut self) {
+        if self.child.id().is_some() {
+            // The leash first, for the same reason.
+            let _ = self.leash.start_kill();
+            let _ = kill_process_group(self.group, Signal::KILL);
+        }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
-        // A finished command's number may be another's by now; an unfinished one's is its own.
-        if let Some(group) = self.group.filter(|_| self.child.id().is_some()) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.kill_group();
     }
 }
 
@@ -111,26 +163,76 @@ mod tests {
         }
     }
 
+    /// A fifo that a grandchild opens for writing, and what is seen of it: "open", then "end" when the grandchild is gone.
+    fn watched(dir: &std::path::Path) -> (std::path::PathBuf, std::sync::mpsc::Receiver<&'static str>) {
+        let pipe = dir.join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        let (tell, told) = std::sync::mpsc::channel();
+        // A thread of its own: where the grandchild lives on, its read is not waited for.
+        std::thread::spawn({
+            let pipe = pipe.clone();
+            move || {
+                let mut opened = std::fs::File::open(&pipe).expect("the grandchild opens it");
+                tell.send("open").expect("somebody waits");
+                let _ = std::io::copy(&mut opened, &mut std::io::sink());
+                let _ = tell.send("end");
+            }
+        });
+        (pipe, told)
+    }
+
+    const WITHIN: Duration = Duration::from_secs(30);
+
     #[tokio::test]
     async fn a_dropped_command_ends_with_all_its_children() {
         let dir = tempfile::tempdir().expect("a directory");
-        let pipe = dir.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
-        // The grandchild holds the fifo open for writing: the reader sees its end when it is gone.
+        let (pipe, told) = watched(dir.path());
         let command = format!("(exec 3>{}; exec sleep 600) & exec sleep 600", pipe.display());
         let step = RawValue::from_string("{}".into()).expect("JSON");
         let running = Running::start(&command, &step, "", "").expect("sh starts");
-        let (tell, told) = std::sync::mpsc::channel();
-        // A thread of its own: where the grandchild lives on, its read is not waited for.
-        std::thread::spawn(move || {
-            let mut opened = std::fs::File::open(&pipe).expect("the grandchild opens it");
-            tell.send("open").expect("somebody waits");
-            let _ = std::io::copy(&mut opened, &mut std::io::sink());
-            let _ = tell.send("end");
-        });
-        let within = std::time::Duration::from_secs(30);
-        assert_eq!(told.recv_timeout(within), Ok("open"));
+        assert_eq!(told.recv_timeout(WITHIN), Ok("open"));
         drop(running);
-        assert_eq!(told.recv_timeout(within), Ok("end"), "the grandchild lives on");
+        assert_eq!(told.recv_timeout(WITHIN), Ok("end"), "the grandchild lives on");
+    }
+
+    #[tokio::test]
+    async fn a_command_ends_when_its_worker_is_killed() {
+        const PIPE: &str = "ARTEL_TEST_PIPE";
+        if let Ok(pipe) = std::env::var(PIPE) {
+            // This is the worker.
+            let _ = output(&format!("exec 3>{pipe}; exec sleep 600")).await;
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let (pipe, told) = watched(dir.path());
+        let mut worker = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "cli::work::command::tests::a_command_ends_when_its_worker_is_killed"])
+            .env(PIPE, &pipe)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        assert_eq!(told.recv_timeout(WITHIN), Ok("open"));
+        worker.kill().expect("killed");
+        worker.wait().expect("gone");
+        assert_eq!(told.recv_timeout(WITHIN), Ok("end"), "its command lives on");
+    }
+
+    #[tokio::test]
+    async fn a_command_ends_with_its_shell_whatever_that_left_in_the_background() {
+        for to in ["", ">/dev/null"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (pipe, told) = watched(dir.path());
+            // The shell goes on when the one in the background has opened its own pipe, and holds the output open or not.
+            let ready = dir.path().join("ready");
+            let command = format!(
+                "mkfifo {ready}; (exec 3>{pipe}; echo >{ready}; exec sleep 600) {to} & read _ <{ready}; echo 1",
+                ready = ready.display(),
+                pipe = pipe.display()
+            );
+            let output = timeout(WITHIN, output(&command)).await;
+            assert_eq!(output.expect("it ends").as_deref(), Ok("1"), "{to:?}");
+            assert_eq!(told.recv_timeout(WITHIN), Ok("open"));
+            assert_eq!(told.recv_timeout(WITHIN), Ok("end"), "{to:?}: the one in the background lives on");
+        }
     }
 }

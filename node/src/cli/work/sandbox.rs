@@ -7,6 +7,7 @@ use crate::cli::artifact;
 use crate::cli::context::Usage;
 use crate::client::{Client, Error};
 use crate::given::Files;
+use crate::rules;
 use artel_protocol::id::Digest;
 use artel_protocol::key::NodeId;
 use artel_protocol::skill::Skill;
@@ -114,11 +115,18 @@ impl Sandbox {
         if !allows(&self.policy, &Ask { home: &home, kind, module: &module, skills: &skills }) {
             return Err(format!("the policy of this worker does not allow {module}; see --allow"));
         }
+        let program = self.module(client, &module).await?;
+        // It is compiled and loaded while its files come. Where it cannot be, the run says why.
+        let prepared = async {
+            let _ = self.runner.prepare(&program).await;
+            Ok(())
+        };
+        let ((), artifacts) = tokio::try_join!(prepared, given(client, &asked))?;
         let step = Step {
-            module: self.module(client, &module).await?,
+            module: program.clone(),
             input: asked.input.get().to_owned(),
             needs: asked.needs.iter().map(|(name, output)| (name.clone(), output.get().to_owned())).collect(),
-            artifacts: given(client, &asked).await?,
+            artifacts,
             deadline_ms: None,
         };
         let (outcome, profile) = (self.runner.run(step).await, self.runner.profile());
@@ -237,7 +245,8 @@ fn with_log(why: &str, log: &str) -> String {
 #[derive(clap::Args, Debug, Default)]
 pub struct Rules {
     /// Let steps run in the sandbox that fit all of RULE: any, or parts like home=DID,module=sha256:HEX,skill=NAME,kind=wasm
-    /// [default: what the node that is worked for offers]
+    /// [default: what the node that is worked for offers]. A skill without a version means all of that name; what a task requires
+    /// is its poster's word.
     #[arg(long, value_name = "RULE", conflicts_with = "exec")]
     allow: Vec<String>,
     /// Let no step run that fits all of RULE, whatever is allowed.
@@ -258,45 +267,13 @@ impl Rules {
 fn read_rules(texts: &[String]) -> anyhow::Result<Vec<Rule>> {
     texts
         .iter()
-        .map(|text| read_rule(text).map_err(|why| Usage(format!("{text:?} is no rule: {why}")).into()))
+        .map(|text| rules::read(text).map_err(|why| Usage(format!("{text:?} is no rule: {why}")).into()))
         .collect()
-}
-
-fn read_rule(text: &str) -> Result<Rule, String> {
-    let mut rule = Rule::default();
-    if text == "any" {
-        return Ok(rule);
-    }
-    for part in text.split(',') {
-        let (name, value) = part.split_once('=').ok_or_else(|| format!("{part:?} is not NAME=VALUE"))?;
-        match name {
-            "home" => rule.home = Some(NodeId::from_did(value).map_err(|e| e.to_string())?),
-            "module" => rule.module = Some(Digest::parse(value).map_err(|e| e.to_string())?),
-            "skill" => rule.skill = Some(Skill::parse(value).map_err(|e| e.to_string())?),
-            "kind" => {
-                rule.kind = Some(Kind::parse(value).ok_or_else(|| format!("there is no kind {value:?}"))?)
-            }
-            _ => return Err(format!("there is no part {name:?}")),
-        }
-    }
-    Ok(rule)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rules_are_read_and_nothing_else_is() {
-        let hex = "ab".repeat(32);
-        assert_eq!(read_rule("any"), Ok(Rule::default()));
-        let rule = read_rule(&format!("module=sha256:{hex},kind=wasm,skill=text")).expect("a rule");
-        assert_eq!(rule.module, Digest::parse(&hex).ok());
-        assert_eq!((rule.kind, rule.home), (Some(Kind::Wasm), None));
-        for text in ["", "all", "module=7", "kind=docker", "home=did:key:x", "fuel=1", "kind=wasm,"] {
-            assert!(read_rule(text).is_err(), "{text:?}");
-        }
-    }
 
     #[test]
     fn a_reason_has_the_end_of_the_log() {

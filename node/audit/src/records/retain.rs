@@ -1,0 +1,135 @@
+//! Retention: whose oldest records give way where there is no room, and which missing ones are not waited for any longer. The
+//! older a record, the less it is asked for: its offer is gone, its verdict was counted.
+//!
+//! Nothing is given up here by itself: whoever keeps records reads first what it wants of them.
+
+use super::NewFrame;
+use super::error::Error;
+use super::frame;
+use super::place::{PLACES, Place, author_key, numbered_key, parse_numbered};
+use super::shared::parse_place;
+use super::store::RecordStore;
+use crate::index::{IndexError, Order, SCAN_PAIRS_MAX};
+use artel_protocol::key::NodeId;
+use artel_protocol::log::Origin;
+use std::collections::BTreeMap;
+
+/// The part of its share that a node's oldest records free at once, as one in so many. Larger, and more is kept but an author at
+/// its limit costs its readers a prune more often, with some syncs of the index.
+const GIVEN_UP_ONE_IN: u64 = 4;
+
+impl RecordStore {
+    /// The node whose oldest records give way to a frame that there is no room for: its author, where that has used up its
+    /// share; where the store is full, the one that takes most, as long as half of its share is left to it. Nothing where that
+    /// would not help.
+    pub fn who_gives_way(&self, frame: &NewFrame) -> Option<NodeId> {
+        let (state, limits) = (self.shared.state(), self.limits());
+        let bytes = frame::record_bytes(frame) as u64;
+        let has_place =
+            state.authors.contains_key(&frame.origin) || (state.authors.len() as u64) < limits.authors_max;
+        if !has_place || !frame.origin.is_within_limit() || bytes > limits.author_bytes_max {
+            return None;
+        }
+        if state.bytes_of(&frame.origin) + bytes > limits.author_bytes_max {
+            return Some(frame.origin.node());
+        }
+        if state.live + bytes <= limits.store_bytes_max {
+            return None;
+        }
+        let mut bytes_of: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for (origin, author) in &state.authors {
+            *bytes_of.entry(origin.node()).or_default() += author.bytes;
+        }
+        let (node, most) = bytes_of.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+        let left = most.saturating_sub(self.given_up_at_once());
+        (left >= limits.author_bytes_max / 2).then_some(node)
+    }
+
+    /// Gives up a node's oldest records, its oldest journal first, until a quarter of its share is freed or nothing is left. Up to where
+    /// its journals are held may have changed then, also where this fails.
+    ///
+    /// # Errors
+    /// [`Error`], as for [`RecordStore::prune`].
+    pub fn give_up_oldest(&mut self, node: &NodeId) -> Result<(), Error> {
+        self.feed()?;
+        let mut wanted = self.given_up_at_once();
+        let records = self.reader();
+        for (origin, mark) in records.marks_of(node).into_iter().filter(|(_, mark)| mark.bytes > 0) {
+            if wanted == 0 {
+                break;
+            }
+            let below = self.number_that_frees(&origin, wanted)?;
+            self.prune(&origin, below)?;
+            wanted = wanted.saturating_sub(mark.bytes.saturating_sub(records.mark(&origin).bytes));
+        }
+        Ok(())
+    }
+
+    /// Whether records of a journal that are missing below a number need not be waited for: so much is held from there on, in it and
+    /// in later journals of its node, that they would be among the first to give way. Whoever has given them up keeps twice as
+    /// much, so what comes from there meets this.
+    ///
+    /// # Errors
+    /// [`Error::Index`].
+    pub fn may_skip_to(&mut self, origin: &Origin, before: u64) -> Result<bool, Error> {
+        self.feed()?;
+        let (lacks, later) = {
+            let state = self.shared.state();
+            let next = state.authors.get(origin).map_or(0, |author| author.mark().next);
+            let later = state.journals_of(origin).filter(|(other, _)| *other > origin);
+            (next < before, later.map(|(_, author)| author.bytes).sum::<u64>())
+        };
+        let mut wanted = self.given_up_at_once().saturating_sub(later);
+        if lacks && wanted > 0 {
+            self.walk(origin, before, |seq, place| {
+                wanted = wanted.saturating_sub(if place.last == seq { u64::from(place.len) } else { 0 });
+                wanted > 0
+            })?;
+        }
+        Ok(lacks && wanted == 0)
+    }
+
+    fn given_up_at_once(&self) -> u64 {
+        self.limits().author_bytes_max / GIVEN_UP_ONE_IN
+    }
+
+    /// The number below which an author's frames take so many bytes, or behind all of them.
+    fn number_that_frees(&self, origin: &Origin, bytes: u64) -> Result<u64, Error> {
+        let (mut freed, mut below) = (0, 0);
+        self.walk(origin, 0, |seq, place| {
+            // With the last record that is read from it a frame goes.
+            if place.last == seq {
+                freed += u64::from(place.len);
+                below = seq + 1;
+            }
+            freed < bytes
+        })?;
+        Ok(below)
+    }
+
+    /// Looks at the places of an author's records from a number on, as long as `look` says so. The index has come up to all of them.
+    fn walk(
+        &self,
+        origin: &Origin,
+        from: u64,
+        mut look: impl FnMut(u64, Place) -> bool,
+    ) -> Result<(), Error> {
+        let key = author_key(origin);
+        let mut after = from.checked_sub(1).map(|before| numbered_key(origin, before));
+        loop {
+            let index = &self.shared.index;
+            let pairs = index.scan(PLACES, &key, after.as_deref(), Order::Ascending, SCAN_PAIRS_MAX)?;
+            for (key, value) in &pairs {
+                let (_, seq) = parse_numbered(key, self.shared.federation)
+                    .ok_or_else(|| IndexError::Damaged("a record's key".into()))?;
+                if !look(seq, parse_place(value)?) {
+                    return Ok(());
+                }
+            }
+            match pairs.into_iter().next_back() {
+                Some((key, _)) => after = Some(key),
+                None => return Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Others' records at their limit: a node that has used up its share of another one's disk is kept and heard there all the same.
+
+use crate::fresh;
+use crate::mesh::{founder, invite, member, post};
+use artel_audit::os::OsFiles;
+use artel_audit::records::{Item, Kept, Limits, NewFrame};
+use artel_node::neighbours::open_store;
+use artel_protocol::key::{NodeId, PublicKey};
+use artel_protocol::log::Origin;
+use artel_tests::Node;
+use artel_tests::mesh::{admitted, held, items, until};
+use std::path::Path;
+use std::sync::Arc;
+
+/// How large each record is that fills the share.
+const FRAME_BYTES: usize = 64 << 10;
+
+/// How many offers a node then makes.
+const OFFERS: u64 = 5;
+
+fn node_id(node: &Node) -> NodeId {
+    NodeId(PublicKey::from_peer_id(node.peer_id()).expect("a peer id"))
+}
+
+/// Fills what a stopped node keeps of another one up to its share, as one that has made records for long; they are of a later
+/// journal, so that their numbers are free.
+fn fill(dir: &Path, of: NodeId) -> u64 {
+    let files = Arc::new(OsFiles::new(dir));
+    let federation = artel_audit::verify::directory(files.clone()).expect("a journal").origin.federation();
+    let mut store = open_store(dir, files, federation).expect("its records");
+    let frame = |seq| NewFrame {
+        origin: Origin::new(federation, of, 1),
+        topic: 0,
+        bytes: vec![7; FRAME_BYTES],
+        items: vec![Item { public_seq: seq, index: seq }],
+    };
+    let mut seq = 0;
+    while store.append(vec![frame(seq)]).expect("written")[0] == Kept::New {
+        seq += 1;
+    }
+    store.feed().expect("fed");
+    seq
+}
+
+#[test]
+fn a_home_that_has_used_up_its_share_elsewhere_is_still_kept_and_heard_there() {
+    let (a, b) = (fresh(), fresh());
+    let first = founder(a.path());
+    let home = member(b.path(), &invite(a.path(), 1));
+    until("it is let in", || admitted(&first) == 1 && held(&first, home.peer_id()) > 0);
+    assert_eq!(first.stop().code, Some(0));
+    let filled = fill(a.path(), node_id(&home));
+    assert!(filled * (FRAME_BYTES as u64) > Limits::default().author_bytes_max / 10 * 9);
+    let first = founder(a.path());
+    until("they meet again", || admitted(&first) == 1);
+    let before = held(&first, home.peer_id());
+    post(&home, OFFERS as usize);
+    until("its offers are on the board", || items(&first, "/v1/offers").len() as u64 == OFFERS);
+    until("and kept", || held(&first, home.peer_id()) >= before + OFFERS);
+    assert_eq!(first.stop().code, Some(0));
+    let files = Arc::new(OsFiles::new(a.path()));
+    let federation = artel_audit::verify::directory(files.clone()).expect("a journal").origin.federation();
+    let records = open_store(a.path(), files, federation).expect("its records").reader();
+    let marks = records.marks_of(&node_id(&home));
+    let bytes: u64 = marks.iter().map(|(_, mark)| mark.bytes).sum();
+    assert!(bytes <= Limits::default().author_bytes_max, "{bytes}");
+    assert!(marks[1].1.floor > 0 && marks[1].1.next == filled, "the oldest gave way: {marks:?}");
+}
