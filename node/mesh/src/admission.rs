@@ -138,7 +138,7 @@ impl Loop {
         };
         if connection.theirs != Theirs::Unsaid {
             self.count(Refusal::HelloTwice);
-            return self.penalise(peer);
+            return self.penalise(peer, limits::SCORE_FRAMING);
         }
         connection.theirs = Theirs::Said;
         let (counters, tell, wait) = (self.shared.counters.clone(), self.tell.clone(), self.pace.hello_wait);

@@ -73,8 +73,12 @@ closed!(
         GossipUnanswered = "gossip_unanswered",
         /// A message of no topic of ours.
         GossipTopic = "gossip_topic",
+        /// A subscription to no topic of ours.
+        GossipSubscription = "gossip_subscription",
         /// The node's events are full.
         EventsFull = "events_full",
+        /// What the node found that no honest peer sends, outside gossip.
+        Blamed = "blamed",
         /// A peer disconnected for its score.
         Score = "score",
         /// A peer disconnected since pings were not answered.

@@ -3,6 +3,7 @@
 //! A frame is `id u64 LE ‖ len u32 LE ‖ bytes`. The asker's ids rise; an answer carries its request's id. Two lengths stand
 //! without bytes: `ff ff ff ff` says that the node refused the request, `fe ff ff ff` that it had no room or no time for it.
 
+use crate::budget::{Budget, Taken};
 use crate::counts::{Counters, Lane, Refusal};
 use crate::error::RequestError;
 use crate::limits::{DIRECT_FRAME_BYTES_MAX, DIRECT_IN_FLIGHT_MAX};
@@ -10,7 +11,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -31,53 +31,6 @@ const WRITE_BYTES: usize = 64 << 10;
 const SKIP_BYTES: usize = 8 << 10;
 
 const _: () = assert!(DIRECT_FRAME_BYTES_MAX < BUSY as usize);
-
-/// How many bytes may wait somewhere; what is taken from it gives itself back.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    used: AtomicUsize,
-    max: usize,
-    all: Option<Arc<Budget>>,
-}
-
-/// Bytes taken from a budget.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    bytes: usize,
-    from: Arc<Budget>,
-}
-
-impl Budget {
-    /// A budget; what is taken from it is taken from `all`, too.
-    pub(crate) fn new(max: usize, all: Option<Arc<Budget>>) -> Arc<Self> {
-        Arc::new(Budget { used: AtomicUsize::new(0), max, all })
-    }
-
-    fn take(self: &Arc<Self>, bytes: usize) -> Option<Taken> {
-        if !self.add(bytes) {
-            return None;
-        }
-        if self.all.as_ref().is_some_and(|all| !all.add(bytes)) {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-            return None;
-        }
-        Some(Taken { bytes, from: self.clone() })
-    }
-
-    fn add(&self, bytes: usize) -> bool {
-        let more = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.max);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        self.from.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        if let Some(all) = &self.from.all {
-            all.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
-    }
-}
 
 /// Why a substream of direct frames ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

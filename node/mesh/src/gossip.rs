@@ -1,6 +1,6 @@
 //! Gossip: how gossipsub is set up and scored, which messages wait for a verdict, and how fast a peer may bring new ones.
 
-use crate::counts::Counters;
+use crate::counts::{Counters, Refusal};
 use crate::error::PublishError;
 use crate::limits::{self, GOSSIP_MESH};
 use crate::topic::{MessageId, wire};
@@ -9,25 +9,41 @@ use artel_protocol::topic::Topic;
 use libp2p::PeerId;
 use libp2p::gossipsub::{
     self, ConfigBuilder, IdentityTransform, MessageAuthenticity, PeerScoreParams, PeerScoreThresholds,
-    TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
+    TopicHash, TopicScoreParams, TopicSubscriptionFilter, ValidationMode,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// gossipsub that hears of our topics only.
-pub(crate) type Gossipsub = gossipsub::Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
+pub(crate) type Gossipsub = gossipsub::Behaviour<IdentityTransform, Subscriptions>;
 
 pub(crate) fn behaviour(options: &Options, counters: &Arc<Counters>) -> Result<Gossipsub, Error> {
     let setup = |error: &dyn std::fmt::Display| Error::Setup(format!("gossip: {error}"));
     let topics: Vec<_> = Topic::all().map(|topic| wire(topic, &options.federation).hash()).collect();
-    let filter = WhitelistSubscriptionFilter(topics.iter().cloned().collect());
+    let filter = Subscriptions { ours: topics.iter().cloned().collect(), counters: counters.clone() };
     let config = config(counters.clone()).map_err(|e| setup(&e))?;
     let mut gossip = Gossipsub::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
         .map_err(|e| setup(&e))?;
     gossip.with_peer_score(scoring(topics), thresholds()).map_err(|e| setup(&e))?;
     Ok(gossip)
+}
+
+/// Passes over subscriptions to topics that are none of ours, and counts them.
+pub(crate) struct Subscriptions {
+    ours: BTreeSet<TopicHash>,
+    counters: Arc<Counters>,
+}
+
+impl TopicSubscriptionFilter for Subscriptions {
+    fn can_subscribe(&mut self, topic: &TopicHash) -> bool {
+        let is_ours = self.ours.contains(topic);
+        if !is_ours {
+            self.counters.refuse(Refusal::GossipSubscription);
+        }
+        is_ours
+    }
 }
 
 fn config(counters: Arc<Counters>) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {

@@ -9,6 +9,7 @@ mod address;
 mod admission;
 mod behaviour;
 mod book;
+mod budget;
 pub mod counts;
 mod direct;
 mod error;

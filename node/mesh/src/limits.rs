@@ -36,7 +36,9 @@ pub const DIRECT_IN_FLIGHT_MAX: usize = 256;
 /// read over, and its asker hears that this node is busy.
 pub const DIRECT_WAITING_BYTES_MAX: usize = 4 << 20;
 
-/// The most bytes that wait as direct frames for all peers together (64 MiB). As above.
+/// The most bytes that wait as direct frames for all peers together (64 MiB), beside the first [`DIRECT_FRAME_BYTES_MAX`] of
+/// each peer and way, which count for that peer alone: whoever has much waiting leaves everybody else, and our own requests,
+/// a frame's room. As above.
 pub const DIRECT_WAITING_ALL_BYTES_MAX: usize = 64 << 20;
 
 /// How long the asker's own substream rests before it is opened again after a break. Shorter would spin against a peer
@@ -178,11 +180,14 @@ pub const GOSSIP_EXCESS_MAX: u32 = 1_024;
 pub const SCORE_GOSSIP: f64 = -20.0;
 /// The score at which we send a peer nothing of our own: seven invalid messages.
 pub const SCORE_PUBLISH: f64 = -50.0;
-/// The score at which a peer is not heard any more, disconnected and kept off: nine invalid messages, or three breaks of
-/// direct framing.
+/// The score at which a peer is not heard any more, disconnected and kept off: nine invalid messages, in gossip or elsewhere, or
+/// three breaks of direct framing.
 pub const SCORE_GRAYLIST: f64 = -80.0;
 /// What one break of a framing costs. It fades by a tenth every ten seconds.
 pub const SCORE_FRAMING: f64 = -30.0;
+
+/// What it costs to say on another protocol than gossip what no honest node says. It fades as [`SCORE_FRAMING`] does.
+pub const SCORE_WRONG: f64 = -9.0;
 
 /// The most events that wait for the node. At half of it what may be refused is refused; at all of it the network waits.
 pub const EVENTS_MAX: usize = 1_024;
@@ -202,5 +207,7 @@ const _: () = assert!(DIRECT_FRAME_BYTES_MAX <= DIRECT_WAITING_BYTES_MAX);
 const _: () = assert!(OUTBOUND_MIN <= NEIGHBOURS_MIN && NEIGHBOURS_MIN < CONNECTIONS_MAX as usize);
 const _: () =
     assert!(-(9.0 * 9.0) <= SCORE_GRAYLIST && -(8.0 * 8.0) > SCORE_GRAYLIST, "nine invalid messages");
+const _: () =
+    assert!(9.0 * SCORE_WRONG <= SCORE_GRAYLIST && 8.0 * SCORE_WRONG > SCORE_GRAYLIST, "nine wrong ones");
 const _: () =
     assert!(3.0 * SCORE_FRAMING <= SCORE_GRAYLIST && 2.0 * SCORE_FRAMING > SCORE_GRAYLIST, "three breaks");

@@ -73,6 +73,7 @@ pub(crate) enum Command {
     Dial(Address),
     SetHello(Bytes),
     Refuse(PeerId),
+    Blame(PeerId),
     Ban(PeerId),
     Unban(PeerId),
     Subscribe(Topic),
@@ -148,6 +149,15 @@ impl Mesh {
     /// [`Error::Ended`].
     pub async fn refuse(&self, peer: &NodeId) -> Result<(), Error> {
         self.command(Command::Refuse(peer_of(peer))).await
+    }
+
+    /// Takes score from a peer that sent what no honest node sends, as a wrong message in gossip would: the ninth within a short
+    /// time disconnects it, and it is kept off. It stays so when it comes again.
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    pub async fn blame(&self, peer: &NodeId) -> Result<(), Error> {
+        self.command(Command::Blame(peer_of(peer))).await
     }
 
     /// Disconnects a peer, forgets it and never hears of it again, until [`Mesh::unban`] or a restart.

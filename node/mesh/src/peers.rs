@@ -1,8 +1,8 @@
 //! Connected peers: their connections, how far the hello of each has come, and what each peer holds here.
 
+use crate::budget::Budget;
 use crate::counts::Refusal;
-use crate::direct::Budget;
-use crate::limits::{self, DIRECT_WAITING_BYTES_MAX, STREAMS_PER_PEER_MAX};
+use crate::limits::{self, DIRECT_FRAME_BYTES_MAX, DIRECT_WAITING_BYTES_MAX, STREAMS_PER_PEER_MAX};
 use crate::streams::Channel;
 use artel_protocol::key::NodeId;
 use libp2p::swarm::ConnectionId;
@@ -102,7 +102,7 @@ impl Drop for Connection {
 
 impl Peer {
     pub(crate) fn new(node: NodeId, all: &Arc<Budget>, now: Instant) -> Self {
-        let budget = || Budget::new(DIRECT_WAITING_BYTES_MAX, Some(all.clone()));
+        let budget = || Budget::shared(DIRECT_WAITING_BYTES_MAX, DIRECT_FRAME_BYTES_MAX, all);
         Peer {
             node,
             connections: BTreeMap::new(),

@@ -4,8 +4,9 @@
 use crate::address::{self, Address, peer_of, worth_keeping};
 use crate::behaviour::{self, Behaviour, BehaviourEvent};
 use crate::book::{Book, Dial};
+use crate::budget::Budget;
 use crate::counts::Refusal;
-use crate::direct::{AskerTask, Budget, Request};
+use crate::direct::{AskerTask, Request};
 use crate::error::{Error, OpenError};
 use crate::event::{Event, Neighbour, Peer as PeerView, Protocol};
 use crate::gossip::{self, Waiting};
@@ -149,7 +150,7 @@ impl Loop {
             places: BTreeMap::new(),
             kept_off: BTreeMap::new(),
             bans: VecDeque::new(),
-            direct_bytes: Budget::new(limits::DIRECT_WAITING_ALL_BYTES_MAX, None),
+            direct_bytes: Budget::new(limits::DIRECT_WAITING_ALL_BYTES_MAX),
             next_serial: 0,
             lookup: None,
             walk_at: now + pace.walk_interval,
@@ -280,6 +281,10 @@ impl Loop {
             Command::Dial(address) => self.dial_given(&address),
             Command::SetHello(hello) => self.hello = hello,
             Command::Refuse(peer) => self.send_away(peer, Refusal::SentAway),
+            Command::Blame(peer) => {
+                self.count(Refusal::Blamed);
+                self.penalise(peer, limits::SCORE_WRONG);
+            }
             Command::Ban(peer) => self.ban(peer),
             Command::Unban(peer) => {
                 self.bans.retain(|banned| *banned != peer);

@@ -2,7 +2,7 @@
 //! coming back does not wash anybody clean.
 
 use crate::gossip::{Pace, Rate};
-use crate::limits::{KNOWN_PEERS_MAX, SCORE_FRAMING};
+use crate::limits::KNOWN_PEERS_MAX;
 use libp2p::PeerId;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -36,10 +36,10 @@ impl Standings {
         self.of(peer, now).rate.one_more(rate, burst, now)
     }
 
-    /// The peer broke a framing; gives what it has cost it so far, which is not above 0.
-    pub(crate) fn penalise(&mut self, peer: PeerId, now: Instant) -> f64 {
+    /// The peer sent what no honest one sends; gives what that has cost it so far, which is not above 0.
+    pub(crate) fn penalise(&mut self, peer: PeerId, points: f64, now: Instant) -> f64 {
         let standing = self.of(peer, now);
-        standing.penalty += SCORE_FRAMING;
+        standing.penalty += points;
         standing.penalty
     }
 
@@ -80,13 +80,14 @@ impl Standings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SCORE_FRAMING;
     use std::time::Duration;
 
     #[test]
     fn a_penalty_adds_up_and_fades() {
         let (mut standings, peer, now) = (Standings::new(5, 10), PeerId::random(), Instant::now());
-        assert_eq!(standings.penalise(peer, now), SCORE_FRAMING);
-        assert_eq!(standings.penalise(peer, now), 2.0 * SCORE_FRAMING);
+        assert_eq!(standings.penalise(peer, SCORE_FRAMING, now), SCORE_FRAMING);
+        assert_eq!(standings.penalise(peer, SCORE_FRAMING, now), 2.0 * SCORE_FRAMING);
         assert_eq!(standings.fade(now), [(peer, 1.8 * SCORE_FRAMING)]);
         let fades = (0..100).take_while(|_| !standings.fade(now).is_empty()).count();
         assert!((30..50).contains(&fades), "{fades}");
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn the_worst_are_kept_when_there_are_too_many() {
         let (mut standings, bad, now) = (Standings::new(5, 10), PeerId::random(), Instant::now());
-        standings.penalise(bad, now);
+        standings.penalise(bad, SCORE_FRAMING, now);
         for _ in 0..2 * KNOWN_PEERS_MAX {
             standings.one_more(PeerId::random(), now);
         }

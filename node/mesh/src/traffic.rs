@@ -41,7 +41,7 @@ impl Loop {
             Told::ServingEnded { peer, ended } => {
                 if ended == Ended::Broken {
                     self.count(Refusal::DirectBroken);
-                    self.penalise(peer);
+                    self.penalise(peer, limits::SCORE_FRAMING);
                 }
             }
         }
@@ -138,7 +138,7 @@ impl Loop {
     fn handle_asking_ended(&mut self, peer: PeerId, serial: u64, ended: Ended) {
         if ended == Ended::Broken {
             self.count(Refusal::DirectBroken);
-            self.penalise(peer);
+            self.penalise(peer, limits::SCORE_FRAMING);
         }
         self.rest_asking(peer, serial, Instant::now());
     }
@@ -307,9 +307,9 @@ impl Loop {
     // Scores.
 
     /// Bytes that no honest peer sends cost it score.
-    pub(crate) fn penalise(&mut self, peer: PeerId) {
+    pub(crate) fn penalise(&mut self, peer: PeerId, points: f64) {
         let now = Instant::now();
-        let penalty = self.standings.penalise(peer, now);
+        let penalty = self.standings.penalise(peer, points, now);
         self.swarm.behaviour_mut().gossip.inner().set_application_score(&peer, penalty);
         if penalty <= limits::SCORE_GRAYLIST {
             self.keep_off(peer, Refusal::Score, now);

@@ -4,11 +4,12 @@ use super::context::Context;
 use super::show::Column;
 use crate::client::escape;
 use clap::Args;
+use serde_json::{Value, json};
 
 /// Show the nodes that this node is connected to.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  artel peers --data ./node\n  artel peers --data ./node --json\n  artel peers --journals --data ./node\n  artel peers --homes --data ./node"
+    after_help = "Examples:\n  artel peers --data ./node\n  artel peers --data ./node --json\n  artel peers --journals --data ./node\n  artel peers --homes --data ./node\n  artel peers --refused --data ./node"
 )]
 pub struct Peers {
     /// Show what is kept of other nodes' journals instead.
@@ -17,6 +18,9 @@ pub struct Peers {
     /// Show how other nodes deal with those who work for them instead.
     #[arg(long, conflicts_with = "journals")]
     homes: bool,
+    /// Show what was refused of other nodes since the start instead, by reason.
+    #[arg(long, conflicts_with_all = ["journals", "homes", "cursor"])]
+    refused: bool,
     /// Where to go on in the journals or homes, as the last page said.
     #[arg(long)]
     cursor: Option<String>,
@@ -62,6 +66,8 @@ const HOMES: &[Column] = &[
     ("first breach", "breach"),
 ];
 
+const REFUSED: &[Column] = &[("reason", "reason"), ("times", "times")];
+
 impl Peers {
     /// Shows them.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
@@ -73,6 +79,14 @@ impl Peers {
         if self.journals {
             let answer = context.client()?.get_text(&format!("/v1/journals?limit=50{cursor}")).await?;
             return context.show.list(&answer, JOURNALS, "nothing is kept of other nodes' journals");
+        }
+        if self.refused {
+            let traffic: Value = context.client()?.get("/v1/traffic").await?;
+            let counts = traffic["refused"].as_object().into_iter().flatten();
+            let items: Vec<Value> =
+                counts.map(|(reason, times)| json!({"reason": reason, "times": times})).collect();
+            let answer = json!({ "items": items }).to_string();
+            return context.show.list(&answer, REFUSED, "nothing was refused");
         }
         let answer = context.client()?.get_text("/v1/peers").await?;
         context.show.list(

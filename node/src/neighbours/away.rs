@@ -4,13 +4,14 @@
 use super::bringing::fetched;
 use super::manners::Failure;
 use super::outbox::{By, Place};
+use super::refusals::Reason;
 use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
 use artel_federation::away::Engagement;
-use artel_federation::visit::message::{self, Act, Told, Visit, Warrant};
+use artel_federation::visit::message::{Act, Told, Visit, Warrant};
 use artel_federation::{Entry, Fact, Json, Principal, Request};
-use artel_mesh::RequestError;
+use artel_mesh::{Lane, RequestError};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
@@ -170,6 +171,7 @@ impl Neighbours {
         }
         let how = blob::Fetching { progress: &AtomicU64::new(0), admit: &|_| Ok(()) };
         let upload = match blob::artifact(shared, home, lease, digest, &how).await {
+            Err(error) if is_wrong(&error) => return Err(Error::Dishonest(*home).into()),
             Err(error) if !error.is::<blob::Refused>() && !error.is::<crate::store::Error>() => {
                 tracing::debug!(%home, %digest, error = format!("{error:#}"), "a fetch ended early");
                 return Err(Error::Unreachable(*home).into());
@@ -177,7 +179,11 @@ impl Neighbours {
             other => other?,
         };
         let _alone = shared.blobs.alone(&[digest]).await;
-        let stored = upload.finish(Some(digest)).await?;
+        let stored =
+            blob::named(shared, home, upload, digest).await.map_err(|error| match is_wrong(&error) {
+                true => Error::Dishonest(*home).into(),
+                false => error,
+            })?;
         if stored.is_new {
             let store = Request::Store(fetched(stored, None));
             if let Err(refusal) = shared.handle.ask(Principal::Operator, None, store).await? {
@@ -187,6 +193,11 @@ impl Neighbours {
         }
         Ok(stored.bytes)
     }
+}
+
+/// Whether a home served what no honest one serves.
+fn is_wrong(error: &anyhow::Error) -> bool {
+    Reason::of_stream(error).is_some_and(Reason::is_wrong)
 }
 
 impl Shared {
@@ -223,7 +234,7 @@ impl Shared {
         match blob::lease(self, home, of).await {
             Ok(Told::Leased(lease)) if (lease.step, lease.epoch) == of => Ok(Told::Leased(lease)),
             Ok(_) => Err(self.dishonest(home)),
-            Err(error) if error.is::<message::Error>() => {
+            Err(error) if is_wrong(&error) => {
                 tracing::warn!(%home, error = format!("{error:#}"), "a lease that is none");
                 Err(self.dishonest(home))
             }
@@ -262,10 +273,14 @@ impl Shared {
             }
             _ => Error::Unreachable(*home),
         })?;
-        Told::read(&answer).map_err(|error| {
-            tracing::debug!(%home, %error, "an answer that is none");
-            self.dishonest(home)
-        })
+        match Told::read(&answer) {
+            Ok(told) => Ok(told),
+            Err(error) => {
+                tracing::debug!(%home, %error, "an answer that is none");
+                self.refuse(Lane::Direct, home, Reason::from(&error)).await;
+                Err(self.dishonest(home))
+            }
+        }
     }
 
     /// An agent's act with what a home wants to know of the agent.

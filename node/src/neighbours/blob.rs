@@ -2,14 +2,18 @@
 //! needs, artifacts that it brought. They go to the other party of a live lease or an open result, or to the node that home
 //! asked to run the step again, and to nobody else, are hashed while they stream, and go on where a broken stream ended.
 
+use super::patience::Patience;
+use super::places::Sizes;
+use super::refusals::{Fault, Reason};
 use super::shared::Shared;
-use crate::store::Upload;
-use anyhow::{Context as _, bail};
+use crate::store::{Error as StoreError, Stored, Upload};
+use anyhow::bail;
 use artel_federation::fact::Abroad;
 use artel_federation::run::StepState;
 use artel_federation::visit::message::{Fetch, Served, Told, Wanted};
 use artel_federation::{Entry, Fact};
-use artel_mesh::{Protocol, Stream};
+use artel_mesh::limits::STREAMS_PER_PEER_MAX;
+use artel_mesh::{Lane, Protocol, Stream};
 use artel_protocol::codec::{FRAME_HEAD_BYTES, VALUE_BYTES_MAX};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::NodeId;
@@ -18,7 +22,11 @@ use std::io::SeekFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+
+/// How many streams are served at once, each with a piece in memory; all that a neighbour may have open can be, while the others
+/// leave them. A further one ends at once, and is taken up again by its asker.
+pub(super) const PLACES: Sizes = Sizes { own: 2, each: STREAMS_PER_PEER_MAX, common: 112 };
 
 /// How long one read or write may take. Whoever is slower is asked again, from where it ended.
 const PIECE_WAIT: Duration = Duration::from_secs(20);
@@ -51,8 +59,39 @@ pub(super) struct Fetching<'a> {
     pub admit: &'a (dyn Fn(u64) -> Result<(), Refused> + Sync),
 }
 
-/// Fetches an artifact of a lease from the other party. It has no name yet.
+/// Fetches an artifact of a lease from the other party. It has no name yet. What no honest party serves is counted against it.
 pub(super) async fn artifact(
+    shared: &Shared,
+    peer: &NodeId,
+    lease: (StepId, Epoch),
+    digest: Digest,
+    how: &Fetching<'_>,
+) -> anyhow::Result<Upload> {
+    let fetched = unnamed(shared, peer, lease, digest, how).await;
+    if let Err(error) = &fetched {
+        shared.refuse_stream(Lane::Blob, peer, error).await;
+    }
+    fetched
+}
+
+/// Puts what was fetched under its name. Other bytes than those it names are counted against whoever served them.
+pub(super) async fn named(
+    shared: &Shared,
+    peer: &NodeId,
+    upload: Upload,
+    digest: Digest,
+) -> anyhow::Result<Stored> {
+    match upload.finish(Some(digest)).await {
+        Err(error @ StoreError::WrongDigest { .. }) => {
+            shared.refuse(Lane::Blob, peer, Reason::Bytes).await;
+            Err(Fault::new(Reason::Bytes, error.to_string()).into())
+        }
+        finished => Ok(finished?),
+    }
+}
+
+/// An artifact of a lease, over as many streams as it takes; they have one patience together.
+async fn unnamed(
     shared: &Shared,
     peer: &NodeId,
     (step, epoch): (StepId, Epoch),
@@ -60,13 +99,14 @@ pub(super) async fn artifact(
     how: &Fetching<'_>,
 ) -> anyhow::Result<Upload> {
     let mut coming = Coming { upload: shared.blobs.upload().await?, start: 0, all: None };
+    let mut patience = Patience::new(PIECE_WAIT);
     let mut breaks = 0;
     loop {
         let before = coming.start;
         let fetch = Fetch { step, epoch, what: Wanted::Artifact { digest, start: before } };
-        match pieces(shared, peer, &fetch, &mut coming, how).await {
+        match pieces(shared, (peer, &mut patience), &fetch, &mut coming, how).await {
             Ok(()) => return Ok(coming.upload),
-            Err(error) if error.is::<Refused>() || error.is::<crate::store::Error>() => return Err(error),
+            Err(error) if is_final(&error) || patience.is_spent() => return Err(error),
             Err(error) => {
                 breaks = if coming.start > before { 0 } else { breaks + 1 };
                 if breaks == BREAKS_MAX {
@@ -78,6 +118,13 @@ pub(super) async fn artifact(
             }
         }
     }
+}
+
+/// Whether a fetch ends with it: the other side's word, or this node's disk.
+fn is_final(error: &anyhow::Error) -> bool {
+    error.is::<Refused>()
+        || error.is::<StoreError>()
+        || Reason::of_stream(error).is_some_and(Reason::is_wrong)
 }
 
 /// An artifact on its way here.
@@ -92,24 +139,27 @@ struct Coming {
 /// One stream's worth of an artifact.
 async fn pieces(
     shared: &Shared,
-    peer: &NodeId,
+    (peer, patience): (&NodeId, &mut Patience),
     fetch: &Fetch,
     coming: &mut Coming,
     how: &Fetching<'_>,
 ) -> anyhow::Result<()> {
-    let (mut stream, mut left) = ask(shared, peer, fetch).await?;
+    let (mut stream, mut left) = ask(shared, (peer, patience), fetch).await?;
     let all = coming.start.checked_add(left).filter(|bytes| *bytes <= ARTIFACT_BYTES_MAX);
-    let all = all.ok_or(crate::store::Error::TooLarge)?;
+    let all = all.ok_or_else(|| Fault::new(Reason::Malformed, "more bytes than an artifact may have"))?;
     match coming.all {
         None => (how.admit)(all)?,
-        Some(before) if before != all => bail!("it had {before} bytes before and has {all} now"),
+        Some(before) if before != all => {
+            let what = format!("it had {before} bytes before and has {all} now");
+            return Err(Fault::new(Reason::Bytes, what).into());
+        }
         Some(_) => {}
     }
     coming.all = Some(all);
     let mut piece = vec![0; PIECE_BYTES];
     while left > 0 {
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-        let read = tokio::time::timeout(PIECE_WAIT, stream.read(&mut piece[..room])).await??;
+        let read = patience.read(&mut stream, &mut piece[..room]).await?;
         if read == 0 {
             bail!("the stream ended {left} bytes early");
         }
@@ -128,7 +178,12 @@ pub(super) async fn lease(
     (step, epoch): (StepId, Epoch),
 ) -> anyhow::Result<Told> {
     let fetch = Fetch { step, epoch, what: Wanted::Lease };
-    Ok(Told::read(&in_memory(shared, home, &fetch, VALUE_BYTES_MAX as u64).await?)?)
+    let bytes = in_memory(shared, home, &fetch, VALUE_BYTES_MAX as u64).await?;
+    let told = Told::read(&bytes).map_err(anyhow::Error::from);
+    if let Err(error) = &told {
+        shared.refuse_stream(Lane::Blob, home, error).await;
+    }
+    told
 }
 
 /// An artifact of a step that is run again, from its home: in memory, since it is not kept.
@@ -142,14 +197,24 @@ pub(super) async fn whole(
     let fetch = Fetch { step, epoch, what: Wanted::Artifact { digest, start: 0 } };
     let bytes = in_memory(shared, home, &fetch, bytes_max).await?;
     if Digest::of(&bytes) != digest {
+        shared.refuse(Lane::Blob, home, Reason::Bytes).await;
         bail!("the bytes that came for {digest} are others");
     }
     Ok(bytes)
 }
 
-/// All bytes of a stream, which may be at most so many.
+/// All bytes of a stream, which may be at most so many. What no honest party serves is counted against it.
 async fn in_memory(shared: &Shared, peer: &NodeId, fetch: &Fetch, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    let (mut stream, bytes) = ask(shared, peer, fetch).await?;
+    let content = content(shared, peer, fetch, bytes_max).await;
+    if let Err(error) = &content {
+        shared.refuse_stream(Lane::Blob, peer, error).await;
+    }
+    content
+}
+
+async fn content(shared: &Shared, peer: &NodeId, fetch: &Fetch, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    let mut patience = Patience::new(PIECE_WAIT);
+    let (mut stream, bytes) = ask(shared, (peer, &mut patience), fetch).await?;
     if bytes > bytes_max {
         bail!("{bytes} bytes are more than the {bytes_max} that it may have");
     }
@@ -158,7 +223,7 @@ async fn in_memory(shared: &Shared, peer: &NodeId, fetch: &Fetch, bytes_max: u64
     let mut piece = vec![0; PIECE_BYTES];
     while content.len() < bytes {
         let room = (bytes - content.len()).min(PIECE_BYTES);
-        let read = tokio::time::timeout(PIECE_WAIT, stream.read(&mut piece[..room])).await??;
+        let read = patience.read(&mut stream, &mut piece[..room]).await?;
         if read == 0 {
             bail!("the stream ended early");
         }
@@ -167,26 +232,33 @@ async fn in_memory(shared: &Shared, peer: &NodeId, fetch: &Fetch, bytes_max: u64
     Ok(content)
 }
 
-async fn ask(shared: &Shared, peer: &NodeId, fetch: &Fetch) -> anyhow::Result<(Stream, u64)> {
+async fn ask(
+    shared: &Shared,
+    (peer, patience): (&NodeId, &mut Patience),
+    fetch: &Fetch,
+) -> anyhow::Result<(Stream, u64)> {
     let mut stream = shared.mesh.open(peer, Protocol::Blob).await?;
-    write(&mut stream, &fetch.to_frame()).await?;
-    tokio::time::timeout(PIECE_WAIT, stream.flush()).await??;
-    match Served::read(&head(&mut stream).await?)? {
+    patience.write(&mut stream, &fetch.to_frame()).await?;
+    patience.flush(&mut stream).await?;
+    match Served::read(&head(&mut stream, patience).await?)? {
         Served::Bytes(bytes) => Ok((stream, bytes)),
         Served::Refused { code, message } => Err(Refused { code, message }.into()),
     }
 }
 
 /// Answers one question.
-pub(super) async fn serve(shared: Arc<Shared>, from: NodeId, mut stream: Stream) -> anyhow::Result<()> {
-    let fetch = Fetch::read(&head(&mut stream).await?)?;
-    match open(&shared, &from, &fetch).await? {
+pub(super) async fn serve(shared: &Shared, from: NodeId, mut stream: Stream) -> anyhow::Result<()> {
+    let mut patience = Patience::new(PIECE_WAIT);
+    let fetch = Fetch::read(&head(&mut stream, &mut patience).await?)?;
+    match open(shared, &from, &fetch).await? {
         Ok(Source::Frame(frame)) => {
-            write(&mut stream, &Served::Bytes(frame.len() as u64).to_frame()).await?;
-            write(&mut stream, &frame).await?;
+            patience.write(&mut stream, &Served::Bytes(frame.len() as u64).to_frame()).await?;
+            for piece in frame.chunks(PIECE_BYTES) {
+                patience.write(&mut stream, piece).await?;
+            }
         }
         Ok(Source::File(mut file, bytes)) => {
-            write(&mut stream, &Served::Bytes(bytes).to_frame()).await?;
+            patience.write(&mut stream, &Served::Bytes(bytes).to_frame()).await?;
             let mut piece = vec![0; PIECE_BYTES];
             let mut left = bytes;
             while left > 0 {
@@ -195,15 +267,16 @@ pub(super) async fn serve(shared: Arc<Shared>, from: NodeId, mut stream: Stream)
                 if read == 0 {
                     bail!("the artifact's file has become shorter");
                 }
-                write(&mut stream, &piece[..read]).await?;
+                patience.write(&mut stream, &piece[..read]).await?;
                 left -= read as u64;
             }
         }
         Err(Refused { code, message }) => {
-            write(&mut stream, &Served::Refused { code, message }.to_frame()).await?;
+            shared.refusals.count(Lane::Blob, &code);
+            patience.write(&mut stream, &Served::Refused { code, message }.to_frame()).await?;
         }
     }
-    Ok(tokio::time::timeout(PIECE_WAIT, stream.shutdown()).await??)
+    patience.shutdown(&mut stream).await
 }
 
 /// Where bytes come from.
@@ -283,24 +356,17 @@ async fn handed_in(shared: &Shared, index: u64) -> anyhow::Result<Vec<Digest>> {
     }
 }
 
-async fn write(stream: &mut Stream, bytes: &[u8]) -> anyhow::Result<()> {
-    Ok(tokio::time::timeout(PIECE_WAIT, stream.write_all(bytes)).await??)
-}
-
 /// One frame, of few bytes.
-async fn head(stream: &mut Stream) -> anyhow::Result<Vec<u8>> {
-    tokio::time::timeout(PIECE_WAIT, async {
-        let mut head = [0; FRAME_HEAD_BYTES];
-        stream.read_exact(&mut head).await?;
-        let bytes = u32::from_le_bytes(head[4..].try_into().expect("four of eight bytes")) as usize;
-        if bytes > HEAD_BYTES_MAX {
-            bail!("{bytes} bytes are more than a question or its answer has");
-        }
-        let mut frame = head.to_vec();
-        frame.resize(FRAME_HEAD_BYTES + bytes, 0);
-        stream.read_exact(&mut frame[FRAME_HEAD_BYTES..]).await?;
-        Ok(frame)
-    })
-    .await
-    .context("no answer in time")?
+async fn head(stream: &mut Stream, patience: &mut Patience) -> anyhow::Result<Vec<u8>> {
+    let mut head = [0; FRAME_HEAD_BYTES];
+    patience.read_exact(stream, &mut head).await?;
+    let bytes = u32::from_le_bytes(head[4..].try_into().expect("four of eight bytes")) as usize;
+    if bytes > HEAD_BYTES_MAX {
+        let what = format!("{bytes} bytes are more than a question or its answer has");
+        return Err(Fault::new(Reason::Malformed, what).into());
+    }
+    let mut frame = head.to_vec();
+    frame.resize(FRAME_HEAD_BYTES + bytes, 0);
+    patience.read_exact(stream, &mut frame[FRAME_HEAD_BYTES..]).await?;
+    Ok(frame)
 }

@@ -168,10 +168,10 @@ async fn enter(
     let mut new = New { shared, digests: Vec::new() };
     let mut puts = Vec::new();
     for (digest, upload) in came {
-        let stored = match upload.finish(Some(digest)).await {
+        let stored = match blob::named(shared, &from, upload, digest).await {
             Ok(stored) => stored,
             Err(error) => {
-                tracing::debug!(%from, %digest, %error, "an artifact is none");
+                tracing::debug!(%from, %digest, error = format!("{error:#}"), "an artifact is none");
                 new.remove().await;
                 return Err(missing(&digest));
             }

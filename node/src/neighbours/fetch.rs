@@ -1,9 +1,11 @@
 //! Fetching what this node lacks of others' journals: from whoever may have something new, and from one neighbour in turn now
 //! and then.
 
+use super::refusals::Reason;
 use super::shared::Shared;
 use super::sync;
 use super::witness;
+use artel_mesh::Lane;
 use artel_protocol::key::NodeId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -80,8 +82,12 @@ async fn pull(shared: &Arc<Shared>, peer: &NodeId) {
             }
             Err(error) => {
                 tracing::debug!(%peer, error = format!("{error:#}"), "records could not be fetched");
-                if error.is::<sync::Dishonest>() {
-                    // The mesh may have ended, and every connection with it.
+                let reason = Reason::of_stream(&error);
+                if let Some(reason) = reason {
+                    shared.refuse(Lane::Sync, peer, reason).await;
+                }
+                if reason.is_some_and(Reason::is_wrong) {
+                    // It may come again, with less score. The mesh may have ended, and every connection with it.
                     let _ = shared.mesh.refuse(peer).await;
                     return;
                 }

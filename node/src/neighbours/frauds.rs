@@ -1,6 +1,7 @@
 //! Proofs that a node lied about its journal: checked once, on disk before anything follows, passed on, and acted on. This
 //! node's journal names each that is on disk, at the latest after the next start.
 
+use super::refusals::Reason;
 use super::shared::Shared;
 use super::witness::ASK_WAIT;
 use artel_audit::Reader;
@@ -20,7 +21,7 @@ pub(super) async fn hear(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Ver
         Ok(fraud) => fraud,
         Err(error) => {
             tracing::debug!(%error, %from, "a proof of fraud that does not hold");
-            return Verdict::Reject;
+            return shared.refuse_gossip(Reason::from(&error));
         }
     };
     let node = fraud.origin().node();
@@ -28,10 +29,15 @@ pub(super) async fn hear(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Ver
     if !is_member {
         shared.want_from(from);
     }
-    if !is_member || shared.watch().quarantine(&node) == Some(Quarantine::Proven) {
-        return Verdict::Ignore;
+    if !is_member {
+        return shared.refuse_gossip(Reason::Unwanted);
     }
-    if hold(shared, &fraud).await { Verdict::Accept } else { Verdict::Ignore }
+    let is_known = shared.watch().quarantine(&node) == Some(Quarantine::Proven);
+    if !is_known && hold(shared, &fraud).await {
+        Verdict::Accept
+    } else {
+        shared.refuse_gossip(Reason::Known)
+    }
 }
 
 /// Takes a proof of fraud from a neighbour that was there when it was gossiped.

@@ -1,6 +1,7 @@
 //! What gossip brings: checked once, judged, passed on or not, and kept.
 
 use super::frauds;
+use super::refusals::Reason;
 use super::shared::Shared;
 use super::witness;
 use artel_federation::exchange::Judgement;
@@ -21,12 +22,12 @@ pub(super) async fn hear(shared: Arc<Shared>, (id, topic): (MessageId, Topic), f
         Ok(HEAD_KIND) if topic == Topic::Heads => witness::hear_head(&shared, from, &data).await,
         Ok(FRAUD_KIND) if topic == Topic::Heads => frauds::hear(&shared, from, &data).await,
         // No honest node says them elsewhere.
-        Ok(HEAD_KIND | FRAUD_KIND) => Verdict::Reject,
+        Ok(HEAD_KIND | FRAUD_KIND) => shared.refuse_gossip(Reason::Misplaced),
         Ok(summary::KIND) if topic == Topic::Trust => shared.summaries.hear(&shared, &data),
-        Ok(summary::KIND) => Verdict::Reject,
+        Ok(summary::KIND) => shared.refuse_gossip(Reason::Misplaced),
         // A kind of a later version is passed on unread.
         Ok(_) => Verdict::Accept,
-        Err(_) => Verdict::Reject,
+        Err(error) => shared.refuse_gossip(Reason::from(&error)),
     };
     // The mesh has ended; so has what it would do.
     let _ = shared.mesh.verdict(id, &from, verdict).await;
@@ -37,11 +38,11 @@ async fn records(shared: &Arc<Shared>, topic: Topic, from: NodeId, data: &[u8]) 
         Ok(records) => records,
         Err(error) => {
             tracing::debug!(%error, %from, "gossip that does not hold");
-            return Verdict::Reject;
+            return shared.refuse_gossip(Reason::from(&error));
         }
     };
     if !witness::may_take(shared, &records).await {
-        return Verdict::Ignore;
+        return shared.refuse_gossip(Reason::Quarantined);
     }
     let (judged, lacks) = {
         let exchange = shared.exchange();
@@ -55,15 +56,15 @@ async fn records(shared: &Arc<Shared>, topic: Topic, from: NodeId, data: &[u8]) 
             shared.keeper.offer(records, from);
             Verdict::Accept
         }
-        Judgement::Known => Verdict::Ignore,
+        Judgement::Known => shared.refuse_gossip(Reason::Known),
         Judgement::Unwanted => {
             // Its author may be a member by records that this node has not fetched yet.
             shared.want_from(from);
-            Verdict::Ignore
+            shared.refuse_gossip(Reason::Unwanted)
         }
         Judgement::Wrong(what) => {
             tracing::debug!(what, %from, "gossip that no honest node sends");
-            Verdict::Reject
+            shared.refuse_gossip(Reason::Entry)
         }
     }
 }

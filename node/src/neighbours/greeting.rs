@@ -1,13 +1,14 @@
 //! Hellos and welcomes: who a peer is, by what it shows; letting newcomers in, by asking the rules; and being let in.
 
 use super::admission::{links, record_in};
+use super::refusals::Reason;
 use super::shared::Shared;
 use crate::clock::wall;
 use crate::hello::{self, ChainRecord, Judged, Newcomer};
 use anyhow::Context as _;
 use artel_federation::chain::Link;
 use artel_federation::{Entry, Fact, Reply};
-use artel_mesh::HelloAnswer;
+use artel_mesh::{HelloAnswer, Lane};
 use artel_protocol::hello::{Expected, Hello, Welcome};
 use artel_protocol::key::NodeId;
 use bytes::Bytes;
@@ -47,6 +48,7 @@ async fn say_anew(shared: &Shared) -> anyhow::Result<()> {
 pub(super) async fn answer(shared: Arc<Shared>, from: NodeId, data: Bytes, answer: HelloAnswer) {
     let welcome = judge(&shared, from, &data).await;
     if !welcome.accept {
+        shared.refusals.count(Lane::Hello, welcome.code.trim_start_matches("hello_"));
         tracing::info!(%from, code = welcome.code, message = welcome.message, "a peer was not let in");
     }
     let frame = welcome.to_frame().unwrap_or_default();
@@ -57,7 +59,13 @@ async fn judge(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Welcome {
     let federation = shared.me.federation();
     let hello = match Hello::check(data, &Expected { federation, peer: from, now: wall() }) {
         Ok(hello) => hello,
-        Err(error) => return hello::unwelcome(&error),
+        Err(error) => {
+            if matches!(Reason::from(&error), Reason::Malformed | Reason::Proof) {
+                // The mesh may have ended, and every connection with it.
+                let _ = shared.mesh.blame(&from).await;
+            }
+            return hello::unwelcome(&error);
+        }
     };
     if shared.is_liar(&from) {
         return Welcome::refused(

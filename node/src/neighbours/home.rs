@@ -8,6 +8,7 @@ use crate::handle::{Answer, Unavailable};
 use artel_federation::effect::{Code, Refusal};
 use artel_federation::visit::message::{Act, Error, Told, Visit};
 use artel_federation::{Principal, Reply, Request};
+use artel_mesh::Lane;
 use artel_mesh::limits::DIRECT_FRAME_BYTES_MAX;
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::NodeId;
@@ -16,18 +17,20 @@ use std::sync::Arc;
 
 /// Answers a visit. Nothing for bytes that no honest node sends.
 pub(super) async fn answer(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Vec<u8>> {
-    let visit = match Visit::read(data) {
-        Ok(visit) => visit,
-        Err(error @ Error::NotJson { .. }) => return Some(refused("invalid", &error.to_string()).to_frame()),
+    let told = match Visit::read(data) {
+        Ok(visit) => match serve(shared, from, visit).await {
+            Ok(told) => told,
+            Err(told) => told,
+        },
+        Err(error @ Error::NotJson { .. }) => refused("invalid", &error.to_string()),
         Err(error) => {
             tracing::debug!(%from, %error, "a visit that is none");
             return None;
         }
     };
-    let told = match serve(shared, from, visit).await {
-        Ok(told) => told,
-        Err(told) => told,
-    };
+    if let Told::Refused { code, .. } = &told {
+        shared.refusals.count(Lane::Direct, code);
+    }
     let frame = told.to_frame();
     match told {
         Told::Leased(lease) if frame.len() > DIRECT_FRAME_BYTES_MAX => {

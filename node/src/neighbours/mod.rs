@@ -21,9 +21,12 @@ mod keeper;
 mod manners;
 mod members;
 mod outbox;
+mod patience;
+mod places;
 mod publisher;
 mod record;
 mod redo;
+mod refusals;
 mod remembered;
 mod requests;
 mod shared;
@@ -49,7 +52,7 @@ use artel_federation::evidence::{Tally, View, Viewer};
 use artel_federation::exchange::Exchange;
 use artel_federation::homes::Standing as HomeStanding;
 use artel_federation::watch::{Quarantine, Watch};
-use artel_mesh::{Event, Mesh, Protocol, Running};
+use artel_mesh::{Event, Lane, Mesh, Protocol, Running};
 use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::key::{AgentId, NodeId, SecretKey};
 use artel_protocol::log::{Origin, SignedCheckpoint};
@@ -61,6 +64,8 @@ use homes::Homes;
 use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
+use places::Places;
+use refusals::{Reason, Refusals};
 use remembered::Remembered;
 use shared::Shared;
 use std::collections::BTreeMap;
@@ -83,9 +88,6 @@ const CHECKS_MAX: usize = 32;
 
 /// How many hellos are answered at once: each may ask the rules and read the journal.
 const HELLOS_MAX: usize = 16;
-
-/// How many streams are answered at once, of all neighbours together. A further one ends at once.
-const SERVED_MAX: usize = 64;
 
 /// The directory of the records' index.
 const INDEX_DIR: &str = "records/index";
@@ -298,6 +300,7 @@ impl Neighbours {
             lent: Mutex::default(),
             wills: Mutex::default(),
             refused_by: Mutex::default(),
+            refusals: Refusals::default(),
             wants,
         });
         let keeper = keeper::start((store, members), kept, Arc::downgrade(&shared))?;
@@ -396,6 +399,18 @@ impl Neighbours {
         self.shared.watch().frauds().map(held).collect()
     }
 
+    /// What was refused of neighbours since the start, by reason: what the mesh refused of itself, and what this node did.
+    pub fn refusals(&self) -> Vec<(String, u64)> {
+        let mesh = self.shared.mesh.counts().refused.into_iter();
+        let mesh =
+            mesh.filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.name().to_owned(), count));
+        let mut all: BTreeMap<String, u64> = mesh.collect();
+        for (reason, count) in self.shared.refusals.counts() {
+            *all.entry(reason).or_default() += count;
+        }
+        all.into_iter().collect()
+    }
+
     /// Why nothing more is taken from a node, if so.
     pub fn quarantine(&self, node: &NodeId) -> Option<Quarantine> {
         self.shared.watch().quarantine(node)
@@ -422,8 +437,8 @@ impl Neighbours {
 /// Deals with what happens in the mesh, in order; what takes long is done beside.
 async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
     let (checks, hellos) = (Arc::new(Semaphore::new(CHECKS_MAX)), Arc::new(Semaphore::new(HELLOS_MAX)));
-    let (served, asked) =
-        (Arc::new(Semaphore::new(SERVED_MAX)), Arc::new(Semaphore::new(requests::REQUESTS_MAX)));
+    let (exchanges, fetches, asked) =
+        (Places::new(sync::PLACES), Places::new(blob::PLACES), Places::new(requests::PLACES));
     while let Some(event) = happened.next().await {
         match event {
             Event::Hello { from, data, answer } => {
@@ -460,22 +475,30 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
                 });
             }
             Event::Stream { protocol: Protocol::Sync, from, stream } => {
-                let Ok(place) = served.clone().try_acquire_owned() else { continue };
+                let Some(place) = exchanges.take(from) else {
+                    shared.refusals.count(Lane::Sync, Reason::Places.name());
+                    continue;
+                };
                 let shared = shared.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = sync::serve(shared, stream).await {
+                    if let Err(error) = sync::serve(&shared, stream).await {
                         tracing::debug!(%from, error = format!("{error:#}"), "an exchange ended early");
+                        shared.refuse_stream(Lane::Sync, &from, &error).await;
                     }
                     drop(place);
                 });
             }
             Event::Request { from, data, answer } => requests::take(&shared, &asked, (from, data, answer)),
             Event::Stream { protocol: Protocol::Blob, from, stream } => {
-                let Ok(place) = served.clone().try_acquire_owned() else { continue };
+                let Some(place) = fetches.take(from) else {
+                    shared.refusals.count(Lane::Blob, Reason::Places.name());
+                    continue;
+                };
                 let shared = shared.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = blob::serve(shared, from, stream).await {
+                    if let Err(error) = blob::serve(&shared, from, stream).await {
                         tracing::debug!(%from, error = format!("{error:#}"), "bytes were not served whole");
+                        shared.refuse_stream(Lane::Blob, &from, &error).await;
                     }
                     drop(place);
                 });

@@ -1,35 +1,40 @@
 //! Direct requests of neighbours, by the kind of their frame. What there is no room for is not refused: its asker hears that
 //! this node is busy, for who refuses a question about its journal is suspected.
 
+use super::places::{Places, Sizes};
+use super::refusals::Reason;
 use super::shared::Shared;
 use super::{frauds, heads, home, redo, witness};
-use artel_federation::redo::message::REDO_KIND;
-use artel_federation::visit::message::VISIT_KIND;
-use artel_mesh::Answer;
+use artel_federation::redo::message::{REDO_KIND, Redo};
+use artel_federation::visit::message::{VISIT_KIND, Visit};
+use artel_mesh::limits::DIRECT_IN_FLIGHT_MAX;
+use artel_mesh::{Answer, Lane};
 use artel_protocol::codec::Frame;
+use artel_protocol::id::FederationId;
 use artel_protocol::key::NodeId;
 use artel_protocol::{continuity, witness as said};
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
-/// How many requests are dealt with at once, of all neighbours together: claims that wait among them. Who asks a further one
-/// hears that this node is busy; the mesh bounds how many, and how many bytes, one neighbour has under way.
-pub(super) const REQUESTS_MAX: usize = 4_096;
+/// How many requests are dealt with at once, claims that wait among them. Who asks a further one hears that this node is busy; the
+/// mesh bounds how many bytes one neighbour has under way.
+pub(super) const PLACES: Sizes = Sizes { own: 16, each: DIRECT_IN_FLIGHT_MAX, common: 4_096 };
 
 /// Deals with a request beside whatever else happens.
-pub(super) fn take(
-    shared: &Arc<Shared>,
-    places: &Arc<Semaphore>,
-    (from, data, answer): (NodeId, Bytes, Answer),
-) {
-    let Ok(place) = places.clone().try_acquire_owned() else { return };
+pub(super) fn take(shared: &Arc<Shared>, places: &Places, (from, data, answer): (NodeId, Bytes, Answer)) {
+    let Some(place) = places.take(from) else {
+        // Dropped, its answer says that this node is busy.
+        return shared.refusals.count(Lane::Direct, Reason::Places.name());
+    };
     let shared = shared.clone();
     tokio::spawn(async move {
         match respond(&shared, from, &data).await {
             Response::Said(said) => answer.send(said),
             Response::Refused => {
-                tracing::debug!(%from, "a request was refused");
+                let reason = refusal(&data, &shared.me.federation());
+                tracing::debug!(%from, reason = reason.name(), "a request was refused");
+                // Counted before the asker hears it.
+                shared.refuse(Lane::Direct, &from, reason).await;
                 answer.refuse();
             }
             // It is dropped.
@@ -67,5 +72,52 @@ async fn answer_to(shared: &Arc<Shared>, from: NodeId, (kind, data): (u16, &[u8]
         REDO_KIND => redo::answer(shared, from, data).await.map(Bytes::from),
         VISIT_KIND => home::answer(shared, from, data).await.map(Bytes::from),
         _ => None,
+    }
+}
+
+/// Why a request was refused: looked for again where it was, so that those that are answered are checked once.
+fn refusal(data: &[u8], federation: &FederationId) -> Reason {
+    let frame = match Frame::parse(data) {
+        Ok(frame) => frame,
+        Err(error) => return Reason::from(&error),
+    };
+    let wrong = match frame.kind {
+        said::HEAD_KIND => said::Head::check(data, federation).err().map(|error| Reason::from(&error)),
+        said::COSIGNED_KIND => {
+            said::Cosigned::check(data, federation).err().map(|error| Reason::from(&error))
+        }
+        said::FRAUD_KIND => said::Fraud::check(data, federation).err().map(|error| Reason::from(&error)),
+        continuity::ASK_KIND => {
+            continuity::Ask::check(data, federation).err().map(|error| Reason::from(&error))
+        }
+        REDO_KIND => Redo::read(data).err().map(|error| Reason::from(&error)),
+        VISIT_KIND => Visit::read(data).err().map(|error| Reason::from(&error)),
+        _ => Some(Reason::Kind),
+    };
+    wrong.unwrap_or(Reason::Declined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_has_a_reason() {
+        let federation = FederationId([7; 32]);
+        let frame = |kind: u16, version: u16, payload: &[u8]| {
+            let len = u32::try_from(payload.len()).expect("small").to_le_bytes();
+            [&kind.to_le_bytes()[..], &version.to_le_bytes(), &len, payload].concat()
+        };
+        for (data, reason) in [
+            (b"cut".to_vec(), Reason::Malformed),
+            (frame(VISIT_KIND, 1, b"no visit"), Reason::Malformed),
+            (frame(VISIT_KIND, 9, b""), Reason::Version),
+            (frame(REDO_KIND, 1, b"no redo"), Reason::Malformed),
+            (frame(said::HEAD_KIND, 9, b""), Reason::Version),
+            (frame(continuity::ASK_KIND, 1, b""), Reason::Malformed),
+            (frame(0x0fff, 1, b"of a later version"), Reason::Kind),
+        ] {
+            assert_eq!(refusal(&data, &federation), reason, "{data:?}");
+        }
     }
 }

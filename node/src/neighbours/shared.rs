@@ -12,6 +12,7 @@ use super::keeper::Keeper;
 use super::manners::Manners;
 use super::outbox::Outbox;
 use super::redo::Lent;
+use super::refusals::Refusals;
 use super::remembered::Remembered;
 use super::summaries::Summaries;
 use crate::events::Events;
@@ -97,6 +98,8 @@ pub(super) struct Shared {
     pub wills: Mutex<BTreeMap<AgentId, Will>>,
     /// Who does not let this node in, and why not, by what it said last.
     pub refused_by: Mutex<BTreeMap<NodeId, String>>,
+    /// What was refused of neighbours.
+    pub refusals: Refusals,
     /// Whom something should be fetched from.
     pub wants: mpsc::Sender<NodeId>,
 }

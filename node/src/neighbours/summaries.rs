@@ -1,6 +1,7 @@
 //! What this node says of others' scores, and what others say: compared where both have read the same, flagged where it is
 //! wrong, never believed.
 
+use super::refusals::Reason;
 use super::shared::Shared;
 use crate::clock::wall;
 use artel_federation::evidence::{Comparing, Viewer};
@@ -123,13 +124,16 @@ impl Summaries {
             Ok(summary) => summary,
             Err(error) => {
                 tracing::debug!(%error, "a summary that does not hold");
-                return Verdict::Reject;
+                return shared.refuse_gossip(Reason::from(&error));
             }
         };
         let (viewer, at, now) = (summary.said().viewer.node(), summary.said().at, wall());
         let is_member = viewer != shared.me.node() && shared.exchange().is_member(&viewer);
-        if !is_member || at.0.abs_diff(now.0) > SKEW_MS {
-            return Verdict::Ignore;
+        if !is_member {
+            return shared.refuse_gossip(Reason::Unwanted);
+        }
+        if at.0.abs_diff(now.0) > SKEW_MS {
+            return shared.refuse_gossip(Reason::Clock);
         }
         {
             let mut heard = self.heard();
@@ -138,7 +142,7 @@ impl Summaries {
             }
             let heard = heard.entry(viewer).or_default();
             if at < heard.at.plus_ms(PACE_MS) {
-                return Verdict::Ignore;
+                return shared.refuse_gossip(Reason::Pace);
             }
             heard.at = at;
             heard.open = Some(summary);

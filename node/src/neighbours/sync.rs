@@ -1,6 +1,9 @@
 //! The exchange of records over a `sync` stream, from both of its ends: what is missing is fetched, and whoever asks is
 //! answered from this node's journal and its record store. A stream that breaks loses nothing.
 
+use super::patience::Patience;
+use super::places::Sizes;
+use super::refusals::{Fault, Reason};
 use super::shared::Shared;
 use super::witness;
 use anyhow::{Context as _, bail};
@@ -11,17 +14,21 @@ use artel_protocol::codec::FRAME_HEAD_BYTES;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
-use artel_protocol::sync::{Mark, Message, marks_digest};
+use artel_protocol::sync::{MARKS_MAX, Mark, Message, marks_digest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
+
+/// How many exchanges are served at once: a node has one with each neighbour at a time, and another one where its connection was
+/// just replaced. A further one ends at once; its asker tries again, or another neighbour.
+pub(super) const PLACES: Sizes = Sizes { own: 2, each: 8, common: 48 };
 
 /// How long one message may take. Whoever is slower is asked again later, or another neighbour is.
 const MESSAGE_WAIT: Duration = Duration::from_secs(20);
 
-/// How often one stream asks what else there is: authors become known by records of others, a link of a chain each time.
+/// How often one stream asks what else there is: authors become known by records of others, a link of a chain each time. It is
+/// answered no more often, nor are more journals wanted of one answer than that can name.
 const ROUNDS_MAX: usize = 16;
 
 /// How many frames of a stream may wait to be kept before it reads on: with 64 KiB each at most 2 MiB a stream.
@@ -49,34 +56,30 @@ struct Fetched {
     next: u64,
 }
 
-/// What no honest neighbour sends: it is sent away.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Dishonest(String);
-
 /// Fetches from a neighbour what this node lacks; says how many frames were kept.
 pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<usize> {
-    let mut stream = shared.mesh.open(peer, Protocol::Sync).await?;
+    let mut line = Line::new(shared.mesh.open(peer, Protocol::Sync).await?);
     let (mut kept, mut lacks) = (0, BTreeMap::new());
     for _ in 0..ROUNDS_MAX {
         let marks = shared.marks().await?;
-        say(&mut stream, &Message::Ask(marks_digest(&marks))).await?;
-        let theirs = match hear(&mut stream).await? {
+        line.say(&Message::Ask(marks_digest(&marks))).await?;
+        let theirs = match line.hear().await? {
             Some(Message::Same) => break,
             Some(Message::Marks(theirs)) => theirs,
-            _ => bail!("no answer to what there is"),
+            Some(_) => return Err(Fault::new(Reason::Turn, "another answer than to what there is").into()),
+            None => bail!("no answer to what there is"),
         };
         let before = kept;
         let mut missing = shared.exchange().missing(&theirs);
         missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
         for mark in missing {
-            kept += fetch_on(shared, &mut stream, (*peer, mark), &mut lacks).await?;
+            kept += fetch_on(shared, &mut line, (*peer, mark), &mut lacks).await?;
         }
         if kept == before {
             break;
         }
     }
-    stream.shutdown().await?;
+    line.patience.shutdown(&mut line.stream).await?;
     Ok(kept)
 }
 
@@ -84,13 +87,13 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
 /// last answer ended.
 async fn fetch_on(
     shared: &Arc<Shared>,
-    stream: &mut Stream,
+    line: &mut Line,
     (peer, mark): (NodeId, Mark),
     lacks: &mut BTreeMap<Origin, Lacks>,
 ) -> anyhow::Result<usize> {
     let answered = lacks.get(&mark.origin).map_or(0, |lacks| lacks.next);
     let want = Mark { next: mark.next.max(answered), ..mark };
-    let fetched = fetch(shared, stream, (peer, want)).await?;
+    let fetched = fetch(shared, line, (peer, want)).await?;
     match (lacks.get_mut(&mark.origin), fetched.first) {
         (Some(lacks), _) => lacks.next = fetched.next,
         (None, Some(first)) if first > want.next => {
@@ -107,23 +110,25 @@ async fn fetch_on(
 /// Fetches one journal's records from a neighbour, from a number on.
 async fn fetch(
     shared: &Arc<Shared>,
-    stream: &mut Stream,
+    line: &mut Line,
     (peer, want): (NodeId, Mark),
 ) -> anyhow::Result<Fetched> {
-    say(stream, &Message::Want(want)).await?;
+    line.say(&Message::Want(want)).await?;
     let (mut unkept, mut kept, mut answered) = (Vec::new(), 0, 0);
     let mut first = None;
     loop {
-        match hear(stream).await? {
+        match line.hear().await? {
             Some(Message::Records(bytes)) => {
                 answered += bytes.len();
                 if answered > ANSWER_BYTES_MAX {
-                    return Err(dishonest("more than was asked for"));
+                    return Err(Fault::new(Reason::Turn, "more than was asked for").into());
                 }
-                let records = Records::check(&bytes, &shared.me.federation())
-                    .map_err(|error| dishonest(format!("records that do not hold: {error}")))?;
+                let records = Records::check(&bytes, &shared.me.federation()).map_err(|error| {
+                    Fault::new(Reason::from(&error), format!("records that do not hold: {error}"))
+                })?;
                 if records.origin() != want.origin {
-                    return Err(dishonest("records of another journal than the one that was asked for"));
+                    let what = "records of another journal than the one that was asked for";
+                    return Err(Fault::new(Reason::Turn, what).into());
                 }
                 first = first.or(records.records().first().map(|record| record.public_seq));
                 if !witness::may_take(shared, &records).await {
@@ -135,7 +140,8 @@ async fn fetch(
                     Judgement::Keep => unkept.push(shared.keeper.keep(records, peer).await),
                     Judgement::Known | Judgement::Unwanted => {}
                     Judgement::Wrong(what) => {
-                        return Err(dishonest(format!("records that no honest node sends: {what}")));
+                        let what = format!("records that no honest node sends: {what}");
+                        return Err(Fault::new(Reason::Entry, what).into());
                     }
                 }
                 if unkept.len() >= UNKEPT_MAX {
@@ -146,13 +152,10 @@ async fn fetch(
                 kept += all_kept(unkept).await?;
                 return Ok(Fetched { kept, first, next });
             }
-            _ => bail!("no answer to a want"),
+            Some(_) => return Err(Fault::new(Reason::Turn, "another answer than to a want").into()),
+            None => bail!("no answer to a want"),
         }
     }
-}
-
-fn dishonest(what: impl Into<String>) -> anyhow::Error {
-    Dishonest(what.into()).into()
 }
 
 async fn all_kept(waiting: Vec<oneshot::Receiver<Kept>>) -> anyhow::Result<usize> {
@@ -163,24 +166,33 @@ async fn all_kept(waiting: Vec<oneshot::Receiver<Kept>>) -> anyhow::Result<usize
     Ok(new)
 }
 
-/// Answers a neighbour until it is content.
-pub(super) async fn serve(shared: Arc<Shared>, mut stream: Stream) -> anyhow::Result<()> {
-    while let Some(message) = hear(&mut stream).await? {
+/// Answers a neighbour until it is content, or has asked as much as anybody may on one stream.
+pub(super) async fn serve(shared: &Arc<Shared>, stream: Stream) -> anyhow::Result<()> {
+    let mut line = Line::new(stream);
+    let (mut rounds, mut wants) = (0, 0);
+    while let Some(message) = line.hear().await? {
         match message {
-            Message::Ask(digest) => {
+            Message::Ask(digest) if rounds < ROUNDS_MAX => {
+                (rounds, wants) = (rounds + 1, MARKS_MAX);
                 let marks = shared.marks().await?;
                 let same = marks_digest(&marks) == digest;
-                say(&mut stream, &if same { Message::Same } else { Message::Marks(marks) }).await?;
+                line.say(&if same { Message::Same } else { Message::Marks(marks) }).await?;
             }
-            Message::Want(want) => give(&shared, &mut stream, want).await?,
-            _ => bail!("an answer where a question was wanted"),
+            Message::Want(want) if wants > 0 => {
+                wants -= 1;
+                give(shared, &mut line, want).await?;
+            }
+            Message::Ask(_) | Message::Want(_) => {
+                return Err(Fault::new(Reason::Turn, "more questions than one stream may have").into());
+            }
+            _ => return Err(Fault::new(Reason::Turn, "an answer where a question was wanted").into()),
         }
     }
     Ok(())
 }
 
 /// Sends a journal's records from a number on, as far as they are here.
-async fn give(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow::Result<()> {
+async fn give(shared: &Arc<Shared>, line: &mut Line, want: Mark) -> anyhow::Result<()> {
     let (mut next, mut sent) = (want.next, 0);
     while sent < WANT_BYTES_MAX {
         let (shared, origin) = (shared.clone(), want.origin);
@@ -188,11 +200,11 @@ async fn give(shared: &Arc<Shared>, stream: &mut Stream, want: Mark) -> anyhow::
         let Some((frames, then)) = read? else { break };
         for frame in frames {
             sent += frame.len();
-            write(stream, &frame).await?;
+            line.patience.write(&mut line.stream, &frame).await?;
         }
         next = then;
     }
-    say(stream, &Message::End { next }).await
+    line.say(&Message::End { next }).await
 }
 
 impl Shared {
@@ -208,28 +220,33 @@ impl Shared {
     }
 }
 
-async fn say(stream: &mut Stream, message: &Message) -> anyhow::Result<()> {
-    write(stream, &message.encode()).await?;
-    Ok(tokio::time::timeout(MESSAGE_WAIT, stream.flush()).await??)
+/// A stream of messages.
+struct Line {
+    stream: Stream,
+    patience: Patience,
 }
 
-async fn write(stream: &mut Stream, bytes: &[u8]) -> anyhow::Result<()> {
-    Ok(tokio::time::timeout(MESSAGE_WAIT, stream.write_all(bytes)).await??)
-}
-
-/// The next message; nothing where the other side has ended the stream.
-async fn hear(stream: &mut Stream) -> anyhow::Result<Option<Message>> {
-    let mut head = [0; FRAME_HEAD_BYTES];
-    let began = tokio::time::timeout(MESSAGE_WAIT, stream.read(&mut head[..1])).await??;
-    if began == 0 {
-        return Ok(None);
+impl Line {
+    fn new(stream: Stream) -> Self {
+        Line { stream, patience: Patience::new(MESSAGE_WAIT) }
     }
-    tokio::time::timeout(MESSAGE_WAIT, async {
-        stream.read_exact(&mut head[1..]).await?;
+
+    async fn say(&mut self, message: &Message) -> anyhow::Result<()> {
+        self.patience.write(&mut self.stream, &message.encode()).await?;
+        self.patience.flush(&mut self.stream).await
+    }
+
+    /// The next message; nothing where the other side has ended the stream.
+    async fn hear(&mut self) -> anyhow::Result<Option<Message>> {
+        let Line { stream, patience } = self;
+        let mut head = [0; FRAME_HEAD_BYTES];
+        if patience.read(stream, &mut head[..1]).await? == 0 {
+            return Ok(None);
+        }
+        patience.read_exact(stream, &mut head[1..]).await?;
         let mut bytes = head.to_vec();
         bytes.resize(FRAME_HEAD_BYTES + Message::payload_len(&head)?, 0);
-        stream.read_exact(&mut bytes[FRAME_HEAD_BYTES..]).await?;
+        patience.read_exact(stream, &mut bytes[FRAME_HEAD_BYTES..]).await?;
         Ok(Some(Message::decode(&bytes)?))
-    })
-    .await?
+    }
 }

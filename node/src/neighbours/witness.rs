@@ -2,6 +2,7 @@
 //! remembered on disk, and only then cosigned.
 
 use super::frauds::act_on;
+use super::refusals::Reason;
 use super::remembered::{Table, Taken};
 use super::shared::Shared;
 use crate::clock::wall;
@@ -31,18 +32,18 @@ pub(super) async fn hear_head(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -
         Ok(head) => head,
         Err(error) => {
             tracing::debug!(%error, %from, "a head that does not hold");
-            return Verdict::Reject;
+            return shared.refuse_gossip(Reason::from(&error));
         }
     };
     let origin = head.checkpoint().origin();
     if origin.node() == shared.me.node() {
         say_if_not_ours(shared, &head).await;
-        return Verdict::Ignore;
+        return shared.refuse_gossip(Reason::Known);
     }
     if !shared.exchange().is_member(&origin.node()) {
         // It may be one by records that this node has not fetched yet.
         shared.want_from(from);
-        return Verdict::Ignore;
+        return shared.refuse_gossip(Reason::Unwanted);
     }
     match take_head(shared, head).await {
         Some((Heard::Newest, cosigned)) => {
@@ -52,7 +53,9 @@ pub(super) async fn hear_head(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -
             Verdict::Accept
         }
         Some((Heard::Ask, _)) if shared.watch().quarantine(&origin.node()).is_none() => Verdict::Accept,
-        _ => Verdict::Ignore,
+        Some((Heard::Old, _)) => shared.refuse_gossip(Reason::Known),
+        Some((Heard::Full, _)) => shared.refuse_gossip(Reason::Unwanted),
+        _ => shared.refuse_gossip(Reason::Quarantined),
     }
 }
 

@@ -58,7 +58,8 @@ pub(super) async fn list(service: &NodeService) -> Result<List<Peer>, Problem> {
 
 /// `GET /v1/traffic`.
 pub(super) fn traffic(service: &NodeService) -> Option<Traffic> {
-    let counts = service.parts().neighbours.as_ref()?.counts();
+    let neighbours = service.parts().neighbours.as_ref()?;
+    let counts = neighbours.counts();
     let bytes = |of: artel_mesh::counts::Bytes| Bytes { received: of.received, sent: of.sent };
     Some(Traffic {
         tcp: bytes(counts.tcp),
@@ -67,6 +68,7 @@ pub(super) fn traffic(service: &NodeService) -> Option<Traffic> {
         gossip_copies: counts.gossip_copies,
         gossip_messages: counts.gossip_messages,
         gossip_published: counts.gossip_published,
+        refused: neighbours.refusals(),
     })
 }
 

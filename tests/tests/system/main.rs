@@ -4,6 +4,7 @@
 
 mod audit;
 mod bad_input;
+mod bad_peers;
 mod boot;
 mod command_line;
 mod contract;

@@ -315,7 +315,7 @@ fn places_of(receipt: &Value) -> BTreeSet<(String, u64)> {
 }
 
 /// The frames that a directory keeps of others.
-fn frames(dir: &Path) -> Vec<NewFrame> {
+pub fn frames(dir: &Path) -> Vec<NewFrame> {
     let files = Arc::new(OsFiles::new(dir));
     let origin = artel_audit::verify::directory(files.clone()).expect("a journal").origin;
     let scanned = records::scan(files, origin.federation()).expect("segments");

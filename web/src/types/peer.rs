@@ -89,6 +89,9 @@ pub struct Traffic {
     pub gossip_messages: u64,
     /// Gossip messages of this node's own.
     pub gossip_published: u64,
+    /// What peers sent and was refused, by reason, `<protocol>_<reason>` where it is one protocol's; without those that never were.
+    #[serde(serialize_with = "edge::by_name")]
+    pub refused: Vec<(String, u64)>,
 }
 
 /// What is kept of another node's journal.

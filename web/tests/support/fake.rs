@@ -666,6 +666,7 @@ impl Service for Fake {
             gossip_copies: 2,
             gossip_messages: 1,
             gossip_published: 0,
+            refused: vec![("sync_proof".into(), 4)],
         })
     }
 

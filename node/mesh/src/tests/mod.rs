@@ -1,5 +1,6 @@
 //! Tests over real sockets on loopback: nodes, and strangers that are made by hand.
 
+mod bad;
 mod direct;
 mod gossip;
 mod hello;

@@ -1,0 +1,353 @@
+//! Members that say what no honest node says, to a real node and over real connections: each is refused, counted under its
+//! reason and loses score by it, and the next honest one is served.
+
+use crate::liar::{Answers, Liar};
+use crate::mesh::{founder, invite, member, post};
+use crate::reputation::frames;
+use crate::{artel, fresh};
+use artel_audit::os::OsFiles;
+use artel_federation::commitment::Salt;
+use artel_federation::redo::message::REDO_KIND;
+use artel_federation::visit::message::{
+    Act, Fetch, Handing, Served, Told, VISIT_KIND, Visit, Wanted, Warrant,
+};
+use artel_federation::visit::warrant::act_text;
+use artel_federation::{Identity, Json};
+use artel_mesh::{Protocol, RequestError, Topic};
+use artel_node::clock::wall;
+use artel_protocol::continuity::Ask;
+use artel_protocol::id::{Digest, Epoch, FederationId, StepId};
+use artel_protocol::key::{AgentId, NodeId, PublicKey};
+use artel_protocol::log::Origin;
+use artel_protocol::record::{self, Records};
+use artel_protocol::skill::Skill;
+use artel_protocol::summary::{Said, Scored, Summary};
+use artel_protocol::sync::{Mark, Message, marks_digest};
+use artel_protocol::witness::HEAD_KIND;
+use artel_tests::agent::{key_of, task};
+use artel_tests::mesh::{admitted, held, items, until};
+use artel_tests::{Node, wait};
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How many streams of a protocol one node may open to another.
+const STREAMS: usize = artel_mesh::limits::STREAMS_PER_PEER_MAX;
+
+/// Sooner than a stream on which nothing is said gives its place back.
+const WITHOUT_WAITING: Duration = Duration::from_secs(15);
+
+/// A founder, and nodes that joined it and have stopped since.
+struct World {
+    home: Node,
+    invitation: String,
+    dirs: Vec<TempDir>,
+    origins: Vec<Origin>,
+    dir: TempDir,
+}
+
+impl World {
+    /// With so many members that have stopped, and invitations for `more`.
+    fn start(stopped: usize, more: u32) -> Self {
+        let home_dir = fresh();
+        let home = founder(home_dir.path());
+        let invitation = invite(home_dir.path(), u32::try_from(stopped).expect("few") + more);
+        post(&home, 30);
+        let dirs: Vec<TempDir> = (0..stopped).map(|_| fresh()).collect();
+        let mut origins: Vec<Origin> = Vec::new();
+        for dir in &dirs {
+            let node = member(dir.path(), &invitation);
+            until("it has what was said before", || held(&node, home.peer_id()) >= 30);
+            for before in &origins {
+                let before = before.node().key().peer_id();
+                until("of the others, too", || held(&node, &before) > 0);
+            }
+            until("it is heard of", || held(&home, node.peer_id()) > 0);
+            assert_eq!(node.stop().code, Some(0));
+            let files = Arc::new(OsFiles::new(dir.path()));
+            origins.push(artel_audit::verify::directory(files).expect("a journal").origin);
+        }
+        until("all are gone", || admitted(&home) == 0);
+        World { home, invitation, dirs, origins, dir: home_dir }
+    }
+
+    fn home_origin(&self) -> Origin {
+        Origin::new(self.origins[0].federation(), self.node(), 0)
+    }
+
+    fn node(&self) -> NodeId {
+        NodeId(PublicKey::from_peer_id(self.home.peer_id()).expect("a peer id"))
+    }
+
+    /// The member of this number as a liar, connected.
+    fn liar(&self, n: usize) -> Liar {
+        let liar = self.liar_answering(n, Arc::new(|_, _| None));
+        liar.until_admitted();
+        liar
+    }
+
+    /// The same, with answers, and perhaps not let in yet, or not any more.
+    fn liar_answering(&self, n: usize, answers: Answers) -> Liar {
+        let to = (self.node(), &*self.home.listening()[0]);
+        Liar::join_answering(self.dirs[n].path(), &self.origins[n], to, answers)
+    }
+
+    /// A frame of a journal as a stopped member keeps it, and the same with a byte changed, so that its proof does not hold.
+    fn frame_of(&self, origin: &Origin, kept_by: usize) -> (Vec<u8>, Vec<u8>) {
+        let kept = frames(self.dirs[kept_by].path()).into_iter().find(|frame| frame.origin == *origin);
+        let good = kept.expect("it keeps some").bytes;
+        let forged = (8..good.len()).rev().map(|at| {
+            let mut forged = good.clone();
+            forged[at] ^= 1;
+            forged
+        });
+        let mut unproven = forged.filter(|forged| {
+            matches!(Records::check(forged, &origin.federation()), Err(record::Error::Tree(_)))
+        });
+        let unproven = unproven.next().expect("a byte of a body, at least");
+        (good, unproven)
+    }
+
+    /// A liar's score with the founder; nothing where it is not admitted.
+    fn score(&self, n: usize) -> Option<f64> {
+        let peer_id = self.origins[n].node().key().peer_id();
+        let peers = items(&self.home, "/v1/peers");
+        let row = peers.iter().find(|peer| peer["peer_id"] == *peer_id && peer["status"] == "admitted")?;
+        row["score"].as_f64()
+    }
+
+    /// How often the founder has refused something for a reason.
+    fn refused(&self, reason: &str) -> u64 {
+        let traffic: Value = self.home.operator().get("/v1/traffic").is(200);
+        traffic["refused"][reason].as_u64().unwrap_or_default()
+    }
+
+    /// What an honest member says now reaches the founder.
+    fn serves(&self, honest: &Node) {
+        let before = held(&self.home, honest.peer_id());
+        post(honest, 1);
+        until("an honest node is served", || held(&self.home, honest.peer_id()) > before);
+    }
+
+    /// What an agent says at the founder's market through a node that it signs for itself.
+    fn visit(&self, agent: &str, act: Act) -> Vec<u8> {
+        let (key, at) = (key_of(agent), wall());
+        let skills = vec![Skill::parse("text").expect("a skill")];
+        let home = Identity { node: self.node(), federation: self.origins[0].federation() };
+        let id = AgentId(key.public());
+        let signature = key.sign(act_text(&home, &id, &skills, &act, at).as_bytes());
+        let warrant = Warrant::Own { at, signature };
+        Visit { agent: id, name: agent.into(), skills, warrant, act }.to_frame()
+    }
+}
+
+fn frame(kind: u16, version: u16, payload: &[u8]) -> Vec<u8> {
+    let bytes = u32::try_from(payload.len()).expect("few").to_le_bytes();
+    [&kind.to_le_bytes()[..], &version.to_le_bytes(), &bytes, payload].concat()
+}
+
+/// The same frame with another payload.
+fn changed(frame_of: &[u8], payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = frame_of[8..].to_vec();
+    payload(&mut bytes);
+    frame(u16::from_le_bytes([frame_of[0], frame_of[1]]), 1, &bytes)
+}
+
+#[test]
+fn members_that_hold_all_the_streams_they_can_shut_nobody_out() {
+    let world = World::start(4, 1);
+    let liars: Vec<Liar> = (0..4).map(|n| world.liar(n)).collect();
+    // Nothing is said on them.
+    let mut idle = Vec::new();
+    for (n, liar) in liars.iter().enumerate() {
+        let protocol = if n % 2 == 0 { Protocol::Sync } else { Protocol::Blob };
+        idle.extend((0..STREAMS).map(|_| liar.open(protocol).expect("the mesh lets it")));
+    }
+    let dir = fresh();
+    let honest = member(dir.path(), &world.invitation);
+    wait::until_within(WITHOUT_WAITING, "the newcomer has the history", || {
+        (held(&honest, world.home.peer_id()) >= 30).then_some(())
+    });
+    assert!(world.refused("sync_places") > 0, "the liars' share is less than they wanted");
+    until("the idle ones are ended", || world.refused("sync_slow") + world.refused("blob_slow") >= 16);
+    drop(idle);
+}
+
+#[test]
+fn what_no_honest_node_gossips_is_refused_with_its_reason() {
+    let world = World::start(1, 1);
+    let dir = fresh();
+    let honest = member(dir.path(), &world.invitation);
+    until("an honest one is there", || admitted(&honest) == 1);
+    let (good, forged) = world.frame_of(&world.home_origin(), 0);
+    let other = Origin::new(FederationId([9; 32]), world.origins[0].node(), 0);
+    let scored = Scored { agent: AgentId(key_of("ada").public()), score: 1, lower: 1, receipts_micro: 1 };
+    let said =
+        Said { viewer: other, at: wall(), heads: marks_digest(&[]), marks: vec![], scores: vec![scored] };
+    let key = artel_node::data::read_key(&world.dirs[0].path().join("node.key")).expect("a key");
+    let foreign = Summary::sign(said, &key).expect("within bounds");
+    let rows: [(Topic, Vec<u8>, &str); 8] = [
+        (Topic::Agents, b"cut".to_vec(), "gossip_malformed"),
+        (Topic::Agents, changed(&good, |bytes| bytes.push(0)), "gossip_malformed"),
+        (Topic::Agents, frame(0x0110, 9, &good[8..]), "gossip_version"),
+        (Topic::Agents, forged, "gossip_proof"),
+        (Topic::Heads, good.clone(), "gossip_entry"),
+        (Topic::Trust, frame(HEAD_KIND, 1, b"a head"), "gossip_misplaced"),
+        (Topic::Trust, foreign.bytes().to_vec(), "gossip_foreign"),
+        (Topic::Heads, frame(HEAD_KIND, 1, b"a head"), "gossip_malformed"),
+    ];
+    let liar = world.liar(0);
+    // All at once: who has said a few wrong things is soon not heard any more.
+    for (topic, bytes, _) in &rows {
+        until("gossip takes it", || liar.gossip(*topic, bytes));
+    }
+    for (_, _, reason) in &rows {
+        let times = rows.iter().filter(|row| row.2 == *reason).count() as u64;
+        until(reason, || world.refused(reason) == times);
+    }
+    assert_eq!(world.refused("gossip_rejected"), rows.len() as u64);
+    until("it has lost score", || world.score(0).is_none_or(|score| score < 0.0));
+    world.serves(&honest);
+}
+
+#[test]
+fn wrong_questions_cost_score_until_their_node_is_sent_away() {
+    let world = World::start(1, 1);
+    let dir = fresh();
+    let honest = member(dir.path(), &world.invitation);
+    until("an honest one is there", || admitted(&honest) == 1);
+    let liar = world.liar(0);
+    let other = Origin::new(FederationId([9; 32]), world.node(), 0);
+    let foreign = Ask::new(other, vec![1]).expect("one size").to_frame();
+    let unknown = Fetch {
+        step: StepId::parse("01900000-0000-7000-8000-000000000001").expect("a step"),
+        epoch: Epoch(1),
+        what: Wanted::Lease,
+    };
+    let direct = [
+        (b"cut".to_vec(), "direct_malformed", true),
+        (frame(VISIT_KIND, 9, b""), "direct_version", true),
+        (frame(REDO_KIND, 1, b"no redo"), "direct_malformed", true),
+        (foreign, "direct_foreign", true),
+        (frame(0x0fff, 1, b"of a later version"), "direct_kind", false),
+    ];
+    let streams = [
+        (Protocol::Sync, Message::Same.encode(), "sync_turn", true),
+        (Protocol::Sync, frame(0x0fff, 1, b""), "sync_version", true),
+        (
+            Protocol::Sync,
+            [&0x0123_u16.to_le_bytes()[..], &[1, 0], &[0xff; 4]].concat(),
+            "sync_malformed",
+            true,
+        ),
+        (Protocol::Blob, frame(0x0132, 1, b"no fetch"), "blob_malformed", true),
+        (Protocol::Blob, unknown.to_frame(), "blob_stale_epoch", false),
+    ];
+    let mut blamed = 0;
+    for (n, (bytes, reason, wrong)) in direct.iter().enumerate() {
+        let times = direct[..=n].iter().filter(|row| row.1 == *reason).count() as u64;
+        assert_eq!(liar.ask(bytes), Err(RequestError::Refused), "{reason}");
+        until(reason, || world.refused(reason) == times);
+        blamed += u64::from(*wrong);
+        until("it is counted against it", || world.refused("blamed") == blamed);
+    }
+    for (protocol, bytes, reason, wrong) in streams {
+        let answer = liar.say_on(protocol, &bytes);
+        assert!(answer.is_empty() || !wrong, "{reason}");
+        until(reason, || world.refused(reason) == 1);
+        blamed += u64::from(wrong);
+        until("it is counted against it", || world.refused("blamed") == blamed);
+    }
+    assert_eq!(blamed, 8);
+    let score = world.score(0).expect("it is still there");
+    assert!(score < -30.0, "{score}");
+    world.serves(&honest);
+    until("it is sent away", || {
+        // It may be gone by now.
+        let _ = liar.ask(b"cut");
+        world.refused("score") == 1
+    });
+    until("and kept off", || world.refused("kept_off") >= 1);
+    assert_eq!(world.score(0), None);
+    world.serves(&honest);
+}
+
+#[test]
+fn wrong_answers_are_counted_and_keep_nothing() {
+    let world = World::start(2, 1);
+    let dir = fresh();
+    let honest = member(dir.path(), &world.invitation);
+    until("an honest one is there", || admitted(&honest) == 1);
+    let peer_id = world.origins[0].node().key().peer_id();
+    let before = held(&world.home, &peer_id);
+    // It says that it has more of its own journal, and then sends what no journal holds.
+    let own = world.origins[0];
+    let (_, forged) = world.frame_of(&own, 1);
+    let liar = world.liar_answering(
+        0,
+        Arc::new(move |protocol, asked| match (protocol, Message::decode(asked)) {
+            (Protocol::Sync, Ok(Message::Ask(_))) => {
+                Some(Message::Marks(vec![Mark { origin: own, next: 1_000 }]).encode())
+            }
+            (Protocol::Sync, Ok(Message::Want(_))) => Some(forged.clone()),
+            _ => None,
+        }),
+    );
+    until("what it sends is refused", || world.refused("sync_proof") >= 1);
+    until("it is sent away", || world.refused("sent_away") >= 1);
+    assert_eq!(held(&world.home, &peer_id), before, "nothing of it is kept");
+    drop(liar);
+    world.serves(&honest);
+
+    // An agent of the second one wins a task, and of its two artifacts one has other bytes than it names, and the other
+    // comes on two streams.
+    let posted = world.home.operator().post("/v1/tasks", &task("carry", &["text"], 1)).is(201);
+    let step = StepId::parse(posted["task_id"].as_str().expect("an id")).expect("a step");
+    let (promised, whole) = (Digest::of(b"what was promised"), b"bytes that come in two pieces");
+    let starts: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let seen = starts.clone();
+    let liar = world.liar_answering(
+        1,
+        Arc::new(move |protocol, asked| {
+            let Wanted::Artifact { digest, start } = Fetch::read(asked).ok()?.what else { return None };
+            if protocol != Protocol::Blob || digest == promised {
+                return Some([&Served::Bytes(5).to_frame()[..], b"other"].concat());
+            }
+            seen.lock().expect("no panic").push(start);
+            let left = &whole[usize::try_from(start).expect("few")..];
+            let sent = if start == 0 { &left[..10] } else { left };
+            Some([&Served::Bytes(left.len() as u64).to_frame()[..], sent].concat())
+        }),
+    );
+    liar.until_admitted();
+    let told = liar.ask(&world.visit("eve", Act::Claim(step))).expect("an answer");
+    let Ok(Told::Leased(lease)) = Told::read(&told) else { panic!("{:?}", Told::read(&told)) };
+    let with = |artifacts| Handing {
+        step,
+        epoch: lease.epoch,
+        output: Json::new(*b"{}"),
+        salt: Salt([1; 16]),
+        artifacts,
+        incarnation: 0,
+        index: 1,
+        next: None,
+    };
+    let handing = with(vec![promised]);
+    let told = liar.ask(&world.visit("eve", Act::Submit(Box::new(handing)))).expect("an answer");
+    let told = Told::read(&told).expect("an answer");
+    assert!(matches!(&told, Told::Refused { code, .. } if code == "artifact_missing"), "{told:?}");
+    assert_eq!((world.refused("blob_bytes"), world.refused("direct_artifact_missing")), (1, 1));
+    until("it has lost score", || world.score(1).is_some_and(|score| score < 0.0));
+    let stored = |digest: Digest| world.home.operator().get(&format!("/v1/artifacts/{digest}"));
+    assert_eq!(stored(promised).status, 404, "nothing is kept");
+    // The same lease with a result that is honest is taken.
+    let handing = with(vec![Digest::of(whole)]);
+    let told = liar.ask(&world.visit("eve", Act::Submit(Box::new(handing)))).expect("an answer");
+    assert!(matches!(Told::read(&told), Ok(Told::Submitted { .. })), "{:?}", Told::read(&told));
+    assert_eq!(*starts.lock().expect("no panic"), [0, 10], "it goes on where the stream broke");
+    assert_eq!(stored(Digest::of(whole)).body, whole);
+    let shown = artel().run(["peers", "--refused", "--data", world.dir.path().to_str().expect("UTF-8")]);
+    assert!(shown.ok().contains("blob_bytes"), "{}", shown.stdout);
+    world.serves(&honest);
+}
