@@ -300,11 +300,12 @@ fn wrong_answers_are_counted_and_keep_nothing() {
     drop(liar);
     world.serves(&honest);
 
-    // An agent of the second one wins a task, and of its two artifacts one has other bytes than it names, and the other
-    // comes on two streams.
+    // An agent of the second one wins a task, and of its artifacts one has other bytes than it names, one is of another size on
+    // its second stream, and one comes whole on two.
     let posted = world.home.operator().post("/v1/tasks", &task("carry", &["text"], 1)).is(201);
     let step = StepId::parse(posted["task_id"].as_str().expect("an id")).expect("a step");
     let (promised, whole) = (Digest::of(b"what was promised"), b"bytes that come in two pieces");
+    let shrinking = Digest::of(b"what gets smaller");
     let starts: Arc<Mutex<Vec<u64>>> = Arc::default();
     let seen = starts.clone();
     let liar = world.liar_answering(
@@ -313,6 +314,9 @@ fn wrong_answers_are_counted_and_keep_nothing() {
             let Wanted::Artifact { digest, start } = Fetch::read(asked).ok()?.what else { return None };
             if protocol != Protocol::Blob || digest == promised {
                 return Some([&Served::Bytes(5).to_frame()[..], b"other"].concat());
+            }
+            if digest == shrinking {
+                return Some([&Served::Bytes(5).to_frame()[..], b"4 of"].concat());
             }
             seen.lock().expect("no panic").push(start);
             let left = &whole[usize::try_from(start).expect("few")..];
@@ -333,14 +337,16 @@ fn wrong_answers_are_counted_and_keep_nothing() {
         index: 1,
         next: None,
     };
-    let handing = with(vec![promised]);
-    let told = liar.ask(&world.visit("eve", Act::Submit(Box::new(handing)))).expect("an answer");
-    let told = Told::read(&told).expect("an answer");
-    assert!(matches!(&told, Told::Refused { code, .. } if code == "artifact_missing"), "{told:?}");
-    assert_eq!((world.refused("blob_bytes"), world.refused("direct_artifact_missing")), (1, 1));
-    until("it has lost score", || world.score(1).is_some_and(|score| score < 0.0));
     let stored = |digest: Digest| world.home.operator().get(&format!("/v1/artifacts/{digest}"));
-    assert_eq!(stored(promised).status, 404, "nothing is kept");
+    for (n, digest) in [(1, promised), (2, shrinking)] {
+        let handing = with(vec![digest]);
+        let told = liar.ask(&world.visit("eve", Act::Submit(Box::new(handing)))).expect("an answer");
+        let told = Told::read(&told).expect("an answer");
+        assert!(matches!(&told, Told::Refused { code, .. } if code == "artifact_missing"), "{told:?}");
+        assert_eq!((world.refused("blob_bytes"), world.refused("direct_artifact_missing")), (n, n));
+        until("it has lost score", || world.score(1).is_some_and(|score| score < 0.0));
+        assert_eq!(stored(digest).status, 404, "nothing is kept");
+    }
     // The same lease with a result that is honest is taken.
     let handing = with(vec![Digest::of(whole)]);
     let told = liar.ask(&world.visit("eve", Act::Submit(Box::new(handing)))).expect("an answer");
