@@ -5,16 +5,21 @@ use crate::liar::{Answers, Liar};
 use crate::mesh::{founder, invite, member, post};
 use crate::reputation::frames;
 use crate::{artel, fresh};
+use artel_audit::memory::MemoryDisk;
 use artel_audit::os::OsFiles;
+use artel_audit::{Commit, Journal, KeyRing, NewEntry, Options};
 use artel_federation::commitment::Salt;
+use artel_federation::exchange::topic_of;
+use artel_federation::fact::{Authority, Granted, Offered};
 use artel_federation::redo::message::REDO_KIND;
 use artel_federation::visit::message::{
     Act, Fetch, Handing, Served, Told, VISIT_KIND, Visit, Wanted, Warrant,
 };
 use artel_federation::visit::warrant::act_text;
-use artel_federation::{Identity, Json};
+use artel_federation::{Entry, Fact, Identity, Json};
 use artel_mesh::{Protocol, RequestError, Topic};
 use artel_node::clock::wall;
+use artel_protocol::amount::Credits;
 use artel_protocol::continuity::Ask;
 use artel_protocol::id::{Digest, Epoch, FederationId, StepId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey};
@@ -24,9 +29,12 @@ use artel_protocol::skill::Skill;
 use artel_protocol::summary::{Said, Scored, Summary};
 use artel_protocol::sync::{Mark, Message, marks_digest};
 use artel_protocol::witness::HEAD_KIND;
+use artel_reputation::{Complexity, Level};
 use artel_tests::agent::{key_of, task};
 use artel_tests::mesh::{admitted, held, items, until};
 use artel_tests::{Node, wait};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -209,6 +217,82 @@ fn what_no_honest_node_gossips_is_refused_with_its_reason() {
     assert_eq!(world.refused("gossip_rejected"), rows.len() as u64);
     until("it has lost score", || world.score(0).is_none_or(|score| score < 0.0));
     world.serves(&honest);
+}
+
+/// What a member's own later journal says, as frames by topic; no rules fold it, so it may say anything.
+fn journal(world: &World, n: usize, facts: Vec<Fact>) -> Vec<(Topic, Vec<u8>)> {
+    let key = artel_node::data::read_key(&world.dirs[n].path().join("node.key")).expect("a key");
+    let origin = Origin::new(world.origins[n].federation(), world.origins[n].node(), 1);
+    let (ring, entropy) = (KeyRing::generate(&mut StdRng::seed_from_u64(3)), StdRng::seed_from_u64(4));
+    let files = Arc::new(MemoryDisk::new());
+    let opened = Journal::open(files, Options::new(origin), Arc::new(key), Arc::new(ring), Box::new(entropy));
+    let mut journal = opened.expect("a good disk").journal;
+    let topics: Vec<Topic> = facts.iter().map(|fact| topic_of(fact).expect("a public fact")).collect();
+    for fact in facts {
+        let entry = Entry { at: wall(), correlation: None, fact };
+        let mut commit = Commit::<()>::new();
+        commit.frame(vec![NewEntry { class: entry.fact.class(), body: entry.encode() }]).expect("room");
+        drop(journal.commit(commit).expect("a good disk"));
+    }
+    journal.checkpoint().expect("a good disk");
+    let reader = journal.reader();
+    let frame = |index: u64| reader.records(&[index]).expect("it stands there").bytes().to_vec();
+    topics.into_iter().zip(0..).map(|(topic, index)| (topic, frame(index))).collect()
+}
+
+#[test]
+fn a_home_whose_own_log_grants_twice_is_shown_and_left_alone() {
+    let world = World::start(1, 0);
+    let step = StepId::parse("01900000-0000-7000-8000-000000000001").expect("a step");
+    let offered = Fact::Offered(Offered {
+        step,
+        epoch: Epoch(1),
+        skills: vec![Skill::parse("text").expect("a skill")],
+        complexity: Complexity::Simple,
+        level_min: None,
+        reward: Credits::ZERO,
+        deadline: wall().plus_ms(3_600_000),
+        terms: Digest::of(b""),
+        window_ms: 0,
+        top: 8,
+        verdict_within_ms: 600_000,
+    });
+    let granted = |to: &str| {
+        Fact::Granted(Granted {
+            step,
+            epoch: Epoch(1),
+            agent: AgentId(key_of(to).public()),
+            level: Level::Novice,
+            bound: 0,
+            lease_ms: 60_000,
+            authority: Authority::Session,
+        })
+    };
+    let mut later = offered.clone();
+    if let Fact::Offered(offer) = &mut later {
+        offer.step = StepId::parse("01900000-0000-7000-8000-000000000002").expect("a step");
+    }
+    let said = journal(&world, 0, vec![offered, granted("ada"), granted("eve"), later]);
+    let liar = world.liar(0);
+    let origin = Origin::new(world.origins[0].federation(), world.origins[0].node(), 1).to_string();
+    let home = || {
+        let did = world.origins[0].node().to_string();
+        items(&world.home, "/v1/homes").into_iter().find(|home| home["node_id"] == did.as_str())
+    };
+    for ((topic, bytes), n) in said.iter().zip(1..) {
+        until("gossip takes it", || liar.gossip(*topic, bytes));
+        until("it is kept", || {
+            let journals = items(&world.home, "/v1/journals");
+            journals.iter().any(|row| row["origin"] == origin.as_str() && row["held_up_to"] == n)
+        });
+        if n == 1 {
+            until("it is on the board", || items(&world.home, "/v1/offers").len() == 1);
+        }
+    }
+    until("it is found out", || home().is_some_and(|home| home["breaches"] == 1));
+    let breach = home().expect("it is known")["breach"].to_string();
+    assert!(breach.contains("entry 2") && breach.contains("granted to a second agent at once"), "{breach}");
+    assert_eq!(items(&world.home, "/v1/offers"), Vec::<Value>::new(), "what it offers since is not listed");
 }
 
 #[test]
