@@ -15,6 +15,9 @@ const SKILL: &str = "bench-gossip";
 /// How long all nodes rest before their CPU is read, so that what is still under way is counted.
 const REST: Duration = Duration::from_secs(2);
 
+/// How long nodes that have just met are left alone before anything is counted: they exchange what they have, and make meshes.
+const SETTLE: Duration = Duration::from_secs(20);
+
 /// How an offer spreads over many real nodes: when each heard of it, and what CPU it cost each.
 #[derive(clap::Args, Debug, Clone, Copy)]
 pub(super) struct Spread {
@@ -44,6 +47,7 @@ pub(super) async fn gossip(report: &Report, scratch: &Scratch, spread: Spread) -
     let cpu = || nodes.iter().filter_map(|node| node.usage()).map(|usage| usage.cpu_us).sum::<u64>();
     // What they cost while nothing is offered, over as long a time.
     let time = Duration::from_micros(1_000_000 * spread.offers / spread.rate) + REST;
+    tokio::time::sleep(SETTLE).await;
     let (before, traffic) = (cpu(), Traffic::of(&nodes).await?);
     tokio::time::sleep(time).await;
     let (idle, idle_traffic) = (cpu() - before, Traffic::of(&nodes).await?.since(&traffic));
