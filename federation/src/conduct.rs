@@ -218,6 +218,21 @@ impl Step {
     }
 }
 
+/// The part of a fact that is judged: little, whatever its author has written.
+pub fn about_a_step(fact: Fact) -> Option<Fact> {
+    match fact {
+        Fact::Offered(mut offer) => {
+            offer.skills = Vec::new();
+            Some(Fact::Offered(offer))
+        }
+        Fact::Granted(_) | Fact::Released(_) | Fact::Lapsed(_) | Fact::Submitted(_) | Fact::Verdict(_) => {
+            Some(fact)
+        }
+        Fact::StepEnded(_) | Fact::Transfer(_) => Some(fact),
+        _ => None,
+    }
+}
+
 fn rule(holds: bool, breach: Breach) -> Result<(), Breach> {
     if holds { Ok(()) } else { Err(breach) }
 }

@@ -4,7 +4,7 @@
 //! It is a reader's judgement of what it heard lately, and rebuildable: nothing is paid or refused by it but the reader's own
 //! choice of homes. A silence is the word of one node; its share is bounded, and a verdict ends it.
 
-use crate::conduct::{Conduct, Illegal};
+use crate::conduct::{Conduct, Illegal, about_a_step};
 use crate::fact::{Fact, Judgement};
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::NodeId;
@@ -53,6 +53,13 @@ impl Standing {
     }
 }
 
+/// How many records of one journal wait for those before them: frames of offers and of grants come by themselves. With more, what is
+/// missing is taken for lost.
+pub const EARLY_MAX: usize = 1_024;
+
+/// How many of all journals wait (some 200 bytes each). With more the journal that the last one is of waits no longer.
+pub const EARLY_TOTAL_MAX: usize = 65_536;
+
 type Lease = (StepId, Epoch);
 
 #[derive(Debug, Default)]
@@ -69,6 +76,8 @@ struct Home {
 struct Journal {
     /// The number of the record that comes next.
     next: u64,
+    /// Records that came before others that belong before them: the entry's index, and what it says of a step.
+    early: BTreeMap<u64, (u64, Option<Fact>)>,
     conduct: Conduct,
 }
 
@@ -79,6 +88,7 @@ pub struct Homes {
     journals: BTreeMap<Origin, Journal>,
     steps: usize,
     steps_max: usize,
+    early: usize,
 }
 
 impl Default for Homes {
@@ -89,38 +99,38 @@ impl Default for Homes {
 
 impl Homes {
     fn within(steps_max: usize) -> Self {
-        Homes { homes: BTreeMap::new(), journals: BTreeMap::new(), steps: 0, steps_max }
+        Homes { homes: BTreeMap::new(), journals: BTreeMap::new(), steps: 0, steps_max, early: 0 }
     }
 
-    /// Hears a public entry of a journal at its place (the record's number, the entry's index). Entries should come in their order; what came too late
-    /// is not followed. Says what is wrong with it.
-    pub fn hear(&mut self, origin: &Origin, (seq, index): (u64, u64), fact: &Fact) -> Option<Illegal> {
+    /// Hears a public entry of a journal at its place (the record's number, the entry's index), in whatever order they come.
+    /// Nothing is to be said of one that a later version wrote. Says what is wrong with it, and with those that have waited for it.
+    pub fn hear(&mut self, origin: &Origin, (seq, index): (u64, u64), fact: Option<&Fact>) -> Vec<Illegal> {
         let author = origin.node();
-        let known = self.journals.contains_key(origin);
-        if !known && self.journals.len() >= HOMES_MAX {
-            return None;
-        }
-        let journal = self.journals.entry(*origin).or_default();
-        let is_late = seq < journal.next;
-        if !is_late {
-            if seq > journal.next {
-                journal.conduct.miss();
-            }
-            journal.next = seq + 1;
+        if !self.journals.contains_key(origin) && self.journals.len() >= HOMES_MAX {
+            return Vec::new();
         }
         match fact {
-            Fact::Verdict(f) => {
-                self.judged(
-                    author,
-                    (f.step, f.epoch),
-                    matches!(f.judgement, Judgement::Rejected { .. }),
-                    is_late,
-                );
+            Some(Fact::Verdict(f)) => {
+                let rejected = matches!(f.judgement, Judgement::Rejected { .. });
+                self.judged(author, (f.step, f.epoch), rejected);
             }
-            Fact::Unanswered(f) => self.silent(f.lease.home, author, (f.lease.step, f.lease.epoch)),
+            Some(Fact::Unanswered(f)) => self.silent(f.lease.home, author, (f.lease.step, f.lease.epoch)),
             _ => {}
         }
-        if is_late { None } else { self.follow(origin, index, fact) }
+        let journal = self.journals.entry(*origin).or_default();
+        if seq >= journal.next
+            && journal.early.insert(seq, (index, fact.cloned().and_then(about_a_step))).is_none()
+        {
+            self.early += 1;
+        }
+        let (is_full, mut illegal) = (self.early > EARLY_TOTAL_MAX, Vec::new());
+        while let Some((index, fact)) =
+            self.journals.get_mut(origin).and_then(|journal| journal.take_next(is_full))
+        {
+            self.early -= 1;
+            illegal.extend(fact.and_then(|fact| self.follow(origin, index, &fact)));
+        }
+        illegal
     }
 
     /// A home's standing.
@@ -138,12 +148,12 @@ impl Homes {
         has_room.then(|| self.homes.entry(node).or_default())
     }
 
-    fn judged(&mut self, node: NodeId, lease: Lease, rejected: bool, is_late: bool) {
+    fn judged(&mut self, node: NodeId, lease: Lease, rejected: bool) {
         let Some(home) = self.home(node) else { return };
         if home.silences.remove(&lease).is_some() {
             home.told.redeemed += 1;
         }
-        if is_late || !home.verdicts.insert(lease) {
+        if !home.verdicts.insert(lease) {
             return;
         }
         home.told.judged += 1;
@@ -194,6 +204,21 @@ impl Homes {
             journal.conduct = Conduct::default();
             journal.conduct.miss();
         }
+    }
+}
+
+impl Journal {
+    /// The next record in order; where too many wait, the first of those.
+    fn take_next(&mut self, is_full: bool) -> Option<(u64, Option<Fact>)> {
+        let first = *self.early.first_key_value()?.0;
+        if first > self.next {
+            if self.early.len() <= EARLY_MAX && !is_full {
+                return None;
+            }
+            self.conduct.miss();
+        }
+        self.next = first + 1;
+        self.early.remove(&first)
     }
 }
 

@@ -70,16 +70,16 @@ fn granted(n: usize, to: u8) -> Fact {
 fn a_home_that_gives_no_verdict_loses_until_it_does() {
     let mut homes = Homes::default();
     assert_eq!(homes.standing(&node(1)).answered_percent(), 100);
-    homes.hear(&origin(1), (0, 0), &verdict(0));
-    homes.hear(&origin(2), (0, 0), &silence(1, 1));
+    homes.hear(&origin(1), (0, 0), Some(&verdict(0)));
+    homes.hear(&origin(2), (0, 0), Some(&silence(1, 1)));
     let standing = homes.standing(&node(1));
     assert_eq!((standing.judged, standing.silences, standing.answered_percent()), (1, 1, 50));
-    homes.hear(&origin(1), (1, 1), &verdict(1));
+    homes.hear(&origin(1), (1, 1), Some(&verdict(1)));
     let standing = homes.standing(&node(1));
     assert_eq!((standing.judged, standing.silences, standing.redeemed), (2, 0, 1));
     assert_eq!(standing.answered_percent(), 100);
     // Heard after its verdict it is no silence.
-    homes.hear(&origin(3), (0, 0), &silence(1, 0));
+    homes.hear(&origin(3), (0, 0), Some(&silence(1, 0)));
     assert_eq!(homes.standing(&node(1)).silences, 0);
 }
 
@@ -87,24 +87,48 @@ fn a_home_that_gives_no_verdict_loses_until_it_does() {
 fn one_node_s_word_against_a_home_counts_little_and_a_home_cannot_speak_of_itself() {
     let mut homes = Homes::default();
     for n in 0..100 {
-        homes.hear(&origin(2), (n, n), &silence(1, n as usize));
+        homes.hear(&origin(2), (n, n), Some(&silence(1, n as usize)));
     }
     assert_eq!(homes.standing(&node(1)).silences, SILENCES_OF_NODE_MAX as u64);
-    homes.hear(&origin(1), (0, 0), &silence(1, 7));
+    homes.hear(&origin(1), (0, 0), Some(&silence(1, 7)));
     assert_eq!(homes.standing(&node(1)).silences, SILENCES_OF_NODE_MAX as u64);
 }
 
 #[test]
-fn a_home_that_grants_twice_is_seen_also_where_records_before_are_missing() {
+fn a_home_that_grants_twice_is_seen_in_whatever_order_its_records_come() {
+    let records = [(0, offered(0)), (1, granted(0, 3)), (2, offered(1)), (3, granted(0, 4))];
+    // Offers come in frames of their own, before or after those of grants.
+    for order in [[0, 1, 2, 3], [0, 2, 1, 3], [1, 3, 0, 2], [3, 2, 1, 0]] {
+        let mut homes = Homes::default();
+        let mut hear = |n: usize| homes.hear(&origin(1), (records[n].0, records[n].0), Some(&records[n].1));
+        let illegal: Vec<Illegal> = order.into_iter().flat_map(&mut hear).collect();
+        assert_eq!(illegal.len(), 1, "{order:?}: {illegal:?}");
+        assert_eq!((illegal[0].index, illegal[0].breach), (3, Breach::GrantedTwice));
+        // The same record once more says nothing new.
+        assert_eq!(homes.hear(&origin(1), (3, 3), Some(&granted(0, 5))), []);
+        assert_eq!(
+            (homes.standing(&node(1)).breaches, homes.standing(&node(1)).breach),
+            (1, Some(illegal[0]))
+        );
+    }
+}
+
+#[test]
+fn records_that_are_lost_hold_nothing_up_and_are_not_held_against_their_author() {
     let mut homes = Homes::default();
-    assert_eq!(homes.hear(&origin(1), (5, 5), &offered(0)), None);
-    assert_eq!(homes.hear(&origin(1), (6, 6), &granted(0, 3)), None);
-    let illegal = homes.hear(&origin(1), (7, 7), &granted(0, 4)).expect("a second grant");
-    assert_eq!((illegal.index, illegal.breach), (7, Breach::GrantedTwice));
-    assert_eq!((homes.standing(&node(1)).breaches, homes.standing(&node(1)).breach), (1, Some(illegal)));
-    // The same record once more says nothing new.
-    assert_eq!(homes.hear(&origin(1), (7, 7), &granted(0, 5)), None);
-    assert_eq!(homes.standing(&node(1)).breaches, 1);
+    homes.hear(&origin(1), (0, 0), Some(&offered(0)));
+    homes.hear(&origin(1), (1, 1), Some(&granted(0, 3)));
+    // What ended that lease is lost.
+    assert_eq!(homes.hear(&origin(1), (9, 9), Some(&offered_again(0))), []);
+    for n in 0..EARLY_MAX as u64 {
+        assert_eq!(homes.hear(&origin(1), (10 + n, 10 + n), Some(&silence(2, 0))), [], "{n}");
+    }
+    assert!(homes.journals[&origin(1)].early.is_empty());
+}
+
+fn offered_again(n: usize) -> Fact {
+    let Fact::Offered(offer) = offered(n) else { unreachable!("an offer") };
+    Fact::Offered(Offered { epoch: Epoch(2), ..offer })
 }
 
 #[test]
@@ -112,7 +136,7 @@ fn what_is_kept_is_bounded() {
     let mut homes = Homes::within(64);
     for n in 0..VERDICTS_MAX + 10 {
         let lease = (RunId::new(Wall(n as u64), [7; 9]).step(0), Epoch(1));
-        homes.judged(node(1), lease, false, false);
+        homes.judged(node(1), lease, false);
     }
     let home = &homes.homes[&node(1)];
     assert_eq!((home.verdicts.len(), home.verdicts_in_order.len()), (VERDICTS_MAX, VERDICTS_MAX));
@@ -120,7 +144,7 @@ fn what_is_kept_is_bounded() {
     for n in 0..65 {
         let Fact::Offered(mut offer) = offered(0) else { unreachable!("an offer") };
         offer.step = RunId::new(Wall(n as u64), [7; 9]).step(0);
-        homes.hear(&origin(1 + (n % 2) as u8), ((n / 2) as u64, n as u64), &Fact::Offered(offer));
+        homes.hear(&origin(1 + (n % 2) as u8), ((n / 2) as u64, n as u64), Some(&Fact::Offered(offer)));
     }
     assert_eq!(homes.steps, 32);
 }

@@ -3,7 +3,7 @@
 
 use artel_audit::files::Files;
 use artel_audit::records::{Scanned, scan};
-use artel_federation::conduct::{Conduct, Illegal};
+use artel_federation::conduct::{Conduct, Illegal, about_a_step};
 use artel_federation::{Entry, Fact};
 use artel_protocol::log::{Class, Origin};
 use artel_protocol::record::Records;
@@ -113,21 +113,6 @@ fn held(files: Arc<dyn Files>, own: &Origin, found: &mut Found) -> anyhow::Resul
         }
     }
     Ok(authors)
-}
-
-/// The part of a fact that is judged.
-fn about_a_step(fact: Fact) -> Option<Fact> {
-    match fact {
-        Fact::Offered(mut offer) => {
-            offer.skills = Vec::new();
-            Some(Fact::Offered(offer))
-        }
-        Fact::Granted(_) | Fact::Released(_) | Fact::Lapsed(_) | Fact::Submitted(_) | Fact::Verdict(_) => {
-            Some(fact)
-        }
-        Fact::StepEnded(_) | Fact::Transfer(_) => Some(fact),
-        _ => None,
-    }
 }
 
 fn of_author(told: Told) -> Vec<Illegal> {

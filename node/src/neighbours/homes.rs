@@ -23,10 +23,9 @@ impl Homes {
         let (origin, mut rules) = (records.origin(), self.rules());
         for record in records.records() {
             // What a later version wrote is passed over, as everywhere.
-            let Ok(entry) = Entry::decode(&record.body) else { continue };
-            if let Some(Illegal { index, step, breach }) =
-                rules.hear(&origin, (record.public_seq, record.index), &entry.fact)
-            {
+            let fact = Entry::decode(&record.body).ok().map(|entry| entry.fact);
+            let place = (record.public_seq, record.index);
+            for Illegal { index, step, breach } in rules.hear(&origin, place, fact.as_ref()) {
                 tracing::warn!(%origin, index, %step, %breach, "a home's own log breaks the rules; nothing that it offers is claimed any more");
             }
         }
