@@ -1,7 +1,8 @@
 //! What happens at the limits that are too far to walk to: the counts are set from inside, the rest is an input.
 
+use crate::commitment::Salt;
 use crate::effect::{Code, Effect, Reply};
-use crate::fact::{Admission, Entry, Fact, Genesis, Introduced, Poster, TaskSpec};
+use crate::fact::{Admission, Entry, Fact, Genesis, Introduced, Outcome, Poster, TaskSpec};
 use crate::federation::Federation;
 use crate::input::{
     ClaimNext, Input, Now, Principal, Profile, ReplyTo, Request, RunPost, StepPost, Submission,
@@ -10,9 +11,9 @@ use crate::json::Json;
 use crate::member::{Agent, Identity};
 use crate::options::*;
 use crate::run::StepState;
-use crate::state::Open;
+use crate::state::{Open, State};
 use crate::visit::guests::Guests;
-use crate::visit::message::{Act, Visit, Warrant};
+use crate::visit::message::{Act, Handing, Visit, Warrant};
 use crate::visit::warrant::act_text;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId};
@@ -456,6 +457,83 @@ fn guests_make_room_for_guests_and_take_none_of_those_who_enroll() {
     home.mind.state.guests = derived(&home);
     let (_, node, claim) = claims(&home, 5, 8, waits());
     assert_eq!(home.code(node, claim), Some(Code::TooMany));
+}
+
+/// All but `free` of a node's places are taken by guests whose work counts.
+fn fill_with_worthy(home: &mut Home, of: u32, free: usize) {
+    for n in 0..(GUESTS_PER_NODE_MAX - free) as u32 {
+        guest(home, (n, of), "a", 1_000);
+    }
+    for agent in home.mind.state.agents.values_mut() {
+        Arc::make_mut(agent).accepted = 1;
+    }
+    let mut guests = Guests::default();
+    home.mind.state.agents.values().for_each(|agent| guests.add(agent));
+    home.mind.state.guests = guests;
+}
+
+#[test]
+fn a_guest_whose_result_has_no_verdict_yet_is_not_forgotten() {
+    let mut home = Home::new();
+    home.ms += 1_000_000_000;
+    let of = 1 << 20;
+    fill_with_worthy(&mut home, of, 1);
+    let Request::Post(mut post) = home.post(1, None) else { panic!("a post") };
+    post.steps[0].task.output_schema = Some(Json::new(*b"{}"));
+    let Some(Ok(Reply::Run { run, .. })) = home.ask(Principal::Operator, Request::Post(post)) else {
+        panic!("a run")
+    };
+    let (step, epoch) = (run.step_id(0), Epoch(1));
+    let (worker, node, claim) = claims(&home, 1, of, Act::Claim(step));
+    assert_eq!(home.code(node, claim), None);
+    let handing = Handing {
+        step,
+        epoch,
+        output: Json::new(*b"{}"),
+        salt: Salt([7; 16]),
+        artifacts: vec![],
+        incarnation: 0,
+        index: 5,
+        next: None,
+    };
+    let (_, node, hands_in) = claims(&home, 1, of, Act::Submit(Box::new(handing)));
+    assert_eq!(home.code(node, hands_in), None);
+    // It comes under another name and waits for more: it is written down anew.
+    home.ms += GUEST_CHANGE_MS;
+    let (_, node, claim) = claims(&home, 1, of, Act::ClaimNext { wait_ms: 1 });
+    let Request::Visit(mut visit) = claim else { panic!("a visit") };
+    visit.name = "b".into();
+    assert_eq!(home.code(node, Request::Visit(visit)), None);
+    assert_eq!(home.mind.state.agents[&worker].name, "b");
+    home.ms += 1_000;
+    let (_, node, claim) = claims(&home, 2, of, Act::ClaimNext { wait_ms: 30_000 });
+    assert_eq!(home.code(node, claim), Some(Code::TooMany), "nobody rests who could make room");
+    let (now, outcome) = (home.now(), Outcome::Accepted { quality: 100, checked: true });
+    home.mind.handle(Input::Checked { step, epoch, outcome }, now, &mut Vec::new());
+    assert_eq!(home.mind.state.agents[&worker].accepted, 1);
+}
+
+#[test]
+fn a_guest_that_gave_its_lease_back_makes_room_again() {
+    let mut home = Home::new();
+    home.ms += 1_000_000_000;
+    let of = 1 << 20;
+    fill_with_worthy(&mut home, of, 1);
+    let post = home.post(1, None);
+    let Some(Ok(Reply::Run { run, .. })) = home.ask(Principal::Operator, post) else { panic!("a run") };
+    let (step, epoch) = (run.step_id(0), Epoch(1));
+    let (first, node, claim) = claims(&home, 1, of, Act::Claim(step));
+    assert_eq!(home.code(node, claim), None);
+    let (other, node, claim) = claims(&home, 2, of, Act::ClaimNext { wait_ms: 30_000 });
+    assert_eq!(home.code(node.clone(), claim.clone()), Some(Code::TooMany), "who works is not forgotten");
+    let (_, _, gives_back) = claims(&home, 1, of, Act::Release { step, epoch });
+    assert_eq!(home.code(node.clone(), gives_back), None);
+    let live = format!("{:?}", home.mind.state.guests);
+    let restored = State::decode(&home.mind.state.snapshot().encode()).expect("its own snapshot");
+    assert_eq!(format!("{:?}", restored.guests), live, "and a restart changes nothing of it");
+    assert_eq!(home.code(node, claim), None);
+    let agents = &home.mind.state.agents;
+    assert!(agents.contains_key(&other) && !agents.contains_key(&first));
 }
 
 #[test]

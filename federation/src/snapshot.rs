@@ -113,13 +113,12 @@ impl State {
         self.recent_steps = self.recent.values().map(|run| run.steps.len()).sum();
         self.recent_bytes = self.recent.values().map(|run| run.bytes()).sum();
         self.agent_bytes = self.agents.values().map(|agent| agent.bytes()).sum();
-        self.agents.values().for_each(|agent| self.guests.add(agent));
         let taken: Vec<_> =
             self.runs.values().map(|run| (run.poster, run.steps.len(), run.bytes())).collect();
         for (poster, steps, bytes) in taken {
             self.count_open(poster, |open| Open { steps: open.steps + steps, bytes: open.bytes + bytes });
         }
-        let mut won = Vec::new();
+        let mut under_way = Vec::new();
         for run in self.runs.values() {
             for (i, step) in run.steps.iter().enumerate() {
                 match &step.state {
@@ -129,15 +128,16 @@ impl State {
                     }
                     crate::run::StepState::Leased { agent, .. } => {
                         self.leases.entry(*agent).or_default().insert(run.step_id(i));
-                        won.push(*agent);
+                        under_way.push(*agent);
                     }
-                    crate::run::StepState::Submitted { agent, .. } => won.push(*agent),
+                    crate::run::StepState::Submitted { agent, .. } => under_way.push(*agent),
                     _ => {}
                 }
             }
         }
-        let known = won.iter().filter_map(|agent| self.agents.get(agent));
-        known.for_each(|agent| self.guests.has_won(agent));
+        let known = under_way.iter().filter_map(|agent| self.agents.get(agent));
+        known.for_each(|agent| self.guests.begins(agent));
+        self.agents.values().for_each(|agent| self.guests.add(agent));
     }
 }
 

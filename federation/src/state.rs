@@ -320,7 +320,7 @@ impl State {
 
     fn forgotten(&mut self, f: &Forgotten) -> Result<(), String> {
         let agent = self.agents.get(&f.agent).filter(|agent| agent.may_be_forgotten());
-        let agent = agent.filter(|agent| !self.leases.contains_key(&agent.id));
+        let agent = agent.filter(|agent| !self.guests.is_under_way(&agent.id));
         let agent = agent.ok_or_else(|| format!("{} is no guest that may be forgotten", f.agent))?;
         let was = Counted::of(agent).expect("only guests are forgotten");
         self.agent_bytes -= agent.bytes();
@@ -341,9 +341,6 @@ impl State {
         change(agent);
         self.agent_bytes = self.agent_bytes - before + agent.bytes();
         self.guests.add(agent);
-        if self.leases.contains_key(id) {
-            self.guests.has_won(agent);
-        }
     }
 
     fn configured(&mut self, f: &Configured, at: Wall) -> Result<(), String> {
@@ -457,7 +454,7 @@ impl State {
         };
         self.leases.entry(f.agent).or_default().insert(f.step);
         if let Some(agent) = self.agents.get(&f.agent) {
-            self.guests.has_won(agent);
+            self.guests.begins(agent);
         }
         self.totals.granted += 1;
         Ok(())
@@ -485,10 +482,18 @@ impl State {
         }
     }
 
+    /// A lease of an agent ended without a result, or its result has a verdict.
+    fn work_ends(&mut self, agent: &AgentId) {
+        if let Some(agent) = self.agents.get(agent) {
+            self.guests.ends(agent);
+        }
+    }
+
     fn released(&mut self, f: &LeaseEnded) -> Result<(), String> {
         let step = self.end_lease(&f.step, f.epoch, f.agent)?;
         step.releases = step.releases.saturating_add(1);
         step.barred.push(f.agent);
+        self.work_ends(&f.agent);
         Ok(())
     }
 
@@ -498,13 +503,14 @@ impl State {
         step.lapses = step.lapses.saturating_add(1);
         step.barred.push(f.agent);
         self.totals.lapsed += 1;
-        if own_work {
-            return Ok(());
+        if !own_work {
+            self.with_agent(&f.agent, |agent| {
+                agent.lapsed += 1;
+                learn(&mut agent.standing, at, reputation::Outcome::Lapsed, None);
+            })?;
         }
-        self.with_agent(&f.agent, |agent| {
-            agent.lapsed += 1;
-            learn(&mut agent.standing, at, reputation::Outcome::Lapsed, None);
-        })
+        self.work_ends(&f.agent);
+        Ok(())
     }
 
     fn submitted(&mut self, f: &Submitted, at: Wall, index: u64) -> Result<(), String> {
@@ -652,22 +658,23 @@ impl State {
         } else {
             self.totals.rejected += 1
         };
-        if own_work {
-            return Ok(());
+        if !own_work {
+            self.with_agent(&f.agent, |agent| {
+                if accepted {
+                    agent.accepted += 1
+                } else {
+                    agent.rejected += 1
+                };
+                match &f.judgement {
+                    Judgement::Accepted { .. } if of_module => agent.unrefuted += 1,
+                    Judgement::Rejected { check } if check == redo::CHECK => agent.unrefuted = 0,
+                    _ => {}
+                }
+                learn(&mut agent.standing, at, outcome, quality);
+            })?;
         }
-        self.with_agent(&f.agent, |agent| {
-            if accepted {
-                agent.accepted += 1
-            } else {
-                agent.rejected += 1
-            };
-            match &f.judgement {
-                Judgement::Accepted { .. } if of_module => agent.unrefuted += 1,
-                Judgement::Rejected { check } if check == redo::CHECK => agent.unrefuted = 0,
-                _ => {}
-            }
-            learn(&mut agent.standing, at, outcome, quality);
-        })
+        self.work_ends(&f.agent);
+        Ok(())
     }
 
     fn step_ended(&mut self, f: &StepEnded, at: Wall) -> Result<(), String> {
@@ -679,6 +686,7 @@ impl State {
             StepState::Waiting | StepState::Offered => {}
             StepState::Leased { agent, .. } => {
                 self.drop_lease(&agent, &f.step);
+                self.work_ends(&agent);
             }
             _ => return Err(format!("step {} cannot end now", f.step)),
         }

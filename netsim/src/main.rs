@@ -5,6 +5,7 @@ mod cli;
 
 use artel_audit::memory::Fault;
 use artel_netsim::home::{Counts, Tally};
+use artel_netsim::mesh::measure::Measure;
 use artel_netsim::mesh::{self, MeshSabotage};
 use artel_netsim::trace::Sink;
 use artel_netsim::{Plan, Report, Sabotage, Telling, invariants, run};
@@ -17,11 +18,23 @@ use std::time::Instant;
 /// The most threads: seeds are spread over them, and the machines this is made for have two cores.
 const THREADS_MAX: u64 = 2;
 
-/// How many nodes the model of gossip has unless it is said.
-const GOSSIP_NODES: u64 = 30;
-
-/// The most messages that it is asked for.
+/// The most messages that the model of gossip is asked for.
 const GOSSIP_MESSAGES_MAX: u64 = 100_000;
+
+/// The most nodes that it has: what one machine's memory holds.
+const GOSSIP_NODES_MAX: u64 = 10_000;
+
+/// The longest message: what a gossip message may have.
+const MESSAGE_BYTES_MAX: u64 = 64 << 10;
+
+/// How many shards of offers there are.
+const SHARDS: u64 = 16;
+
+/// Of a hundred nodes how many may fall silent: somebody must be left to say and to hear.
+const GONE_PERCENT_MAX: u64 = 50;
+
+/// The longest link, in microseconds: once around the world and more.
+const LINK_US_MAX: u64 = 1_000_000;
 
 const HELP: &str = "\
 netsim: many homes and agents on one virtual clock, with bad channels, disks and clocks
@@ -29,7 +42,8 @@ netsim: many homes and agents on one virtual clock, with bad channels, disks and
   netsim run --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--tally]
   netsim replay SEED [--nodes N] [--sabotage NAME] [--trace]
   netsim mesh --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--trace]
-  netsim gossip [--nodes N] [--neighbours N] [--messages N] [--seed SEED] [--json]
+  netsim gossip [--nodes N] [--neighbours N] [--messages N] [--bytes N] [--shards N] [--gone PERCENT] [--link-us N]
+                [--seed SEED] [--json]
   netsim points SEED
   netsim sabotages [--seeds N]
   netsim invariants
@@ -38,8 +52,10 @@ run         runs the seeds from A up to B; prints what happened and, of the firs
             --all goes on and lists all that fail, --each prints each seed's hash, --tally what was seen how often
 replay      runs one seed; --trace prints every event
 mesh        runs the seeds from A up to B of worlds of many nodes: records, exchange, membership, witnesses
-gossip      measures the model of gossip: copies, hops and time of messages among N nodes without
-            faults, each with as many neighbours as --neighbours says (default 16)
+gossip      measures the model of gossip: copies, hops, time and bytes of messages among N nodes (default 30, at most
+            10000), each with as many neighbours as --neighbours says (default 16), of which --gone percent fall silent
+            first; messages of --bytes (default 300) go in turns over --shards topics (default 16), a link takes
+            --link-us beside what it takes on one machine (default 0)
 points      runs a small world again and again, each time with one power loss, one error or one full disk at the next of all
             writes and syncs of its home
 sabotages   runs each planted bug until an invariant notices it, at most N seeds (default 200)
@@ -63,9 +79,7 @@ struct Options {
     tally: bool,
     trace: bool,
     json: bool,
-    messages: u64,
-    neighbours: u64,
-    seed: u64,
+    gossip: Measure,
     replayed: Option<u64>,
 }
 
@@ -119,9 +133,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
         tally: false,
         trace: false,
         json: false,
-        messages: 400,
-        neighbours: mesh::measure::NEIGHBOURS as u64,
-        seed: 1,
+        gossip: Measure::default(),
         replayed: None,
     };
     let mut args = args.iter();
@@ -153,19 +165,24 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--tally" => options.tally = true,
             "--trace" => options.trace = true,
             "--json" => options.json = true,
-            "--messages" => options.messages = number(value()?)?.min(GOSSIP_MESSAGES_MAX),
-            "--neighbours" => options.neighbours = number(value()?)?,
-            "--seed" => options.seed = number(value()?)?,
+            "--messages" => options.gossip.messages = number(value()?)?.min(GOSSIP_MESSAGES_MAX),
+            "--neighbours" => {
+                options.gossip.neighbours = number(value()?)?.clamp(1, GOSSIP_NODES_MAX) as usize;
+            }
+            "--bytes" => options.gossip.bytes = number(value()?)?.min(MESSAGE_BYTES_MAX) as usize,
+            "--shards" => options.gossip.shards = number(value()?)?.clamp(1, SHARDS) as u8,
+            "--gone" => options.gossip.gone_percent = number(value()?)?.min(GONE_PERCENT_MAX),
+            "--link-us" => options.gossip.link_us = number(value()?)?.min(LINK_US_MAX),
+            "--seed" => options.gossip.seed = number(value()?)?,
             text => options.replayed = Some(number(text)?),
         }
     }
     Ok(options)
 }
 
-fn measure(options: &Options) -> mesh::measure::Measure {
-    let nodes = options.nodes.unwrap_or(GOSSIP_NODES).clamp(2, mesh::shape::NODES_MAX) as usize;
-    let neighbours = options.neighbours.clamp(1, mesh::shape::NODES_MAX) as usize;
-    mesh::measure::Measure { nodes, neighbours, messages: options.messages, seed: options.seed }
+fn measure(options: &Options) -> Measure {
+    let nodes = options.nodes.map(|nodes| nodes.clamp(2, GOSSIP_NODES_MAX) as usize);
+    Measure { nodes: nodes.unwrap_or(options.gossip.nodes), ..options.gossip }
 }
 
 fn wanted(options: &Options) -> cli::mesh::Wanted {

@@ -50,7 +50,10 @@ pub(crate) struct Guests {
     by_node: BTreeMap<NodeId, usize>,
     count: usize,
     bytes: u64,
-    /// Those that have never won anything, the one that was written down longest ago first.
+    /// How many leases and results without a verdict each agent has, guest or not.
+    under_way: BTreeMap<AgentId, usize>,
+    /// The guests with which nothing would be lost, the one that was written down longest ago first: no work of theirs counts
+    /// and none is under way.
     idle: BTreeSet<(Wall, AgentId)>,
 }
 
@@ -81,9 +84,7 @@ impl Guests {
         *self.by_node.entry(counted.node).or_default() += 1;
         self.count += 1;
         self.bytes += counted.bytes;
-        if agent.may_be_forgotten() {
-            self.idle.insert((counted.updated, agent.id));
-        }
+        self.rests(agent);
     }
 
     /// What was counted of an agent no longer holds.
@@ -99,9 +100,34 @@ impl Guests {
         self.idle.remove(&(was.updated, id));
     }
 
-    /// An agent has won something.
-    pub fn has_won(&mut self, agent: &Agent) {
+    /// An agent has won a lease.
+    pub fn begins(&mut self, agent: &Agent) {
+        *self.under_way.entry(agent.id).or_default() += 1;
         self.idle.remove(&(agent.updated, agent.id));
+    }
+
+    /// A lease of an agent ended without a result, or its result has a verdict.
+    pub fn ends(&mut self, agent: &Agent) {
+        if let Some(count) = self.under_way.get_mut(&agent.id) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(&agent.id);
+            }
+        }
+        self.rests(agent);
+    }
+
+    /// Whether an agent has a lease or a result without a verdict.
+    pub fn is_under_way(&self, agent: &AgentId) -> bool {
+        self.under_way.contains_key(agent)
+    }
+
+    fn rests(&mut self, agent: &Agent) {
+        if agent.may_be_forgotten() && !self.is_under_way(&agent.id) {
+            self.idle.insert((agent.updated, agent.id));
+        } else {
+            self.idle.remove(&(agent.updated, agent.id));
+        }
     }
 }
 
@@ -220,8 +246,8 @@ impl Federation {
         Ok(())
     }
 
-    /// The guests that are to be forgotten so that another one has room: of those that never won anything and do not wait,
-    /// the ones that were written down longest ago; of the same node where that node has too many.
+    /// The guests that are to be forgotten so that another one has room: of those that rest and do not wait, the ones that were
+    /// written down longest ago; of the same node where that node has too many.
     fn who_makes_room(&self, coming: &Introduced) -> Result<Vec<AgentId>, Refusal> {
         let State { agents, guests, agent_bytes, .. } = &self.state;
         let known = agents.get(&coming.agent);
@@ -246,12 +272,7 @@ impl Federation {
             let agent = &agents[id];
             let of_node = agent.guest.is_some_and(|guest| guest.node == coming.node);
             let waits = self.live.waiters.waits(id);
-            if *id == coming.agent
-                || waits
-                || self.state.leases.contains_key(id)
-                || !agent.may_be_forgotten()
-                || !(of_node || taken.fits_node())
-            {
+            if *id == coming.agent || waits || !(of_node || taken.fits_node()) {
                 continue;
             }
             taken.of_node -= usize::from(of_node);

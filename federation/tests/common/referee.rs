@@ -113,7 +113,8 @@ impl Referee {
             }
             Fact::Forgotten(f) => {
                 let member = self.members.remove(&f.agent).ok_or("an unknown agent")?;
-                let idle = member.leases.is_empty() && member.accepted + member.lost == 0;
+                let judged = self.steps.values().all(|step| step.at != At::Submitted(f.agent));
+                let idle = judged && member.leases.is_empty() && member.accepted + member.lost == 0;
                 rule(member.guest && member.serial == 0 && idle, "only guests that won nothing are forgotten")
             }
             Fact::Undertaken(f) => {

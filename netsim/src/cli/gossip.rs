@@ -11,24 +11,33 @@ pub fn tell(wanted: Measure, json: bool) -> ExitCode {
     } else {
         as_table(&wanted, &measured)
     }
-    if measured.reached_permille == 1_000 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if measured.reached_permille >= wanted.delivered_permille() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn as_json(wanted: &Measure, measured: &Measured) -> String {
     let hops: Vec<String> = measured.hops.iter().map(|(hops, count)| format!("\"{hops}\":{count}")).collect();
     let (p50, p99, most) = measured.time_us;
     format!(
-        "{{\"source\":\"model\",\"nodes\":{},\"messages\":{},\"seed\":{},\"copies_per_message_and_node\":{:.3},\
+        "{{\"source\":\"model\",\"nodes\":{},\"gone_percent\":{},\"shards\":{},\"bytes\":{},\"link_us\":{},\"messages\":{},\"seed\":{},\"copies_per_message_and_node\":{:.3},\
          \"reached_permille\":{},\"hops\":{{{}}},\"hops_mean\":{:.3},\"time_us\":{{\"p50\":{p50},\"p99\":{p99},\
-         \"max\":{most}}},\"announcements_per_message_and_node\":{:.3}}}",
+         \"max\":{most}}},\"announcements_per_message_and_node\":{:.3},\"bytes_per_message_and_node\":{:.0}}}",
         wanted.nodes,
+        wanted.gone_percent,
+        wanted.shards,
+        wanted.bytes,
+        wanted.link_us,
         wanted.messages,
         wanted.seed,
         measured.copies,
         measured.reached_permille,
         hops.join(","),
         measured.hops_mean,
-        measured.announced
+        measured.announced,
+        measured.bytes
     )
 }
 
@@ -45,4 +54,5 @@ fn as_table(wanted: &Measure, measured: &Measured) {
     }
     crate::say(&format!("model: p50 {p50} us, p99 {p99} us, max {most} us"));
     crate::say(&format!("model: {:.2} announcements for each message and node", measured.announced));
+    crate::say(&format!("model: {:.0} bytes came in for each message and node", measured.bytes));
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Sooner than neighbours ask each other anyway, which they do every half minute: whatever comes within it was gossiped.
 const GOSSIP: Duration = Duration::from_secs(20);
 
+/// Within which time after its start a node has fetched 1,000 records that it missed.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(5);
+
 pub fn founder(data: &Path) -> Node {
     listening(&artel(), data).start()
 }
@@ -58,7 +61,9 @@ fn three_nodes_hold_each_others_records_also_when_one_was_down() {
     post(&first, 1_000);
     let third = artel().up(c.path()).arg("--listen").arg(LISTEN).start();
     assert_eq!(third.peer_id(), gone);
-    until("what was missed is fetched", || held(&third, first.peer_id()) >= 1_050);
+    wait::until_within(CAUGHT_UP_WITHIN, "what was missed", || {
+        (held(&third, first.peer_id()) >= 1_050).then_some(())
+    });
 
     // The log of each verifies, offline, with what it keeps of others beside it.
     drop((first, second, third));
@@ -84,6 +89,32 @@ fn a_newcomer_gets_the_whole_history_through_whoever_has_it() {
     until("it holds what others keep", || {
         held(&third, &founder_id) >= 300 && held(&third, second.peer_id()) > 0
     });
+}
+
+#[test]
+fn an_open_federation_lets_in_whoever_asks_a_founder() {
+    let (a, b, c) = (fresh(), fresh(), fresh());
+    std::fs::write(a.path().join("config.toml"), "open = true\n").expect("written");
+    let first = founder(a.path());
+    let made = artel().run(["invite", "--json", "--data", a.path().to_str().expect("UTF-8")]).json();
+    let door = made["invitation"].as_str().expect("an invitation");
+    // More than any number of uses: there is no secret in it that could be spent.
+    let (second, third) = (member(b.path(), door), member(c.path(), door));
+    until("both are let in", || admitted(&first) == 2 && admitted(&second) == 2 && admitted(&third) == 2);
+    post(&second, 3);
+    until("and heard", || held(&first, second.peer_id()) >= 3 && held(&third, second.peer_id()) >= 3);
+    // Only a founder opens the door.
+    let theirs = artel().run(["invite", "--json", "--data", b.path().to_str().expect("UTF-8")]);
+    assert_eq!(theirs.code, Some(1), "{theirs:?}");
+    // Who was expelled does not come back by it.
+    let peers = items(&first, "/v1/peers");
+    let row = peers.iter().find(|peer| peer["peer_id"] == third.peer_id()).expect("a neighbour");
+    let expel = format!("/v1/nodes/{}/expel", row["node_id"].as_str().expect("a did"));
+    first.operator().post(&expel, &json!({"reason": "a test"})).is(200);
+    until("it is told why", || refused(&third, "node_expelled"));
+    assert_eq!(third.stop().code, Some(0));
+    let third = artel().up(c.path()).arg("--listen").arg(LISTEN).arg("--join").arg(door).start();
+    until("it is refused still", || refused(&third, "node_expelled"));
 }
 
 #[test]

@@ -87,6 +87,19 @@ fn each_log_carries_the_cosignatures_of_the_others() {
             assert_eq!(row["quarantine"], Value::Null, "{row}");
             assert!(page.contains(other.peer_id()), "the public page says who witnesses");
         }
+        // And so does the command, to people and programs.
+        let command = |more: &[&str]| {
+            let data = node.data().to_str().expect("UTF-8");
+            artel().run(["peers", "--data", data].iter().chain(more).copied())
+        };
+        let rows = command(&["--json"]).json();
+        let rows = rows["items"].as_array().expect("a list");
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        assert!(rows.iter().all(|row| row["witnessed_us_up_to"].as_u64() > Some(0)), "{rows:?}");
+        let table = command(&[]);
+        assert_eq!(table.code, Some(0), "{table:?}");
+        assert!(others.iter().all(|other| table.stdout.contains(other.peer_id())), "{}", table.stdout);
+        assert!(table.stdout.contains("witnessed us to"), "{}", table.stdout);
     }
     // More work: what the others signed before is continued, and cosigned on.
     let before = served(&first).size();
@@ -98,13 +111,14 @@ fn each_log_carries_the_cosignatures_of_the_others() {
 
 #[test]
 fn a_copied_directory_started_twice_is_proven_and_sent_away() {
-    let (a, b, c, copy) = (fresh(), fresh(), fresh(), fresh());
+    let (a, b, c, d, copy) = (fresh(), fresh(), fresh(), fresh(), fresh());
     let first = founder(a.path());
-    let invitation = invite(a.path(), 2);
-    let (second, third) = (member(b.path(), &invitation), member(c.path(), &invitation));
-    until("all are neighbours", || [&first, &second, &third].iter().all(|node| admitted(node) == 2));
+    let invitation = invite(a.path(), 3);
+    let [second, third, fourth] = [b.path(), c.path(), d.path()].map(|data| member(data, &invitation));
+    let all = [&first, &second, &third, &fourth];
+    until("all are neighbours", || all.iter().all(|node| admitted(node) == 3));
     post(&second, 5);
-    until("it is witnessed", || cosigned(&second, &[&first, &third]) == 2);
+    until("it is witnessed", || cosigned(&second, &[&first, &third, &fourth]) == 3);
     let liar = second.peer_id().to_owned();
     // One that is away meanwhile is told later.
     assert_eq!((second.stop().code, third.stop().code), (Some(0), Some(0)));
@@ -113,8 +127,8 @@ fn a_copied_directory_started_twice_is_proven_and_sent_away() {
     let twice = Instant::now();
     post(&second, 2);
     post(&clone, 3);
-    wait::until_within(PROVEN_WITHIN, "the neighbour holds the proof", || {
-        is_proven(&first, &liar).then_some(())
+    wait::until_within(PROVEN_WITHIN, "both neighbours hold the proof", || {
+        (is_proven(&first, &liar) && is_proven(&fourth, &liar)).then_some(())
     });
     assert!(twice.elapsed() < 2 * PROVEN_WITHIN, "{:?}", twice.elapsed());
     let refused = |node: &Node| {
@@ -122,16 +136,16 @@ fn a_copied_directory_started_twice_is_proven_and_sent_away() {
         peers.iter().any(|peer| peer["reason"].as_str().is_some_and(|why| why.starts_with("fraud_proven")))
     };
     until("and deals with neither any more", || {
-        admitted(&first) == 0 && (refused(&second) || refused(&clone))
+        admitted(&first) == 1 && admitted(&fourth) == 1 && (refused(&second) || refused(&clone))
     });
     assert_eq!((second.stop().code, clone.stop().code), (Some(0), Some(0)));
     let third = again(c.path());
-    until("who was away is told", || admitted(&third) == 1 && is_proven(&third, &liar));
+    until("who was away is told", || admitted(&third) == 2 && is_proven(&third, &liar));
     let page = first.anonymous().get("/").text().to_owned();
     assert!(page.contains("In quarantine") && page.contains(&liar), "{page}");
     let alarms = items(&first, "/v1/audit/entries?kind=fraud_proven");
     assert_eq!(alarms.len(), 1, "one alarm a proof: {alarms:?}");
-    drop((first, third));
+    drop((first, third, fourth));
 
     // Offline, from the neighbour's directory alone; and from the one file, by itself.
     let verified = verify(a.path()).json();

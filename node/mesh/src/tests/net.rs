@@ -127,6 +127,21 @@ async fn who_is_banned_stays_out() {
     b.up(1).await;
 }
 
+/// The process is over one byte already, so this node takes nobody, says why, and harms nobody else.
+#[tokio::test]
+async fn above_its_bound_of_memory_a_node_takes_no_connection() {
+    let mut full = options(TCP);
+    full.memory_bytes_max = 1;
+    let (a, mut b, mut c) = (node(1, full).await, default(2).await, default(3).await);
+    b.mesh.dial(a.address()).await.expect("running");
+    eventually("it is refused again and again", || a.mesh.counts().refused(Refusal::ConnectionLimit) >= 3)
+        .await;
+    assert_eq!(a.mesh.peers().await.expect("running"), []);
+    c.mesh.dial(b.address()).await.expect("running");
+    b.up(3).await;
+    c.up(2).await;
+}
+
 #[tokio::test]
 async fn another_federation_has_other_lookups_and_topics() {
     let mut other = options(TCP);
