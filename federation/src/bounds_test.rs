@@ -16,7 +16,7 @@ use crate::visit::guests::Guests;
 use crate::visit::message::{Act, Handing, Visit, Warrant};
 use crate::visit::warrant::act_text;
 use artel_protocol::amount::Credits;
-use artel_protocol::id::{Digest, Epoch, RunId};
+use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey, SecretKey, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::{Mono, Wall};
@@ -459,6 +459,11 @@ fn guests_make_room_for_guests_and_take_none_of_those_who_enroll() {
     assert_eq!(home.code(node, claim), Some(Code::TooMany));
 }
 
+fn handing(step: StepId, epoch: Epoch) -> Handing {
+    let (output, salt, artifacts) = (Json::new(*b"{}"), Salt([7; 16]), vec![]);
+    Handing { step, epoch, output, salt, artifacts, incarnation: 0, index: 5, next: None }
+}
+
 /// All but `free` of a node's places are taken by guests whose work counts.
 fn fill_with_worthy(home: &mut Home, of: u32, free: usize) {
     for n in 0..(GUESTS_PER_NODE_MAX - free) as u32 {
@@ -486,17 +491,7 @@ fn a_guest_whose_result_has_no_verdict_yet_is_not_forgotten() {
     let (step, epoch) = (run.step_id(0), Epoch(1));
     let (worker, node, claim) = claims(&home, 1, of, Act::Claim(step));
     assert_eq!(home.code(node, claim), None);
-    let handing = Handing {
-        step,
-        epoch,
-        output: Json::new(*b"{}"),
-        salt: Salt([7; 16]),
-        artifacts: vec![],
-        incarnation: 0,
-        index: 5,
-        next: None,
-    };
-    let (_, node, hands_in) = claims(&home, 1, of, Act::Submit(Box::new(handing)));
+    let (_, node, hands_in) = claims(&home, 1, of, Act::Submit(Box::new(handing(step, epoch))));
     assert_eq!(home.code(node, hands_in), None);
     // It comes under another name and waits for more: it is written down anew.
     home.ms += GUEST_CHANGE_MS;
@@ -514,6 +509,30 @@ fn a_guest_whose_result_has_no_verdict_yet_is_not_forgotten() {
 }
 
 #[test]
+fn a_result_that_finds_no_room_for_now_keeps_its_lease_until_it_comes_again() {
+    let mut home = Home::new();
+    home.ms += 1_000_000_000;
+    let of = 1 << 20;
+    let post = home.post(1, None);
+    let Some(Ok(Reply::Run { run, .. })) = home.ask(Principal::Operator, post) else { panic!("a run") };
+    let (step, epoch) = (run.step_id(0), Epoch(1));
+    let (_, node, claim) = claims(&home, 1, of, Act::Claim(step));
+    assert_eq!(home.code(node, claim), None);
+    let term = home.mind.options.lease_ms;
+    let open = home.mind.state.open;
+    home.mind.state.open.bytes = HELD_BYTES_MAX + 1;
+    for _ in 0..3 {
+        home.ms += u64::from(term) * 2 / 3;
+        let (_, node, hands_in) = claims(&home, 1, of, Act::Submit(Box::new(handing(step, epoch))));
+        assert_eq!(home.code(node, hands_in), Some(Code::BookFull));
+    }
+    home.mind.state.open = open;
+    home.ms += u64::from(term) * 2 / 3;
+    let (_, node, hands_in) = claims(&home, 1, of, Act::Submit(Box::new(handing(step, epoch))));
+    assert_eq!(home.code(node, hands_in), None);
+}
+
+#[test]
 fn a_guest_that_gave_its_lease_back_makes_room_again() {
     let mut home = Home::new();
     home.ms += 1_000_000_000;
@@ -525,9 +544,9 @@ fn a_guest_that_gave_its_lease_back_makes_room_again() {
     let (first, node, claim) = claims(&home, 1, of, Act::Claim(step));
     assert_eq!(home.code(node, claim), None);
     let (other, node, claim) = claims(&home, 2, of, Act::ClaimNext { wait_ms: 30_000 });
-    assert_eq!(home.code(node.clone(), claim.clone()), Some(Code::TooMany), "who works is not forgotten");
+    assert_eq!(home.code(node, claim.clone()), Some(Code::TooMany), "who works is not forgotten");
     let (_, _, gives_back) = claims(&home, 1, of, Act::Release { step, epoch });
-    assert_eq!(home.code(node.clone(), gives_back), None);
+    assert_eq!(home.code(node, gives_back), None);
     let live = format!("{:?}", home.mind.state.guests);
     let restored = State::decode(&home.mind.state.snapshot().encode()).expect("its own snapshot");
     assert_eq!(format!("{:?}", restored.guests), live, "and a restart changes nothing of it");

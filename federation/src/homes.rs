@@ -114,7 +114,10 @@ impl Homes {
                 let rejected = matches!(f.judgement, Judgement::Rejected { .. });
                 self.judged(author, (f.step, f.epoch), rejected);
             }
-            Some(Fact::Unanswered(f)) => self.silent(f.lease.home, author, (f.lease.step, f.lease.epoch)),
+            // What home has not acknowledged it may never have got.
+            Some(Fact::Unanswered(f)) if f.submitted.is_some() => {
+                self.silent(f.lease.home, author, (f.lease.step, f.lease.epoch));
+            }
             _ => {}
         }
         let journal = self.journals.entry(*origin).or_default();

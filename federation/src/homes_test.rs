@@ -35,7 +35,7 @@ fn verdict(n: usize) -> Fact {
 
 fn silence(home: u8, n: usize) -> Fact {
     let lease = Abroad { home: node(home), step: step(n), epoch: Epoch(1) };
-    Fact::Unanswered(Unanswered { lease, agent: agent(9), handed_in: 1, submitted: None })
+    Fact::Unanswered(Unanswered { lease, agent: agent(9), handed_in: 1, submitted: Some(2) })
 }
 
 fn offered(n: usize) -> Fact {

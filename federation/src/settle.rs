@@ -47,12 +47,13 @@ impl Federation {
             );
             return Err(Refusal::new(Code::TooMany, message));
         }
-        if self.state.open.bytes > HELD_BYTES_MAX {
-            let message =
-                "this node's memory of open work is full; submit again in a moment. You still hold the lease";
-            return Err(Refusal::new(Code::BookFull, message));
+        if let Err(refusal) = self.take_what_needs_room(turn, agent, &submission) {
+            if submission.brought.is_some() && refusal.code != Code::TooMany {
+                // Its node brings it again, and its agent cannot renew: the lease goes on, as long as leases may.
+                self.renew(turn, agent, id, epoch).ok();
+            }
+            return Err(refusal);
         }
-        self.take_artifacts(turn, agent, &submission)?;
         self.take_in(turn, agent, &submission);
         if !self.draw_redo(turn, id) {
             self.examine(turn, id);
@@ -70,6 +71,20 @@ impl Federation {
         }
         let message = "this home does not know the agent by your node, so its artifacts cannot come from there; submit where it claimed";
         Err(Refusal::new(Code::Invalid, message))
+    }
+
+    fn take_what_needs_room(
+        &mut self,
+        turn: &mut Turn,
+        agent: AgentId,
+        submission: &Submission,
+    ) -> Result<(), Refusal> {
+        if self.state.open.bytes > HELD_BYTES_MAX {
+            let message =
+                "this node's memory of open work is full; submit again in a moment. You still hold the lease";
+            return Err(Refusal::new(Code::BookFull, message));
+        }
+        self.take_artifacts(turn, agent, submission)
     }
 
     /// Enters what was fetched for a result, all of it or nothing. Without its artifacts' bytes a result is none.

@@ -6,7 +6,7 @@ mod common;
 use artel_federation::away::Engagement;
 use artel_federation::fact::{Abroad, Authority, Judgement, Undertaken};
 use artel_federation::input::{Word, Work};
-use artel_federation::options::{CONCLUDED_MAX, HEARD_AGAIN_MS};
+use artel_federation::options::{CONCLUDED_MAX, ENGAGEMENTS_EACH_MAX, HEARD_AGAIN_MS};
 use artel_federation::{Code, Fact, Options, Principal, Reply, Request};
 use artel_protocol::id::{Epoch, RunId};
 use artel_protocol::key::Signature;
@@ -77,7 +77,7 @@ fn a_result_is_in_the_outbox_until_it_is_judged() {
     assert_eq!(hand_in(&mut home, &ada, work(1, "[2]")), Err(Code::AlreadySubmitted));
     assert_eq!(hand_in(&mut home, &ada, work(2, "[1]")), Err(Code::StaleEpoch));
     home.restart();
-    assert_eq!(home.mind.view().away().len(), 1, "it is in the journal");
+    assert_eq!(home.mind.view().away().all().len(), 1, "it is in the journal");
     home.restart_from_snapshot();
     hear(&mut home, 1, acknowledged()).expect("known");
     hear(&mut home, 1, acknowledged()).expect("and nothing new");
@@ -85,8 +85,42 @@ fn a_result_is_in_the_outbox_until_it_is_judged() {
         .expect("what home acknowledged it cannot take back");
     assert_eq!(home.facts(|f| matches!(f, Fact::Acknowledged(_)).then_some(())).len(), 1);
     hear(&mut home, 1, judged()).expect("known");
-    assert!(home.mind.view().away().is_empty());
+    assert!(home.mind.view().away().all().len() == 0);
     assert!(hear(&mut home, 1, judged()).is_err(), "it is over");
+}
+
+#[test]
+fn a_home_that_answers_nothing_leaves_room_for_others_and_so_does_an_agent() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &["text"]), home.enroll(2, &["text"]));
+    let mut n = 0;
+    let mut take_on = |home: &mut Home, agent: &Member, at: u8| {
+        n += 1;
+        let step = RunId::new(BEGIN.plus_ms(n), [0; 9]).step(0);
+        let lease = Abroad { home: peer(at), step, epoch: Epoch(1) };
+        let won = Undertaken { lease, ..won(agent, 0) };
+        let answer = home.ask(agent.principal(), Request::Undertake(Box::new(won))).expect("answered");
+        answer.map(|_| lease.step).map_err(|refusal| refusal.code)
+    };
+    let result = |step| Work { step, ..work(0, "[1]") };
+    for _ in 0..ENGAGEMENTS_EACH_MAX / 2 {
+        for agent in [&ada, &bob] {
+            let step = take_on(&mut home, agent, 1).expect("taken on");
+            hand_in(&mut home, agent, result(step)).expect("in the outbox");
+        }
+    }
+    assert_eq!(take_on(&mut home, &ada, 1), Err(Code::TooMany), "of one home");
+    for at in [2, 3] {
+        for _ in 0..ENGAGEMENTS_EACH_MAX / 4 {
+            let step = take_on(&mut home, &ada, at).expect("another home's");
+            hand_in(&mut home, &ada, result(step)).expect("in the outbox");
+        }
+    }
+    assert_eq!(take_on(&mut home, &ada, 4), Err(Code::TooMany), "of one agent");
+    assert!(take_on(&mut home, &bob, 4).is_ok());
+    home.restart_from_snapshot();
+    assert_eq!(take_on(&mut home, &bob, 1), Err(Code::TooMany), "a restart changes nothing of it");
+    assert!(take_on(&mut home, &bob, 4).is_ok());
 }
 
 /// Its answer may have been lost, and then its node may have been killed.
@@ -107,7 +141,7 @@ fn what_was_judged_may_be_handed_in_again() {
         let result = again.result.expect("it was handed in");
         assert_eq!((again.lease, result.judged), (handed.lease, Some(11)));
         assert_eq!(hand_in(&mut home, &ada, work(1, "[2]")), Err(Code::AlreadySubmitted));
-        assert!(home.mind.view().away().is_empty(), "it is not in the outbox again");
+        assert!(home.mind.view().away().all().len() == 0, "it is not in the outbox again");
     }
     assert_eq!(home.facts(|f| matches!(f, Fact::HandedIn(_)).then_some(())).len(), 1);
 }
@@ -146,7 +180,7 @@ fn a_step_of_this_node_is_nobody_elses_to_grant() {
     let request = Request::Undertake(Box::new(Undertaken { lease: foreign, ..won(&ada, 1) }));
     let refused = home.ask(ada.principal(), request).expect("answered");
     assert!(matches!(refused, Err(refusal) if refusal.code == Code::Invalid));
-    assert!(home.mind.view().away().is_empty());
+    assert!(home.mind.view().away().all().len() == 0);
 }
 
 /// A home is told to be busy, full or stopping in many words; few of them end what was done for it.
@@ -164,7 +198,7 @@ fn a_result_survives_refusals_that_pass() {
     for code in ["released", "stale_epoch", "finished"] {
         hear(&mut home, 1, Word::Over(code.into())).expect("known");
     }
-    assert_eq!((let_go(&home), home.mind.view().away().len()), (vec![], 1));
+    assert_eq!((let_go(&home), home.mind.view().away().all().len()), (vec![], 1));
     hear(&mut home, 1, Word::Refused("stale_epoch".into())).expect("known");
     assert_eq!(let_go(&home), ["stale_epoch"]);
 }
@@ -219,7 +253,7 @@ fn a_home_that_is_silent_is_said_to_be_and_its_result_let_go_at_last() {
     hear(&mut home, 2, judged()).expect("late, and yet");
     home.pass(7 * DAY_MS);
     assert_eq!(let_go(&home), ["unheard"]);
-    assert!(home.mind.view().away().is_empty());
+    assert!(home.mind.view().away().all().len() == 0);
 }
 
 /// Its records of that time are heard after the start.
@@ -251,7 +285,7 @@ fn only_the_home_itself_has_a_say() {
     let other = home.ask(Principal::Node(peer(2)), request).expect("answered");
     assert!(matches!(other, Err(refusal) if refusal.code == Code::Forbidden));
     hear(&mut home, 1, judged()).expect("known");
-    assert_eq!(home.mind.view().away().len(), 1, "there is nothing to judge yet");
+    assert_eq!(home.mind.view().away().all().len(), 1, "there is nothing to judge yet");
     hear(&mut home, 1, Word::Over("released".into())).expect("known");
     assert_eq!(let_go(&home), ["released"]);
 }

@@ -7,7 +7,7 @@ use artel_federation::effect::Lease;
 use artel_federation::fact::{Account, Authority, HandedAt, TaskSpec};
 use artel_federation::input::{ArtifactPut, ClaimNext, Signed};
 use artel_federation::member::{OwnAct, statement_text};
-use artel_federation::options::LEASE_ARTIFACT_BYTES_MAX;
+use artel_federation::options::{GUEST_ACCEPTED_PER_LEASE, GUEST_CHANGE_MS, LEASE_ARTIFACT_BYTES_MAX};
 use artel_federation::visit::message::{Act, Handing, Visit, Warrant};
 use artel_federation::{Code, Fact, Kind, Options, Principal, Reply, Request, commitment::Salt};
 use artel_protocol::id::{ArtifactId, Digest, Epoch};
@@ -408,4 +408,29 @@ fn the_next_task_in_an_answer_fits_a_direct_frame() {
     home.pass(MINUTE_MS);
     assert_eq!(received(home.answers.remove(&to).expect("answered")).expect("again").next, None);
     assert_eq!(won(ada.ask(&mut home, next())).step, second, "and a claim gets it");
+}
+
+#[test]
+fn what_an_agent_does_at_one_node_is_not_disturbed_by_its_waiting_at_another() {
+    let mut home = Home::new();
+    let (here, there) = (Stranger::new(1, peer(1)), Stranger::new(1, peer(2)));
+    let wins = |home: &mut Home| {
+        let step = home.post_one(home.task());
+        won(here.ask(home, Act::Claim(step)))
+    };
+    for _ in 0..GUEST_ACCEPTED_PER_LEASE {
+        let lease = wins(&mut home);
+        here.ask(&mut home, handing(&lease)).expect("accepted");
+    }
+    home.pass(GUEST_CHANGE_MS);
+    let lease = wins(&mut home);
+    // It may hold a second one by now, and waits for it through its other node.
+    let waits = || Act::ClaimNext { wait_ms: 0 };
+    let other = home.post_one(home.task());
+    assert_eq!(code(there.ask(&mut home, waits())), Code::TooMany);
+    let known_by = |home: &Home| home.mind.view().agent(&here.member.id).and_then(|agent| agent.guest);
+    assert_eq!(known_by(&home).map(|guest| guest.node), Some(peer(1)), "its bytes go where it claimed");
+    here.ask(&mut home, handing(&lease)).expect("taken in");
+    assert_eq!(won(there.ask(&mut home, waits())).step, other, "nothing is under way any more");
+    assert_eq!(known_by(&home).map(|guest| guest.node), Some(peer(2)));
 }

@@ -123,12 +123,9 @@ class Node:
             self.process.wait(DEADLINE)
 
 
-def post(node, count, folder):
-    task = {"title": "t", "requirements": {"capabilities": ["nobody"]}, "reward": 1, "input": {}}
+def post(node, count):
     for number in range(count):
-        file = folder / "task.json"
-        file.write_text(json.dumps({**task, "title": f"t{number}"}))
-        node.artel("task", "post", file)
+        node.artel("task", "post", "--title", f"t{number}", "--capability", "nobody")
 
 
 def scenario(binary, a, b, folder):
@@ -152,7 +149,7 @@ def scenario(binary, a, b, folder):
         until("it holds what there is", lambda: second.held(first) > 0)
         b.plug("down")
         before = second.held(first)
-        post(first, 20, folder)
+        post(first, 20)
         check("what is said while the cable is out does not arrive", second.held(first) == before)
         b.plug("up")
         took = until("it is fetched", lambda: second.held(first) >= before + 20)

@@ -4,11 +4,12 @@ use crate::commitment::{Opening, Salt};
 use crate::fact::{
     Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
 };
-use crate::options::CONCLUDED_MAX;
+use crate::options::{CONCLUDED_MAX, ENGAGEMENTS_EACH_MAX, ENGAGEMENTS_MAX};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::time::Wall;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -70,6 +71,20 @@ pub struct Engagements {
     held: BTreeMap<AgentId, BTreeSet<Abroad>>,
     /// Derived: each lease by what its agent knows of it.
     leases_of: BTreeMap<(AgentId, StepId, Epoch), Abroad>,
+    /// Derived: how many there are of each home and of each agent.
+    of_home: BTreeMap<NodeId, usize>,
+    of_agent: BTreeMap<AgentId, usize>,
+}
+
+/// Where there is no room for one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// There are as many as there may be.
+    All,
+    /// As many as one home may have.
+    Home,
+    /// As many as one agent may have.
+    Agent,
 }
 
 impl Engagements {
@@ -85,17 +100,23 @@ impl Engagements {
             self.held.entry(engagement.agent).or_default().insert(engagement.lease);
         }
         self.leases_of.insert(engagement.named(), engagement.lease);
+        *self.of_home.entry(engagement.lease.home).or_default() += 1;
+        *self.of_agent.entry(engagement.agent).or_default() += 1;
         self.all.insert(engagement.lease, Arc::new(engagement));
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+    /// Where an agent may not take on one more of a home's leases.
+    pub fn is_full_for(&self, agent: &AgentId, home: &NodeId) -> Option<Full> {
+        let count = |of: Option<&usize>| of.copied().unwrap_or_default();
+        if self.all.len() >= ENGAGEMENTS_MAX {
+            Some(Full::All)
+        } else if count(self.of_home.get(home)) >= ENGAGEMENTS_EACH_MAX {
+            Some(Full::Home)
+        } else if count(self.of_agent.get(agent)) >= ENGAGEMENTS_EACH_MAX {
+            Some(Full::Agent)
+        } else {
+            None
+        }
     }
 
     /// An agent's lease, whichever home it is of: an agent names step and epoch.
@@ -219,6 +240,8 @@ impl Engagements {
         self.change(lease)?;
         let engagement = self.all.remove(lease).expect("it was just there");
         self.leases_of.remove(&engagement.named());
+        one_less(&mut self.of_home, lease.home);
+        one_less(&mut self.of_agent, engagement.agent);
         self.unhold(&engagement.agent, lease);
         Ok(engagement)
     }
@@ -229,6 +252,15 @@ impl Engagements {
             if leases.is_empty() {
                 self.held.remove(agent);
             }
+        }
+    }
+}
+
+fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
         }
     }
 }

@@ -3,7 +3,7 @@
 
 mod engagements;
 
-pub use engagements::{Engagement, Engagements, Handed};
+pub use engagements::{Engagement, Engagements, Full, Handed};
 
 use crate::commitment::Opening;
 use crate::effect::{Code, Refusal, Reply};
@@ -13,7 +13,7 @@ use crate::fact::{
 };
 use crate::federation::Federation;
 use crate::input::{Now, Word, Work};
-use crate::options::{ABROAD_TERMS, ENGAGEMENTS_MAX, HEARD_AGAIN_MS, OUTBOX_MS};
+use crate::options::{ABROAD_TERMS, ENGAGEMENTS_EACH_MAX, ENGAGEMENTS_MAX, HEARD_AGAIN_MS, OUTBOX_MS};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::key::AgentId;
@@ -24,6 +24,29 @@ use artel_protocol::time::Mono;
 /// has let the agent go. With every other code the result is brought again.
 pub fn ends_a_result(code: &str) -> bool {
     matches!(code, "stale_epoch" | "finished" | "not_found" | "already_submitted" | "agent_revoked")
+}
+
+impl Full {
+    /// What whoever asks for one more is told.
+    pub fn refusal(self) -> Refusal {
+        let (code, whose) = match self {
+            Full::All => (
+                Code::BookFull,
+                format!("this node has {ENGAGEMENTS_MAX} leases and results at other homes; try later"),
+            ),
+            Full::Home => (
+                Code::TooMany,
+                format!(
+                    "that home has not answered {ENGAGEMENTS_EACH_MAX} leases and results of this node yet; work for another one"
+                ),
+            ),
+            Full::Agent => (
+                Code::TooMany,
+                format!("{ENGAGEMENTS_EACH_MAX} leases and results of yours wait at other homes; try later"),
+            ),
+        };
+        Refusal::new(code, whose)
+    }
 }
 
 impl Federation {
@@ -56,10 +79,8 @@ impl Federation {
                 "you hold as many leases as you may; submit or release one first",
             ));
         }
-        if self.state.away.len() >= ENGAGEMENTS_MAX {
-            let message =
-                format!("this node has {ENGAGEMENTS_MAX} leases and results at other homes; try later");
-            return Err(Refusal::new(Code::BookFull, message));
+        if let Some(full) = self.state.away.is_full_for(&agent, &won.lease.home) {
+            return Err(full.refusal());
         }
         let lease = won.lease;
         turn.record(&mut self.state, Fact::Undertaken(won));

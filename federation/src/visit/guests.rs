@@ -230,6 +230,12 @@ impl Federation {
             );
             return Err(Refusal::new(Code::TooMany, message));
         }
+        let elsewhere =
+            known.and_then(|known| known.guest).is_some_and(|guest| guest.node != introduced.node);
+        if elsewhere && self.state.guests.is_under_way(&introduced.agent) {
+            let message = "this agent has work of this home under way at another node, whose bytes go there; try again when it has its verdict";
+            return Err(Refusal::new(Code::TooMany, message));
+        }
         let leave = self.who_makes_room(&introduced)?;
         if !self.live.pace.allows(introduced.node, turn.now.mono) {
             let message = format!(

@@ -110,24 +110,38 @@ fn in_a_full_store_whoever_takes_most_gives_way_but_keeps_half_of_its_share() {
 }
 
 #[test]
-fn a_hole_is_given_up_only_where_much_is_held_behind_it() {
+fn a_hole_that_two_lack_is_given_up_only_where_much_is_held_behind_it() {
     let mut store = new_store();
-    let author = origin(1, 0);
+    let (author, one_says, other_says) = (origin(1, 0), origin(8, 0).node(), origin(9, 0).node());
     for seq in 100..109 {
         assert_eq!(keep(&mut store, one(author, seq)), Kept::New);
-        assert!(!store.may_skip_to(&author, 100).expect("looked"), "{seq}");
+        for by in [one_says, other_says] {
+            assert_eq!(store.lacks(&author, by, 100).expect("looked"), None, "{seq}");
+        }
     }
     assert_eq!(keep(&mut store, one(author, 109)), Kept::New);
-    assert!(store.may_skip_to(&author, 100).expect("looked"));
-    assert!(!store.may_skip_to(&author, 101).expect("looked"), "too little is held from there on");
+    assert_eq!(store.lacks(&author, other_says, 101).expect("looked"), Some(100), "what both lack");
     store.prune(&author, 100).expect("given up");
     assert_eq!((store.reader().mark(&author).next, store.reader().mark(&author).floor), (110, 100));
-    assert!(!store.may_skip_to(&author, 100).expect("looked"), "nothing is missing");
+    assert_eq!(store.lacks(&author, one_says, 100).expect("looked"), None, "nothing is missing");
     // What later journals of its node take counts too: they would give way after it.
     let older = origin(2, 0);
     for seq in 0..10 {
         assert_eq!(keep(&mut store, one(origin(2, 1), seq)), Kept::New);
     }
     assert_eq!(keep(&mut store, one(older, 7)), Kept::New);
-    assert!(store.may_skip_to(&older, 7).expect("looked"));
+    assert_eq!(store.lacks(&older, one_says, 7).expect("looked"), None);
+    assert_eq!(store.lacks(&older, other_says, 7).expect("looked"), Some(7));
+}
+
+#[test]
+fn by_one_neighbours_word_alone_as_much_is_held_as_whoever_has_no_room_keeps() {
+    let mut store = new_store();
+    let (author, by) = (origin(1, 0), origin(8, 0).node());
+    for seq in 100..119 {
+        assert_eq!(keep(&mut store, one(author, seq)), Kept::New);
+        assert_eq!(store.lacks(&author, by, 100).expect("looked"), None, "{seq}");
+    }
+    assert_eq!(keep(&mut store, one(author, 119)), Kept::New);
+    assert_eq!(store.lacks(&author, by, 100).expect("looked"), Some(100));
 }

@@ -161,24 +161,31 @@ impl Evidence {
 
     /// Reads what is kept of a node's journals as far as it can be read by now, and writes the file: some of it is about to go.
     /// Blocks on the disk.
-    pub fn read_up(&self, shared: &Shared, node: &NodeId) {
+    ///
+    /// # Errors
+    /// What the disk says: then what was read stands in the records alone, and none of them may go.
+    pub fn read_up(&self, shared: &Shared, node: &NodeId) -> Result<(), data::Error> {
         for (origin, mark) in shared.records.marks_of(node) {
             while self.read_on(&shared.records, &origin, (mark.floor, mark.next)) {}
         }
-        self.save(&shared.dir, &shared.me);
+        self.write(&shared.dir, &shared.me)
     }
 
-    /// Writes the file.
+    /// Writes the file, if that can be done: without it a start reads more records.
     pub fn save(&self, dir: &Path, me: &Origin) {
+        if let Err(error) = self.write(dir, me) {
+            tracing::warn!(%error, "the file of evidence cannot be written; a start reads all records instead");
+        }
+    }
+
+    fn write(&self, dir: &Path, me: &Origin) -> Result<(), data::Error> {
         let mut bytes = Vec::new();
         {
             let mut state = self.state();
             state.since = 0;
             codec::encode_large_into(&(FORM, me, state.own_index, &state.book), &mut bytes);
         }
-        if let Err(error) = data::replace(dir, FILE, &bytes) {
-            tracing::warn!(%error, "the file of evidence cannot be written; a start reads all records instead");
-        }
+        data::replace(dir, FILE, &bytes)
     }
 }
 

@@ -34,7 +34,9 @@ impl Homes {
 
     /// This node itself has waited in vain.
     pub fn hear_own(&self, me: NodeId, fact: &Fact) {
-        if let Fact::Unanswered(f) = fact {
+        if let Fact::Unanswered(f) = fact
+            && f.submitted.is_some()
+        {
             self.rules().silent(f.lease.home, me, (f.lease.step, f.lease.epoch));
         }
     }
@@ -51,8 +53,9 @@ pub(super) async fn restore_own(shared: &Shared) {
         let silent = view
             .away()
             .all()
-            .filter(|engagement| engagement.result.as_ref().is_some_and(|handed| handed.unanswered));
-        silent.map(|engagement| engagement.lease).collect::<Vec<_>>()
+            .filter_map(|engagement| Some((engagement.lease, engagement.result.as_ref()?)))
+            .filter(|(_, handed)| handed.unanswered && handed.acknowledged.is_some());
+        silent.map(|(lease, _)| lease).collect::<Vec<_>>()
     });
     // Where the driver has ended, so has everything else.
     let (silent, me) = (silent.await.unwrap_or_default(), shared.me.node());

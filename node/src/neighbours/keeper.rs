@@ -37,7 +37,7 @@ struct Job {
 enum Ask {
     Keep(Box<Job>),
     /// A neighbour has nothing of a journal before this number.
-    Skip(Origin, u64),
+    Lacks(NodeId, Origin, u64),
     /// Write down what shortens the next start, and end.
     End(oneshot::Sender<()>),
 }
@@ -91,9 +91,9 @@ impl Keeper {
 
     /// Says that a neighbour that was asked for more has nothing of a journal before this number. Where much is held from there
     /// on, what is missing is given up.
-    pub async fn skip(&self, origin: Origin, before: u64) {
+    pub async fn lacks(&self, peer: NodeId, origin: Origin, before: u64) {
         // It may have ended already.
-        let _ = self.0.send(Ask::Skip(origin, before)).await;
+        let _ = self.0.send(Ask::Lacks(peer, origin, before)).await;
     }
 
     /// Ends the thread once it has done what waits before.
@@ -115,12 +115,12 @@ fn run(
     while end.is_none()
         && let Some(first) = queue.blocking_recv()
     {
-        let (mut jobs, mut skips, mut next) = (Vec::new(), BTreeMap::new(), Some(first));
+        let (mut jobs, mut lacking, mut next) = (Vec::new(), BTreeMap::new(), Some(first));
         while let Some(ask) = next {
             match ask {
                 Ask::Keep(job) => jobs.push(*job),
-                Ask::Skip(origin, before) => {
-                    skips.insert(origin, before);
+                Ask::Lacks(peer, origin, before) => {
+                    lacking.insert((origin, peer), before);
                 }
                 Ask::End(done) => end = Some(done),
             }
@@ -154,8 +154,8 @@ fn run(
                 std::thread::sleep(REST);
             }
         }
-        for (origin, before) in skips {
-            if let Err(error) = skip(&mut store, &mut members, &shared, (origin, before)) {
+        for ((origin, peer), before) in lacking {
+            if let Err(error) = lacks(&mut store, &mut members, &shared, (peer, origin, before)) {
                 tracing::error!(%error, %origin, "missing records cannot be given up; they will be asked for again");
             }
         }
@@ -165,7 +165,7 @@ fn run(
         }
     }
     if let Some(shared) = shared.upgrade() {
-        members.save(&store.reader(), &shared.exchange);
+        members.save_if_possible(&store.reader(), &shared.exchange);
     }
     if let Err(error) = store.feed() {
         tracing::warn!(%error, "the index of records is behind; the next start brings it up");
@@ -199,7 +199,9 @@ fn keep_in_place(
         let kept = store.append(vec![frame.clone()])?[0];
         let gives_way = store.who_gives_way(&frame).filter(|_| kept == Kept::OverCap);
         let Some(node) = gives_way else { return Ok(kept) };
-        read_up(store, members, shared, &node);
+        if !read_up(store, members, shared, &node) {
+            return Ok(Kept::OverCap);
+        }
         let given_up = store.give_up_oldest(&node);
         for (origin, mark) in shared.records.marks_of(&node) {
             tracing::info!(%origin, below = mark.floor, "old records gave way to new ones");
@@ -210,28 +212,32 @@ fn keep_in_place(
     Ok(store.append(vec![frame])?[0])
 }
 
-/// Gives up the records of a journal that are missing below a number, if enough is held from there on.
-fn skip(
+/// Gives up the records of a journal that a neighbour lacks below a number, if others do too and enough is held from there on.
+fn lacks(
     store: &mut RecordStore,
     members: &mut Members,
     shared: &Shared,
-    (origin, before): (Origin, u64),
+    (peer, origin, before): (NodeId, Origin, u64),
 ) -> Result<(), Error> {
-    if !store.may_skip_to(&origin, before)? {
+    let Some(below) = store.lacks(&origin, peer, before)? else { return Ok(()) };
+    if !read_up(store, members, shared, &origin.node()) {
         return Ok(());
     }
-    read_up(store, members, shared, &origin.node());
-    let given_up = store.prune(&origin, before);
-    tracing::info!(%origin, below = before, "missing records are not waited for any longer");
+    let given_up = store.prune(&origin, below);
+    tracing::info!(%origin, below, "missing records are not waited for any longer");
     shared.exchange().holds_up_to(origin, shared.records.mark(&origin).next, false);
     shared.evidence.news.notify_one();
     given_up
 }
 
-/// What is about to go is read first, and what it said is written down.
-fn read_up(store: &RecordStore, members: &mut Members, shared: &Shared, node: &NodeId) {
-    shared.evidence.read_up(shared, node);
-    members.save(&store.reader(), &shared.exchange);
+/// What may go is read first, and what it said is written down; whether it was, or nothing may go.
+fn read_up(store: &RecordStore, members: &mut Members, shared: &Shared, node: &NodeId) -> bool {
+    let written =
+        shared.evidence.read_up(shared, node).and_then(|()| members.save(&store.reader(), &shared.exchange));
+    if let Err(error) = &written {
+        tracing::error!(%error, %node, "its records stay, for what they said cannot be written down");
+    }
+    written.is_ok()
 }
 
 /// Counts on what became of a frame, and says so.

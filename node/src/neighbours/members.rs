@@ -96,15 +96,25 @@ impl Members {
         }
     }
 
-    /// Writes the file where enough has come since it was written.
+    /// Writes the file where enough has come since it was written, or since that was tried.
     pub fn save_if_due(&mut self, kept: &Kept, exchange: &Mutex<Exchange>) {
         if self.since >= RECORDS_EACH {
-            self.save(kept, exchange);
+            self.save_if_possible(kept, exchange);
+        }
+    }
+
+    /// Writes the file, if that can be done: without it a start reads more records.
+    pub fn save_if_possible(&mut self, kept: &Kept, exchange: &Mutex<Exchange>) {
+        if let Err(error) = self.save(kept, exchange) {
+            tracing::warn!(%error, "the file of members cannot be written; a start reads more records instead");
         }
     }
 
     /// Writes the file. All that is kept was heard before.
-    pub fn save(&mut self, kept: &Kept, exchange: &Mutex<Exchange>) {
+    ///
+    /// # Errors
+    /// What the disk says: then what it would have said stands in the kept records alone, and none of them may go.
+    pub fn save(&mut self, kept: &Kept, exchange: &Mutex<Exchange>) -> Result<(), data::Error> {
         self.since = 0;
         // The marks first: what is heard meanwhile is read once more, and says nothing new then.
         let marks: Vec<Mark> = kept.marks().into_iter().map(|(origin, mark)| (origin, mark.next)).collect();
@@ -119,9 +129,7 @@ impl Members {
         }
         let mut bytes = Vec::new();
         codec::encode_large_into(&(FORM, marks, rows), &mut bytes);
-        if let Err(error) = data::replace(&self.dir, FILE, &bytes) {
-            tracing::warn!(%error, "the file of members cannot be written; a start reads more records instead");
-        }
+        data::replace(&self.dir, FILE, &bytes)
     }
 }
 
@@ -164,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_written_is_an_error_and_the_old_one_stands() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = Arc::new(OsFiles::new(dir.path()));
+        let store = open_store(dir.path(), files, FederationId([3; 32])).expect("a new store");
+        let mut members = Members::restore(dir.path(), &store.reader(), &mut exchange());
+        // Nothing can be put in the place of a directory.
+        std::fs::create_dir(dir.path().join(FILE)).expect("made");
+        assert!(members.save(&store.reader(), &Mutex::new(exchange())).is_err());
+        std::fs::remove_dir(dir.path().join(FILE)).expect("removed");
+        members.save(&store.reader(), &Mutex::new(exchange())).expect("written");
+    }
+
+    #[test]
     fn who_is_expelled_is_so_after_a_start_however_much_was_said_before() {
         let dir = tempfile::tempdir().expect("a directory");
         let files = Arc::new(OsFiles::new(dir.path()));
@@ -181,7 +202,7 @@ mod tests {
         heard.hear(nth(2), [(1, &admitted(90_000)), (2, &admitted(90_001)), (3, &expelled(90_000))]);
         heard.hear(nth(FOUNDER), [(3, &expelled(90_001))]);
         let heard = Mutex::new(heard);
-        members.save(&store.reader(), &heard);
+        members.save(&store.reader(), &heard).expect("written");
         let heard = heard.into_inner().expect("no thread panicked");
         let mut found = exchange();
         assert!(

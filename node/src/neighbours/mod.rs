@@ -305,10 +305,12 @@ impl Neighbours {
         });
         let keeper = keeper::start((store, members), kept, Arc::downgrade(&shared))?;
         let publisher = tokio::spawn(publisher::run(shared.clone(), heard));
-        tokio::spawn(heads::run(shared.clone()));
-        tokio::spawn(fetch::run(shared.clone(), wanted));
-        tokio::spawn(greeting::keep_fresh(shared.clone()));
-        tokio::spawn(outbox::run(shared.clone(), heard_of));
+        let mut others = vec![
+            ("the teller of heads", tokio::spawn(heads::run(shared.clone()))),
+            ("the fetcher of records", tokio::spawn(fetch::run(shared.clone(), wanted))),
+            ("the keeper of the hello", tokio::spawn(greeting::keep_fresh(shared.clone()))),
+            ("the outbox", tokio::spawn(outbox::run(shared.clone(), heard_of))),
+        ];
         let evidence = tokio::spawn(summaries::run(shared.clone()));
         tokio::spawn(frauds::tell_what_is_untold(shared.clone()));
         let again = shared.clone();
@@ -316,8 +318,8 @@ impl Neighbours {
             board::read_again(&again.records, |records| again.hear_of_home(records, None));
         });
         homes::restore_own(&shared).await;
-        tokio::spawn(follow(shared.clone(), happened));
-        let vital = Vital { mesh: ended, keeper, evidence, publisher };
+        others.push(("the reader of the mesh's events", tokio::spawn(follow(shared.clone(), happened))));
+        let vital = Vital { mesh: ended, keeper, evidence, publisher, others };
         Ok(Neighbours { shared, vital: Arc::new(Mutex::new(Some(vital))) })
     }
 

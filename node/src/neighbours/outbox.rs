@@ -28,9 +28,12 @@ const VERDICT_WAIT_MS: u64 = 10_000;
 /// How many results are brought at once.
 const AT_ONCE: usize = 64;
 
-/// How many of those are of one home: with more, eight homes that take requests and never answer would hold up all others for as
-/// long as artifacts may take.
+/// How many of those are of one home that answers.
 const AT_ONCE_PER_HOME: usize = 8;
+
+/// How many of a home that did not answer lately: with more, a few homes that take requests and never answer would hold up all
+/// others for as long as artifacts may take.
+const AT_ONCE_IF_SILENT: usize = 1;
 
 /// How many of the newest records of a home's journal are looked at for verdicts after a start; then those that follow.
 const LOOK_BACK: u64 = 65_536;
@@ -94,7 +97,7 @@ impl Drop for Place {
 impl Turn {
     /// Whose turn it is of those that wait: whoever comes after the last one first, as many as there is room for, a few of each
     /// home.
-    fn choose<T>(&self, waiting: Vec<(Abroad, T)>) -> Vec<(Abroad, T)> {
+    fn choose<T>(&self, waiting: Vec<(Abroad, T)>, silent: &BTreeSet<NodeId>) -> Vec<(Abroad, T)> {
         let mut of_home: BTreeMap<NodeId, usize> = BTreeMap::new();
         let brought = self.under_way.iter().filter(|(_, by)| **by == By::Outbox);
         brought.clone().for_each(|(lease, _)| *of_home.entry(lease.home).or_default() += 1);
@@ -103,7 +106,8 @@ impl Turn {
             waiting.into_iter().partition(|(lease, _)| Some(*lease) <= self.last);
         let has_room = |(lease, _): &(Abroad, T)| {
             let of_home = of_home.entry(lease.home).or_default();
-            let free = !self.under_way.contains_key(lease) && *of_home < AT_ONCE_PER_HOME;
+            let most = if silent.contains(&lease.home) { AT_ONCE_IF_SILENT } else { AT_ONCE_PER_HOME };
+            let free = !self.under_way.contains_key(lease) && *of_home < most;
             *of_home += usize::from(free);
             free
         };
@@ -162,11 +166,7 @@ impl Outbox {
 
 /// Brings what waits, until the node ends.
 pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
-    let open = shared.handle.look(|view| {
-        let handed = view.away().all().filter(|engagement| engagement.result.is_some());
-        handed.map(|engagement| engagement.lease).collect::<Vec<_>>()
-    });
-    open.await.unwrap_or_default().into_iter().for_each(|lease| shared.outbox.expect(lease));
+    expect_open(&shared).await;
     let mut looked = BTreeMap::new();
     let mut each = tokio::time::interval(EACH);
     each.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -192,12 +192,32 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
     }
 }
 
+/// Records are looked at for all results that were handed in before, as soon as the driver says which those are.
+async fn expect_open(shared: &Arc<Shared>) {
+    let mut pause = tokio::time::interval(EACH);
+    loop {
+        pause.tick().await;
+        let open = shared.handle.look(|view| {
+            let handed = view.away().all().filter(|engagement| engagement.result.is_some());
+            handed.map(|engagement| engagement.lease).collect::<Vec<_>>()
+        });
+        match open.await {
+            Ok(open) => return open.into_iter().for_each(|lease| shared.outbox.expect(lease)),
+            Err(error) => tracing::warn!(?error, "what the outbox waits for is not known yet"),
+        }
+    }
+}
+
 /// Begins to bring results whose home is connected and has not said enough of them: as many as may be under way, in turn, so
 /// that a home that is slow or says nothing holds up nobody else's. Homes that are away are dialled: the lease of a result that
 /// they have not heard of may run out there while the mesh rests between two tries.
 async fn bring_some(shared: &Arc<Shared>) {
     let up: BTreeSet<NodeId> = shared.up().clone();
     let (turn, now) = (shared.outbox.turn().clone(), crate::clock::wall());
+    let silent: BTreeSet<NodeId> = {
+        let manners = shared.manners();
+        up.iter().filter(|home| manners.failures(home) > 0).copied().collect()
+    };
     let waiting = shared.handle.look(move |view| {
         let waits = |engagement: &&Arc<Engagement>| {
             let Some(handed) = engagement.result.as_ref() else { return false };
@@ -207,7 +227,7 @@ async fn bring_some(shared: &Arc<Shared>) {
             view.away().all().filter(waits).map(|engagement| (engagement.lease, engagement.clone()));
         let (near, far): (Vec<_>, Vec<_>) = waiting.partition(|(lease, _)| up.contains(&lease.home));
         let far: BTreeSet<NodeId> = far.into_iter().map(|(lease, _)| lease.home).collect();
-        (turn.choose(near), far)
+        (turn.choose(near, &silent), far)
     });
     let (chosen, far) = waiting.await.unwrap_or_default();
     for (lease, engagement) in chosen {
@@ -365,20 +385,27 @@ mod tests {
         let mut waiting: Vec<_> = (0..1_000).map(|n| (lease(1, n), ())).collect();
         waiting.extend((2..20).map(|home| (lease(home, 1), ())));
         waiting.sort();
-        let mut turn = Turn::default();
-        let first = turn.choose(waiting.clone());
+        let (mut turn, nobody) = (Turn::default(), BTreeSet::new());
+        let first = turn.choose(waiting.clone(), &nobody);
         let of_one =
             |chosen: &[(Abroad, ())]| chosen.iter().filter(|(l, ())| l.home == lease(1, 0).home).count();
         assert_eq!((of_one(&first), first.len()), (AT_ONCE_PER_HOME, AT_ONCE_PER_HOME + 18));
         // Its own are never answered: nobody waits for them.
         let own = || first.iter().map(|(lease, ())| *lease).filter(|l| l.home == lease(1, 0).home);
         turn.under_way = own().map(|lease| (lease, By::Outbox)).collect();
-        assert_eq!((of_one(&turn.choose(waiting.clone())), turn.choose(waiting.clone()).len()), (0, 18));
+        assert_eq!(
+            (of_one(&turn.choose(waiting.clone(), &nobody)), turn.choose(waiting.clone(), &nobody).len()),
+            (0, 18)
+        );
         turn.under_way = (0..500).map(|n| (lease(1, n), By::Agent)).collect();
-        assert_eq!(turn.choose(waiting.clone()).len(), first.len(), "what agents bring takes no place");
+        assert_eq!(
+            turn.choose(waiting.clone(), &nobody).len(),
+            first.len(),
+            "what agents bring takes no place"
+        );
         turn.under_way.clear();
         turn.last = own().max();
-        let then = turn.choose(waiting);
+        let then = turn.choose(waiting, &nobody);
         assert!(
             of_one(&then) == AT_ONCE_PER_HOME
                 && then.iter().all(|next| next.0.home != lease(1, 0).home || !first.contains(next)),
@@ -391,10 +418,24 @@ mod tests {
         let all = (0..100).flat_map(|home| (0..20).map(move |n| (lease(home, n), ())));
         let mut waiting: Vec<_> = all.collect();
         waiting.sort();
-        let mut turn = Turn::default();
-        assert_eq!(turn.choose(waiting.clone()).len(), AT_ONCE);
-        turn.under_way =
-            turn.choose(waiting.clone()).into_iter().map(|(lease, ())| (lease, By::Outbox)).collect();
-        assert!(turn.choose(waiting).is_empty());
+        let (mut turn, nobody) = (Turn::default(), BTreeSet::new());
+        assert_eq!(turn.choose(waiting.clone(), &nobody).len(), AT_ONCE);
+        turn.under_way = turn
+            .choose(waiting.clone(), &nobody)
+            .into_iter()
+            .map(|(lease, ())| (lease, By::Outbox))
+            .collect();
+        assert!(turn.choose(waiting, &nobody).is_empty());
+    }
+
+    #[test]
+    fn many_homes_that_say_nothing_leave_room_for_one_that_does() {
+        let silent: BTreeSet<NodeId> = (0..32).map(|home| lease(home, 0).home).collect();
+        let all = (0..33).flat_map(|home| (0..20).map(move |n| (lease(home, n), ())));
+        let mut waiting: Vec<_> = all.collect();
+        waiting.sort();
+        let chosen = Turn::default().choose(waiting, &silent);
+        let heard = chosen.iter().filter(|(lease, ())| !silent.contains(&lease.home)).count();
+        assert_eq!((heard, chosen.len()), (AT_ONCE_PER_HOME, 32 + AT_ONCE_PER_HOME));
     }
 }

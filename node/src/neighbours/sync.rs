@@ -102,7 +102,7 @@ async fn fetch_on(
         _ => {}
     }
     if let Some(Lacks { first, .. }) = lacks.get(&mark.origin) {
-        shared.keeper.skip(mark.origin, *first).await;
+        shared.keeper.lacks(peer, mark.origin, *first).await;
     }
     Ok(fetched.kept)
 }

@@ -1,6 +1,9 @@
 //! What must not end while the node runs. Where one of these has ended by itself the node is deaf or mute and does not know
 //! it, so it ends as a whole: whoever keeps it running may start it again.
 
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::Poll;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -14,6 +17,8 @@ pub(super) struct Vital {
     pub evidence: JoinHandle<()>,
     /// The task that publishes this node's own.
     pub publisher: JoinHandle<()>,
+    /// The tasks beside these, by name.
+    pub others: Vec<(&'static str, JoinHandle<()>)>,
 }
 
 impl Vital {
@@ -24,8 +29,19 @@ impl Vital {
             _ = self.keeper => "the keeper of records",
             _ = self.evidence => "the reader of evidence",
             _ = self.publisher => "the publisher",
+            name = first_of(self.others) => name,
         }
     }
+}
+
+/// The name of the first task that ends.
+async fn first_of(mut tasks: Vec<(&'static str, JoinHandle<()>)>) -> &'static str {
+    std::future::poll_fn(|context| {
+        let mut tasks = tasks.iter_mut();
+        let ended = tasks.find_map(|(name, task)| Pin::new(task).poll(context).is_ready().then_some(*name));
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -48,7 +64,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_that_ends_is_named_and_a_panic_is_an_end() {
-        for named in ["the mesh", "the keeper of records", "the reader of evidence", "the publisher"] {
+        let names =
+            ["the mesh", "the keeper of records", "the reader of evidence", "the publisher", "another"];
+        for named in names {
             let (mesh_ends, mesh) = oneshot::channel();
             let (keeper_ends, keeper) = oneshot::channel();
             let mut alive = vec![("the mesh", mesh_ends), ("the keeper of records", keeper_ends)];
@@ -62,7 +80,8 @@ mod tests {
             };
             let (evidence, publisher) = (task("the reader of evidence"), task("the publisher"));
             alive.retain(|(name, _)| *name != named);
-            let ended = Vital { mesh, keeper, evidence, publisher }.ended();
+            let others = ["one more", "another"].map(|name| (name, task(name))).into();
+            let ended = Vital { mesh, keeper, evidence, publisher, others }.ended();
             assert_eq!(tokio::time::timeout(SOON, ended).await, Ok(named));
         }
     }

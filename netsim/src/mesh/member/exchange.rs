@@ -235,7 +235,7 @@ impl Member {
                         }
                         Message::End { .. } => {
                             if let Some(first) = first.filter(|first| *first > want.next) {
-                                self.skip(want.origin, first)?;
+                                self.lacks(from, want.origin, first)?;
                             }
                             return self.next_want(context, from);
                         }

@@ -168,16 +168,17 @@ impl Member {
         live.store.append(vec![frame_of(records)]).ok().map(|kept| kept[0])
     }
 
-    /// Gives up the records of a journal that are missing below a number, if enough is held from there on.
-    pub(super) fn skip(&mut self, origin: Origin, before: u64) -> Does {
+    /// Gives up the records of a journal that a neighbour lacks below a number, if others do too and enough is held from there on.
+    pub(super) fn lacks(&mut self, from: Slot, origin: Origin, before: u64) -> Does {
         let has_crashed = self.has_crashed();
         let Some(live) = &mut self.live else { return Err(Stop::Down) };
-        let skipped = match live.store.may_skip_to(&origin, before) {
-            Ok(true) => {
+        let Some(peer) = live.up.get(&from).copied() else { return Ok(()) };
+        let skipped = match live.store.lacks(&origin, peer, before) {
+            Ok(Some(below)) => {
                 self.words.clone_from(&live.words);
-                live.store.prune(&origin, before)
+                live.store.prune(&origin, below)
             }
-            Ok(false) => return Ok(()),
+            Ok(None) => return Ok(()),
             Err(error) => Err(error),
         };
         live.exchange.holds_up_to(origin, live.kept.mark(&origin).next, false);

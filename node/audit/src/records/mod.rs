@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod frame;
 pub mod frauds;
+mod lacks;
 mod place;
 mod prune;
 mod reader;

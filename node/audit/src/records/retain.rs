@@ -65,28 +65,47 @@ impl RecordStore {
         Ok(())
     }
 
-    /// Whether records of a journal that are missing below a number need not be waited for: so much is held from there on, in it and
-    /// in later journals of its node, that they would be among the first to give way. Whoever has given them up keeps twice as
-    /// much, so what comes from there meets this.
+    /// A neighbour that was asked for more of a journal has nothing of it below a number. The number up to which its missing
+    /// records need not be waited for any longer, if there is one: so much is held from there on, in it and in later journals of
+    /// its node, that they would be among the first to give way. That is a quarter of a share where two neighbours lack them,
+    /// and half of it by one's word alone: whoever gave them up for want of room keeps as much, so what comes from there meets
+    /// this, and who leaves out what it has cannot make it up.
     ///
     /// # Errors
     /// [`Error::Index`].
-    pub fn may_skip_to(&mut self, origin: &Origin, before: u64) -> Result<bool, Error> {
+    pub fn lacks(&mut self, origin: &Origin, by: NodeId, before: u64) -> Result<Option<u64>, Error> {
         self.feed()?;
-        let (lacks, later) = {
+        let (next, later) = {
             let state = self.shared.state();
             let next = state.authors.get(origin).map_or(0, |author| author.mark().next);
             let later = state.journals_of(origin).filter(|(other, _)| *other > origin);
-            (next < before, later.map(|(_, author)| author.bytes).sum::<u64>())
+            (next, later.map(|(_, author)| author.bytes).sum::<u64>())
         };
-        let mut wanted = self.given_up_at_once().saturating_sub(later);
-        if lacks && wanted > 0 {
-            self.walk(origin, before, |seq, place| {
+        if next >= before {
+            self.lacks.forget(origin);
+            return Ok(None);
+        }
+        let (alone, agreed) = self.lacks.hear(*origin, by, before);
+        let given_up = self.given_up_at_once();
+        let share = self.limits().author_bytes_max;
+        for (below, wanted) in agreed.map(|below| (below, given_up)).into_iter().chain([(alone, share / 2)]) {
+            if next < below && self.holds_from(origin, below, wanted.saturating_sub(later))? {
+                self.lacks.forget(origin);
+                return Ok(Some(below));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether so many bytes of a journal are held from a number on.
+    fn holds_from(&self, origin: &Origin, from: u64, mut wanted: u64) -> Result<bool, Error> {
+        if wanted > 0 {
+            self.walk(origin, from, |seq, place| {
                 wanted = wanted.saturating_sub(if place.last == seq { u64::from(place.len) } else { 0 });
                 wanted > 0
             })?;
         }
-        Ok(lacks && wanted == 0)
+        Ok(wanted == 0)
     }
 
     fn given_up_at_once(&self) -> u64 {

@@ -7,6 +7,7 @@ use super::author::Author;
 use super::error::{Error, Notice};
 use super::feed;
 use super::frame::{self, Writer};
+use super::lacks::Lacks;
 use super::place::Position;
 use super::reader::Records;
 use super::recover;
@@ -52,6 +53,7 @@ pub struct RecordStore {
     /// A segment's name may not be durable yet.
     name_unsynced: bool,
     buffer: Vec<u8>,
+    pub(super) lacks: Lacks,
 }
 
 /// What to do with the frames of an append: for each one that is written, which of its records are read from it.
@@ -79,7 +81,14 @@ impl RecordStore {
         let active = recover::recover(&shared, None)?;
         let limits = Limits { segment_bytes: limits.segment_bytes.min(SEGMENT_BYTES_MAX), ..limits };
         let notices = shared.take_notices();
-        let store = RecordStore { shared, limits, active, name_unsynced: false, buffer: Vec::new() };
+        let store = RecordStore {
+            shared,
+            limits,
+            active,
+            name_unsynced: false,
+            buffer: Vec::new(),
+            lacks: Lacks::default(),
+        };
         Ok(Opened { store, notices })
     }
 
