@@ -1,7 +1,6 @@
 //! This node's agents away from home: what they do at another home goes there as one direct request, on the authority that
 //! the agent gave.
 
-use super::bringing::fetched;
 use super::manners::Failure;
 use super::outbox::{By, Place};
 use super::refusals::Reason;
@@ -10,7 +9,7 @@ use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
 use artel_federation::away::Engagement;
 use artel_federation::visit::message::{Act, Told, Visit, Warrant};
-use artel_federation::{Entry, Fact, Json, Principal, Request};
+use artel_federation::{Entry, Fact, Json};
 use artel_mesh::{Lane, RequestError};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId, Signature};
@@ -18,7 +17,6 @@ use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use bytes::Bytes;
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -158,45 +156,10 @@ impl Neighbours {
             self.shared.board.take_down(home, step);
         }
     }
-
-    /// Fetches an artifact of a lease at another home and enters it as this node's; says how many bytes it has.
-    ///
-    /// # Errors
-    /// What the home says, or the disk, or the rules; [`Error::Unreachable`] where the home is away.
-    pub async fn fetch(&self, home: &NodeId, lease: (StepId, Epoch), digest: Digest) -> anyhow::Result<u64> {
-        let shared = &self.shared;
-        shared.reach(home).await?;
-        if let Some(bytes) = shared.blobs.len(&digest).await? {
-            return Ok(bytes);
-        }
-        let how = blob::Fetching { progress: &AtomicU64::new(0), admit: &|_| Ok(()) };
-        let upload = match blob::artifact(shared, home, lease, digest, &how).await {
-            Err(error) if is_wrong(&error) => return Err(Error::Dishonest(*home).into()),
-            Err(error) if !error.is::<blob::Refused>() && !error.is::<crate::store::Error>() => {
-                tracing::debug!(%home, %digest, error = format!("{error:#}"), "a fetch ended early");
-                return Err(Error::Unreachable(*home).into());
-            }
-            other => other?,
-        };
-        let _alone = shared.blobs.alone(&[digest]).await;
-        let stored =
-            blob::named(shared, home, upload, digest).await.map_err(|error| match is_wrong(&error) {
-                true => Error::Dishonest(*home).into(),
-                false => error,
-            })?;
-        if stored.is_new {
-            let store = Request::Store(fetched(stored, None));
-            if let Err(refusal) = shared.handle.ask(Principal::Operator, None, store).await? {
-                shared.blobs.remove(&digest).await?;
-                return Err(refusal.into());
-            }
-        }
-        Ok(stored.bytes)
-    }
 }
 
 /// Whether a home served what no honest one serves.
-fn is_wrong(error: &anyhow::Error) -> bool {
+pub(super) fn is_wrong(error: &anyhow::Error) -> bool {
     Reason::of_stream(error).is_some_and(Reason::is_wrong)
 }
 

@@ -17,6 +17,7 @@ mod greeting;
 mod heads;
 mod home;
 mod homes;
+mod inputs;
 mod keeper;
 mod manners;
 mod members;
@@ -61,6 +62,7 @@ use artel_reputation::Standing;
 use board::Board;
 use evidence::Evidence;
 use homes::Homes;
+use inputs::Inputs;
 use keeper::Keeper;
 use members::Members;
 use outbox::Outbox;
@@ -81,6 +83,7 @@ pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Own};
 pub use board::Offer;
 pub use cosignatures::Witness;
+pub use inputs::NotFetched;
 pub use summaries::Checks;
 
 /// How many messages are checked at once; one takes about 100 µs of a core. The others wait with the mesh.
@@ -296,6 +299,7 @@ impl Neighbours {
             summaries: Summaries::default(),
             large: Mutex::default(),
             results: bringing::Results::default(),
+            inputs: Inputs::default(),
             bench,
             lent: Mutex::default(),
             wills: Mutex::default(),

@@ -8,6 +8,7 @@ use super::cosignatures::Cosignatures;
 use super::evidence::Evidence;
 use super::home::Large;
 use super::homes::Homes;
+use super::inputs::Inputs;
 use super::keeper::Keeper;
 use super::manners::Manners;
 use super::outbox::Outbox;
@@ -90,6 +91,8 @@ pub(super) struct Shared {
     pub large: Mutex<Large>,
     /// Results that are brought here.
     pub results: Results,
+    /// What this node's agents need of other homes, on its way.
+    pub inputs: Inputs,
     /// Where this node runs steps again.
     pub bench: Arc<Bench>,
     /// What nodes that run this node's steps again may fetch.

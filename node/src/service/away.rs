@@ -6,7 +6,7 @@ use super::convert;
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_home, of_visit};
 use super::tasks::{check_skills, claim_next_here, next_lease};
-use crate::neighbours::{Neighbours, Offer as Heard, Own, VisitError};
+use crate::neighbours::{Neighbours, NotFetched, Offer as Heard, Own, VisitError};
 use artel_federation::away::{Engagement, ends_a_result};
 use artel_federation::effect as rules;
 use artel_federation::fact::{Abroad, Authority, Undertaken};
@@ -511,10 +511,13 @@ pub(super) async fn fetch_artifact(
     for lease in service.look(call, held).await? {
         match neighbours.fetch(&lease.home, (lease.step, lease.epoch), digest).await {
             Ok(bytes) => return Ok(Some(bytes)),
-            Err(error) => {
-                tracing::debug!(home = %lease.home, %digest, error = format!("{error:#}"), "not fetched");
-                unreachable = unreachable.or(error.downcast::<VisitError>().ok());
+            Err(NotFetched::NoRoom) => {
+                let message = "this node has no room for what your task needs; ask its operator";
+                return Err(Problem::new(Code::ArtifactQuota, message));
             }
+            Err(NotFetched::Unreachable) => unreachable = Some(VisitError::Unreachable(lease.home)),
+            Err(NotFetched::Dishonest) => unreachable = Some(VisitError::Dishonest(lease.home)),
+            Err(NotFetched::Other(_)) => {}
         }
     }
     // It may be there, when its home is back; to say that there is none would have the agent give the task back.
