@@ -3,7 +3,7 @@
 //!
 //! What it assumes: nodes start one after the other, and each dials those that are there until it has enough neighbours; each
 //! message takes a time over a link that is drawn anew, for its sender and receiver wait for a core; a node checks one message
-//! after the other, each for the same time; no link loses anything. Where nodes are to be gone, they fall silent all at once
+//! after the other, and its threads wait for a core as well; no link loses anything. Where nodes are to be gone, they fall silent all at once
 //! before the first message, and nobody notices: their neighbours go on sending to them.
 
 use super::overlay::{FIRST_HEARTBEAT_MS, HEARTBEAT_MS, Outbox, Overlay, Rpc, Verdict};
@@ -19,9 +19,12 @@ const FEDERATION: FederationId = FederationId([1; 32]);
 /// How many neighbours a node has unless it is said (`NEIGHBOURS_MIN`).
 pub const NEIGHBOURS: usize = 16;
 
-/// The shortest time over a link, in microseconds, and the mean of what comes on top, which is as often short as it is long: loopback with
-/// what a transport takes, and the wait for a core.
-const LINK_US: (u64, u64) = (100, 400);
+/// The shortest time over a link, in microseconds: loopback with what a transport takes.
+const LINK_US: u64 = 100;
+
+/// The mean of what a message waits for a core on its way over a link, and again for its check, in microseconds; it is as often short as
+/// it is long.
+const CORE_WAIT_US: u64 = 400;
 
 /// Between the starts of two nodes, in milliseconds, and within how many all have started.
 const JOIN_MS: (u64, u64) = (300, 60_000);
@@ -204,7 +207,7 @@ impl Model {
 
     fn send(&mut self, from: Slot, outbox: Outbox) {
         for (to, rpc) in outbox {
-            let us = self.wanted.link_us + LINK_US.0 + waited(&mut self.rng, LINK_US.1);
+            let us = self.wanted.link_us + LINK_US + waited(&mut self.rng, CORE_WAIT_US);
             // What is said over one link comes in its order.
             let at = self.arrived_us.entry((from, to)).or_default();
             *at = (*at).max(self.at_us + us);
@@ -229,8 +232,8 @@ impl Model {
                 }
                 if let Some((packet, hops)) = self.nodes[to].receive(now, from, rpc, &mut outbox) {
                     let begins = self.busy_until_us[to].max(self.at_us);
-                    self.busy_until_us[to] = begins + CHECK_US;
-                    self.after(begins + CHECK_US - self.at_us, Event::Checked(to, packet, hops));
+                    self.busy_until_us[to] = begins + CHECK_US + waited(&mut self.rng, CORE_WAIT_US);
+                    self.after(self.busy_until_us[to] - self.at_us, Event::Checked(to, packet, hops));
                 }
                 to
             }
