@@ -8,6 +8,7 @@ mod blob;
 mod board;
 mod book;
 mod bringing;
+mod company;
 mod cosignatures;
 mod evidence;
 mod fetch;
@@ -33,6 +34,7 @@ mod shared;
 mod summaries;
 mod sync;
 mod vital;
+mod waits;
 mod witness;
 
 use crate::clock::wall;
@@ -295,6 +297,8 @@ impl Neighbours {
             evidence,
             summaries: Summaries::default(),
             large: Mutex::default(),
+            waits: waits::Waits::default(),
+            asked: requests::Asked::default(),
             results: bringing::Results::default(),
             bench,
             lent: Mutex::default(),
@@ -308,6 +312,7 @@ impl Neighbours {
         tokio::spawn(heads::run(shared.clone()));
         tokio::spawn(fetch::run(shared.clone(), wanted));
         tokio::spawn(greeting::keep_fresh(shared.clone()));
+        tokio::spawn(company::tell(shared.clone()));
         tokio::spawn(outbox::run(shared.clone(), heard_of));
         let evidence = tokio::spawn(summaries::run(shared.clone()));
         tokio::spawn(frauds::tell_what_is_untold(shared.clone()));
@@ -409,6 +414,16 @@ impl Neighbours {
             *all.entry(reason).or_default() += count;
         }
         all.into_iter().collect()
+    }
+
+    /// How many direct requests of neighbours were dealt with since the start, by what they are.
+    pub fn asked(&self) -> Vec<(String, u64)> {
+        self.shared.asked.counts()
+    }
+
+    /// How many claims of neighbours' agents wait here now.
+    pub fn claims_waiting(&self) -> usize {
+        self.shared.waits.count()
     }
 
     /// Why nothing more is taken from a node, if so.
