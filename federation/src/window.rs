@@ -187,7 +187,9 @@ impl Federation {
 
     /// A newcomer that is about, qualifies, and has nothing kept for it.
     fn newcomer_about(&self, id: StepId, now: &Now) -> Option<AgentId> {
-        self.candidates(id, self.live.about.newcomers(now.mono), now.wall).map(|candidate| candidate.agent).next()
+        self.candidates(id, self.live.about.newcomers(now.mono), now.wall)
+            .map(|candidate| candidate.agent)
+            .next()
     }
 
     /// The best of those that are about, qualify, have nothing kept for them and rank before any newcomer. Where there are fewer

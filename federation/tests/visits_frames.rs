@@ -330,7 +330,7 @@ fn another_kind_or_version_is_said_to_be_one() {
             other[2..4].copy_from_slice(&version.to_le_bytes());
             again(name, &other)
         };
-        for kind in kinds.into_iter().filter(|kind| *kind != own).chain([0, 0x0110, 0x0134, 0xffff]) {
+        for kind in kinds.into_iter().filter(|kind| *kind != own).chain([0, 0x0110, 0x0135, 0xffff]) {
             assert_eq!(with(kind, 1), Err(Error::Unknown { kind, version: 1 }), "{name}");
         }
         for version in [0, 2, 0xffff] {

@@ -154,7 +154,11 @@ fn who_has_not_been_about_for_a_minute_is_kept_nothing() {
     home.pass(59_999);
     assert_eq!(home.claim_next(&agents[1]), Ok(None));
     let id = others(&mut home);
-    assert_eq!(home.claim(&agents[1], id).err(), Some(Code::OfferWindow), "the best was heard of just within it");
+    assert_eq!(
+        home.claim(&agents[1], id).err(),
+        Some(Code::OfferWindow),
+        "the best was heard of just within it"
+    );
     home.pass(WINDOW_MS);
     let id = others(&mut home);
     assert!(home.claim(&agents[1], id).is_ok(), "it is the best that is about");

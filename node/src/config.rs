@@ -179,7 +179,9 @@ impl Value for Option<u32> {
     fn read(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| "want auto or a whole number up to 4294967295".to_owned()),
+            text => {
+                text.parse().map(Some).map_err(|_| "want auto or a whole number up to 4294967295".to_owned())
+            }
         }
     }
     fn show(&self) -> String {
@@ -380,7 +382,9 @@ mod tests {
 
     #[test]
     fn a_window_that_is_set_holds_with_and_without_neighbours() {
-        for (set, alone, meshed) in [(None, 0, 2_000), (Some("auto"), 0, 2_000), (Some("0"), 0, 0), (Some("7"), 7, 7)] {
+        for (set, alone, meshed) in
+            [(None, 0, 2_000), (Some("auto"), 0, 2_000), (Some("0"), 0, 0), (Some("7"), 7, 7)]
+        {
             let flags: Vec<_> = set.into_iter().map(|value| ("window_ms", value)).collect();
             let options = load("", &[], &flags).expect("good").options();
             assert_eq!((options.window_ms, options.window_meshed_ms), (alone, meshed), "{set:?}");

@@ -172,6 +172,11 @@ impl Neighbours {
         }
     }
 
+    /// Changes whenever a neighbour came up.
+    pub fn came_up(&self) -> watch::Receiver<u64> {
+        self.shared.up_changes.subscribe()
+    }
+
     /// Changes whenever an offer is heard.
     pub fn offers_changed(&self) -> watch::Receiver<u64> {
         self.shared.board.watch()
@@ -292,7 +297,13 @@ impl Shared {
             _ => ANSWER_WAIT,
         };
         let answer = self.mesh.request(home, Bytes::from(visit.to_frame()), patience).await;
+        let waits = matches!(visit.act, Act::ClaimNext { wait_ms: 1.. });
         let answer = answer.map_err(|error| match error {
+            // It was not to answer yet: when it is back it is a home like the others.
+            RequestError::Gone if waits => {
+                self.manners().failed(*home, Failure::Away, Instant::now());
+                Error::Silent(*home)
+            }
             RequestError::Timeout | RequestError::Gone => {
                 self.manners().failed(*home, Failure::Silent, Instant::now());
                 Error::Silent(*home)

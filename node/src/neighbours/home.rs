@@ -8,8 +8,8 @@ use crate::handle::{Answer, Unavailable};
 use artel_federation::effect::{Code, Refusal};
 use artel_federation::visit::message::{Act, Enough, Error, Told, Visit};
 use artel_federation::{Principal, Reply, Request};
-use artel_mesh::{Answer as Asker, Lane};
 use artel_mesh::limits::DIRECT_FRAME_BYTES_MAX;
+use artel_mesh::{Answer as Asker, Lane};
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::NodeId;
 use std::collections::VecDeque;
@@ -61,12 +61,7 @@ pub(super) fn enough(shared: &Shared, from: NodeId, data: &[u8]) -> Option<Vec<u
     }
 }
 
-async fn serve(
-    shared: &Shared,
-    from: NodeId,
-    mut visit: Visit,
-    asker: &Asker,
-) -> Result<Told, Told> {
+async fn serve(shared: &Shared, from: NodeId, mut visit: Visit, asker: &Asker) -> Result<Told, Told> {
     if !shared.exchange().is_member(&from) {
         return Err(refused("forbidden", "your node is no member of this federation"));
     }

@@ -109,7 +109,8 @@ mod tests {
     async fn the_nodes_word_ends_what_waits_and_nothing_later() {
         let waits = Waits::default();
         let begin = |node, agent| waits.begin(of(node, agent)).expect("room");
-        let (mut one, mut two, mut other, mut elsewhere) = (begin(1, 7), begin(1, 7), begin(1, 8), begin(2, 7));
+        let (mut one, mut two, mut other, mut elsewhere) =
+            (begin(1, 7), begin(1, 7), begin(1, 8), begin(2, 7));
         waits.end(&of(1, 7));
         assert!(is_enough(&mut one).await && is_enough(&mut two).await);
         let mut later = begin(1, 7);

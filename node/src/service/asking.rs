@@ -78,7 +78,8 @@ impl Asking {
     /// The home at which it waits next, of these, the best first: one where it has not waited yet, or not for the longest time.
     pub fn next_to_wait_at(&self, homes: &[NodeId]) -> Option<NodeId> {
         let now = Instant::now();
-        let rested = |home: &&NodeId| self.began.get(home).is_none_or(|began| now.duration_since(*began) >= WAIT);
+        let rested =
+            |home: &&NodeId| self.began.get(home).is_none_or(|began| now.duration_since(*began) >= WAIT);
         let free = homes.iter().filter(|home| !self.is_with(home)).filter(rested);
         // Of equals the first.
         free.min_by_key(|home| self.began.get(home)).copied()

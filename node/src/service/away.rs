@@ -20,9 +20,7 @@ use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::time::Wall;
 use artel_web::types::List;
 use artel_web::types::auth::SignedStatement;
-use artel_web::types::task::{
-    ClaimRequest, Lease, Offer, OfferQuery, Renewed, Requirements, SubmitRequest, Submitted,
-};
+use artel_web::types::task::{Lease, Offer, OfferQuery, Renewed, Requirements, SubmitRequest, Submitted};
 use artel_web::{Call, Code, Problem};
 use std::sync::Arc;
 

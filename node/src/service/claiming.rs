@@ -46,11 +46,12 @@ pub(super) async fn claim_next(
     let Some(skills) = delegated.await? else {
         return claim_next_here(service, call, claim.wait_ms).await;
     };
-    let mut board = neighbours.offers_changed();
+    let (mut board, mut ups) = (neighbours.offers_changed(), neighbours.came_up());
     let (mut asking, mut tried) = (Asking::new(neighbours, me), BTreeMap::new());
     let answers_until = until.max(Instant::now() + ANSWERS_WAIT);
     loop {
         board.mark_unchanged();
+        ups.mark_unchanged();
         loop {
             let offering = untried(neighbours, &skills, &tried, |home| asking.is_with(home));
             let Some((home, news)) = offering.first().copied() else { break };
@@ -115,6 +116,7 @@ pub(super) async fn claim_next(
                 answer = asking.next() => said = Some(answer),
                 () = news => {}
                 () = turn => {}
+                Ok(()) = ups.changed() => {}
             }
         };
         let reply = service.ask_until(call, Request::ClaimNext(ClaimNext { wait_ms }), enough).await;

@@ -105,7 +105,8 @@ fn what_waits_for_a_node_that_is_gone_wins_nothing() {
     let waiting = {
         let mut agent = Agent::delegate(&two.away, "ada", &["text"]);
         let did = agent.did.clone();
-        let waiting = std::thread::spawn(move || agent.http.try_send(&artel_tests::agent::claim_next(WAIT_MS)));
+        let waiting =
+            std::thread::spawn(move || agent.http.try_send(&artel_tests::agent::claim_next(WAIT_MS)));
         until("its claim waits at home", || {
             items(&two.home, "/v1/agents").iter().any(|known| known["agent_id"] == did.as_str())
         });
