@@ -177,6 +177,8 @@ fn a_window_does_not_survive_a_restart() {
 fn what_a_result_makes_ready_goes_to_whoever_hands_it_in_and_asks_for_more() {
     for asks in [true, false] {
         let (mut home, agents) = meshed(1, &[100, 50]);
+        // With so many results it is the best, whatever the other one hands in.
+        (0..3).for_each(|_| home.raise(&agents[0], 100));
         let run = loop {
             let run = posted(&mut home, &["first", "second<first"]);
             if !kept_for_newcomers(&run.step_id(1), Complexity::Simple) {
@@ -227,9 +229,16 @@ fn an_offer_of_the_tenth_is_kept_for_newcomers_from_anywhere_while_one_is_about(
     let kept = posted_for(&mut home, true);
     home.pass(WINDOW_MS);
     assert!(home.claim(&agents[0], kept).is_ok());
-    // Without a newcomer about it is an offer like the others.
+}
+
+#[test]
+fn without_a_newcomer_about_an_offer_of_the_tenth_is_like_the_others() {
+    let (mut home, agents) = meshed(1, &[100, 50]);
+    let ada = home.enroll(9, &[]);
+    assert_eq!(home.claim_next(&ada), Ok(None));
     home.pass(60_000);
-    assert_eq!(home.claim_next(&agents[0]), Ok(None));
+    agents.iter().for_each(|member| assert_eq!(home.claim_next(member), Ok(None)));
     let kept = posted_for(&mut home, true);
-    assert!(home.claim(&agents[0], kept).is_ok());
+    assert_eq!(home.claim(&agents[1], kept).err(), Some(Code::OfferWindow));
+    assert!(home.claim(&agents[0], kept).is_ok(), "for the best");
 }
