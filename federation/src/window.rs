@@ -192,11 +192,11 @@ impl Federation {
             .next()
     }
 
-    /// The best of those that are about, qualify, have nothing kept for them and rank before any newcomer. Where there are fewer
-    /// than are to be asked, a newcomer from anywhere is among the best, so that the offer is open to all.
+    /// The best of those that are about, have had something accepted, qualify, and have nothing kept for them. Where there are
+    /// fewer than are to be asked, a newcomer from anywhere is among the best, so that the offer is open to all.
     fn best_about(&self, id: StepId, now: &Now) -> Option<Window> {
-        let proven = self.candidates(id, self.live.about.proven(now.mono), now.wall);
-        let mut candidates: Vec<Candidate> = proven.filter(|candidate| candidate.bound > 0).collect();
+        let proven = self.live.about.proven(now.mono);
+        let mut candidates: Vec<Candidate> = self.candidates(id, proven, now.wall).collect();
         let top = usize::from(self.options.top);
         if candidates.len() < top {
             return None;
