@@ -3,6 +3,7 @@
 use crate::{artel, fresh};
 use artel_tests::agent::{post, task};
 use artel_tests::mesh::{admitted, invite, items, joining, listening, until};
+use artel_tests::wait::until_within;
 use artel_tests::{Agent, Node};
 use serde_json::{Value, json};
 use std::thread::JoinHandle;
@@ -11,6 +12,9 @@ use tempfile::TempDir;
 
 /// How long an agent of these tests waits at its own node, in milliseconds.
 const WAIT_MS: u32 = 20_000;
+
+/// Sooner than a wait at a home ends by itself, which is after eight seconds.
+const WELL_BEFORE: Duration = Duration::from_secs(6);
 
 /// A home and a node that joined it.
 struct Two {
@@ -93,7 +97,9 @@ fn who_has_something_else_waits_elsewhere_no_longer() {
     let own = post(&mut two.away.operator(), &task("at its own node", &["text"], 2));
     let (_ada, lease, _) = waiting.join().expect("no panic");
     assert_eq!(lease.expect("its own node's offers win at once")["task_id"], own.as_str());
-    until("home is told", || asked(&two.home, "enough") == 1 && claims_waiting(&two.home) == 0);
+    until_within(WELL_BEFORE, "home is told, and its wait ends", || {
+        (asked(&two.home, "enough") == 1 && claims_waiting(&two.home) == 0).then_some(())
+    });
     let id = post(&mut two.home.operator(), &task("for others", &["text"], 2));
     let mut bob = Agent::enroll(&two.home, "bob", &["text"]);
     bob.claim(&id).is(200);
@@ -115,8 +121,7 @@ fn what_waits_for_a_node_that_is_gone_wins_nothing() {
     let Two { home, away, _dirs } = two;
     assert_eq!(claims_waiting(&home), 1);
     away.kill();
-    // Long before its time would be over.
-    artel_tests::wait::until_within(Duration::from_secs(6), "its wait ends with the connection", || {
+    until_within(WELL_BEFORE, "its wait ends with the connection", || {
         (claims_waiting(&home) == 0).then_some(())
     });
     let id = post(&mut home.operator(), &task("for others", &["text"], 2));
