@@ -91,20 +91,17 @@ impl Asking {
         began.min().map(|began| *began + WAIT)
     }
 
-    /// Has the claim wait at a home.
-    pub fn wait_at(&mut self, home: NodeId, wait: Duration) {
-        self.began.insert(home, Instant::now());
+    /// Has the claim wait at a home; says until when that home has it to itself.
+    pub fn wait_at(&mut self, home: NodeId, wait: Duration) -> Instant {
+        let now = Instant::now();
+        self.began.insert(home, now);
         self.send(home, wait);
+        now + NEXT_AFTER
     }
 
     /// Asks a home; says what came first within the time that it has to itself, of whichever home.
     pub async fn ask(&mut self, home: NodeId) -> Option<Said> {
         self.send(home, Duration::ZERO);
-        self.soon().await
-    }
-
-    /// What comes first within the time that a home has to itself.
-    pub async fn soon(&mut self) -> Option<Said> {
         tokio::time::timeout(NEXT_AFTER, self.next()).await.ok()
     }
 

@@ -49,6 +49,7 @@ pub(super) async fn claim_next(
     let (mut board, mut ups) = (neighbours.offers_changed(), neighbours.came_up());
     let (mut asking, mut tried) = (Asking::new(neighbours, me), BTreeMap::new());
     let answers_until = until.max(Instant::now() + ANSWERS_WAIT);
+    let mut others_from = Instant::now();
     loop {
         board.mark_unchanged();
         ups.mark_unchanged();
@@ -64,22 +65,23 @@ pub(super) async fn claim_next(
             }
             has_room(service, call, me).await?;
             tried.insert(home, news);
-            // Where no other home is to be asked it waits there right away: one request.
-            let said = match asking.may_wait(until).filter(|_| offering.len() == 1) {
-                Some(wait) => {
-                    asking.wait_at(home, wait);
-                    asking.soon().await
-                }
-                None => asking.ask(home).await,
-            };
-            if let Some(said) = said
+            // Where no other home is to be asked it waits there right away: one request. Meanwhile it waits here, too.
+            if let Some(wait) = asking.may_wait(until).filter(|_| offering.len() == 1) {
+                others_from = asking.wait_at(home, wait);
+                continue;
+            }
+            if let Some(said) = asking.ask(home).await
                 && let Some(lease) = next_of(service, call, me, said).await
             {
                 return Ok(Some(lease));
             }
         }
-        let (mut is_first, mut turn) = (true, None);
-        while let Some(wait) = asking.may_wait(until) {
+        let (mut is_first, mut turn) = (true, Some(others_from));
+        while others_from <= Instant::now() {
+            let Some(wait) = asking.may_wait(until) else {
+                turn = None;
+                break;
+            };
             let homes = neighbours.homes_to_wait_at(&me, &skills);
             let Some(home) = asking.next_to_wait_at(&homes) else {
                 turn = asking.next_turn(&homes);

@@ -128,3 +128,29 @@ fn what_waits_for_a_node_that_is_gone_wins_nothing() {
     Agent::enroll(&home, "bob", &["text"]).claim(&id).is(200);
     assert!(waiting.join().expect("no panic").is_err(), "its node was killed");
 }
+
+/// A claim waits at two homes at once; of a third one the worker's node hears by gossip.
+#[test]
+fn an_offer_of_any_home_reaches_who_waits() {
+    let dirs = [fresh(), fresh(), fresh(), fresh()];
+    let mut nodes = vec![listening(&artel(), dirs[0].path()).set("log", "warn").start()];
+    let invitation = invite(&artel(), dirs[0].path(), 3);
+    for dir in &dirs[1..] {
+        nodes.push(joining(&artel(), dir.path(), &invitation).set("log", "warn").start());
+    }
+    until("all have met", || nodes.iter().all(|node| admitted(node) == 3));
+    let mut agent = Agent::delegate(&nodes[0], "ada", &["text"]);
+    for home in nodes[1..].iter().chain(&nodes[1..]) {
+        let waiting = std::thread::spawn(move || {
+            let answer = agent.claim_next(WAIT_MS);
+            (agent, answer)
+        });
+        until("its claim waits at two of three", || nodes[1..].iter().map(claims_waiting).sum::<u64>() == 2);
+        let id = post(&mut home.operator(), &task("anywhere", &["text"], 2));
+        let (returned, answer) = waiting.join().expect("no panic");
+        agent = returned;
+        assert_eq!(answer.is(200)["task_id"], id.as_str());
+        agent.submit(&id, 1, &json!({})).is(200);
+        until("it waits nowhere", || nodes[1..].iter().all(|home| claims_waiting(home) == 0));
+    }
+}
