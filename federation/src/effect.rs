@@ -284,7 +284,7 @@ pub enum Code {
     TaskTaken,
     /// The task is not open to claims.
     TaskNotOpen,
-    /// Only the best candidates may claim for now.
+    /// Only the best candidates, or newcomers, may claim for now.
     OfferWindow,
     /// The agent does not qualify.
     NotQualified,

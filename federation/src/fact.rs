@@ -339,7 +339,7 @@ pub struct Offered {
     pub deadline: Wall,
     /// The salted commitment to the whole task as posted, private parts too (`commitment::terms`).
     pub terms: Digest,
-    /// For how long only the best candidates may claim, in milliseconds.
+    /// For how long only the best candidates, or newcomers, may claim where nobody waits for it, in milliseconds.
     pub window_ms: u32,
     /// How many candidates those are.
     pub top: u8,

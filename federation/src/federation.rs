@@ -3,7 +3,7 @@
 use crate::effect::{Code, Effect, Refusal};
 use crate::fact::{Entry, Fact, Genesis, Joined, Poster, Refused, Started};
 use crate::input::{Input, Now, Principal, ReplyTo, Request};
-use crate::market::{HeldLease, Waiters, Windows};
+use crate::market::{HeldLease, Waiters};
 use crate::member::{Challenges, Identity};
 use crate::options::{Options, REFUSALS_MAX, TICK_ENTRIES_MAX};
 use crate::run::{Run, Step, StepState};
@@ -13,6 +13,7 @@ use crate::timer::{Timer, Timers};
 use crate::turn::Turn;
 use crate::view::View;
 use crate::visit::guests::Pace;
+use crate::window::{About, Windows};
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::time::{Mono, Wall};
 use std::collections::BTreeMap;
@@ -33,6 +34,10 @@ pub(crate) struct Live {
     pub challenges: Challenges,
     pub waiters: Waiters,
     pub windows: Windows,
+    /// Which agents were about lately.
+    pub about: About,
+    /// Whether neighbours are connected from where agents may come.
+    pub has_neighbours: bool,
     pub granted: BTreeMap<StepId, HeldLease>,
     refusals: BTreeMap<(Poster, &'static str), u32>,
     /// How often nodes that asked for something were refused since the start, by code. They are strangers: no journal.
@@ -211,6 +216,7 @@ impl Federation {
             Input::Redone { step, epoch, runs, ran } => self.redone(&mut turn, (step, epoch), runs, ran),
             Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
             Input::FraudProven(fraud) => drop(turn.record(&mut self.state, Fact::FraudProven(fraud))),
+            Input::Neighbours(some) => self.live.has_neighbours = some,
             Input::Closing => self.end_all_waits(&mut turn),
             Input::Tick => {}
         }

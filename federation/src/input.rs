@@ -118,6 +118,9 @@ pub enum Input {
     },
     /// The shell keeps a proof, durably, that another node lied about its journal.
     FraudProven(FraudProven),
+    /// Whether any neighbours are connected: then offers have a window, so that agents of theirs hear of them in time. It is said
+    /// again now and then, since the rules forget it when they begin anew.
+    Neighbours(bool),
     /// The node is stopping: who waits for a task is answered without one, and nobody waits any more.
     Closing,
     /// Time has passed: whatever is due happens.

@@ -44,6 +44,7 @@ mod turn;
 pub mod view;
 pub mod visit;
 pub mod watch;
+mod window;
 pub mod witness;
 pub mod words;
 

@@ -80,9 +80,6 @@ pub(crate) struct HeldLease {
 /// The submission in whose answer a lease was granted, so that a repeated submission hears of the same lease.
 pub(crate) type After = Option<(StepId, Epoch)>;
 
-/// Offers that only the best candidates may claim for now.
-pub(crate) type Windows = BTreeMap<StepId, BTreeSet<AgentId>>;
-
 impl Waiters {
     fn add(&mut self, waiter: Waiter, agent: &Agent) {
         self.count += 1;
@@ -197,6 +194,7 @@ fn skill_names(agent: &Agent) -> Vec<String> {
 impl Federation {
     /// An agent claims one task. Whoever holds it already hears its lease again: its first answer may have been lost.
     pub(crate) fn claim(&mut self, turn: &mut Turn, agent: AgentId, id: StepId) -> Result<Reply, Refusal> {
+        self.is_about(turn, &agent);
         let held = self.may_claim(&turn.now, &self.state.agents[&agent], id)?;
         let lease = held.unwrap_or_else(|| self.grant(turn, agent, id, None));
         Ok(Reply::Leased(Box::new(lease)))
@@ -244,10 +242,10 @@ impl Federation {
                 "this node's memory of open work, or its poster's share of it, is full; claim another task",
             ));
         }
-        if self.live.windows.get(&id).is_some_and(|best| !best.contains(&member.id)) {
+        if self.live.windows.is_closed_to(&id, member) {
             return Err(Refusal::new(
                 Code::OfferWindow,
-                "for a moment only the best candidates may claim this task; try again",
+                "for a moment only the best candidates, or newcomers, may claim this task; try again",
             ));
         }
         Ok(None)
@@ -261,6 +259,7 @@ impl Federation {
         agent: AgentId,
         claim: ClaimNext,
     ) -> Result<Option<Reply>, Refusal> {
+        self.is_about(turn, &agent);
         self.must_be_free(&self.state.agents[&agent])?;
         if let Some(lease) = self.grant_best(turn, agent, None) {
             return Ok(Some(Reply::Leased(Box::new(lease))));
@@ -291,7 +290,7 @@ impl Federation {
     pub(crate) fn best_for(&self, now: &Now, member: &Agent, after: After) -> Option<StepId> {
         let (level, free) = (self.assess(member, now.wall).level, self.free_leases(member));
         let takes = |id: StepId| {
-            let windowed = self.live.windows.get(&id).is_some_and(|best| !best.contains(&member.id));
+            let windowed = self.live.windows.is_closed_to(&id, member);
             let (run, step) = self.state.step(&id).expect("an offer has its step");
             let fits = self.qualifies((member, level, free), (run, step), after);
             !windowed && fits.is_ok() && now.wall < step.spec.task.deadline
@@ -409,20 +408,32 @@ impl Federation {
             reward: task.reward,
             deadline: task.deadline,
             terms: commitment::terms(commitment::terms_salt(run.salt, &id), &id, task),
-            window_ms: self.options.window_ms,
+            window_ms: self.window_ms(),
             top: self.options.top,
             verdict_within_ms: self.options.verdict_within_ms,
         };
         let deadline = task.deadline;
         turn.record(&mut self.state, Fact::Offered(offered));
         self.arm_deadline(id, deadline, &turn.now);
-        if !self.grant_to_waiter(turn, id) && self.options.window_ms > 0 {
+        if !self.grant_to_waiter(turn, id) && !self.is_for_claimer(turn, id) {
             self.open_window(turn, id);
         }
     }
 
+    /// Whether whoever gets the next task at the end of this input may take this one: it is left open for it, and further ones
+    /// are not.
+    fn is_for_claimer(&self, turn: &mut Turn, id: StepId) -> bool {
+        let Some((agent, after)) = turn.claimer else { return false };
+        let (run, step) = self.state.step(&id).expect("just offered");
+        let agent = &self.state.agents[&agent];
+        let (level, free) = (self.assess(agent, turn.now.wall).level, self.free_leases(agent));
+        let takes = self.qualifies((agent, level, free), (run, step), Some(after)).is_ok();
+        turn.claimer = turn.claimer.filter(|_| !takes);
+        takes
+    }
+
     /// Grants an offer to the best of those who wait and qualify.
-    fn grant_to_waiter(&mut self, turn: &mut Turn, id: StepId) -> bool {
+    pub(crate) fn grant_to_waiter(&mut self, turn: &mut Turn, id: StepId) -> bool {
         let Some((to, agent)) = self.best_waiter(id, turn.now.wall) else {
             return false;
         };
@@ -456,40 +467,6 @@ impl Federation {
             .map(|(to, candidate)| (to, candidate.agent))
     }
 
-    /// Keeps an offer for its best candidates for a while. Only where the window is not zero, that is where agents
-    /// elsewhere need time to hear of it; the walk over all agents is paid then alone.
-    fn open_window(&mut self, turn: &mut Turn, id: StepId) {
-        let (run, step) = self.state.step(&id).expect("just offered");
-        let task = &step.spec.task;
-        let kept = matching::kept_for_newcomers(&id, task.complexity);
-        let mut candidates: Vec<Candidate> = self
-            .state
-            .agents
-            .values()
-            .filter_map(|agent| {
-                let assessed = self.assess(agent, turn.now.wall);
-                let free = self.free_leases(agent);
-                self.qualifies((agent, assessed.level, free), (run, step), None).ok()?;
-                Some(candidate_of(agent, &assessed, 0))
-            })
-            .collect();
-        if candidates.is_empty() {
-            return;
-        }
-        candidates.sort_by_key(|candidate| matching::rank(candidate, kept));
-        let best = candidates.iter().take(usize::from(self.options.top)).map(|c| c.agent).collect();
-        self.live.windows.insert(id, best);
-        let until = turn.now.mono.plus_ms(u64::from(self.options.window_ms));
-        self.live.timers.set(Timer::Window(id), until);
-    }
-
-    pub(crate) fn window_ends(&mut self, turn: &mut Turn, id: StepId) {
-        self.live.windows.remove(&id);
-        if self.state.step(&id).is_some_and(|(_, step)| step.state == StepState::Offered) {
-            self.grant_to_waiter(turn, id);
-        }
-    }
-
     /// Gives the step to the agent: the one place where a winner is made.
     pub(crate) fn grant(&mut self, turn: &mut Turn, agent: AgentId, id: StepId, after: After) -> Lease {
         let member = &self.state.agents[&agent];
@@ -507,7 +484,7 @@ impl Federation {
         };
         let (epoch, lease_ms) = (granted.epoch, granted.lease_ms);
         let index = turn.record(&mut self.state, Fact::Granted(granted));
-        self.live.windows.remove(&id);
+        self.live.windows.close(&id);
         self.live.timers.cancel(Timer::Window(id));
         self.live.timers.cancel(Timer::Deadline(id));
         self.arm_lease(id, lease_ms, after, &turn.now);
@@ -657,7 +634,7 @@ impl Federation {
 
     /// Whether an agent may take a step, in the answer to a submission where `after` names one; what does not fit between
     /// two nodes stays at home.
-    fn qualifies(
+    pub(crate) fn qualifies(
         &self,
         (agent, level, free): (&Agent, Level, u32),
         (run, step): (&Run, &Step),
@@ -692,9 +669,8 @@ fn told_bytes(run: &Run, step: &Step) -> usize {
     outputs.sum::<usize>() + own + run.inputs.len()
 }
 
-fn candidate_of(agent: &Agent, assessed: &Assessment, since: u64) -> Candidate {
-    let newcomer = agent.accepted + agent.rejected + agent.lapsed == 0;
-    Candidate { agent: agent.id, bound: assessed.lower.0, newcomer, since }
+pub(crate) fn candidate_of(agent: &Agent, assessed: &Assessment, since: u64) -> Candidate {
+    Candidate { agent: agent.id, bound: assessed.lower.0, newcomer: agent.is_newcomer(), since }
 }
 
 /// On whose authority an agent acts: under its delegation while that lasts, else as its token's own session, or, where another

@@ -114,7 +114,12 @@ impl Agent {
     /// here, nobody let it go, and no work of its counts.
     pub(crate) fn may_be_forgotten(&self) -> bool {
         let unknown = self.serial == 0 && self.revoked.is_none();
-        self.guest.is_some() && unknown && self.accepted + self.rejected + self.lapsed == 0
+        self.guest.is_some() && unknown && self.is_newcomer()
+    }
+
+    /// Whether no work of its counts yet.
+    pub(crate) fn is_newcomer(&self) -> bool {
+        self.accepted + self.rejected + self.lapsed == 0
     }
 
     /// The bytes that the agent counts: no fewer than it and its account take in a snapshot.

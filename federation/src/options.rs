@@ -12,8 +12,12 @@ pub struct Options {
     pub attempts_max: u8,
     /// How many lapses fail a step.
     pub lapses_max: u8,
-    /// For how long an offer is open to its best candidates alone, in milliseconds; 0 where all agents are local.
+    /// For how long an offer is open to its best candidates alone, in milliseconds, while no neighbour is connected: 0, since all
+    /// agents are local and those that wait hear of it at once.
     pub window_ms: u32,
+    /// The same while neighbours are: their agents hear of offers by gossip. Shorter, and who is nearest wins; longer, and work
+    /// that the best do not take lies about.
+    pub window_meshed_ms: u32,
     /// How many candidates those are.
     pub top: u8,
     /// Within which time home judges a submission, in milliseconds.
@@ -41,6 +45,7 @@ impl Default for Options {
             attempts_max: 3,
             lapses_max: 3,
             window_ms: 0,
+            window_meshed_ms: 2_000,
             top: 8,
             verdict_within_ms: 600_000,
             leases_max: 64,

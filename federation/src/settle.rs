@@ -34,6 +34,7 @@ impl Federation {
             return self.answer_submission(turn, to, agent, &submission, receipt);
         }
         self.held_lease(agent, id, epoch)?;
+        self.is_about(turn, &agent);
         self.artifacts_could_come(&self.state.agents[&agent], &submission)?;
         if submission.output.len() > OUTPUT_BYTES_MAX {
             let message = format!(
@@ -55,6 +56,8 @@ impl Federation {
             return Err(refusal);
         }
         self.take_in(turn, agent, &submission);
+        // Whoever asks for the next task waits already: what its result makes ready is not kept for others.
+        turn.claimer = submission.next.map(|_| (agent, (id, epoch)));
         if !self.draw_redo(turn, id) {
             self.examine(turn, id);
         }
@@ -272,7 +275,7 @@ impl Federation {
         self.disarm_lease(id);
         self.live.timers.cancel(Timer::Deadline(id));
         self.live.timers.cancel(Timer::Window(id));
-        self.live.windows.remove(&id);
+        self.live.windows.close(&id);
         turn.record(&mut self.state, Fact::StepEnded(StepEnded { step: id, end }));
         if let Some(transfer) = refund {
             turn.record(&mut self.state, Fact::Transfer(transfer));

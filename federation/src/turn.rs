@@ -5,6 +5,8 @@ use crate::fact::{Entry, Fact, RunEnded};
 use crate::input::{Now, ReplyTo};
 use crate::run::Run;
 use crate::state::State;
+use artel_protocol::id::{Epoch, StepId};
+use artel_protocol::key::AgentId;
 use artel_protocol::log::leaf::Class;
 use artel_protocol::text::Correlation;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 /// What one input has caused so far.
 pub(crate) struct Turn {
     pub now: Now,
+    /// Who gets the next task at the end of this input, and in the answer to which submission.
+    pub claimer: Option<(AgentId, (StepId, Epoch))>,
     correlation: Option<Correlation>,
     entries: Vec<Entry>,
     after: Vec<Effect>,
@@ -20,7 +24,7 @@ pub(crate) struct Turn {
 
 impl Turn {
     pub fn new(now: Now, correlation: Option<Correlation>) -> Self {
-        Turn { now, correlation, entries: Vec::new(), after: Vec::new(), closed: Vec::new() }
+        Turn { now, claimer: None, correlation, entries: Vec::new(), after: Vec::new(), closed: Vec::new() }
     }
 
     /// Writes a fact down and folds it; says the journal index that it will have.

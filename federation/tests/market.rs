@@ -8,7 +8,7 @@ use artel_federation::input::Profile;
 use artel_federation::matching::kept_for_newcomers;
 use artel_federation::options::{WAIT_MS_MAX, WAITERS_MAX};
 use artel_federation::run::StepState;
-use artel_federation::{Code, Fact, Input, Kind, Options, Principal, Request};
+use artel_federation::{Code, Fact, Input, Kind, Principal, Request};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Epoch, RunId, StepId};
 use artel_protocol::time::Wall;
@@ -254,72 +254,6 @@ fn closing_answers_everybody_who_waits() {
     assert_eq!(home.mind.view().counts().waiting, 0);
     home.pass(20_000);
     assert!(home.answers.is_empty(), "nobody is answered twice");
-}
-
-#[test]
-fn in_the_window_only_the_best_may_claim() {
-    let mut home = Home::with(Options { window_ms: 2_000, top: 2, ..Options::default() });
-    let agents: Vec<_> = (1..=4).map(|n| home.enroll(n, &["rust"])).collect();
-    let outsider = home.enroll(9, &[]);
-    home.pass(10_000);
-    for (member, quality) in [(&agents[1], 100), (&agents[3], 50)] {
-        let id = home.post_one(TaskSpec { reward: Credits::ZERO, ..home.checked_task() });
-        home.pass(2_000);
-        let lease = home.claim(member, id).expect("after the window everybody may");
-        home.submit(member, &lease, "{}").expect("a live lease");
-        home.checked(&lease, accepted(quality));
-    }
-    let medium = |home: &Home| TaskSpec { complexity: Complexity::Medium, ..skilled(home, &["rust"]) };
-    let id = home.post_one(medium(&home));
-    assert_eq!(home.claim(&outsider, id).err(), Some(Code::NotQualified));
-    assert!(home.claim(&agents[3], id).is_ok(), "among the best two");
-
-    let simple = |home: &mut Home| loop {
-        let id = home.post_one(skilled(home, &["rust"]));
-        if !kept_for_newcomers(&id, Complexity::Simple) {
-            return id;
-        }
-        home.cancel(Principal::Operator, id.run(), None).expect("open");
-    };
-    let id = simple(&mut home);
-    for member in [&agents[0], &agents[2]] {
-        assert_eq!(home.claim(member, id).err(), Some(Code::OfferWindow));
-        assert_eq!(home.claim_next(member).expect("an answer"), None);
-    }
-    home.pass(1_999);
-    assert_eq!(home.claim(&agents[0], id).err(), Some(Code::OfferWindow));
-    home.pass(1);
-    assert!(home.claim(&agents[0], id).is_ok(), "then it is open to all");
-
-    let id = simple(&mut home);
-    let waiting = home.wait(&agents[2], 10_000);
-    home.pass(2_000);
-    assert_eq!(won(&mut home, waiting).map(|l| l.step), Some(id), "who waits gets it when the window ends");
-
-    let waiting = home.wait(&agents[2], 10_000);
-    let id = simple(&mut home);
-    assert_eq!(
-        won(&mut home, waiting).map(|l| l.step),
-        Some(id),
-        "the window collapses for who waits already"
-    );
-}
-
-#[test]
-fn a_window_does_not_survive_a_restart() {
-    let mut home = Home::with(Options { window_ms: 2_000, top: 1, ..Options::default() });
-    let agents = [home.enroll(1, &[]), home.enroll(2, &[])];
-    let id = home.post_one(home.task());
-    let refused: Vec<_> = agents
-        .iter()
-        .filter(|member| match home.claim(member, id) {
-            Ok(lease) => home.release(member, &lease).is_err(),
-            Err(code) => code == Code::OfferWindow,
-        })
-        .collect();
-    assert_eq!(refused.len(), 1, "one of two is the best");
-    home.restart();
-    assert!(home.claim(refused[0], id).is_ok(), "after a restart an offer is open to all");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use artel_federation::commitment::{Opening, Salt};
 use artel_federation::effect::{Judged, Lease, Receipt};
 use artel_federation::fact::{Authority, Outcome, RunnerSpec};
 use artel_federation::visit::message::{
-    Act, CHALLENGE_BYTES_MAX, CODE_BYTES_MAX, Error, FETCH_KIND, Fetch, Handing, SENTENCE_BYTES_MAX,
-    SERVED_KIND, Served, TOLD_KIND, Told, VISIT_KIND, Visit, Wanted, Warrant,
+    Act, CHALLENGE_BYTES_MAX, CODE_BYTES_MAX, ENOUGH_KIND, Enough, Error, FETCH_KIND, Fetch, Handing,
+    SENTENCE_BYTES_MAX, SERVED_KIND, Served, TOLD_KIND, Told, VISIT_KIND, Visit, Wanted, Warrant,
 };
 use artel_federation::visit::warrant::act_text;
 use artel_protocol::amount::Credits;
@@ -183,6 +183,7 @@ fn frames() -> Vec<(&'static str, String, Vec<u8>)> {
     frames.extend(told().into_iter().map(|(what, told)| ("Told", what.to_owned(), told.to_frame())));
     frames.extend(fetches().into_iter().map(|(what, fetch)| ("Fetch", what.to_owned(), fetch.to_frame())));
     frames.extend(served().into_iter().map(|(what, served)| ("Served", what.to_owned(), served.to_frame())));
+    frames.push(("Enough", "an agent waits no longer".to_owned(), Enough { agent: member(1).id }.to_frame()));
     frames
 }
 
@@ -192,6 +193,7 @@ fn again(name: &str, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         "Visit" => Visit::read(bytes).map(|visit| visit.to_frame()),
         "Told" => Told::read(bytes).map(|told| told.to_frame()),
         "Fetch" => Fetch::read(bytes).map(|fetch| fetch.to_frame()),
+        "Enough" => Enough::read(bytes).map(|enough| enough.to_frame()),
         _ => Served::read(bytes).map(|served| served.to_frame()),
     }
 }
@@ -318,7 +320,7 @@ proptest! {
 
 #[test]
 fn another_kind_or_version_is_said_to_be_one() {
-    let kinds = [VISIT_KIND, TOLD_KIND, FETCH_KIND, SERVED_KIND];
+    let kinds = [VISIT_KIND, TOLD_KIND, FETCH_KIND, SERVED_KIND, ENOUGH_KIND];
     for (name, _, frame) in frames() {
         let own = u16::from_le_bytes([frame[0], frame[1]]);
         assert!(kinds.contains(&own));
@@ -328,7 +330,7 @@ fn another_kind_or_version_is_said_to_be_one() {
             other[2..4].copy_from_slice(&version.to_le_bytes());
             again(name, &other)
         };
-        for kind in kinds.into_iter().filter(|kind| *kind != own).chain([0, 0x0110, 0x0134, 0xffff]) {
+        for kind in kinds.into_iter().filter(|kind| *kind != own).chain([0, 0x0110, 0x0135, 0xffff]) {
             assert_eq!(with(kind, 1), Err(Error::Unknown { kind, version: 1 }), "{name}");
         }
         for version in [0, 2, 0xffff] {

@@ -396,6 +396,7 @@ FRAMES = {
     "Fetch": (0x0132, struct(("step", uuid), ("epoch", u32), ("what", enum(None, struct(("digest", digest),
                                                                                         ("start", u64)))))),
     "Served": (0x0133, enum(u64, refusal)),
+    "Enough": (0x0134, key),
 }
 
 

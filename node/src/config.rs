@@ -127,7 +127,7 @@ keys! {
     lease_total_ms: u64 = 3_600_000, "For how long a lease may be renewed in all, in milliseconds.";
     attempts_max: u8 = 3, "How many rejected submissions fail a step.";
     lapses_max: u8 = 3, "How many lapsed leases fail a step.";
-    window_ms: u32 = 0, "For how long an offer is open to its best candidates alone, in milliseconds.";
+    window_ms: Option<u32> = None, "For how long an offer is open to its best candidates alone, in milliseconds; auto: 2000 while neighbours are connected, 0 while none is.";
     top: u8 = 8, "How many candidates those are.";
     verdict_within_ms: u32 = 600_000, "Within which time home judges a submission, in milliseconds.";
     leases_max: u32 = 64, "The most leases that one agent may hold at once.";
@@ -171,6 +171,21 @@ impl Value for String {
     }
     fn show(&self) -> String {
         self.clone()
+    }
+}
+
+/// A number that follows from something else where it is not set: `auto`.
+impl Value for Option<u32> {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(None),
+            text => {
+                text.parse().map(Some).map_err(|_| "want auto or a whole number up to 4294967295".to_owned())
+            }
+        }
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "auto".to_owned(), |number| number.to_string())
     }
 }
 
@@ -301,12 +316,14 @@ impl Config {
 
     /// The numbers that the rules go by.
     pub fn options(&self) -> Options {
+        let auto = Options::default();
         Options {
             lease_ms: self.lease_ms,
             lease_total_ms: self.lease_total_ms,
             attempts_max: self.attempts_max,
             lapses_max: self.lapses_max,
-            window_ms: self.window_ms,
+            window_ms: self.window_ms.unwrap_or(auto.window_ms),
+            window_meshed_ms: self.window_ms.unwrap_or(auto.window_meshed_ms),
             top: self.top,
             verdict_within_ms: self.verdict_within_ms,
             leases_max: self.leases_max,
@@ -361,6 +378,19 @@ mod tests {
         );
         let config = config.expect("good");
         assert_eq!((config.lease_ms, config.top), (2000, 5));
+    }
+
+    #[test]
+    fn a_window_that_is_set_holds_with_and_without_neighbours() {
+        for (set, alone, meshed) in
+            [(None, 0, 2_000), (Some("auto"), 0, 2_000), (Some("0"), 0, 0), (Some("7"), 7, 7)]
+        {
+            let flags: Vec<_> = set.into_iter().map(|value| ("window_ms", value)).collect();
+            let options = load("", &[], &flags).expect("good").options();
+            assert_eq!((options.window_ms, options.window_meshed_ms), (alone, meshed), "{set:?}");
+        }
+        assert_eq!(load("window_ms = 5", &[], &[]).expect("good").window_ms, Some(5));
+        assert!(load("window_ms = \"soon\"", &[], &[]).is_err());
     }
 
     #[test]

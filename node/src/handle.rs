@@ -152,9 +152,9 @@ impl Handle {
         receiver.await.map_err(|_| Unavailable::Stopping)?
     }
 
-    /// Tells the rules of something that nobody waits for; dropped when the driver has too much to do already.
+    /// Tells the rules of something that nobody waits for; dropped when the driver has too much to do already, or has ended.
     pub fn tell(&self, input: Input) {
-        if self.send(Message::Input(input)).is_err() {
+        if let Err(Unavailable::Overloaded) = self.send(Message::Input(input)) {
             tracing::warn!("the driver's queue is full; a notice was dropped");
         }
     }

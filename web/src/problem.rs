@@ -99,7 +99,7 @@ codes! {
     NotFound "not_found" 404 "there is no such thing here"
     TaskTaken "task_taken" 409 "another agent holds this task; claim another with POST /v1/tasks/claim"
     TaskNotOpen "task_not_open" 409 "the task is not open to claims"
-    OfferWindow "offer_window" 409 "only the best candidates may claim this task for now; try again in a moment"
+    OfferWindow "offer_window" 409 "only the best candidates, or newcomers, may claim this task for now; try again in a moment"
     NotQualified "not_qualified" 403 "the agent does not have what this task asks for"
     CapacityFull "capacity_full" 409 "the agent holds as many leases as it may; finish one first"
     Barred "barred" 403 "the agent lapsed or was rejected on this task; claim another"

@@ -394,7 +394,7 @@ async fn neighbours_are_the_operators_to_see() {
     );
     let traffic = client.ask("GET", "/v1/traffic", OPERATOR, b"").await.json();
     assert_eq!((&traffic["lanes"]["blob"]["sent"], &traffic["tcp"]["received"]), (&5.into(), &3.into()));
-    assert_eq!(traffic["refused"]["sync_proof"], 4);
+    assert_eq!((&traffic["refused"]["sync_proof"], &traffic["requests"]["visit"]), (&4.into(), &6.into()));
     assert_eq!(client.ask("GET", "/v1/traffic", AGENT, b"").await.status, 403);
     let journals = client.ask("GET", "/v1/journals", OPERATOR, b"").await.json();
     assert_eq!(journals["items"][0]["held_up_to"], 7);

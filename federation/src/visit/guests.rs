@@ -248,6 +248,7 @@ impl Federation {
         }
         let agent = introduced.agent;
         turn.record(&mut self.state, Fact::Introduced(introduced));
+        self.is_about(turn, &agent);
         self.live.waiters.reskill(&self.state.agents[&agent]);
         Ok(())
     }

@@ -24,6 +24,8 @@ pub const TOLD_KIND: u16 = 0x0131;
 pub const FETCH_KIND: u16 = 0x0132;
 /// The kind of a [`Served`]'s frame.
 pub const SERVED_KIND: u16 = 0x0133;
+/// The kind of an [`Enough`]'s frame.
+pub const ENOUGH_KIND: u16 = 0x0134;
 /// The version of each that we write.
 pub const VERSION: u16 = 1;
 
@@ -220,6 +222,29 @@ pub enum Served {
         /// A sentence that says what to do.
         message: String,
     },
+}
+
+/// An agent waits no longer: its claims of the next task that wait at this home, brought by the node that says this, are
+/// answered now. A kind of its own, since a home of an earlier version refuses what it does not know, and thinks nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Enough {
+    /// The agent.
+    pub agent: AgentId,
+}
+
+impl Enough {
+    /// Its frame.
+    pub fn to_frame(&self) -> Vec<u8> {
+        frame(ENOUGH_KIND, self)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`Error`], each case as it says.
+    pub fn read(bytes: &[u8]) -> Result<Self, Error> {
+        read(ENOUGH_KIND, bytes)
+    }
 }
 
 impl Fetch {

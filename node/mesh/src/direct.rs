@@ -245,6 +245,13 @@ impl Answer {
         }
     }
 
+    /// Waits until whoever asked is gone: the substream has ended, and an answer would reach nobody.
+    pub async fn gone(&self) {
+        if let Some(way) = &self.way {
+            way.frames.closed().await;
+        }
+    }
+
     /// Says that this node does not do what was asked.
     pub fn refuse(mut self) {
         if let Some(way) = self.way.take() {

@@ -8,7 +8,7 @@ use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
 use artel_federation::away::Engagement;
-use artel_federation::visit::message::{Act, Told, Visit, Warrant};
+use artel_federation::visit::message::{Act, Enough, Told, Visit, Warrant};
 use artel_federation::{Entry, Fact, Json};
 use artel_mesh::{Lane, RequestError};
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -140,6 +140,41 @@ impl Neighbours {
         homes
     }
 
+    /// The homes at which an agent's claim may wait, the best first: those of [`Neighbours::homes_for`] that are connected, then
+    /// the other neighbours, for each agent from another one on, so that agents that wait spread over them.
+    pub fn homes_to_wait_at(&self, agent: &AgentId, skills: &[Skill]) -> Vec<NodeId> {
+        let shared = &self.shared;
+        let up = shared.up().clone();
+        let mut homes: Vec<NodeId> = self.homes_for(skills).into_iter().map(|(home, _)| home).collect();
+        homes.retain(|home| up.contains(home));
+        let now = Instant::now();
+        let mut others: Vec<NodeId> = shared.deals_with(up).into_iter().collect();
+        {
+            let manners = shared.manners();
+            others.retain(|node| !homes.contains(node) && !manners.is_paused(node, now));
+        }
+        others.retain(|node| !shared.homes.breaks_rules(node));
+        if !others.is_empty() {
+            let turn = usize::from(agent.key().bytes()[0]) % others.len();
+            others.rotate_left(turn);
+        }
+        homes.append(&mut others);
+        homes
+    }
+
+    /// Tells a home that an agent waits there no longer. Where it does not hear it, the wait ends when its time is over.
+    pub async fn enough(&self, home: &NodeId, agent: AgentId) {
+        let frame = Bytes::from(Enough { agent }.to_frame());
+        if let Err(error) = self.shared.mesh.request(home, frame, ANSWER_WAIT).await {
+            tracing::debug!(%home, %error, "a home was not told that an agent waits no longer");
+        }
+    }
+
+    /// Changes whenever a neighbour came up.
+    pub fn came_up(&self) -> watch::Receiver<u64> {
+        self.shared.up_changes.subscribe()
+    }
+
     /// Changes whenever an offer is heard.
     pub fn offers_changed(&self) -> watch::Receiver<u64> {
         self.shared.board.watch()
@@ -225,7 +260,13 @@ impl Shared {
             _ => ANSWER_WAIT,
         };
         let answer = self.mesh.request(home, Bytes::from(visit.to_frame()), patience).await;
+        let waits = matches!(visit.act, Act::ClaimNext { wait_ms: 1.. });
         let answer = answer.map_err(|error| match error {
+            // It was not to answer yet: when it is back it is a home like the others.
+            RequestError::Gone if waits => {
+                self.manners().failed(*home, Failure::Away, Instant::now());
+                Error::Silent(*home)
+            }
             RequestError::Timeout | RequestError::Gone => {
                 self.manners().failed(*home, Failure::Silent, Instant::now());
                 Error::Silent(*home)

@@ -6,19 +6,24 @@ use super::shared::Shared;
 use crate::hand::acknowledge;
 use crate::handle::{Answer, Unavailable};
 use artel_federation::effect::{Code, Refusal};
-use artel_federation::visit::message::{Act, Error, Told, Visit};
+use artel_federation::visit::message::{Act, Enough, Error, Told, Visit};
 use artel_federation::{Principal, Reply, Request};
-use artel_mesh::Lane;
 use artel_mesh::limits::DIRECT_FRAME_BYTES_MAX;
+use artel_mesh::{Answer as Asker, Lane};
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::NodeId;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Answers a visit. Nothing for bytes that no honest node sends.
-pub(super) async fn answer(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Option<Vec<u8>> {
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    from: NodeId,
+    data: &[u8],
+    asker: &Asker,
+) -> Option<Vec<u8>> {
     let told = match Visit::read(data) {
-        Ok(visit) => match serve(shared, from, visit).await {
+        Ok(visit) => match serve(shared, from, visit, asker).await {
             Ok(told) => told,
             Err(told) => told,
         },
@@ -42,19 +47,65 @@ pub(super) async fn answer(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> O
     }
 }
 
-async fn serve(shared: &Shared, from: NodeId, visit: Visit) -> Result<Told, Told> {
+/// Ends what an agent waits for here through the node that says so. Nothing for bytes that no honest node sends.
+pub(super) fn enough(shared: &Shared, from: NodeId, data: &[u8]) -> Option<Vec<u8>> {
+    match Enough::read(data) {
+        Ok(Enough { agent }) => {
+            shared.waits.end(&(from, agent));
+            Some(Told::Done.to_frame())
+        }
+        Err(error) => {
+            tracing::debug!(%from, %error, "a word about an agent that is none");
+            None
+        }
+    }
+}
+
+async fn serve(shared: &Shared, from: NodeId, mut visit: Visit, asker: &Asker) -> Result<Told, Told> {
     if !shared.exchange().is_member(&from) {
         return Err(refused("forbidden", "your node is no member of this federation"));
     }
     let again = Again::of(&visit);
-    let told = if matches!(&visit.act, Act::Submit(handing) if !handing.artifacts.is_empty()) {
-        bringing::submit(shared, from, visit).await
-    } else {
-        answered(shared, ask(shared, from, Request::Visit(Box::new(visit))).await)
+    let mut wait = match waits_for(&mut visit.act) {
+        Some(wait_ms) if *wait_ms > 0 => {
+            let wait = shared.waits.begin((from, visit.agent));
+            if wait.is_none() {
+                *wait_ms = 0;
+            }
+            wait
+        }
+        _ => None,
     };
+    let told = match (&visit.act, &mut wait) {
+        (Act::Submit(handing), _) if !handing.artifacts.is_empty() => {
+            bringing::submit(shared, from, visit).await
+        }
+        (Act::ClaimNext { .. }, Some(wait)) => {
+            // What is won in the very moment in which its node goes lapses there, as where an answer is lost.
+            let enough = async {
+                tokio::select! {
+                    () = wait.enough() => {}
+                    () = asker.gone() => {}
+                }
+            };
+            let request = Request::Visit(Box::new(visit));
+            answered(shared, shared.handle.ask_until(Principal::Node(from), None, request, enough).await)
+        }
+        _ => answered(shared, ask(shared, from, Request::Visit(Box::new(visit))).await),
+    };
+    drop(wait);
     match (told, again) {
         (Err(unknown), Some(again)) if is_not_found(&unknown) => Ok(again.told(shared, unknown).await),
         (told, _) => told,
+    }
+}
+
+/// For how long an act waits for the next task, where it may.
+fn waits_for(act: &mut Act) -> Option<&mut u32> {
+    match act {
+        Act::ClaimNext { wait_ms } => Some(wait_ms),
+        Act::Submit(handing) => handing.next.as_mut(),
+        Act::Claim(_) | Act::Renew { .. } | Act::Release { .. } => None,
     }
 }
 

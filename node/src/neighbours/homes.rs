@@ -32,6 +32,11 @@ impl Homes {
         rules.standing(&origin.node()).breaches > 0
     }
 
+    /// Whether entries of a home's log break the rules, by what was heard of it.
+    pub fn breaks_rules(&self, home: &NodeId) -> bool {
+        self.rules().standing(home).breaches > 0
+    }
+
     /// This node itself has waited in vain.
     pub fn hear_own(&self, me: NodeId, fact: &Fact) {
         if let Fact::Unanswered(f) = fact

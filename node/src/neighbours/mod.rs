@@ -8,6 +8,7 @@ mod blob;
 mod board;
 mod book;
 mod bringing;
+mod company;
 mod cosignatures;
 mod evidence;
 mod fetch;
@@ -34,6 +35,7 @@ mod shared;
 mod summaries;
 mod sync;
 mod vital;
+mod waits;
 mod witness;
 
 use crate::clock::wall;
@@ -298,6 +300,8 @@ impl Neighbours {
             evidence,
             summaries: Summaries::default(),
             large: Mutex::default(),
+            waits: waits::Waits::default(),
+            asked: requests::Asked::default(),
             results: bringing::Results::default(),
             inputs: Inputs::default(),
             bench,
@@ -313,6 +317,7 @@ impl Neighbours {
             ("the teller of heads", tokio::spawn(heads::run(shared.clone()))),
             ("the fetcher of records", tokio::spawn(fetch::run(shared.clone(), wanted))),
             ("the keeper of the hello", tokio::spawn(greeting::keep_fresh(shared.clone()))),
+            ("the teller of company", tokio::spawn(company::tell(shared.clone()))),
             ("the outbox", tokio::spawn(outbox::run(shared.clone(), heard_of))),
         ];
         let evidence = tokio::spawn(summaries::run(shared.clone()));
@@ -415,6 +420,16 @@ impl Neighbours {
             *all.entry(reason).or_default() += count;
         }
         all.into_iter().collect()
+    }
+
+    /// How many direct requests of neighbours were dealt with since the start, by what they are.
+    pub fn asked(&self) -> Vec<(String, u64)> {
+        self.shared.asked.counts()
+    }
+
+    /// How many claims of neighbours' agents wait here now.
+    pub fn claims_waiting(&self) -> usize {
+        self.shared.waits.count()
     }
 
     /// Why nothing more is taken from a node, if so.

@@ -6,7 +6,7 @@ use super::refusals::Reason;
 use super::shared::Shared;
 use super::{frauds, heads, home, redo, witness};
 use artel_federation::redo::message::{REDO_KIND, Redo};
-use artel_federation::visit::message::{VISIT_KIND, Visit};
+use artel_federation::visit::message::{ENOUGH_KIND, Enough, VISIT_KIND, Visit};
 use artel_mesh::limits::DIRECT_IN_FLIGHT_MAX;
 use artel_mesh::{Answer, Lane};
 use artel_protocol::codec::Frame;
@@ -14,7 +14,8 @@ use artel_protocol::id::FederationId;
 use artel_protocol::key::NodeId;
 use artel_protocol::{continuity, witness as said};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many requests are dealt with at once, claims that wait among them. Who asks a further one hears that this node is busy; the
 /// mesh bounds how many bytes one neighbour has under way.
@@ -28,7 +29,8 @@ pub(super) fn take(shared: &Arc<Shared>, places: &Places, (from, data, answer): 
     };
     let shared = shared.clone();
     tokio::spawn(async move {
-        match respond(&shared, from, &data).await {
+        shared.asked.count(Frame::parse(&data).ok().map(|frame| frame.kind));
+        match respond(&shared, from, &data, &answer).await {
             Response::Said(said) => answer.send(said),
             Response::Refused => {
                 let reason = refusal(&data, &shared.me.federation());
@@ -44,6 +46,32 @@ pub(super) fn take(shared: &Arc<Shared>, places: &Places, (from, data, answer): 
     });
 }
 
+/// How many requests were dealt with, by what they are.
+#[derive(Debug, Default)]
+pub(super) struct Asked(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Asked {
+    fn count(&self, kind: Option<u16>) {
+        let name = match kind {
+            Some(said::HEAD_KIND) => "head",
+            Some(said::COSIGNED_KIND) => "cosigned",
+            Some(said::FRAUD_KIND) => "fraud",
+            Some(continuity::ASK_KIND) => "continuity",
+            Some(REDO_KIND) => "redo",
+            Some(VISIT_KIND) => "visit",
+            Some(ENOUGH_KIND) => "enough",
+            _ => "other",
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+    }
+
+    /// All of them; what never came is not among them.
+    pub fn counts(&self) -> Vec<(String, u64)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    }
+}
+
 /// What becomes of a request.
 pub(super) enum Response {
     /// This is the answer.
@@ -54,23 +82,29 @@ pub(super) enum Response {
     Busy,
 }
 
-async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Response {
+async fn respond(shared: &Arc<Shared>, from: NodeId, data: &[u8], asker: &Answer) -> Response {
     let said = match Frame::parse(data).map(|frame| frame.kind) {
         Ok(continuity::ASK_KIND) => return heads::show(shared, data).await,
-        Ok(kind) => answer_to(shared, from, (kind, data)).await,
+        Ok(kind) => answer_to(shared, from, (kind, data), asker).await,
         Err(_) => None,
     };
     said.map_or(Response::Refused, Response::Said)
 }
 
 /// What is answered; nothing refuses the request.
-async fn answer_to(shared: &Arc<Shared>, from: NodeId, (kind, data): (u16, &[u8])) -> Option<Bytes> {
+async fn answer_to(
+    shared: &Arc<Shared>,
+    from: NodeId,
+    (kind, data): (u16, &[u8]),
+    asker: &Answer,
+) -> Option<Bytes> {
     match kind {
         said::HEAD_KIND => witness::asked_to_cosign(shared, from, data).await,
         said::COSIGNED_KIND => heads::cosigned(shared, from, data),
         said::FRAUD_KIND => frauds::told(shared, data).await,
         REDO_KIND => redo::answer(shared, from, data).await.map(Bytes::from),
-        VISIT_KIND => home::answer(shared, from, data).await.map(Bytes::from),
+        VISIT_KIND => home::answer(shared, from, data, asker).await.map(Bytes::from),
+        ENOUGH_KIND => home::enough(shared, from, data).map(Bytes::from),
         _ => None,
     }
 }
@@ -92,6 +126,7 @@ fn refusal(data: &[u8], federation: &FederationId) -> Reason {
         }
         REDO_KIND => Redo::read(data).err().map(|error| Reason::from(&error)),
         VISIT_KIND => Visit::read(data).err().map(|error| Reason::from(&error)),
+        ENOUGH_KIND => Enough::read(data).err().map(|error| Reason::from(&error)),
         _ => Some(Reason::Kind),
     };
     wrong.unwrap_or(Reason::Declined)
@@ -112,6 +147,7 @@ mod tests {
             (b"cut".to_vec(), Reason::Malformed),
             (frame(VISIT_KIND, 1, b"no visit"), Reason::Malformed),
             (frame(VISIT_KIND, 9, b""), Reason::Version),
+            (frame(ENOUGH_KIND, 1, b"nobody"), Reason::Malformed),
             (frame(REDO_KIND, 1, b"no redo"), Reason::Malformed),
             (frame(said::HEAD_KIND, 9, b""), Reason::Version),
             (frame(continuity::ASK_KIND, 1, b""), Reason::Malformed),

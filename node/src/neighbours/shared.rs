@@ -15,7 +15,9 @@ use super::outbox::Outbox;
 use super::redo::Lent;
 use super::refusals::Refusals;
 use super::remembered::Remembered;
+use super::requests::Asked;
 use super::summaries::Summaries;
+use super::waits::Waits;
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
@@ -89,6 +91,10 @@ pub(super) struct Shared {
     pub summaries: Summaries,
     /// What winners are told that does not fit a direct frame.
     pub large: Mutex<Large>,
+    /// Claims of other nodes' agents that wait here.
+    pub waits: Waits,
+    /// What neighbours have asked.
+    pub asked: Asked,
     /// Results that are brought here.
     pub results: Results,
     /// What this node's agents need of other homes, on its way.
@@ -181,7 +187,11 @@ impl Shared {
 
     /// The homes with offers on the board that something is taken from: members, none of them in quarantine.
     pub fn dealt_with(&self) -> BTreeSet<NodeId> {
-        let mut homes = self.board.homes();
+        self.deals_with(self.board.homes())
+    }
+
+    /// Those of some nodes that work is taken from: members, none of them in quarantine.
+    pub fn deals_with(&self, mut homes: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
         // One lock after the other, never two at once.
         {
             let exchange = self.exchange();

@@ -1,32 +1,28 @@
 //! Tasks of other homes: this node's agents claim, keep and hand them in here, and this node takes it there. What is won and
 //! what is handed in is in this node's journal before the agent hears of it, or home does.
 
-use super::asking::{Asking, Said};
+use super::asking::Said;
+use super::claiming::claim_next;
 use super::convert;
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_home, of_visit};
-use super::tasks::{check_skills, claim_next_here, next_lease};
+use super::tasks::{check_skills, claim_next_here};
 use crate::neighbours::{Neighbours, NotFetched, Offer as Heard, Own, VisitError};
 use artel_federation::away::{Engagement, ends_a_result};
 use artel_federation::effect as rules;
 use artel_federation::fact::{Abroad, Authority, Undertaken};
-use artel_federation::input::{ClaimNext, Word, Work};
+use artel_federation::input::{Word, Work};
 use artel_federation::visit::message::{Act, Told};
 use artel_federation::visit::warrant::act_text;
 use artel_federation::{Reply, Request};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId};
-use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use artel_web::types::List;
 use artel_web::types::auth::SignedStatement;
-use artel_web::types::task::{
-    ClaimRequest, Lease, Offer, OfferQuery, Renewed, Requirements, SubmitRequest, Submitted,
-};
+use artel_web::types::task::{Lease, Offer, OfferQuery, Renewed, Requirements, SubmitRequest, Submitted};
 use artel_web::{Call, Code, Problem};
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// How many of an agent's leases elsewhere are asked for an artifact that it names. It knows its digest from one of them.
 const LEASES_ASKED_MAX: usize = 8;
@@ -37,9 +33,6 @@ const LEASE_MS_MAX: u32 = 3_600_000;
 
 /// The longest promise of a verdict that is taken from a home, in milliseconds (seven days): a timer stands for each.
 const VERDICT_MS_MAX: u32 = 7 * 24 * 3_600_000;
-
-/// How long a claim of the next task that does not wait gives homes to answer.
-const ANSWERS_WAIT: Duration = Duration::from_secs(2);
 
 /// `GET /v1/offers`, by home and task.
 pub(super) fn offers(service: &NodeService, query: &OfferQuery) -> Result<List<Offer>, Problem> {
@@ -150,7 +143,7 @@ pub(super) async fn claim(
 }
 
 /// A claim at another home; what was won is written down before the agent hears of it.
-async fn claim_at(
+pub(super) async fn claim_at(
     service: &NodeService,
     call: &Call,
     me: AgentId,
@@ -169,7 +162,7 @@ async fn claim_at(
 }
 
 /// No home is asked for a lease that the agent may not hold.
-async fn has_room(service: &NodeService, call: &Call, me: AgentId) -> Result<(), Problem> {
+pub(super) async fn has_room(service: &NodeService, call: &Call, me: AgentId) -> Result<(), Problem> {
     let free = service.look(call, move |view, _| view.agent(&me).map_or(0, |agent| view.free_leases(agent)));
     if free.await? == 0 {
         return Err(service.refuse(call, Problem::of(Code::CapacityFull)));
@@ -178,7 +171,7 @@ async fn has_room(service: &NodeService, call: &Call, me: AgentId) -> Result<(),
 }
 
 /// What an agent has by a home's answer to its claim.
-async fn won(
+pub(super) async fn won(
     service: &NodeService,
     call: &Call,
     me: AgentId,
@@ -233,110 +226,6 @@ async fn undertake(
             Err(problem)
         }
     }
-}
-
-/// A claim of the next task, of this node's own or of another home that was heard to offer something.
-pub(super) async fn claim_next(
-    service: &NodeService,
-    neighbours: &Neighbours,
-    call: &Call,
-    me: AgentId,
-    claim: ClaimRequest,
-) -> Result<Option<Lease>, Problem> {
-    let until = Instant::now() + Duration::from_millis(u64::from(claim.wait_ms));
-    match claim.home {
-        Some(home) if home == service.parts().identity.node => {
-            return claim_next_here(service, call, claim.wait_ms).await;
-        }
-        Some(home) => {
-            let act = Act::ClaimNext { wait_ms: claim.wait_ms };
-            return claim_at(service, call, me, home, act, claim.signed).await;
-        }
-        None => {}
-    }
-    let delegated = service.look(call, move |view, _| {
-        let agent = view.agent(&me).filter(|agent| agent.delegation.is_some());
-        agent.map(|agent| agent.skills.clone())
-    });
-    let Some(skills) = delegated.await? else {
-        return claim_next_here(service, call, claim.wait_ms).await;
-    };
-    let mut board = neighbours.offers_changed();
-    let (mut asking, mut tried) = (Asking::new(neighbours, me), BTreeMap::new());
-    let answers_until = until.max(Instant::now() + ANSWERS_WAIT);
-    loop {
-        board.mark_unchanged();
-        while !asking.is_full()
-            && Instant::now() < answers_until
-            && let Some((home, news)) = untried(neighbours, &skills, &tried).first().copied()
-        {
-            // What is offered here meanwhile comes first.
-            if let Some(lease) = claim_next_here(service, call, 0).await? {
-                return Ok(Some(lease));
-            }
-            has_room(service, call, me).await?;
-            tried.insert(home, news);
-            if let Some(said) = asking.ask(home).await
-                && let Some(lease) = next_of(service, call, me, said).await
-            {
-                return Ok(Some(lease));
-            }
-        }
-        let end = if asking.is_empty() { until } else { answers_until };
-        let left = end.saturating_duration_since(Instant::now());
-        let wait_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-        let (full, mut said) = (asking.is_full(), None);
-        let news = async {
-            while full || untried(neighbours, &skills, &tried).is_empty() {
-                if board.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }
-        };
-        let enough = async {
-            tokio::select! {
-                answer = asking.next() => said = Some(answer),
-                () = news => {}
-            }
-        };
-        let reply = service.ask_until(call, Request::ClaimNext(ClaimNext { wait_ms }), enough).await;
-        let lease = reply.and_then(next_lease);
-        match (said, lease) {
-            (Some(said), Ok(None)) => {
-                if let Some(lease) = next_of(service, call, me, said).await {
-                    return Ok(Some(lease));
-                }
-            }
-            (said, lease) => {
-                said.into_iter().for_each(|said| asking.give_back(said));
-                if let Some(lease) = lease? {
-                    return Ok(Some(lease));
-                }
-            }
-        }
-        if Instant::now() >= end {
-            return Ok(None);
-        }
-    }
-}
-
-/// The next task, where a home gave one.
-async fn next_of(service: &NodeService, call: &Call, me: AgentId, said: Said) -> Option<Lease> {
-    let home = said.0;
-    match won(service, call, me, None, said).await {
-        Ok(lease) => lease,
-        Err(problem) => {
-            tracing::debug!(%home, %problem, "a home gave no task");
-            None
-        }
-    }
-}
-
-/// Homes that offer what an agent may take, and have had news since they were tried.
-fn untried(neighbours: &Neighbours, skills: &[Skill], tried: &BTreeMap<NodeId, u64>) -> Vec<(NodeId, u64)> {
-    let mut homes = neighbours.homes_for(skills);
-    homes.retain(|(home, news)| tried.get(home) != Some(news));
-    homes
 }
 
 /// `POST /v1/tasks/{id}/renew` at another home.

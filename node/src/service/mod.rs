@@ -9,6 +9,7 @@ mod artifacts;
 mod asking;
 mod audit;
 mod away;
+mod claiming;
 mod convert;
 mod enroll;
 mod events;

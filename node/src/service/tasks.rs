@@ -4,7 +4,7 @@
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_store};
 use super::shown::{self, Detail, Viewer};
-use super::{away, convert};
+use super::{away, claiming, convert};
 use crate::check;
 use crate::hand::acknowledge;
 use artel_federation::effect::Receipt;
@@ -150,7 +150,7 @@ pub(super) async fn claim_next(
 ) -> Result<Option<Lease>, Problem> {
     check_skills(service, call, me, claim.agent_capabilities.clone()).await?;
     match &service.parts().neighbours {
-        Some(neighbours) => away::claim_next(service, neighbours, call, me, claim).await,
+        Some(neighbours) => claiming::claim_next(service, neighbours, call, me, claim).await,
         None => claim_next_here(service, call, claim.wait_ms).await,
     }
 }

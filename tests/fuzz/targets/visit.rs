@@ -1,7 +1,7 @@
 //! Frames between a home and a worker's node: what reads is written the same, and is within its bounds.
 #![no_main]
 
-use artel_federation::visit::message::{Act, Fetch, SENTENCE_BYTES_MAX, Served, Told, Visit};
+use artel_federation::visit::message::{Act, Enough, Fetch, SENTENCE_BYTES_MAX, Served, Told, Visit};
 use artel_protocol::json::check_value;
 use artel_protocol::limits::{OUTPUT_BYTES_MAX, SKILLS_MAX, STEP_ARTIFACTS_MAX};
 use libfuzzer_sys::fuzz_target;
@@ -25,6 +25,9 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Ok(fetch) = Fetch::read(data) {
         assert_eq!(fetch.to_frame(), data);
+    }
+    if let Ok(enough) = Enough::read(data) {
+        assert_eq!(enough.to_frame(), data);
     }
     if let Ok(served) = Served::read(data) {
         assert_eq!(served.to_frame(), data);

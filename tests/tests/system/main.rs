@@ -29,6 +29,7 @@ mod strange_home;
 mod survey;
 mod tls;
 mod up;
+mod waiting;
 mod witness;
 
 use artel_tests::Artel;

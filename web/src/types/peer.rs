@@ -89,6 +89,12 @@ pub struct Traffic {
     pub gossip_messages: u64,
     /// Gossip messages of this node's own.
     pub gossip_published: u64,
+    /// Direct requests of peers that were dealt with, by what they are: `visit` (an agent's act at this home), `enough`, `head`,
+    /// `cosigned`, `continuity`, `fraud`, `redo`; without those that never came.
+    #[serde(serialize_with = "edge::by_name")]
+    pub requests: Vec<(String, u64)>,
+    /// Claims of peers' agents that wait here now.
+    pub claims_waiting: u64,
     /// What peers sent and was refused, by reason, `<protocol>_<reason>` where it is one protocol's; without those that never were.
     #[serde(serialize_with = "edge::by_name")]
     pub refused: Vec<(String, u64)>,

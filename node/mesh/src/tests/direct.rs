@@ -168,6 +168,18 @@ async fn a_peer_that_goes_leaves_nobody_waiting() {
 }
 
 #[tokio::test]
+async fn whoever_answers_later_hears_that_the_asker_is_gone() {
+    let (a, mut b) = pair(TCP).await;
+    let mesh = a.mesh.clone();
+    let asked = tokio::spawn(async move { mesh.request(&id(2), "hi".into(), DEADLINE).await });
+    let (_, answer) = b.wait("a request", request).await;
+    assert!(tokio::time::timeout(Duration::ZERO, answer.gone()).await.is_err(), "it waits");
+    a.mesh.stop().await;
+    tokio::time::timeout(DEADLINE, answer.gone()).await.expect("nobody waits any more");
+    assert_eq!(asked.await.expect("no panic"), Err(RequestError::Gone));
+}
+
+#[tokio::test]
 async fn broken_framing_costs_the_stream_and_then_the_connection() {
     let mut a = default(1).await;
     let mut stranger = Stranger::admitted(9, &a.address()).await;
