@@ -420,8 +420,9 @@ impl Neighbours {
     /// What the node itself knows of it stands in place of what its own public records say.
     pub fn view(&self, agent: &AgentId, own: Option<(&Standing, Tally)>, now: Wall) -> Option<View> {
         let founders = self.shared.exchange().genesis().founders.clone();
+        let liars = self.shared.liars();
         let book = &self.shared.evidence.state().book;
-        let viewer = Viewer { node: self.shared.me.node(), founders: &founders };
+        let viewer = Viewer { node: self.shared.me.node(), founders: &founders, liars: &liars };
         (own.is_some() || book.knows(agent)).then(|| book.view_with(viewer, agent, own, now))
     }
 

@@ -138,6 +138,11 @@ impl Shared {
         self.watch().quarantine(node) == Some(Quarantine::Proven)
     }
 
+    /// The nodes that proofs of a lie are held against.
+    pub fn liars(&self) -> BTreeSet<NodeId> {
+        self.watch().frauds().map(|(node, _)| *node).collect()
+    }
+
     /// The neighbours that are admitted. Never held over a wait.
     pub fn up(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
         self.up.lock().unwrap_or_else(PoisonError::into_inner)

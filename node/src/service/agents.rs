@@ -132,7 +132,10 @@ pub(super) async fn reputation(
     let seen = match &service.parts().neighbours {
         Some(neighbours) => neighbours.view(&id, own, now),
         // Alone, there is no other evidence.
-        None => own.map(|own| Book::default().view_with(Viewer { node, founders: &[] }, &id, Some(own), now)),
+        None => own.map(|own| {
+            let alone = Viewer { node, founders: &[], liars: &BTreeSet::new() };
+            Book::default().view_with(alone, &id, Some(own), now)
+        }),
     };
     let seen = seen.ok_or_else(|| Problem::new(Code::NotFound, "no such agent is known here"))?;
     Ok(convert::reputation(id, here, seen, now))
