@@ -54,7 +54,7 @@ impl Federation {
         }
         self.take_artifacts(turn, agent, &submission)?;
         self.take_in(turn, agent, &submission);
-        if !self.draw_redo(turn, id) {
+        if !self.ask_witnesses(turn, id, false) {
             self.examine(turn, id);
         }
         let receipt = self.receipt(id, epoch).expect("just taken in");
@@ -172,8 +172,8 @@ impl Federation {
         let Some((_, step)) = self.state.step(&id) else {
             return;
         };
-        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && !step.is_being_redone()
-        {
+        let is_its_turn = !step.is_being_redone() && !self.live.lots.contains(&(id, epoch));
+        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && is_its_turn {
             self.judge(turn, id, outcome);
         }
     }

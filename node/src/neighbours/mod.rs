@@ -9,6 +9,7 @@ mod board;
 mod book;
 mod bringing;
 mod cosignatures;
+mod drawing;
 mod evidence;
 mod fetch;
 mod frauds;
@@ -73,7 +74,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use summaries::Summaries;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use vital::Vital;
 
 pub use admission::{Admission, Invited};
@@ -282,6 +283,8 @@ impl Neighbours {
             remembered,
             showing: Mutex::default(),
             cosignatures: Mutex::default(),
+            cosigned: watch::channel(0).0,
+            head_wanted: Notify::new(),
             since: Instant::now(),
             up: Mutex::default(),
             manners: Mutex::default(),

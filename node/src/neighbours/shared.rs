@@ -36,7 +36,7 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// How many refusals are remembered. A node that more do not let in has a reason that the first ones say.
 const REFUSALS_MAX: usize = 64;
@@ -62,6 +62,10 @@ pub(super) struct Shared {
     pub showing: Mutex<BTreeSet<NodeId>>,
     /// This node's own heads, and who cosigned them.
     pub cosignatures: Mutex<Cosignatures>,
+    /// Changes whenever a cosignature of them has come.
+    pub cosigned: watch::Sender<u64>,
+    /// Somebody waits for the next head.
+    pub head_wanted: Notify,
     /// When this began.
     pub since: Instant,
     /// The neighbours that are admitted.

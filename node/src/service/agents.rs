@@ -20,7 +20,7 @@ use artel_web::types::agent::{
 };
 use artel_web::types::{List, Page};
 use artel_web::{Call, Code, Problem};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many agents one look at the state walks over at most, so that no list holds the driver up for long.
 const WALK_AGENTS: usize = 1_024;

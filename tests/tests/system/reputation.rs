@@ -346,7 +346,8 @@ fn what_a_home_bore_out_counts_no_more_once_it_is_proven_a_liar() {
     // They hold the same proof, so they compare what they say, and nobody is flagged.
     let since = [checks(&world.nodes[0], &world.dids[1]).0, checks(&world.nodes[1], &world.dids[0]).0];
     until("they have compared what they say since", || {
-        checks(&world.nodes[0], &world.dids[1]).0 > since[0] && checks(&world.nodes[1], &world.dids[0]).0 > since[1]
+        checks(&world.nodes[0], &world.dids[1]).0 > since[0]
+            && checks(&world.nodes[1], &world.dids[0]).0 > since[1]
     });
     for (n, of) in [(0, 1), (1, 0)] {
         assert_eq!(checks(&world.nodes[n], &world.dids[of]).1, 0, "what {of} says is true");
