@@ -752,12 +752,12 @@ def heads_of(marks, gaps, liars):
         return len(items).to_bytes(8, "little") + b"".join(items)
 
     marks = [origin_bytes(o) + n.to_bytes(8, "little") for o, n in marks if o[1] not in liars]
-    gaps = [origin_bytes(o) + digest for o, digest in gaps if o[1] not in liars]
+    gaps = [origin_bytes(o) + digest for o, digest in sorted(gaps) if o[1] not in liars]
     heads = sha(b"artel/1/marks\0", listed(marks))
     if gaps:
         heads = sha(b"artel/1/gaps\0", heads + listed(gaps))
     if liars:
-        heads = sha(b"artel/1/liars\0", heads + listed([b"\1" + node for node in liars]))
+        heads = sha(b"artel/1/liars\0", heads + listed([b"\1" + node for node in sorted(liars)]))
     return heads
 
 

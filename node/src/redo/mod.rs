@@ -40,7 +40,8 @@ const ASKED_MAX: usize = 2;
 const ALONE_WAIT: Duration = Duration::from_secs(15);
 
 /// How long the first run of a result may take in all; then it is inconclusive. This and what a doubt may take ([`DOUBT_WAIT`] for
-/// each of four further runs, [`FURTHER_WAIT`] before two of them) is less than the ten minutes within which home judges.
+/// each of four further runs, [`FURTHER_WAIT`] before two of them), and the ten seconds that a lot may take before, is less than the ten minutes
+/// within which home judges.
 const FIRST_WAIT: Duration = Duration::from_secs(200);
 
 /// The same for each run that a doubt asks for.
