@@ -621,6 +621,7 @@ fn who_holds_other_proofs_is_not_compared_and_who_stopped_elsewhere_in_a_liar_s_
     assert_eq!(agrees(&all, &NONE, &said(&all, &liars)), None);
     assert_eq!(agrees(&all, &liars, &said(&all, &NONE)), None);
     assert_eq!(agrees(&all, &proven(&[2]), &said(&all, &liars)), None);
+    assert_eq!(agrees(&all, &proven(&[9]), &said(&all, &NONE)), None, "of whom nothing was read");
     assert_eq!(agrees(&early, &NONE, &said(&all, &NONE)), None);
     assert_eq!(agrees(&early, &liars, &said(&all, &liars)), Some(true));
     // A lie about it is still seen.

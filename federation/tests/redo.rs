@@ -339,6 +339,25 @@ fn a_schema_is_checked_once_the_redo_is_over() {
 }
 
 #[test]
+fn a_schema_is_checked_once_the_lot_has_not_drawn() {
+    let (mut home, worker) = (Home::new(), member(1));
+    loop {
+        let task = TaskSpec { output_schema: Some(json("{}")), ..task(&home) };
+        let lease = hand_in(&mut home, &worker, task);
+        assert!(home.checks.is_empty(), "not before the lot");
+        home.lots_fall();
+        if home.redos.is_empty() {
+            assert_eq!((judged(&home, lease.step), home.checks.len()), (None, 1));
+            home.checked(&lease, accepted(90));
+            assert_eq!(judged(&home, lease.step), ACCEPTED);
+            return;
+        }
+        home.redone(Some(peer(2)), Came::Same);
+        home.checked(&lease, accepted(90));
+    }
+}
+
+#[test]
 fn only_modules_are_drawn_and_nobody_s_own_tasks() {
     let (mut home, worker) = (Home::new(), member(1));
     let local = home.enroll(2, &[]);

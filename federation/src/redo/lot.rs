@@ -200,7 +200,7 @@ mod tests {
             lot.verify(&submission(), &journal()).expect_err("it was changed")
         };
         assert_eq!(wrong(&|lot| lot.witnesses.swap(0, 1)), Wrong::Order);
-        assert_eq!(wrong(&|lot| lot.witnesses[1] = lot.witnesses[0].clone()), Wrong::Order);
+        assert_eq!(wrong(&|lot| lot.witnesses[1] = lot.witnesses[0]), Wrong::Order);
         assert_eq!(wrong(&|lot| lot.witnesses[1].node = node(1)), Wrong::Order);
         assert_eq!(wrong(&|lot| lot.submitted = 12), Wrong::Older);
         assert_eq!(wrong(&|lot| lot.lot = Digest::of(b"chosen")), Wrong::Lot);
