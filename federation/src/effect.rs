@@ -41,10 +41,29 @@ pub enum Effect {
         /// The output.
         output: Json,
     },
+    /// A submission's witnesses are to be heard; `Input::Witnessed` brings what they said.
+    AskWitnesses(ToWitness),
     /// A submission's module is to be run again; `Input::Redone` brings what it came to.
     Redo(Box<ToRedo>),
     /// A run is over and leaves the book, its large parts let go of; from here on it is read from the index.
     Closed(Arc<Run>),
+}
+
+/// A submission whose lot is to fall, and of which home's journal has an entry by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToWitness {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// The node that handed it in, which does not draw; none where the agent is enrolled at home.
+    pub worker: Option<NodeId>,
+    /// The journal index of the `Submitted` entry.
+    pub submitted: u64,
+    /// SHA-256 of that entry's body, which fixes the witnesses ([`crate::redo::lot::pick`]).
+    pub digest: Digest,
+    /// Whether it is asked anew, after a start.
+    pub is_anew: bool,
 }
 
 /// A drawn submission, and whom to ask.
@@ -54,6 +73,8 @@ pub struct ToRedo {
     pub worker: Option<NodeId>,
     /// What orders the others ([`crate::redo::place`]).
     pub lot: Digest,
+    /// Whether home runs it first: no witness has drawn it.
+    pub at_home_first: bool,
     /// Who came to another result before, in this order. Then home itself runs it, or where it is among them, another node,
     /// and where there is none home once more.
     pub doubted: Vec<NodeId>,

@@ -10,6 +10,7 @@ use artel_protocol::amount::Credits;
 use artel_protocol::codec::{self, Decode, Encode, Frame};
 use artel_protocol::id::{ArtifactId, Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, Signature};
+use artel_protocol::log::Hash;
 use artel_protocol::log::leaf::Class;
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
@@ -600,7 +601,52 @@ pub struct Verdict {
     pub judgement: Judgement,
 }
 
-/// A submission of another node's agent was drawn: its module is run again before the verdict.
+/// What a witness said of a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Cosigned {
+    /// The size of the checkpoint.
+    pub size: u64,
+    /// Its root.
+    pub root: Hash,
+    /// When, in seconds since 1970 by the witness's clock.
+    pub at_s: u64,
+    /// The witness's signature over the time and the checkpoint (C2SP tlog-cosignature).
+    pub signature: Signature,
+}
+
+/// A witness that was asked to draw, and the first that it cosigned behind the submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Witnessing {
+    /// The node.
+    pub node: NodeId,
+    /// What it said; nothing where it said nothing in time.
+    pub cosigned: Option<Cosigned>,
+}
+
+/// The lot of a submission that a module made fell: whether it is run again before the verdict (`redo::lot`). Public: whoever has the
+/// records of home can check that home did not choose.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Lot {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who submitted.
+    pub agent: AgentId,
+    /// The journal index of the `Submitted` entry.
+    pub submitted: u64,
+    /// Of a thousand submissions with its record how many are drawn.
+    pub rate: u32,
+    /// The witnesses that the submission fixed, in its order; none where there was none to ask.
+    pub witnesses: Vec<Witnessing>,
+    /// What they drew, or where none has cosigned, home. It orders those who may run the module again.
+    pub lot: Digest,
+    /// Whether that draws the submission.
+    pub drawn: bool,
+}
+
+/// A submission was drawn, by home's own entropy: its module is run again before the verdict. Older homes wrote it; [`Lot`] has taken
+/// its place.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Drawn {
     /// The step.
@@ -913,8 +959,9 @@ facts! {
     55 1 public StepEnded(StepEnded) "A step ended without an accepted result.",
     56 1 private Findings(Findings) "What a failed check found.",
     57 1 public Redone(Redone) "A drawn submission was run again.",
-    58 1 public Drawn(Drawn) "A submission is run again before the verdict.",
+    58 1 public Drawn(Drawn) "A submission is run again before the verdict: what older homes wrote.",
     59 1 public Unsettled(Redone) "A run of a drawn submission settled nothing, and a further one is asked for.",
+    60 1 public Lot(Lot) "The lot of a submission fell, which says whether it is run again.",
     64 1 transfer Transfer(Transfer) "Money moved.",
     80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
     96 1 private Emitted(Emitted) "The operator emitted an event.",

@@ -14,9 +14,9 @@ use crate::turn::Turn;
 use crate::view::View;
 use crate::visit::guests::Pace;
 use crate::window::{About, Windows};
-use artel_protocol::id::{Digest, StepId};
+use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::time::{Mono, Wall};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One home's rules at work. Feed it one input, do all its effects in order, then the next.
@@ -39,6 +39,8 @@ pub(crate) struct Live {
     /// Whether neighbours are connected from where agents may come.
     pub has_neighbours: bool,
     pub granted: BTreeMap<StepId, HeldLease>,
+    /// The submissions whose witnesses are asked; no more than are open.
+    pub lots: BTreeSet<(StepId, Epoch)>,
     refusals: BTreeMap<(Poster, &'static str), u32>,
     /// How often nodes that asked for something were refused since the start, by code. They are strangers: no journal.
     pub refused_nodes: BTreeMap<&'static str, u64>,
@@ -67,7 +69,8 @@ impl From<Genesis> for Beginning {
 enum Wake {
     Deadline(Wall),
     Lease(u32),
-    Check(Effect),
+    Redo(Effect),
+    Verdict,
 }
 
 /// How far the clocks may move against each other before deadlines are armed anew, in milliseconds. Smaller, and a clock
@@ -152,14 +155,16 @@ impl Federation {
     }
 
     /// Takes up what is under way after a fold: every live lease gets a full term (decision 20), deadlines are armed,
-    /// checks and redos are asked for again.
+    /// lots, redos and checks are asked for again.
     pub fn resume(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let mut turn = Turn::new(now, None);
         for (id, wake) in self.open_ends() {
             match wake {
                 Wake::Deadline(deadline) => self.arm_deadline(id, deadline, &now),
                 Wake::Lease(lease_ms) => self.arm_lease(id, lease_ms, None, &now),
-                Wake::Check(effect) => turn.effect(effect),
+                Wake::Redo(effect) => turn.effect(effect),
+                Wake::Verdict if self.ask_witnesses(&mut turn, id, true) => {}
+                Wake::Verdict => self.examine(&mut turn, id),
             }
         }
         let abroad: Vec<_> = self.state.away.all().map(|engagement| engagement.lease).collect();
@@ -188,10 +193,7 @@ impl Federation {
         let wake = |id: StepId, step: &Step| match &step.state {
             StepState::Waiting | StepState::Offered => Some((id, Wake::Deadline(step.spec.task.deadline))),
             StepState::Leased { lease_ms, .. } => Some((id, Wake::Lease(*lease_ms))),
-            StepState::Submitted { .. } => {
-                let redo = self.to_redo(id);
-                Some((id, Wake::Check(redo.unwrap_or_else(|| check(id, step)))))
-            }
+            StepState::Submitted { .. } => Some((id, self.to_redo(id).map_or(Wake::Verdict, Wake::Redo))),
             StepState::Accepted { .. } | StepState::Ended(_) => None,
         };
         let steps = |run: &Arc<Run>| -> Vec<_> {
@@ -213,6 +215,9 @@ impl Federation {
             Input::Abandoned(to) => self.stop_waiting(to),
             Input::EndWait(to) => self.wait_ends(&mut turn, to),
             Input::Checked { step, epoch, outcome } => self.checked(&mut turn, step, epoch, outcome),
+            Input::Witnessed { step, epoch, witnesses } => {
+                self.witnessed(&mut turn, (step, epoch), witnesses)
+            }
             Input::Redone { step, epoch, runs, ran } => self.redone(&mut turn, (step, epoch), runs, ran),
             Input::RefusedAtEdge { who, code } => self.count_refusal(who, code, &now),
             Input::FraudProven(fraud) => drop(turn.record(&mut self.state, Fact::FraudProven(fraud))),

@@ -3,6 +3,7 @@
 use crate::commitment::Salt;
 use crate::fact::{
     Abroad, Came, FraudProven, HandedAt, Judgement, Outcome, Poster, Redoing, TaskSpec, Undertaken,
+    Witnessing,
 };
 use crate::json::Json;
 use crate::visit::message::Visit;
@@ -97,6 +98,15 @@ pub enum Input {
         epoch: Epoch,
         /// What the checks found.
         outcome: Outcome,
+    },
+    /// A submission's witnesses were heard, or nobody was there to be.
+    Witnessed {
+        /// The step.
+        step: StepId,
+        /// The lease.
+        epoch: Epoch,
+        /// Those that its digest fixes, in its order, and what each said in time. The shell has checked their signatures.
+        witnesses: Vec<Witnessing>,
     },
     /// A drawn submission's module was run again, or nobody could run it.
     Redone {

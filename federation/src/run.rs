@@ -112,6 +112,8 @@ pub struct Step {
     pub paid: Credits,
     /// The private half of a submission, until the public one behind it.
     pub handing: Option<(Epoch, Opening)>,
+    /// SHA-256 of the open submission's `Submitted` entry, where a module made it and its lot has not fallen.
+    pub undrawn: Option<Digest>,
     /// How the redo of the open submission stands, where it was drawn and no run has settled it.
     pub redo: Option<Redo>,
     /// All submissions.
@@ -194,6 +196,7 @@ impl Step {
             escrow: Credits::ZERO,
             paid: Credits::ZERO,
             handing: None,
+            undrawn: None,
             redo: None,
             handed: Vec::new(),
             output: None,

@@ -58,7 +58,7 @@ impl Federation {
         self.take_in(turn, agent, &submission);
         // Whoever asks for the next task waits already: what its result makes ready is not kept for others.
         turn.claimer = submission.next.map(|_| (agent, (id, epoch)));
-        if !self.draw_redo(turn, id) {
+        if !self.ask_witnesses(turn, id, false) {
             self.examine(turn, id);
         }
         let receipt = self.receipt(id, epoch).expect("just taken in");
@@ -190,8 +190,8 @@ impl Federation {
         let Some((_, step)) = self.state.step(&id) else {
             return;
         };
-        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && !step.is_being_redone()
-        {
+        let is_its_turn = !step.is_being_redone() && !self.live.lots.contains(&(id, epoch));
+        if matches!(step.state, StepState::Submitted { .. }) && step.epoch == epoch && is_its_turn {
             self.judge(turn, id, outcome);
         }
     }

@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
-const FORM: u32 = 5;
+const FORM: u32 = 6;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.

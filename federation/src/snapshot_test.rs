@@ -228,6 +228,7 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
         handing: Some((Epoch(2), opening())),
         redo: Some(crate::redo::Redo {
             lot: digest,
+            at_home_first: true,
             doubts: vec![(NodeId(key(2).public()), digest); crate::redo::DOUBTS_MAX],
             unsaid: crate::redo::UNSAID_MAX,
             is_over: true,

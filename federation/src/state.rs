@@ -14,7 +14,7 @@ use crate::redo::{self, Redo};
 use crate::run::{Handed, Run, Step, StepState};
 use crate::visit::guests::{Counted, Guests};
 use artel_protocol::amount::Credits;
-use artel_protocol::id::{Epoch, FederationId, RunId, StepId};
+use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
 use artel_protocol::key::AgentId;
 use artel_protocol::time::Wall;
 use artel_reputation::{self as reputation, Evidence, Quality, Standing};
@@ -152,10 +152,11 @@ impl State {
             Fact::Granted(f) => self.granted(f, entry.at, index),
             Fact::Released(f) => self.released(f),
             Fact::Lapsed(f) => self.lapsed(f, entry.at),
-            Fact::Submitted(f) => self.submitted(f, entry.at, index),
+            Fact::Submitted(f) => self.submitted(f, entry, index),
             Fact::Output(f) => self.output(f, index),
             Fact::Findings(f) => self.findings(f, index),
             Fact::Drawn(f) => self.drawn(f, index),
+            Fact::Lot(f) => self.lot(f),
             Fact::Redone(f) => self.redone(f),
             Fact::Unsettled(f) => self.unsettled(f),
             Fact::Verdict(f) => self.verdict(f, entry.at, index),
@@ -344,17 +345,17 @@ impl State {
     }
 
     fn configured(&mut self, f: &Configured, at: Wall) -> Result<(), String> {
-        let (mut before, mut after) = (0, 0);
-        self.with_agent(&f.agent, |agent| {
-            before = agent.bytes();
+        if !self.agents.contains_key(&f.agent) {
+            return Err(format!("{} is not enrolled", f.agent));
+        }
+        // It may be a guest by now, which is counted twice.
+        self.with_new_agent(&f.agent, at, |agent| {
             agent.name.clone_from(&f.name);
             agent.skills.clone_from(&f.skills);
             agent.metadata = f.metadata.clone();
             agent.capacity = f.capacity;
             agent.updated = at;
-            after = agent.bytes();
-        })?;
-        self.agent_bytes = self.agent_bytes - before + after;
+        });
         Ok(())
     }
 
@@ -513,7 +514,7 @@ impl State {
         Ok(())
     }
 
-    fn submitted(&mut self, f: &Submitted, at: Wall, index: u64) -> Result<(), String> {
+    fn submitted(&mut self, f: &Submitted, entry: &Entry, index: u64) -> Result<(), String> {
         self.drop_lease(&f.agent, &f.step);
         let step = self.open_step(&f.step)?;
         let level = match step.state {
@@ -533,6 +534,7 @@ impl State {
             }
         };
         step.state = StepState::Submitted { agent: f.agent, level };
+        step.undrawn = step.spec.task.runner.is_some().then(|| Digest::of(&entry.encode()));
         step.handed.push(Handed {
             epoch: f.epoch,
             agent: f.agent,
@@ -540,7 +542,7 @@ impl State {
             opening,
             authority: f.authority,
             index,
-            at,
+            at: entry.at,
             late: f.late,
             findings: None,
             verdict: None,
@@ -564,7 +566,23 @@ impl State {
         if !open || !fresh {
             return Err(format!("no submission of step {} stands right before its draw", f.step));
         }
-        step.redo = Some(Redo::new(f.lot));
+        (step.undrawn, step.redo) = (None, Some(Redo::new(f.lot, false)));
+        Ok(())
+    }
+
+    fn lot(&mut self, f: &Lot) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        let open = matches!(step.state, StepState::Submitted { agent, .. } if agent == f.agent);
+        let is_of = |handed: &Handed| (handed.epoch, handed.index) == (f.epoch, f.submitted);
+        let Some(digest) = step.undrawn.filter(|_| open && step.handed.last().is_some_and(is_of)) else {
+            return Err(format!("no submission of step {} waits for its lot", f.step));
+        };
+        let follows = redo::lot::drawn_by(&digest, &f.witnesses).is_none_or(|lot| lot == f.lot);
+        if !follows || redo::draws(&f.lot, f.rate) != f.drawn {
+            return Err(format!("the lot of step {} is not what its witnesses drew", f.step));
+        }
+        step.undrawn = None;
+        step.redo = f.drawn.then(|| Redo::new(f.lot, !f.is_witnessed()));
         Ok(())
     }
 
@@ -651,7 +669,7 @@ impl State {
             }
         };
         handed.verdict = Some((index, kept));
-        step.redo = None;
+        (step.undrawn, step.redo) = (None, None);
         let accepted = matches!(f.judgement, Judgement::Accepted { .. });
         if accepted {
             self.totals.accepted += 1

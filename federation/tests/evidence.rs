@@ -19,6 +19,9 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
+/// No proof is held.
+static NONE: BTreeSet<NodeId> = BTreeSet::new();
+
 const NODES: usize = 4;
 const AGENTS: u8 = 3;
 const NOW: Wall = Wall(1_767_225_600_000 + 43_200_000);
@@ -136,7 +139,7 @@ fn receipts(learnt: &[Learnt]) -> BTreeSet<(NodeId, StepId, u64)> {
 fn views(book: &Book) -> Vec<String> {
     let founders = [node(0)];
     let seen = |viewer: usize, who: u8| {
-        let viewer = Viewer { node: node(viewer), founders: &founders };
+        let viewer = Viewer { node: node(viewer), founders: &founders, liars: &NONE };
         format!("{:?}", book.view(viewer, &agent(who), NOW))
     };
     (0..NODES).flat_map(|viewer| (0..AGENTS).map(move |who| seen(viewer, who))).collect()
@@ -244,21 +247,21 @@ proptest! {
         let (journals, _) = live(&tasks);
         let founders = [node(0)];
         let (theirs, ours) = (read(&journals, &turns).0, read(&journals, &[]).0);
-        let as_viewer = Viewer { node: node(viewer), founders: &founders };
+        let as_viewer = Viewer { node: node(viewer), founders: &founders, liars: &NONE };
         let scores: Vec<Scored> =
             theirs.agents_after(Bound::Unbounded).filter_map(|who| theirs.scored(as_viewer, who, NOW)).collect();
         prop_assume!(!scores.is_empty());
         let marks = theirs.marks();
         let said = Said { viewer: origin(viewer), at: NOW, heads: marks_digest(&marks), marks, scores };
-        prop_assert_eq!(ours.comparing(&founders).agrees(&said), Some(true));
+        prop_assert_eq!(ours.comparing(&founders, &NONE).agrees(&said), Some(true));
         let mut wrong = said.clone();
         let score = wrong.scores[0].score;
         wrong.scores[0].score = if score >= by { score - by } else { score + by };
-        prop_assert_eq!(ours.comparing(&founders).agrees(&wrong), Some(false));
+        prop_assert_eq!(ours.comparing(&founders, &NONE).agrees(&wrong), Some(false));
         let mut elsewhere = said;
         elsewhere.marks[0].next += 1;
         elsewhere.heads = marks_digest(&elsewhere.marks);
-        prop_assert_eq!(ours.comparing(&founders).agrees(&elsewhere), None);
+        prop_assert_eq!(ours.comparing(&founders, &NONE).agrees(&elsewhere), None);
     }
 }
 
@@ -268,7 +271,7 @@ fn accepted(home: usize, worker: usize, agent: u8) -> Task {
 
 fn weights(book: &Book, viewer: usize, who: u8) -> Vec<(NodeId, u8)> {
     let founders = [node(0)];
-    let view = book.view(Viewer { node: node(viewer), founders: &founders }, &agent(who), NOW);
+    let view = book.view(Viewer { node: node(viewer), founders: &founders, liars: &NONE }, &agent(who), NOW);
     view.parts.iter().map(|part| (part.home, part.weight.get())).collect()
 }
 
@@ -299,7 +302,8 @@ fn what_a_home_says_of_its_own_agents_counts_for_itself_alone() {
     tasks.push(Task { ends: Ends::Lapsed, ..accepted(2, 3, 1) });
     let book = read(&live(&tasks).0, &[]).0;
     let founders = [node(0)];
-    let view = |viewer| book.view(Viewer { node: node(viewer), founders: &founders }, &agent(1), NOW);
+    let view =
+        |viewer| book.view(Viewer { node: node(viewer), founders: &founders, liars: &NONE }, &agent(1), NOW);
     assert_eq!(view(1).assessment.receipts_micro, 0, "its weight is full, and it says nothing that counts");
     assert_eq!(view(1).parts[0].weight, Eighths::FULL);
     // At home, all five and the lapse count; ages differ by seconds of one day.
@@ -388,7 +392,7 @@ fn read_on(book: &mut Book, journals: &[Journal], now: Wall) {
 
 /// What a viewer says that has read this.
 fn said(book: &Book, viewer: usize, founders: &[NodeId], at: Wall) -> Said {
-    let as_viewer = Viewer { node: node(viewer), founders };
+    let as_viewer = Viewer { node: node(viewer), founders, liars: &NONE };
     let scores = book.agents_after(Bound::Unbounded).filter_map(|who| book.scored(as_viewer, who, at));
     let (marks, scores) = (book.marks(), scores.collect());
     Said { viewer: origin(viewer), at, heads: marks_digest(&marks), marks, scores }
@@ -408,8 +412,8 @@ fn what_is_dated_ahead_is_read_when_its_time_has_come() {
     assert_eq!(book, read(&journals, &[]).0);
     // A summary of a moment at which it could not count yet is not compared.
     let founders = [node(0)];
-    assert_eq!(book.comparing(&founders).agrees(&said(&book, 0, &founders, early)), None);
-    assert_eq!(book.comparing(&founders).agrees(&said(&book, 0, &founders, NOW)), Some(true));
+    assert_eq!(book.comparing(&founders, &NONE).agrees(&said(&book, 0, &founders, early)), None);
+    assert_eq!(book.comparing(&founders, &NONE).agrees(&said(&book, 0, &founders, NOW)), Some(true));
 }
 
 #[test]
@@ -426,7 +430,7 @@ fn who_dates_entries_ahead_is_left_out_alone_and_by_everybody() {
     assert!(one.is_whole() && one.knows(&agent(0)) && one.knows(&agent(1)) && !one.knows(&agent(2)));
     assert_eq!(one.next(&origin(3)), 1);
     let founders = [node(0)];
-    assert_eq!(one.comparing(&founders).agrees(&said(&other, 1, &founders, NOW)), Some(true));
+    assert_eq!(one.comparing(&founders, &NONE).agrees(&said(&other, 1, &founders, NOW)), Some(true));
 }
 
 /// Node 1 hands in a result to a home; where it entered that.
@@ -470,10 +474,11 @@ fn results_that_no_home_answers_hold_no_journal_up() {
     assert!(one.is_whole(), "the newest was there");
     judge(&mut journals, 3, 0, (1, all[0]));
     read_on(&mut one, &journals, NOW);
-    let tells = |viewer: usize| one.can_tell(Viewer { node: node(viewer), founders: &founders });
+    let tells =
+        |viewer: usize| one.can_tell(Viewer { node: node(viewer), founders: &founders, liars: &NONE });
     assert_eq!((0..NODES).map(tells).collect::<Vec<_>>(), [true, false, true, false]);
-    assert_eq!(one.comparing(&founders).agrees(&said(&one, 1, &founders, NOW)), None);
-    assert_eq!(one.comparing(&founders).agrees(&said(&one, 2, &founders, NOW)), Some(true));
+    assert_eq!(one.comparing(&founders, &NONE).agrees(&said(&one, 1, &founders, NOW)), None);
+    assert_eq!(one.comparing(&founders, &NONE).agrees(&said(&one, 2, &founders, NOW)), Some(true));
 }
 
 #[test]
@@ -486,7 +491,7 @@ fn verdicts_that_wait_for_a_node_without_end_hold_nobody_up() {
     let (mut one, other) = (read(&journals, &[]).0, read(&journals, &[2; 2 * WAITING_MAX]).0);
     assert_eq!(one, other);
     assert!(one.is_whole(), "node 3 has handed nothing in");
-    assert_eq!(one.comparing(&founders).agrees(&said(&other, 1, &founders, NOW)), Some(true));
+    assert_eq!(one.comparing(&founders, &NONE).agrees(&said(&other, 1, &founders, NOW)), Some(true));
     // It has, after all: what home said of it was forgotten here.
     let handed = HandedIn {
         lease: Abroad { home: node(2), step: step(0), epoch: Epoch(0) },
@@ -496,7 +501,8 @@ fn verdicts_that_wait_for_a_node_without_end_hold_nobody_up() {
     };
     let entry = Entry { at: NOW, correlation: None, fact: Fact::HandedIn(handed) };
     one.hear(origin(3), (1, 1_000), &entry.encode(), NOW, &mut Vec::new());
-    let tells = |viewer: usize| one.can_tell(Viewer { node: node(viewer), founders: &founders });
+    let tells =
+        |viewer: usize| one.can_tell(Viewer { node: node(viewer), founders: &founders, liars: &NONE });
     assert_eq!((0..NODES).map(tells).collect::<Vec<_>>(), [true, true, false, false]);
 }
 
@@ -526,7 +532,8 @@ fn a_home_that_names_agents_without_end_is_left_out_alone() {
     }
     let book = read(&journals, &[]).0;
     let founders = [node(0)];
-    let tells = |viewer: usize| book.can_tell(Viewer { node: node(viewer), founders: &founders });
+    let tells =
+        |viewer: usize| book.can_tell(Viewer { node: node(viewer), founders: &founders, liars: &NONE });
     assert_eq!((0..NODES).map(tells).collect::<Vec<_>>(), [true, true, false, true]);
     assert_eq!(book.agents_after(Bound::Unbounded).count(), ROWS_EACH + 1);
 }
@@ -541,4 +548,83 @@ fn halves_say_what_they_wait_for() {
     assert!(matches!(halves[0], Half::Unjudged { step: of, .. } if of == step(1)), "{halves:?}");
     assert!(matches!(&halves[1], Half::Unhanded(receipt) if receipt.step == step(0)), "{halves:?}");
     assert!(matches!(halves[2], Half::Unanswered { lease, .. } if lease.step == step(1)), "{halves:?}");
+}
+
+/// What a viewer makes of an agent that holds proofs against these nodes: receipts that count, and each home's weight.
+fn seen_with(book: &Book, viewer: usize, who: u8, liars: &[usize]) -> (u64, Vec<(NodeId, u8)>) {
+    let (founders, liars) = ([node(0)], proven(liars));
+    let view = book.view(Viewer { node: node(viewer), founders: &founders, liars: &liars }, &agent(who), NOW);
+    let weights = view.parts.iter().map(|part| (part.home, part.weight.get())).collect();
+    (view.assessment.receipts_micro, weights)
+}
+
+fn proven(liars: &[usize]) -> BTreeSet<NodeId> {
+    liars.iter().map(|n| node(*n)).collect()
+}
+
+#[test]
+fn what_a_proven_liar_wrote_counts_for_nobody() {
+    // Agent 1 of node 3 worked at home 2, which the viewer 1 settled nine with, and at the founder's; and of node 1 at home 2.
+    let mut tasks = vec![accepted(2, 3, 1), accepted(0, 3, 1), accepted(2, 1, 1)];
+    tasks.extend([accepted(2, 1, 0); 8]);
+    let book = read(&live(&tasks).0, &[]).0;
+    let both = |two| vec![(node(0), 8), (node(2), two)];
+    // So few are less than the part that one home may have.
+    assert_eq!(seen_with(&book, 1, 1, &[]), (3_000_000, both(8)));
+    assert_eq!(seen_with(&book, 1, 1, &[2]), (1_000_000, both(0)), "home lied: the founder's one is left");
+    assert_eq!(
+        seen_with(&book, 1, 1, &[3]),
+        (1_000_000, both(8)),
+        "the worker's node lied: what node 1 bears out is left"
+    );
+    assert_eq!(
+        seen_with(&book, 1, 1, &[0]),
+        (2_000_000, vec![(node(0), 0), (node(2), 8)]),
+        "so is a founder judged"
+    );
+    assert_eq!(seen_with(&book, 1, 1, &[0, 2, 3]).0, 0);
+    // Home itself holds to the same: another reader stopped elsewhere in the liar's journal.
+    assert_eq!(seen_with(&book, 2, 1, &[]).0, 3_000_000);
+    assert_eq!(seen_with(&book, 2, 1, &[3]).0, 1_000_000);
+    assert_eq!(seen_with(&book, 2, 1, &[2]).0, 1_000_000, "nor does a liar count for itself");
+}
+
+#[test]
+fn a_proven_founder_makes_no_home_weigh_anything() {
+    let mut tasks = vec![accepted(2, 3, 1)];
+    tasks.extend([accepted(0, 2, 0); 5]);
+    let book = read(&live(&tasks).0, &[]).0;
+    assert_eq!(seen_with(&book, 1, 1, &[]).1, [(node(2), 5)]);
+    assert_eq!(seen_with(&book, 1, 1, &[0]).1, [(node(2), 0)]);
+}
+
+#[test]
+fn who_holds_other_proofs_is_not_compared_and_who_stopped_elsewhere_in_a_liar_s_journal_is() {
+    let tasks = [accepted(0, 1, 0), accepted(2, 3, 1), accepted(0, 3, 1), accepted(2, 1, 1)];
+    let (journals, _) = live(&tasks);
+    let all = read(&journals, &[]).0;
+    // Another reader had the proof against node 3 before that node's last record.
+    let mut fewer = journals.clone();
+    assert!(fewer[3].pop().is_some());
+    let early = read(&fewer, &[]).0;
+    let (founders, liars) = ([node(0)], proven(&[3]));
+    let said = |book: &Book, liars: &BTreeSet<NodeId>| {
+        let viewer = Viewer { node: node(1), founders: &founders, liars };
+        let scores = book.agents_after(Bound::Unbounded).filter_map(|who| book.scored(viewer, who, NOW));
+        let (heads, scores) = (book.heads(liars), scores.collect());
+        Said { viewer: origin(1), at: NOW, heads, marks: Vec::new(), scores }
+    };
+    let agrees =
+        |book: &Book, held: &BTreeSet<NodeId>, said: &Said| book.comparing(&founders, held).agrees(said);
+    assert_eq!(agrees(&all, &NONE, &said(&all, &NONE)), Some(true));
+    assert_ne!(said(&all, &NONE).scores, said(&all, &liars).scores, "the proof matters");
+    assert_eq!(agrees(&all, &NONE, &said(&all, &liars)), None);
+    assert_eq!(agrees(&all, &liars, &said(&all, &NONE)), None);
+    assert_eq!(agrees(&all, &proven(&[2]), &said(&all, &liars)), None);
+    assert_eq!(agrees(&all, &proven(&[9]), &said(&all, &NONE)), None, "of whom nothing was read");
+    assert_eq!(agrees(&early, &NONE, &said(&all, &NONE)), None);
+    assert_eq!(agrees(&early, &liars, &said(&all, &liars)), Some(true));
+    // A lie about it is still seen.
+    let lie = Said { heads: all.heads(&liars), ..said(&all, &NONE) };
+    assert_eq!(agrees(&early, &liars, &lie), Some(false));
 }

@@ -9,13 +9,15 @@ mod common;
 
 use artel_federation::commitment::{Opening, Salt, terms, terms_salt};
 use artel_federation::fact::*;
+use artel_federation::redo::{self, lot};
 use artel_federation::run::RunStatus;
 use artel_federation::{Beginning, Entry, Fact, Federation, Identity, Kind, Options};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{ArtifactId, Digest, Epoch, RunId, StepId};
 use artel_protocol::invitation::InvitationSecret;
-use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
 use artel_protocol::log::leaf::Class;
+use artel_protocol::log::{Checkpoint, Cosignature, Hash, Origin};
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
 use artel_reputation::{Complexity, Level};
@@ -525,7 +527,82 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
         ),
         ("forgotten", Fact::Forgotten(Forgotten { agent: member(9).id })),
     ];
-    without_correlation(dated(facts))
+    let mut entries = without_correlation(dated(facts));
+    entries.extend(lot_entries(entries.len() as u64));
+    entries
+}
+
+/// A further submission of the guest, and its lot, which two of three witnesses drew. They stand from an index on.
+fn lot_entries(first: u64) -> Vec<(&'static str, Entry)> {
+    let (guest, run, epoch) = (member(2).id, RunId::new(BEGIN, [6; 9]), Epoch(1));
+    let (step, salt, output) = (run.step(0), Salt([9; 16]), json(r#"{"lines":3}"#));
+    let result = Opening { salt, output: output.digest(), artifacts: vec![] }.result();
+    let posted = RunPosted {
+        run,
+        poster: Poster::Operator,
+        name: "count".into(),
+        inputs: json("{}"),
+        priority: 0,
+        steps: vec![StepSpec { name: "count".into(), needs: vec![], task: task_with_runner() }],
+        post_key: None,
+        attempts_max: 3,
+        lapses_max: 3,
+        salt: RUN_SALT,
+    };
+    let offered = Offered {
+        step,
+        epoch,
+        skills: skills(&["count@2"]),
+        complexity: Complexity::Simple,
+        level_min: Some(Level::Novice),
+        reward: Credits::ZERO,
+        deadline: BEGIN.plus_ms(3_600_000),
+        terms: terms_of(step, &task_with_runner()),
+        window_ms: 0,
+        top: 8,
+        verdict_within_ms: 600_000,
+    };
+    let (level, authority) = (Level::Novice, Authority::Own);
+    let granted = Granted { step, epoch, agent: guest, level, bound: 0, lease_ms: 60_000, authority };
+    let handed_at = Some(HandedAt { node: peer(2), incarnation: 1, index: 78 });
+    let submitted = Submitted { step, epoch, agent: guest, result, authority, late: false, handed_at };
+    let facts = vec![
+        ("run posted once more", Fact::RunPosted(posted)),
+        ("offered once more", Fact::Offered(offered)),
+        ("granted once more", Fact::Granted(granted)),
+        ("output once more", Fact::Output(Output { step, epoch, salt, output, artifacts: vec![] })),
+        ("submitted once more", Fact::Submitted(submitted)),
+    ];
+    let numbered = facts.into_iter().zip(first..);
+    let dated = numbered.map(|((name, fact), n)| (name, at(n, fact)));
+    let mut entries = without_correlation(dated.collect());
+    let submitted = first + entries.len() as u64 - 1;
+    let digest = Digest::of(&entries.last().expect("the submission").1.encode());
+    let journal = Origin::new(genesis().id(), identity().node, 0);
+    let picked = lot::pick(&digest, (3..=6).map(peer).collect());
+    let witnesses = picked.into_iter().enumerate().map(|(n, node)| Witnessing {
+        node,
+        cosigned: (n != 1).then(|| {
+            let (size, root) = (submitted + 1 + n as u64, Hash([n as u8 + 1; 32]));
+            let checkpoint = Checkpoint::new(journal, size, root).expect("plain");
+            let at_s = BEGIN.0 / 1_000 + n as u64;
+            let made = Cosignature::sign(&checkpoint, &peer_key(&node), at_s).expect("a plain time");
+            Cosigned { size, root, at_s, signature: made.signature() }
+        }),
+    });
+    let witnesses: Vec<Witnessing> = witnesses.collect();
+    let lot = lot::drawn_by(&digest, &witnesses).expect("two have cosigned");
+    let drawn = redo::draws(&lot, 700);
+    let lot = Lot { step, epoch, agent: guest, submitted, rate: 700, witnesses, lot, drawn };
+    assert_eq!(lot.verify(&digest, &journal), Ok(()));
+    entries.extend(without_correlation(vec![("lot", at(submitted + 1, Fact::Lot(lot)))]));
+    entries
+}
+
+fn peer_key(node: &NodeId) -> SecretKey {
+    let keys = (0..9).map(|n| SecretKey::from_seed(&[100 + n; 32]));
+    let mut keys = keys.filter(|key| NodeId(key.public()) == *node);
+    keys.next().expect("the key of a peer of these tests")
 }
 
 /// Public entries have no correlation in a journal.

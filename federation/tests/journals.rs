@@ -11,6 +11,10 @@ use artel_protocol::log::Origin;
 use artel_protocol::summary::{self, Said};
 use artel_protocol::sync::marks_digest;
 use artel_protocol::time::Wall;
+use std::collections::BTreeSet;
+
+/// No proof is held.
+static NONE: BTreeSet<NodeId> = BTreeSet::new();
 
 const NOW: Wall = Wall(1_767_225_600_000 + 43_200_000);
 
@@ -104,31 +108,31 @@ fn what_was_passed_over_is_in_the_heads_so_only_readers_of_the_same_records_comp
         book
     };
     let all = read(&[0, 1, 2, 3, 4, 5]);
-    assert_eq!((all.heads(), all.is_whole()), (marks_digest(&all.marks()), true));
+    assert_eq!((all.heads(&NONE), all.is_whole()), (marks_digest(&all.marks()), true));
     // Whoever has kept only the newest, and who has read them with another hole.
     let pruned = read(&[2, 3, 4, 5]);
     assert_eq!(pruned.marks(), all.marks());
     assert!(!pruned.is_whole());
     let books = [&all, &pruned, &read(&[4, 5]), &read(&[0, 1, 4, 5]), &read(&[0, 1, 2, 5]), &read(&[0, 5])];
-    let heads: std::collections::BTreeSet<Digest> = books.iter().map(|book| book.heads()).collect();
+    let heads: BTreeSet<Digest> = books.iter().map(|book| book.heads(&NONE)).collect();
     assert_eq!(heads.len(), books.len());
     let summary_of = |book: &Book| {
         let founders = [node(1)];
-        let viewer = Viewer { node: node(1), founders: &founders };
+        let viewer = Viewer { node: node(1), founders: &founders, liars: &NONE };
         let scores: Vec<_> = book.scored(viewer, &agent(), NOW).into_iter().collect();
         assert_eq!(scores.len(), 1);
-        Said { viewer: origin(1, 0), at: NOW, heads: book.heads(), marks: Vec::new(), scores }
+        Said { viewer: origin(1, 0), at: NOW, heads: book.heads(&NONE), marks: Vec::new(), scores }
     };
     // It neither flags an honest summary of more, nor is flagged; who has read the same compares.
     let founders = [node(1)];
-    assert_eq!(pruned.comparing(&founders).agrees(&summary_of(&all)), None);
-    assert_eq!(all.comparing(&founders).agrees(&summary_of(&pruned)), None);
-    assert_eq!(read(&[2, 3, 4, 5]).comparing(&founders).agrees(&summary_of(&pruned)), Some(true));
+    assert_eq!(pruned.comparing(&founders, &NONE).agrees(&summary_of(&all)), None);
+    assert_eq!(all.comparing(&founders, &NONE).agrees(&summary_of(&pruned)), None);
+    assert_eq!(read(&[2, 3, 4, 5]).comparing(&founders, &NONE).agrees(&summary_of(&pruned)), Some(true));
     let mut forged = summary_of(&pruned);
     forged.scores[0].receipts_micro += 1;
-    assert_eq!(read(&[2, 3, 4, 5]).comparing(&founders).agrees(&forged), Some(false));
+    assert_eq!(read(&[2, 3, 4, 5]).comparing(&founders, &NONE).agrees(&forged), Some(false));
     assert_eq!(
-        pruned.heads(),
-        summary::heads(&pruned.marks(), &[(origin(1, 0), summary::gap(&Digest::default(), 0, 2))])
+        pruned.heads(&NONE),
+        summary::heads(&pruned.marks(), &[(origin(1, 0), summary::gap(&Digest::default(), 0, 2))], &NONE)
     );
 }

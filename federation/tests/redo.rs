@@ -3,8 +3,8 @@
 
 mod common;
 
-use artel_federation::effect::Lease;
-use artel_federation::fact::{Abroad, Came, Redoing, RunnerSpec, TaskSpec};
+use artel_federation::effect::{Lease, ToWitness};
+use artel_federation::fact::{Abroad, Came, Lot, Redoing, RunnerSpec, TaskSpec, Witnessing};
 use artel_federation::input::Ran;
 use artel_federation::redo::{self, RATE_FIRST, RATE_LEAST};
 use artel_federation::visit::message::{Act, Handing, Visit};
@@ -51,12 +51,19 @@ fn hand_in(home: &mut Home, worker: &Member, task: TaskSpec) -> Lease {
     lease
 }
 
+/// The same, and its lot falls.
+fn hand_in_and_draw(home: &mut Home, worker: &Member, task: TaskSpec) -> Lease {
+    let lease = hand_in(home, worker, task);
+    home.lots_fall();
+    lease
+}
+
 /// A home with a submission that was drawn.
 fn drawn(change: impl Fn(TaskSpec) -> TaskSpec) -> (Home, Member, Lease) {
     let (mut home, worker) = (Home::new(), member(1));
     loop {
         let task = change(task(&home));
-        let lease = hand_in(&mut home, &worker, task);
+        let lease = hand_in_and_draw(&mut home, &worker, task);
         if !home.redos.is_empty() {
             return (home, worker, lease);
         }
@@ -200,6 +207,125 @@ fn a_start_asks_for_the_run_that_is_open_again() {
     assert_eq!(judged(&home, lease.step), refuted());
 }
 
+/// A home with a submission whose lot has not fallen.
+fn undrawn() -> (Home, Member, Lease) {
+    let (mut home, worker) = (Home::new(), member(1));
+    let task = task(&home);
+    let lease = hand_in(&mut home, &worker, task);
+    (home, worker, lease)
+}
+
+/// All that stands in entries of lots.
+fn lots(home: &Home) -> Vec<Lot> {
+    home.facts(|fact| match fact {
+        Fact::Lot(lot) => Some(lot.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_lot_follows_from_what_its_witnesses_said_and_stands_in_an_entry() {
+    let (mut home, worker, lease) = undrawn();
+    let asked = home.lots[0];
+    assert_eq!((asked.step, asked.worker, asked.is_anew), (lease.step, Some(peer(1)), false));
+    let entry = &home.journal[usize::try_from(asked.submitted).expect("small")];
+    assert!(matches!(&entry.fact, Fact::Submitted(_)));
+    assert_eq!(asked.digest, Digest::of(&entry.encode()), "the witnesses follow from the submission's bytes");
+    assert_eq!(judged(&home, lease.step), None, "no verdict before the lot");
+    // One of the three says nothing in time: it is named all the same.
+    let picked = redo::lot::pick(&asked.digest, (5..=8).map(peer).collect());
+    let cosigned = |n: usize| (n != 1).then(|| home.cosigned(&picked[n], asked.submitted + 1));
+    let witnesses: Vec<Witnessing> =
+        (0..3).map(|n| Witnessing { node: picked[n], cosigned: cosigned(n) }).collect();
+    home.lot_falls(witnesses.clone());
+    let lot = lots(&home).remove(0);
+    assert_eq!(
+        (lot.witnesses.clone(), lot.submitted, lot.rate),
+        (witnesses.clone(), asked.submitted, RATE_FIRST)
+    );
+    assert_eq!(Some(lot.lot), redo::lot::drawn_by(&asked.digest, &witnesses));
+    assert_eq!(lot.follows_from(&asked.digest, &identity().node), Ok(()));
+    assert_eq!(lot.drawn, !home.redos.is_empty());
+    // Said again, or of another lease, it draws nothing more.
+    let size = home.journal.len();
+    for epoch in [lease.epoch, lease.epoch.next()] {
+        home.input(Input::Witnessed { step: lease.step, epoch, witnesses: vec![] });
+    }
+    assert_eq!(home.journal.len(), size);
+    assert_eq!(unrefuted(&home, &worker), u64::from(!lot.drawn), "what is not drawn is judged at once");
+    judge(&home.journal);
+}
+
+/// Without a witness home draws, and so has no other node run it that it may have chosen.
+#[test]
+fn a_lot_that_nobody_witnessed_is_home_s_own_and_so_is_the_run() {
+    let (mut home, _, _) = undrawn();
+    let mut falls = |witnesses: fn(&Home) -> Vec<Witnessing>| loop {
+        let said = witnesses(&home);
+        home.lot_falls(said);
+        if let Some(asked) = home.redos.first() {
+            let at_home_first = asked.at_home_first;
+            home.restart();
+            assert_eq!(home.redos[0].at_home_first, at_home_first, "and so it folds");
+            home.redone(Some(identity().node), Came::Same);
+            let task = task(&home);
+            hand_in(&mut home, &member(1), task);
+            return at_home_first;
+        }
+        let task = task(&home);
+        hand_in(&mut home, &member(1), task);
+    };
+    assert!(falls(|_| vec![]));
+    let silent = |home: &Home| {
+        let picked = redo::lot::pick(&home.lots[0].digest, vec![peer(5), peer(6)]);
+        picked.into_iter().map(|node| Witnessing { node, cosigned: None }).collect()
+    };
+    assert!(falls(silent));
+    let one = |home: &Home| {
+        let cosigned = Some(home.cosigned(&peer(5), home.lots[0].submitted + 1));
+        vec![Witnessing { node: peer(5), cosigned }]
+    };
+    assert!(!falls(one));
+    judge(&home.journal);
+}
+
+#[test]
+fn a_start_asks_for_the_lot_that_is_open_again() {
+    let (mut home, _, lease) = undrawn();
+    let asked = home.lots[0];
+    for from_snapshot in [false, true, false] {
+        if from_snapshot {
+            home.restart_from_snapshot()
+        } else {
+            home.restart()
+        }
+        assert_eq!(home.lots, [ToWitness { is_anew: true, ..asked }]);
+        // What is not its turn changes nothing.
+        let size = home.journal.len();
+        home.input(Input::Checked { step: lease.step, epoch: lease.epoch, outcome: rejected() });
+        let ran = Ran { by: Some(peer(2)), came: OTHER, profile: None };
+        home.input(Input::Redone { step: lease.step, epoch: lease.epoch, runs: 0, ran });
+        assert_eq!(home.journal.len(), size);
+    }
+    home.lots_fall();
+    let drawn = lots(&home)[0].drawn;
+    home.restart();
+    assert_eq!((home.lots.len(), home.redos.len()), (0, usize::from(drawn)), "it falls once");
+}
+
+/// What an operator lets in since the last start is judged by what it checks, whatever was open.
+#[test]
+fn who_is_let_in_meanwhile_has_no_lot_after_the_next_start() {
+    let mut home = Home::new();
+    let local = home.enroll(2, &[]);
+    let lease = home.taken(&local, task(&home));
+    home.submit(&local, &lease, "{}").expect("taken in");
+    assert_eq!((home.lots.len(), judged(&home, lease.step)), (1, None));
+    home.options.redo_enrolled = false;
+    home.restart();
+    assert_eq!((home.lots.len(), judged(&home, lease.step)), (0, ACCEPTED));
+}
+
 #[test]
 fn a_schema_is_checked_once_the_redo_is_over() {
     let (mut home, _, lease) = drawn(|task| TaskSpec { output_schema: Some(json("{}")), ..task });
@@ -210,6 +336,25 @@ fn a_schema_is_checked_once_the_redo_is_over() {
     assert_eq!((home.redos.len(), home.checks.len()), (0, 1), "the redo is over");
     home.checked(&lease, accepted(90));
     assert_eq!(judged(&home, lease.step), ACCEPTED);
+}
+
+#[test]
+fn a_schema_is_checked_once_the_lot_has_not_drawn() {
+    let (mut home, worker) = (Home::new(), member(1));
+    loop {
+        let task = TaskSpec { output_schema: Some(json("{}")), ..task(&home) };
+        let lease = hand_in(&mut home, &worker, task);
+        assert!(home.checks.is_empty(), "not before the lot");
+        home.lots_fall();
+        if home.redos.is_empty() {
+            assert_eq!((judged(&home, lease.step), home.checks.len()), (None, 1));
+            home.checked(&lease, accepted(90));
+            assert_eq!(judged(&home, lease.step), ACCEPTED);
+            return;
+        }
+        home.redone(Some(peer(2)), Came::Same);
+        home.checked(&lease, accepted(90));
+    }
 }
 
 #[test]
@@ -224,7 +369,8 @@ fn only_modules_are_drawn_and_nobody_s_own_tasks() {
         let lease = home.claim(&local, posted.step_id(0)).expect("its own");
         home.submit(&local, &lease, "{}").expect("taken in");
     }
-    assert_eq!(home.facts(|fact| matches!(fact, Fact::Drawn(_)).then_some(())), []);
+    assert!(home.lots.is_empty(), "nor does its verdict wait for anybody");
+    assert_eq!(home.facts(|fact| matches!(fact, Fact::Lot(_)).then_some(())), []);
     let known = home.mind.view().agent(&worker.id).expect("known").clone();
     assert_eq!((known.accepted, known.unrefuted), (20, 0), "its other work says nothing of its sandbox");
 }
@@ -238,12 +384,14 @@ fn who_enrolled_itself_is_drawn_like_a_stranger_and_whom_the_operator_let_in_is_
         for _ in 0..20 {
             let lease = home.taken(&local, task(&home));
             home.submit(&local, &lease, "{}").expect("taken in");
+            home.lots_fall();
             while let Some(asked) = home.redos.first() {
                 assert_eq!(asked.worker, None, "no other node handed it in");
                 home.redone(Some(identity().node), Came::Same);
             }
         }
-        let drawn = home.facts(|fact| matches!(fact, Fact::Drawn(_)).then_some(())).len();
+        let is_drawn = |fact: &Fact| matches!(fact, Fact::Lot(lot) if lot.drawn).then_some(());
+        let drawn = home.facts(is_drawn).len();
         assert_eq!(drawn > 0, redo_enrolled, "{drawn} of 20");
         judge(&home.journal);
     }
@@ -316,7 +464,7 @@ fn the_rules_find_the_liar_and_never_the_honest() {
             let mut is_found = false;
             for (worker, lies) in [(&liar, lies), (&honest, false)].into_iter().take(workers) {
                 let task = task(&home);
-                let lease = hand_in(&mut home, worker, task);
+                let lease = hand_in_and_draw(&mut home, worker, task);
                 while !home.redos.is_empty() {
                     home.redone(Some(peer(2)), if lies { OTHER } else { Came::Same });
                 }

@@ -1,13 +1,15 @@
-"""Decodes entries.txt, nodes.txt and abroad.txt by the tables of PROTOCOL.md, section "Entries", and visits.txt by those of
-section "Visits", with nothing but Python's standard library and the Ed25519 of the protocol's own check.py.
+"""Decodes entries.txt, nodes.txt and abroad.txt by the tables of PROTOCOL.md, section "Entries", visits.txt by those of
+section "Visits" and redo.txt by those of section "Redo", with nothing but Python's standard library and the Ed25519 of the protocol's own check.py.
 
 It knows no code of ours: whatever it cannot read, or does not find in its canonical form, is a mistake in the text or in
 the program. Run it from anywhere; it says what it read and ends with status 1 at the first difference.
 """
 
+import base64
 import datetime
 import hashlib
 import importlib.util
+import json
 import pathlib
 import sys
 
@@ -119,6 +121,7 @@ genesis_record = (("name", text), ("founders", many(key)), ("admission", plain(2
                   ("created", u64))
 redone = struct(("step", uuid), ("epoch", u32), ("agent", key), ("by", option(key)),
                 ("came", enum(None, digest, None)), ("profile", option(digest)))
+cosigned = struct(("size", u64), ("root", digest), ("at_s", u64), ("signature", signature))
 lease_ended = struct(("step", uuid), ("epoch", u32), ("agent", key))
 submitted = (("step", uuid), ("epoch", u32), ("agent", key), ("result", digest), ("authority", authority), ("late", boolean))
 handed_at = struct(("node", key), ("incarnation", u32), ("index", u64))
@@ -165,6 +168,9 @@ KINDS = {
     57: ("Redone", "public", redone),
     58: ("Drawn", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("rate", u32), ("lot", digest))),
     59: ("Unsettled", "public", redone),
+    60: ("Lot", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("submitted", u64), ("rate", u32),
+                                 ("witnesses", many(struct(("node", key), ("cosigned", option(cosigned))))),
+                                 ("lot", digest), ("drawn", boolean))),
     64: ("Transfer", None, struct(("cause", plain(3)), ("step", uuid),
                                   ("legs", many(struct(("account", account), ("units", i64)))))),
     80: ("ArtifactStored", "private", struct(("artifact", uuid), ("digest", digest), ("bytes", u64),
@@ -400,6 +406,93 @@ FRAMES = {
 }
 
 
+# What travels between a home and a node that runs a step of its again.
+def redo(r):
+    read = struct(("step", uuid), ("epoch", u32), ("module", digest), ("skills", skills), ("input", blob),
+                  ("needs", many(struct(("name", text), ("output", blob)))), ("artifacts", many(digest)))(r)
+    assert len(read["skills"]) <= 32 and len(read["needs"]) <= 200, "a step's bounds"
+    assert all(len(need["name"].encode()) <= 255 and is_plain(need["name"]) for need in read["needs"]), "names of needs"
+    in_order(read["artifacts"])
+    [json.loads(said) for said in (read["input"], *(need["output"] for need in read["needs"]))]
+    return read
+
+
+def done(r):
+    read = struct(("output", blob), ("artifacts", many(digest)), ("log", option(digest)))(r)
+    assert 0 < len(read["output"]) <= 262_144, "an output's bounds"
+    in_order(read["artifacts"])
+    json.loads(read["output"])
+    return read
+
+
+def fault(r):
+    said = text(r)
+    assert len(said.encode()) <= 256 and is_plain(said), "a fault's bounds"
+    return said
+
+
+def in_order(digests):
+    assert len(digests) <= 64 and digests == sorted(set(digests)), "digests are sorted, each once"
+
+
+REDO_FRAMES = {
+    "Redo": (0x0150, redo),
+    "Reran": (0x0151, struct(("profile", digest), ("end", enum(done, fault, None, None, plain(4))))),
+}
+
+
+def check_redos():
+    lines = (pathlib.Path(__file__).parent / "redo.txt").read_text().splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    ends = set()
+    for name, what, shown, named_by in rows:
+        data = bytes.fromhex(shown)
+        assert "sha256:" + sha256(data) == named_by, f"{name} {what}: the frame's digest"
+        head = Reader(data)
+        assert (u16(head), u16(head)) == (REDO_FRAMES[name][0], 1), f"{name}: kind and version"
+        payload = Reader(head.take(u32(head)))
+        head.done()
+        read = REDO_FRAMES[name][1](payload)
+        payload.done()
+        if name == "Reran":
+            ends.add(read["end"][0])
+    assert {row[0] for row in rows} == set(REDO_FRAMES) and ends == set(range(5)), "every kind of frame and end"
+    return len(rows)
+
+
+def check_lots(entries, name):
+    """Whether each lot is what its witnesses drew, by the rules of "Redo": everything but the roots, which a journal has."""
+    verifies, text_of = ed25519()
+    lines = (pathlib.Path(__file__).parent / name).read_text().splitlines()
+    bodies = [bytes.fromhex(row[4]) for row in (line.split("\t") for line in lines) if len(row) == 5]
+    hashed = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
+    founder = next(fields for kind, fields, _ in entries if kind == 1)["founders"][0]
+    federation = hashlib.sha256(b"artel/1/genesis\x00" + next(raw for kind, _, raw in entries if kind == 1)).digest()
+    found = 0
+    for kind, fields, _ in entries:
+        if kind != 60:
+            continue
+        found += 1
+        submission = hashlib.sha256(bodies[fields["submitted"]]).digest()
+        assert entries[fields["submitted"]][0] == SUBMITTED, "a lot names its submission"
+        named = fields["witnesses"]
+        places = [hashed(submission, b"\1", one["node"]) for one in named]
+        assert len(places) <= 3 and places == sorted(set(places)), "three witnesses, in the submission's order"
+        signed = [one for one in named if one["cosigned"]]
+        for one in signed:
+            said = one["cosigned"]
+            assert said["size"] > fields["submitted"], "behind the submission"
+            origin = text_of(federation, founder, 0)
+            body = f"{origin}\n{said['size']}\n{base64.b64encode(said['root']).decode()}\n"
+            message = f"cosignature/v1\ntime {said['at_s']}\n{body}".encode()
+            assert verifies(one["node"], message, said["signature"]), "a witness's cosignature"
+        drew = b"".join(b"\1" + one["node"] + b"\1" + one["cosigned"]["signature"] for one in signed)
+        lot = hashed(b"artel/1/lot\0", submission, len(signed).to_bytes(8, "little"), drew)
+        assert not signed or lot == fields["lot"], "the lot follows from the cosignatures"
+        assert fields["drawn"] == (int.from_bytes(fields["lot"][:8], "little") % 1000 < fields["rate"]), "what is drawn"
+    return found
+
+
 def moment(ms):
     at = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
     return at.isoformat(timespec="milliseconds") + "Z"
@@ -442,11 +535,11 @@ def ed25519():
     module = importlib.util.module_from_spec(spec)
     sys.dont_write_bytecode = True
     spec.loader.exec_module(module)
-    return module.verifies
+    return module.verifies, module.origin_text
 
 
 def check_visits():
-    verifies = ed25519()
+    verifies, _ = ed25519()
     lines = (pathlib.Path(__file__).parent / "visits.txt").read_text().splitlines()
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     said = {row[0]: row[1:] for row in rows if len(row) < 4}
@@ -539,6 +632,7 @@ def main():
     away, of_home = read("abroad.txt")
     check_steps(away)
     left = check_away(away)
+    assert check_lots(away, "abroad.txt") == 1, "one lot fell"
     assert len(left) == 1 and all(handed is not None for _, handed in left.values()), "one result is still out"
     leases = [fields["lease"]["home"] for kind, fields, _ in away if kind >= 112]
     assert {did(home) for home in leases} == {of_home["home"]}, "the home"
@@ -547,8 +641,9 @@ def main():
     assert not missing, f"no golden entry of {missing}"
     count = len(found) + len(joined) + 2
     frames, texts = check_visits()
+    redos = check_redos()
     print(f"{len(all_entries)} entries of {len(KINDS)} kinds decoded, {count} ids and digests agree; "
-          f"{frames} frames of visits read, {texts} signed texts agree")
+          f"{frames} frames of visits and {redos} of redos read, {texts} signed texts agree")
 
 
 if __name__ == "__main__":

@@ -316,6 +316,7 @@ impl Book {
             Fact::Refused(_) => {}
             // No agent of these worlds works at two nodes.
             Fact::Drawn(_)
+            | Fact::Lot(_)
             | Fact::Redone(_)
             | Fact::Unsettled(_)
             | Fact::Redoing(_)

@@ -263,8 +263,11 @@ impl Node {
         Ok(())
     }
 
-    /// Has what the rules draw run again, from here on.
+    /// Has lots fall, and what they draw run again, from here on.
     fn redo_what_is_drawn(&mut self) {
+        if let Some(asked) = self.running.lots.take() {
+            tokio::spawn(redo::lots::run(asked, self.neighbours.clone(), self.running.handle.clone()));
+        }
         let Some(drawn) = self.running.redos.take() else { return };
         let runners = Runners {
             me: self.identity.node,

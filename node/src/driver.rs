@@ -13,7 +13,7 @@ use crate::index::Feed;
 use crate::news::News;
 use crate::source::{SharedReader, Source, State};
 use artel_audit::{COMMIT_BYTES_MAX, Commit, FRAME_BYTES_MAX, Fate, NewEntry};
-use artel_federation::effect::{Effect, Refusal, ToRedo};
+use artel_federation::effect::{Effect, Refusal, ToRedo, ToWitness};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Federation, Input, Json, Now, Reply, ReplyTo};
 use artel_protocol::id::{Epoch, StepId};
@@ -54,10 +54,14 @@ const CHECKS_MAX: usize = 64;
 /// How many steps wait to be run again with those who see to that; the others wait with the driver, as checks do.
 const REDOS_MAX: usize = 64;
 
+/// How many lots wait for who sees to them; the others wait with the driver, as checks do.
+const LOTS_MAX: usize = 64;
+
 /// What waits for a commit.
 enum Held {
     Answer { to: ReplyTo, answer: Result<Reply, Refusal> },
     Check(ToCheck),
+    Lot(ToWitness),
     Redo(Box<ToRedo>),
     News { frame: usize, bytes: usize, entries: Vec<Entry>, closed: Vec<Arc<Run>> },
 }
@@ -100,6 +104,8 @@ pub struct Driver {
     feed: Feed,
     checks: SyncSender<ToCheck>,
     unchecked: VecDeque<ToCheck>,
+    lots: mpsc::Sender<ToWitness>,
+    unheard: VecDeque<ToWitness>,
     redos: mpsc::Sender<ToRedo>,
     unredone: VecDeque<ToRedo>,
     background: Background,
@@ -117,7 +123,9 @@ pub struct Running {
     pub handle: Handle,
     /// Whether, and why, privileged work is refused.
     pub down: Down,
-    /// What the rules drew to be run again; taken by who sees to it.
+    /// The submissions whose witnesses are to be heard; taken by who sees to it.
+    pub lots: Option<mpsc::Receiver<ToWitness>>,
+    /// What was drawn to be run again; taken by who sees to it.
     pub redos: Option<mpsc::Receiver<ToRedo>>,
     /// The thread.
     pub thread: JoinHandle<()>,
@@ -139,6 +147,7 @@ impl Driver {
         let (sender, queue) = sync_channel(QUEUE_MAX);
         let handle = Handle::new(sender);
         let down = Down::default();
+        let (lots, asked) = mpsc::channel(LOTS_MAX);
         let (redos, drawn) = mpsc::channel(REDOS_MAX);
         let mut driver = Driver {
             snapshot_size: state.snapshot_size,
@@ -154,6 +163,8 @@ impl Driver {
             feed,
             checks: checker(handle.clone())?,
             unchecked: VecDeque::new(),
+            lots,
+            unheard: VecDeque::new(),
             redos,
             unredone: VecDeque::new(),
             background: Background::start()?,
@@ -172,7 +183,7 @@ impl Driver {
             let _alive: oneshot::Sender<()> = alive;
             driver.run();
         })?;
-        Ok(Running { handle, down, redos: Some(drawn), thread, ended })
+        Ok(Running { handle, down, lots: Some(asked), redos: Some(drawn), thread, ended })
     }
 
     fn run(mut self) {
@@ -266,6 +277,7 @@ impl Driver {
                     _ => unreachable!("a run closes by its entries"),
                 },
                 Effect::Reply { to, answer } => after.push(Held::Answer { to, answer }),
+                Effect::AskWitnesses(ask) => after.push(Held::Lot(ask)),
                 Effect::Redo(asked) => after.push(Held::Redo(asked)),
                 Effect::Check { step, epoch, schema, output } => {
                     after.push(Held::Check(ToCheck { step, epoch, schema, output }));
@@ -287,6 +299,7 @@ impl Driver {
                     match held {
                         Held::Answer { to, answer } => answers.push((to, answer)),
                         Held::Check(check) => self.unchecked.push_back(check),
+                        Held::Lot(ask) => self.unheard.push_back(ask),
                         Held::Redo(asked) => self.unredone.push_back(*asked),
                         Held::News { frame, bytes, entries, closed } => {
                             let first_index = released.appended[frame].first_index;
@@ -324,6 +337,7 @@ impl Driver {
     fn go_down(&mut self, fate: Fate, reason: String) {
         self.state = None;
         self.unchecked.clear();
+        self.unheard.clear();
         self.unredone.clear();
         self.retry_at = Instant::now() + Duration::from_millis(RETRY_MS);
         for (_, sender) in self.answers.drain() {
@@ -389,7 +403,7 @@ impl Driver {
         }
     }
 
-    /// What is due beside the requests: checks, redos, the slot behind the segments, the next segment, a snapshot.
+    /// What is due beside the requests: checks, lots, redos, the slot behind the segments, the next segment, a snapshot.
     fn keep_up(&mut self) {
         while let Some(check) = self.unchecked.pop_front() {
             if let Err(TrySendError::Full(check)) = self.checks.try_send(check) {
@@ -398,13 +412,9 @@ impl Driver {
                 break;
             }
         }
-        while let Some(asked) = self.unredone.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(asked)) = self.redos.try_send(asked) {
-                // As above: what was run again comes back as an input.
-                self.unredone.push_front(asked);
-                break;
-            }
-        }
+        // As above: a lot that fell, and what was run again, comes back as an input.
+        hand_on(&mut self.unheard, &self.lots);
+        hand_on(&mut self.unredone, &self.redos);
         let now = self.clock.mono();
         let Some(state) = &mut self.state else { return };
         if let Err(error) = state.journal.tick(now) {
@@ -471,6 +481,16 @@ impl Driver {
         }
         if let Err(error) = state.journal.close() {
             tracing::error!(%error, "the last checkpoint cannot be written");
+        }
+    }
+}
+
+/// Hands on what there is room for.
+fn hand_on<T>(waiting: &mut VecDeque<T>, to: &mpsc::Sender<T>) {
+    while let Some(next) = waiting.pop_front() {
+        if let Err(mpsc::error::TrySendError::Full(next)) = to.try_send(next) {
+            waiting.push_front(next);
+            break;
         }
     }
 }

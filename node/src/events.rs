@@ -4,7 +4,9 @@
 mod abroad;
 
 use crate::news::News;
-use artel_federation::fact::{AdmittedBy, Authority, Came, End, Entry, Judgement, Lie, Poster, Revoker};
+use artel_federation::fact::{
+    AdmittedBy, Authority, Came, End, Entry, Judgement, Lie, Poster, Revoker, Witnessing,
+};
 use artel_federation::run::{Run, RunStatus};
 use artel_federation::view::View;
 use artel_federation::{Fact, Json};
@@ -180,6 +182,7 @@ pub fn about(fact: &Fact) -> (Option<RunId>, Option<StepId>) {
         Fact::Output(f) => f.step,
         Fact::Findings(f) => f.step,
         Fact::Drawn(f) => f.step,
+        Fact::Lot(f) => f.step,
         Fact::Redone(f) | Fact::Unsettled(f) => f.step,
         Fact::Verdict(f) => f.step,
         Fact::StepEnded(f) => f.step,
@@ -205,6 +208,7 @@ pub fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::Released(f) | Fact::Lapsed(f) => Some(f.agent),
         Fact::Submitted(f) => Some(f.agent),
         Fact::Drawn(f) => Some(f.agent),
+        Fact::Lot(f) => Some(f.agent),
         Fact::Redone(f) | Fact::Unsettled(f) => Some(f.agent),
         Fact::Verdict(f) => Some(f.agent),
         Fact::ArtifactStored(f) => poster_agent(f.by),
@@ -302,6 +306,13 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
         Fact::Lapsed(_) => "task.lapsed",
         Fact::Submitted(_) => "task.submitted",
         Fact::Drawn(_) => "task.drawn",
+        Fact::Lot(f) => {
+            if f.drawn {
+                "task.drawn"
+            } else {
+                "task.not_drawn"
+            }
+        }
         Fact::Redone(_) | Fact::Unsettled(_) => "task.redone",
         Fact::Verdict(f) => match f.judgement {
             Judgement::Accepted { .. } => "task.accepted",
@@ -423,6 +434,16 @@ pub fn data(fact: &Fact) -> Value {
             "rate_per_mille": f.rate,
             "lot": f.lot.to_string(),
         }),
+        Fact::Lot(f) => json!({
+            "task_id": f.step.to_string(),
+            "agent_id": f.agent.to_string(),
+            "epoch": f.epoch.0,
+            "submitted": f.submitted,
+            "rate_per_mille": f.rate,
+            "lot": f.lot.to_string(),
+            "drawn": f.drawn,
+            "witnesses": f.witnesses.iter().map(witnessing).collect::<Vec<_>>(),
+        }),
         Fact::Redone(f) | Fact::Unsettled(f) => json!({
             "task_id": f.step.to_string(),
             "agent_id": f.agent.to_string(),
@@ -436,6 +457,12 @@ pub fn data(fact: &Fact) -> Value {
         }
         other => abroad::data(other),
     }
+}
+
+/// A witness of a lot: up to which size it cosigned, and when by its own clock; nothing where it did not in time.
+fn witnessing(one: &Witnessing) -> Value {
+    let said = one.cosigned.as_ref();
+    json!({"node": one.node.to_string(), "size": said.map(|said| said.size), "at_s": said.map(|said| said.at_s)})
 }
 
 /// On what a node was let in, as a stable word, and the invitation where it was one.

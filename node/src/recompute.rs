@@ -4,11 +4,13 @@
 
 use anyhow::{Context as _, bail};
 use artel_audit::files::Files;
+use artel_audit::records::frauds::{self, FoundFraud};
 use artel_audit::records::{Scanned, scan};
 use artel_audit::verify::{self, Outcome};
 use artel_federation::evidence::{Book, Learnt};
 use artel_federation::{Entry, Fact, Genesis};
 use artel_protocol::id::Digest;
+use artel_protocol::key::NodeId;
 use artel_protocol::log::{Class, Hash, Origin};
 use artel_protocol::record::Records;
 use artel_protocol::time::Wall;
@@ -32,6 +34,8 @@ pub struct Found {
     pub genesis: Genesis,
     /// All records' evidence.
     pub book: Book,
+    /// The nodes that the directory holds a proof of a lie against, and what each has done.
+    pub liars: BTreeMap<NodeId, &'static str>,
     /// What the records brought about, in the order in which they were read.
     pub learnt: Vec<Learnt>,
     /// How many records were read, of this node and of others.
@@ -40,6 +44,13 @@ pub struct Found {
     pub refused: Vec<(Option<Origin>, String)>,
     /// How many more of these there are.
     pub refused_more: u64,
+}
+
+impl Found {
+    /// The nodes that the directory holds a proof of a lie against.
+    pub fn liars(&self) -> BTreeSet<NodeId> {
+        self.liars.keys().copied().collect()
+    }
 }
 
 /// A journal's public entries by number: index, and the body where it is of interest.
@@ -57,6 +68,7 @@ pub fn read(files: Arc<dyn Files>, now: Wall) -> anyhow::Result<Found> {
     let me = report.origin;
     let (genesis, own) = own_journal(&files)?;
     let mut refused = Refused::default();
+    let liars = convicted(files.as_ref(), &me, &mut refused)?;
     let mut journals = kept(files, &me, &mut refused)?;
     journals.insert(me, own);
     let (mut book, mut learnt) = (Book::default(), Vec::new());
@@ -67,7 +79,26 @@ pub fn read(files: Arc<dyn Files>, now: Wall) -> anyhow::Result<Found> {
         refused.say(Some(mark.origin), what);
     }
     let Refused { told, more } = refused;
-    Ok(Found { me, genesis, book, learnt, records, refused: told, refused_more: more })
+    Ok(Found { me, genesis, book, liars, learnt, records, refused: told, refused_more: more })
+}
+
+/// The nodes that a proof in the directory convicts, as far as it proves itself.
+fn convicted(
+    files: &dyn Files,
+    me: &Origin,
+    refused: &mut Refused,
+) -> anyhow::Result<BTreeMap<NodeId, &'static str>> {
+    let mut liars = BTreeMap::new();
+    for FoundFraud { file, proof } in frauds::scan(files)? {
+        match proof {
+            Ok(fraud) if fraud.origin().federation() == me.federation() => {
+                liars.insert(fraud.origin().node(), fraud.contradiction().name());
+            }
+            Ok(_) => refused.say(None, format!("{file}: a proof against a node of another federation")),
+            Err(error) => refused.say(None, format!("{file}: {error}")),
+        }
+    }
+    Ok(liars)
 }
 
 /// The federation's record and the public entries that the newest checkpoint covers.
@@ -102,7 +133,7 @@ fn kept(
     let federation = me.federation();
     let (mut journals, mut floors) = (BTreeMap::<Origin, Journal>::new(), BTreeMap::<Origin, u64>::new());
     let (mut roots, mut bodies) = (BTreeMap::<(Origin, u64), Hash>::new(), BTreeMap::new());
-    let mut liars = BTreeSet::new();
+    let mut forked = BTreeSet::new();
     for scanned in scan(files, federation)? {
         let (origin, bytes) = match scanned? {
             Scanned::Frame { origin, bytes, .. } => (origin, bytes),
@@ -130,18 +161,18 @@ fn kept(
         let checkpoint = records.checkpoint();
         let root = *roots.entry((origin, checkpoint.size())).or_insert(checkpoint.root());
         if root != checkpoint.root() {
-            liars.insert((origin, format!("it has two roots for {} entries", checkpoint.size())));
+            forked.insert((origin, format!("it has two roots for {} entries", checkpoint.size())));
         }
         let journal = journals.entry(origin).or_default();
         for record in records.records() {
             let said = (record.index, Digest::of(&record.body));
             if *bodies.entry((origin, record.public_seq)).or_insert(said) != said {
-                liars.insert((origin, format!("it has two entries of number {}", record.public_seq)));
+                forked.insert((origin, format!("it has two entries of number {}", record.public_seq)));
             }
             journal.insert(record.public_seq, (record.index, of_interest(record.body.clone())));
         }
     }
-    for (origin, why) in liars {
+    for (origin, why) in forked {
         if journals.remove(&origin).is_some() {
             refused.say(Some(origin), format!("{why}, so nothing of it counts"));
         }

@@ -4,10 +4,11 @@
 
 use crate::codec::{self, Decode, Encode, Frame};
 use crate::id::{Digest, FederationId};
-use crate::key::{AgentId, SecretKey, Signature, signed_bytes};
+use crate::key::{AgentId, NodeId, SecretKey, Signature, signed_bytes};
 use crate::log::Origin;
 use crate::sync::{Mark, marks_digest};
 use crate::time::Wall;
+use std::collections::BTreeSet;
 
 /// The kind of a summary's frame.
 pub const KIND: u16 = 0x0140;
@@ -86,21 +87,34 @@ pub struct Said {
     /// What the viewer had read ([`heads`]).
     pub heads: Digest,
     /// Up to where it had read each journal, its own among them; none where these marks are more than [`SUMMARY_MARKS_MAX`], or
-    /// where it has passed records over.
+    /// where it has passed records over or holds a proof that a node lied.
     pub marks: Vec<Mark>,
     /// Scores, ascending by agent.
     pub scores: Vec<Scored>,
 }
 
 /// The digest of what somebody has read: the marks up to which it has read each journal, ascending by origin, and where it has
-/// passed records over, the digest of the [`gap`]s of each such journal, ascending likewise.
-pub fn heads(marks: &[Mark], gaps: &[(Origin, Digest)]) -> Digest {
-    if gaps.is_empty() {
-        return marks_digest(marks);
+/// passed records over, the digest of the [`gap`]s of each such journal, ascending likewise; and of the nodes that it holds proofs
+/// of a lie against. Nothing that these wrote counts, and whoever holds such a proof reads no more of them, so their journals are
+/// left out: two readers that hold the same proofs compare, wherever each of them stopped.
+pub fn heads(marks: &[Mark], gaps: &[(Origin, Digest)], liars: &BTreeSet<NodeId>) -> Digest {
+    let is_told = |origin: &Origin| !liars.contains(&origin.node());
+    let marks: Vec<Mark> = marks.iter().filter(|mark| is_told(&mark.origin)).copied().collect();
+    let gaps: Vec<(Origin, Digest)> = gaps.iter().filter(|(origin, _)| is_told(origin)).copied().collect();
+    let mut heads = marks_digest(&marks);
+    let mut cover = |domain: &[u8], more: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = domain.to_vec();
+        codec::encode_into(&heads, &mut bytes);
+        more(&mut bytes);
+        heads = Digest::of(&bytes);
+    };
+    if !gaps.is_empty() {
+        cover(b"artel/1/gaps\0", &|bytes| codec::encode_into(&gaps, bytes));
     }
-    let mut bytes = b"artel/1/gaps\0".to_vec();
-    codec::encode_into(&(marks_digest(marks), gaps), &mut bytes);
-    Digest::of(&bytes)
+    if !liars.is_empty() {
+        cover(b"artel/1/liars\0", &|bytes| codec::encode_into(&liars, bytes));
+    }
+    heads
 }
 
 /// The digest of a journal's gaps with one more, from a number on and up to another: the first one follows on zeros.
@@ -175,7 +189,6 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::NodeId;
 
     #[test]
     fn the_fullest_summary_fits_into_a_message() {

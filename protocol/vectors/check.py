@@ -738,6 +738,29 @@ def read_summary(data, home):
     return viewer, at, heads, marks, scores
 
 
+def origin_of(text):
+    _, federation, peer, incarnation = text.split("/")
+    return bytes.fromhex(federation), unbase58(peer)[6:], int(incarnation)
+
+
+def heads_of(marks, gaps, liars):
+    """What somebody has read that passed these gaps over and holds proofs against these nodes."""
+    def origin_bytes(origin):
+        return origin[0] + b"\1" + origin[1] + origin[2].to_bytes(4, "little")
+
+    def listed(items):
+        return len(items).to_bytes(8, "little") + b"".join(items)
+
+    marks = [origin_bytes(o) + n.to_bytes(8, "little") for o, n in marks if o[1] not in liars]
+    gaps = [origin_bytes(o) + digest for o, digest in sorted(gaps) if o[1] not in liars]
+    heads = sha(b"artel/1/marks\0", listed(marks))
+    if gaps:
+        heads = sha(b"artel/1/gaps\0", heads + listed(gaps))
+    if liars:
+        heads = sha(b"artel/1/liars\0", heads + listed([b"\1" + node for node in sorted(liars)]))
+    return heads
+
+
 def check_summaries():
     vectors = load("summary")
     home = bytes.fromhex(vectors["federation"])
@@ -752,6 +775,11 @@ def check_summaries():
             ],
         }
         same(got, row, "summary")
+    marks = read_summary(bytes.fromhex(vectors["summaries"][0]["bytes"]), home)[3]
+    for row in [vectors["passed_over"], *vectors["liars"]]:
+        gaps = [(origin_of(gap["origin"]), bytes.fromhex(gap["digest"])) for gap in row["gaps"]]
+        liars = [unbase58(node.removeprefix("did:key:z"))[2:] for node in row.get("nodes", [])]
+        same(heads_of(marks, gaps, liars).hex(), row["heads"], "heads")
     for row in vectors["refused"]:
         same(why(read_summary, bytes.fromhex(row["bytes"]), home), row["why"], row["about"])
 

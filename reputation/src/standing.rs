@@ -104,6 +104,21 @@ impl Standing {
         Ok(())
     }
 
+    /// Takes in all that another standing is the fold of: as if each piece of it had been added here.
+    pub fn add_all(&mut self, other: &Standing) {
+        self.newest = self.newest.max(other.newest);
+        let newest = decay::period(self.newest);
+        self.periods.retain(|period| decay::shift(period.number, newest).is_some());
+        for more in &other.periods {
+            if decay::shift(more.number, newest).is_some() {
+                let period = self.period(more.number);
+                period.quality.add_all(more.quality);
+                period.success.add_all(more.success);
+                period.review.add_all(more.review);
+            }
+        }
+    }
+
     /// What the evidence says on the day of `now`, or on the day of the newest evidence if that is later.
     pub fn assess(&self, now: Wall) -> Assessment {
         let today = decay::day(now).max(self.newest);
@@ -144,6 +159,11 @@ impl Sum {
         let weight = u64::from(weight);
         self.weight = self.weight.saturating_add(weight);
         self.marks = self.marks.saturating_add(weight * u64::from(mark.get()));
+    }
+
+    fn add_all(&mut self, more: Sum) {
+        self.weight = self.weight.saturating_add(more.weight);
+        self.marks = self.marks.saturating_add(more.marks);
     }
 }
 

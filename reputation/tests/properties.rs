@@ -71,6 +71,14 @@ proptest! {
         prop_assert_eq!(Standing::recompute(&evidence, NOW), Standing::recompute(&shuffled, NOW));
     }
 
+    #[test]
+    fn standings_that_are_put_together_are_the_one_of_all_their_evidence(evidence in list(), at in any::<prop::sample::Index>()) {
+        let (one, other) = evidence.split_at(at.index(evidence.len() + 1));
+        let mut both = Standing::recompute(one, NOW);
+        both.add_all(&Standing::recompute(other, NOW));
+        prop_assert_eq!(both, Standing::recompute(&evidence, NOW));
+    }
+
     /// As a node lives it: each piece folded when it happens, assessed in between, snapshots taken and restored.
     #[test]
     fn the_incremental_standing_is_the_recomputed_one(mut evidence in list()) {

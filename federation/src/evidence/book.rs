@@ -29,15 +29,11 @@ pub struct Tally {
     pub lapsed: u64,
 }
 
-/// What one home's records say of one agent.
+/// What one home's records say of one agent, as far as one other node's records bear it out, or by home's word alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Row {
-    /// All receipts and lapses: what counts where home itself is the viewer.
-    pub own: Standing,
-    pub own_tally: Tally,
-    /// The receipts that another node's record bears out: what counts for everybody else.
-    pub borne: Standing,
-    pub borne_tally: Tally,
+    pub standing: Standing,
+    pub tally: Tally,
 }
 
 /// What the public records that were read say of agents.
@@ -46,7 +42,8 @@ pub struct Book {
     /// Of each journal, the first `public_seq` that was not read.
     journals: BTreeMap<Origin, u64>,
     pairs: Pairs,
-    pub(super) rows: BTreeMap<AgentId, BTreeMap<NodeId, Row>>,
+    /// Of each agent by home and the worker's node; what home says alone, by home twice.
+    pub(super) rows: BTreeMap<AgentId, BTreeMap<(NodeId, NodeId), Row>>,
     /// How many rows each home has.
     rows_of: BTreeMap<NodeId, u64>,
     rows_count: u64,
@@ -143,9 +140,10 @@ impl Book {
         self.journals.iter().filter(|(_, next)| **next > 0).map(mark).collect()
     }
 
-    /// The digest of what was read: of the marks, and of what was passed over below them.
-    pub fn heads(&self) -> Digest {
-        self.gaps.heads(&self.marks())
+    /// The digest of what was read: of the marks, and of what was passed over below them; all but what nodes wrote against which
+    /// the reader holds proofs, and of these nodes.
+    pub fn heads(&self, liars: &BTreeSet<NodeId>) -> Digest {
+        self.gaps.heads(&self.marks(), liars)
     }
 
     /// Whether all records up to the marks are in the book, and nothing was lost of what they say.
@@ -156,11 +154,11 @@ impl Book {
     /// Whether a viewer's scores follow from what was read alone: nothing was lost that weighs anything for it, or that makes
     /// something weigh.
     pub fn can_tell(&self, viewer: Viewer<'_>) -> bool {
-        let judges = || viewer.founders.iter().chain([&viewer.node]);
-        let weighs = |home: &NodeId| judges().any(|judge| self.settled(*judge, *home) > 0);
+        let weighs = |home: &NodeId| viewer.judges().any(|judge| self.settled(judge, *home) > 0);
         let concerns = |(home, worker): &(NodeId, NodeId)| {
-            let is_between = judges().any(|judge| judge == home || judge == worker);
-            is_between || home != worker && weighs(home)
+            let counts = !viewer.liars.contains(home) && !viewer.liars.contains(worker);
+            let is_between = viewer.judges().any(|judge| judge == *home || judge == *worker);
+            counts && (is_between || home != worker && weighs(home))
         };
         !self.partial && !self.unsure.iter().any(concerns)
     }
@@ -196,26 +194,23 @@ impl Book {
             Learnt::Receipt(receipt) => receipt.worker(),
             _ => None,
         };
-        let is_new = self.rows.get(&agent).is_none_or(|homes| !homes.contains_key(&home));
+        let key = (home, worker.unwrap_or(home));
+        let is_new = self.rows.get(&agent).is_none_or(|rows| !rows.contains_key(&key));
         let of_home = self.rows_of.get(&home).copied().unwrap_or_default();
         if is_new && (of_home >= ROWS_EACH as u64 || self.rows_count >= ROWS_MAX as u64) {
-            return self.lose(home, worker.unwrap_or(home));
+            return self.lose(key.0, key.1);
         }
         if is_new {
             self.rows_count += 1;
             self.rows_of.insert(home, of_home + 1);
         }
         self.newest = self.newest.max(evidence.at);
-        let row = self.rows.entry(agent).or_default().entry(home).or_default();
-        let add = |standing: &mut Standing| {
-            standing.add(&evidence, evidence.at).expect("evidence of its own moment is not from the future");
-        };
-        add(&mut row.own);
-        row.own_tally.count(piece);
-        let (Learnt::Receipt(receipt), Some(worker)) = (piece, worker) else { return };
-        add(&mut row.borne);
-        row.borne_tally.count(piece);
-        self.settle(receipt, home, worker);
+        let row = self.rows.entry(agent).or_default().entry(key).or_default();
+        row.standing.add(&evidence, evidence.at).expect("evidence of its own moment is not from the future");
+        row.tally.count(piece);
+        if let (Learnt::Receipt(receipt), Some(worker)) = (piece, worker) {
+            self.settle(receipt, home, worker);
+        }
     }
 
     /// A receipt was lost.
@@ -243,6 +238,12 @@ impl Book {
 }
 
 impl Tally {
+    pub(super) fn add(&mut self, more: Tally) {
+        self.accepted += more.accepted;
+        self.rejected += more.rejected;
+        self.lapsed += more.lapsed;
+    }
+
     fn count(&mut self, piece: &Learnt) {
         match piece {
             Learnt::Receipt(receipt) if receipt.is_accepted() => self.accepted += 1,

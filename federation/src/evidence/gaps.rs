@@ -3,10 +3,11 @@
 
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::Digest;
+use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use artel_protocol::summary;
 use artel_protocol::sync::Mark;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The gaps of all journals that have any; at most one digest for each journal that is read.
@@ -25,9 +26,9 @@ impl Gaps {
         self.0.is_empty()
     }
 
-    /// The digest of what was read up to these marks.
-    pub fn heads(&self, marks: &[Mark]) -> Digest {
+    /// The digest of what was read up to these marks, by whoever holds proofs against these nodes.
+    pub fn heads(&self, marks: &[Mark], liars: &BTreeSet<NodeId>) -> Digest {
         let gaps: Vec<(Origin, Digest)> = self.0.iter().map(|(origin, digest)| (*origin, *digest)).collect();
-        summary::heads(marks, &gaps)
+        summary::heads(marks, &gaps, liars)
     }
 }

@@ -20,7 +20,7 @@ pub use view::{Comparing, Part, View, Viewer};
 /// and nothing is compared.
 pub const JOURNALS_MAX: usize = 1_024;
 
-/// How many rows, an agent at a home each, are kept (at most 2 KiB a row). A receipt that would need one more is lost.
+/// How many rows, an agent at a home by one node each, are kept (at most 1.1 KiB a row). A receipt that would need one more is lost.
 pub const ROWS_MAX: usize = 65_536;
 
 /// How many of these may be one home's. Larger, and a few homes that name agents without end use up the rows of all; smaller,

@@ -9,6 +9,7 @@ use artel_protocol::summary::{Said, Scored};
 use artel_protocol::time::Wall;
 use artel_reputation::standing::AHEAD_MS_MAX;
 use artel_reputation::{Assessment, Eighths, Share, Source, Standing, viewed};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose view it is.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,8 @@ pub struct Viewer<'a> {
     pub node: NodeId,
     /// The federation's founders, whose word counts for everybody.
     pub founders: &'a [NodeId],
+    /// The nodes that it holds proofs of a lie against: no receipt counts in which a record of theirs stands.
+    pub liars: &'a BTreeSet<NodeId>,
 }
 
 /// What one home adds to a view.
@@ -47,13 +50,20 @@ pub struct View {
 pub struct Comparing<'a> {
     book: &'a Book,
     founders: &'a [NodeId],
+    liars: &'a BTreeSet<NodeId>,
     heads: Digest,
 }
 
 impl<'a> Viewer<'a> {
-    /// A node's view in the federation that a record founded.
-    pub fn new(node: NodeId, genesis: &'a Genesis) -> Self {
-        Viewer { node, founders: &genesis.founders }
+    /// A node's view in the federation that a record founded, with proofs against these nodes.
+    pub fn new(node: NodeId, genesis: &'a Genesis, liars: &'a BTreeSet<NodeId>) -> Self {
+        Viewer { node, founders: &genesis.founders, liars }
+    }
+
+    /// By what whose settled something with a home it weighs: the founders and the viewer.
+    pub(super) fn judges(self) -> impl Iterator<Item = NodeId> {
+        let all = self.founders.iter().copied().chain([self.node]);
+        all.filter(move |judge| !self.liars.contains(judge))
     }
 }
 
@@ -72,23 +82,31 @@ impl Book {
         own: Option<(&Standing, Tally)>,
         now: Wall,
     ) -> View {
-        let rows = self.rows.get(agent).into_iter().flatten();
-        let is_own_told = own.is_some();
-        let known = rows.filter(|(home, _)| !is_own_told || **home != viewer.node);
-        let own = own.filter(|(standing, _)| **standing != Standing::default());
-        let own = own.map(|(standing, tally)| (viewer.node, standing, tally));
-        let known = known.map(|(home, row)| match *home == viewer.node {
-            true => (*home, &row.own, row.own_tally),
-            false => (*home, &row.borne, row.borne_tally),
-        });
-        let mut homes: Vec<(NodeId, &Standing, Tally)> = known.chain(own).collect();
-        homes.sort_by_key(|(home, ..)| *home);
-        let weights: Vec<(Eighths, u64)> =
-            homes.iter().map(|(home, ..)| self.weight(viewer, *home)).collect();
+        let mut homes = BTreeMap::<NodeId, (Standing, Tally)>::new();
+        for ((home, worker), row) in self.rows.get(agent).into_iter().flatten() {
+            let is_own = *home == viewer.node;
+            if is_own && own.is_some() {
+                continue;
+            }
+            let (standing, tally) = homes.entry(*home).or_default();
+            let is_borne = home != worker && !viewer.liars.contains(worker);
+            if is_borne || is_own && home == worker {
+                standing.add_all(&row.standing);
+                tally.add(row.tally);
+            }
+        }
+        if let Some((standing, tally)) = own.filter(|(standing, _)| **standing != Standing::default()) {
+            homes.insert(viewer.node, (standing.clone(), tally));
+        }
+        let weight = |home: &NodeId| match own.is_some() && *home == viewer.node {
+            true => (Eighths::FULL, 0),
+            false => self.weight(viewer, *home),
+        };
+        let weights: Vec<(Eighths, u64)> = homes.keys().map(weight).collect();
         let sources: Vec<Source<'_>> = homes
             .iter()
             .zip(&weights)
-            .map(|((home, standing, _), (weight, _))| Source {
+            .map(|((home, (standing, _)), (weight, _))| Source {
                 standing,
                 weight: *weight,
                 capped: *home != viewer.node,
@@ -96,7 +114,7 @@ impl Book {
             .collect();
         let seen = viewed(&sources, now);
         let parts = homes.iter().zip(weights).zip(seen.shares);
-        let parts = parts.map(|(((home, _, tally), (weight, settled)), share)| Part {
+        let parts = parts.map(|(((home, (_, tally)), (weight, settled)), share)| Part {
             home: *home,
             weight,
             settled,
@@ -107,14 +125,16 @@ impl Book {
     }
 
     /// What a home's evidence weighs for a viewer, and how many receipts that follows from: its own and a founder's count in
-    /// full, another's as much as was settled with it.
+    /// full, another's as much as was settled with it; that of a home against which there is proof, not at all.
     fn weight(&self, viewer: Viewer<'_>, home: NodeId) -> (Eighths, u64) {
-        if home == viewer.node {
+        if home == viewer.node && !viewer.liars.contains(&home) {
             return (Eighths::FULL, 0);
         }
-        let judges = viewer.founders.iter().copied().chain([viewer.node]);
-        let settled = judges.filter(|judge| *judge != home).map(|judge| self.settled(judge, home));
-        let settled = settled.max().unwrap_or_default();
+        let judges = viewer.judges().filter(|judge| *judge != home);
+        let settled = judges.map(|judge| self.settled(judge, home)).max().unwrap_or_default();
+        if viewer.liars.contains(&home) {
+            return (Eighths::NONE, settled);
+        }
         match viewer.founders.contains(&home) {
             true => (Eighths::FULL, settled),
             false => (Eighths::of_settled(settled), settled),
@@ -133,21 +153,23 @@ impl Book {
     }
 
     /// This book as it stands, to compare summaries with.
-    pub fn comparing<'a>(&'a self, founders: &'a [NodeId]) -> Comparing<'a> {
-        Comparing { book: self, founders, heads: self.heads() }
+    pub fn comparing<'a>(&'a self, founders: &'a [NodeId], liars: &'a BTreeSet<NodeId>) -> Comparing<'a> {
+        Comparing { book: self, founders, liars, heads: self.heads(liars) }
     }
 }
 
 impl Comparing<'_> {
-    /// The digest of what the book has read.
+    /// The digest of what the book has read and what proofs its reader holds.
     pub fn heads(&self) -> &Digest {
         &self.heads
     }
 
-    /// Whether a summary is what its viewer's records say; nothing where the book cannot tell: it has read other records,
+    /// Whether a summary is what its viewer's records say; nothing where the book cannot tell: it has read other records, or its
+    /// reader holds other proofs,
     /// has lost what counts for that viewer, or counts what the viewer could not count yet.
     pub fn agrees(&self, said: &Said) -> Option<bool> {
-        let (book, viewer) = (self.book, Viewer { node: said.viewer.node(), founders: self.founders });
+        let (book, founders, liars) = (self.book, self.founders, self.liars);
+        let viewer = Viewer { node: said.viewer.node(), founders, liars };
         let is_ahead = book.newest().since_ms(said.at) > AHEAD_MS_MAX;
         if self.heads != said.heads || is_ahead || !book.can_tell(viewer) {
             return None;

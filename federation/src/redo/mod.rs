@@ -1,16 +1,17 @@
 //! Redo before the verdict (decisions 12 and 13): a sample of what agents hand in is run again, by another node where one can,
 //! and two runs that agree on another result reject it.
 //!
-//! Here it is decided what is drawn and what follows from a run; who runs it again is the shell's to find out, in the order
-//! that the lot gives.
+//! Here it is decided what is drawn and what follows from a run; who witnesses and who runs it again is the shell's to find out, in
+//! the order that the submission and the lot give.
 
+pub mod lot;
 pub mod message;
 
 use crate::commitment::Salt;
-use crate::effect::{Effect, Reply, ToRedo};
-use crate::fact::{Came, Drawn, Fact, Outcome, Redoing, Redone};
+use crate::effect::{Effect, Reply, ToRedo, ToWitness};
+use crate::fact::{Came, Fact, Lot, Outcome, Redoing, Redone, Witnessing};
 use crate::federation::{Federation, check};
-use crate::input::{Now, Ran};
+use crate::input::Ran;
 use crate::run::{Run, Step, StepState};
 use crate::turn::Turn;
 use artel_protocol::codec::{Decode, Encode, encode_into};
@@ -40,21 +41,14 @@ pub fn rate(unrefuted: u64) -> u32 {
     u32::try_from(rate).unwrap_or(RATE_FIRST).max(RATE_LEAST)
 }
 
-/// A submission's lot, from the entropy of the input that takes it in: SHA-256 of `artel/1/redo ‖ 0 ‖ entropy (32) ‖ step (16) ‖
-/// epoch u32`.
-fn lot(now: &Now, step: StepId, epoch: Epoch) -> Digest {
-    let mut bytes = b"artel/1/redo\0".to_vec();
-    encode_into(&(now.entropy, step, epoch), &mut bytes);
-    Digest::of(&bytes)
-}
-
 /// Whether a lot draws: its first eight bytes, the lowest first, leave less than the rate by a thousand.
 pub fn draws(lot: &Digest, rate: u32) -> bool {
     let first = u64::from_le_bytes(lot.0[..8].try_into().expect("eight of 32 bytes"));
     first % 1_000 < u64::from(rate)
 }
 
-/// A node's place among those that may redo, the least first: SHA-256 of `lot (32) ‖ key`.
+/// A node's place among those that a digest orders, the least first: of those that may redo by the lot, of those that may draw it by
+/// the submission. SHA-256 of `digest (32) ‖ key`.
 pub fn place(lot: &Digest, node: &NodeId) -> Digest {
     let mut bytes = Vec::new();
     encode_into(&(*lot, *node), &mut bytes);
@@ -81,6 +75,8 @@ pub const UNSAID_MAX: u8 = 3;
 pub struct Redo {
     /// What orders those who may do it.
     pub lot: Digest,
+    /// Whether home does it first: no witness has drawn it.
+    pub at_home_first: bool,
     /// Who came to another result, and the commitment to that.
     pub doubts: Vec<(NodeId, Digest)>,
     /// How many runs came to nothing since the first of them.
@@ -102,8 +98,8 @@ enum Next {
 
 impl Redo {
     /// The redo of a submission that was just drawn.
-    pub(crate) fn new(lot: Digest) -> Self {
-        Redo { lot, doubts: Vec::new(), unsaid: 0, is_over: false }
+    pub(crate) fn new(lot: Digest, at_home_first: bool) -> Self {
+        Redo { lot, at_home_first, doubts: Vec::new(), unsaid: 0, is_over: false }
     }
 
     /// How many runs were recorded.
@@ -127,25 +123,50 @@ impl Redo {
 }
 
 impl Federation {
-    /// Draws the submission that was just taken in, or not; says whether it is redone now.
-    pub(crate) fn draw_redo(&mut self, turn: &mut Turn, id: StepId) -> bool {
-        let (run, step) = self.state.step(&id).expect("just taken in");
-        let StepState::Submitted { agent, .. } = step.state else { panic!("just taken in") };
-        let worker = &self.state.agents[&agent];
+    /// The wish to hear an open submission's witnesses; nothing where it has no lot, or that has fallen.
+    pub(crate) fn to_witness(&self, id: StepId, is_anew: bool) -> Option<ToWitness> {
+        let (run, step) = self.state.step(&id)?;
+        let StepState::Submitted { agent, .. } = step.state else { return None };
+        let (digest, worker) = (step.undrawn?, &self.state.agents.get(&agent)?);
         // Whoever reaches this node enrolls: only the operator can say that it let them in. Own tasks are the poster's own matter.
         let let_in = worker.guest.is_none() && !self.options.redo_enrolled;
         let own = run.poster == crate::fact::Poster::Agent(agent);
-        if step.spec.task.runner.is_none() || let_in || own {
-            return false;
-        }
-        let (rate, epoch) = (rate(worker.unrefuted), step.epoch);
-        let lot = lot(&turn.now, id, epoch);
-        if !draws(&lot, rate) {
-            return false;
-        }
-        turn.record(&mut self.state, Fact::Drawn(Drawn { step: id, epoch, agent, rate, lot }));
-        turn.effect(self.to_redo(id).expect("just drawn"));
+        let submitted = step.handed.last()?.index;
+        let worker = worker.guest.map(|guest| guest.node);
+        let ask = ToWitness { step: id, epoch: step.epoch, worker, submitted, digest, is_anew };
+        (!let_in && !own).then_some(ask)
+    }
+
+    /// Has an open submission's witnesses asked for its lot, where it has one that has not fallen; says whether it has.
+    pub(crate) fn ask_witnesses(&mut self, turn: &mut Turn, id: StepId, is_anew: bool) -> bool {
+        let Some(ask) = self.to_witness(id, is_anew) else { return false };
+        self.live.lots.insert((id, ask.epoch));
+        turn.effect(Effect::AskWitnesses(ask));
         true
+    }
+
+    /// The witnesses of a submission were heard: its lot falls. What answers no open question is passed over.
+    pub(crate) fn witnessed(
+        &mut self,
+        turn: &mut Turn,
+        (id, epoch): (StepId, Epoch),
+        witnesses: Vec<Witnessing>,
+    ) {
+        if !self.live.lots.remove(&(id, epoch)) {
+            return;
+        }
+        let Some((_, step)) = self.state.step(&id) else { return };
+        let (StepState::Submitted { agent, .. }, Some(digest)) = (&step.state, step.undrawn) else { return };
+        let (agent, submitted) = (*agent, step.handed.last().expect("a submitted step has one").index);
+        let rate = rate(self.state.agents[&agent].unrefuted);
+        let lot = lot::drawn_by(&digest, &witnesses).unwrap_or_else(|| lot::own(&turn.now, id, epoch));
+        let drawn = draws(&lot, rate);
+        let fact = Lot { step: id, epoch, agent, submitted, rate, witnesses, lot, drawn };
+        turn.record(&mut self.state, Fact::Lot(fact));
+        match self.to_redo(id) {
+            Some(redo) => turn.effect(redo),
+            None => self.examine(turn, id),
+        }
     }
 
     /// The wish to have a drawn submission run again; nothing where its redo is over.
@@ -219,6 +240,7 @@ fn asked(id: StepId, (run, step): (&Run, &Step), redo: &Redo, worker: Option<Nod
     Some(ToRedo {
         worker,
         lot: redo.lot,
+        at_home_first: redo.at_home_first,
         doubted: redo.doubts.iter().map(|(by, _)| *by).collect(),
         unsaid: redo.unsaid,
         ask: message::Redo {

@@ -312,6 +312,15 @@ impl Crowd {
     }
 
     fn check(&mut self, home: &mut Home) {
+        if let Some(ask) = home.lots.first().copied().filter(|_| !self.dice.one_in(4)) {
+            let eligible = (5..5 + self.dice.below(5) as u8).map(peer).collect();
+            let witnesses = lot::pick(&ask.digest, eligible).into_iter().map(|node| {
+                let cosigned = home.cosigned(&node, ask.submitted + 1 + self.dice.below(9) as u64);
+                Witnessing { node, cosigned: (!self.dice.one_in(4)).then_some(cosigned) }
+            });
+            let witnesses = witnesses.collect();
+            return home.lot_falls(witnesses);
+        }
         if !home.redos.is_empty() && !self.dice.one_in(4) {
             let by = (!self.dice.one_in(5)).then(|| peer(1 + self.dice.below(3) as u8));
             let came = match self.dice.below(4) {

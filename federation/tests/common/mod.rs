@@ -9,9 +9,10 @@ pub mod crowd;
 mod gatekeeper;
 pub mod referee;
 
-use artel_federation::effect::{Lease, Receipt};
-use artel_federation::fact::{Admission, Came, Joined, Judgement, Outcome, TaskSpec};
+use artel_federation::effect::{Lease, Receipt, ToWitness};
+use artel_federation::fact::{Admission, Came, Cosigned, Joined, Judgement, Outcome, TaskSpec, Witnessing};
 use artel_federation::input::{ClaimNext, Profile, Ran, RunPost, StepPost, Submission};
+use artel_federation::redo::lot;
 use artel_federation::run::Run;
 use artel_federation::{
     Beginning, Code, Effect, Entry, Fact, Federation, Genesis, Identity, Input, Json, Kind, Now, Options,
@@ -20,6 +21,7 @@ use artel_federation::{
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
+use artel_protocol::log::Hash;
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::{Mono, Wall};
@@ -152,6 +154,8 @@ pub struct Home {
     pub answers: BTreeMap<ReplyTo, Answer>,
     /// Submissions that wait for their check.
     pub checks: Vec<(StepId, Epoch)>,
+    /// Submissions whose witnesses are to be heard.
+    pub lots: Vec<ToWitness>,
     pub redos: Vec<artel_federation::effect::ToRedo>,
     pub closed: Vec<Arc<Run>>,
     beginning: Beginning,
@@ -190,6 +194,7 @@ impl Home {
             last: Vec::new(),
             answers: BTreeMap::new(),
             checks: Vec::new(),
+            lots: Vec::new(),
             redos: Vec::new(),
             closed: Vec::new(),
             asked: 0,
@@ -218,6 +223,7 @@ impl Home {
         self.mono = Mono(1_000);
         self.answers.clear();
         self.checks.clear();
+        self.lots.clear();
         self.redos.clear();
         let (now, mut effects) = (self.now(), Vec::new());
         self.mind.start(
@@ -315,6 +321,7 @@ impl Home {
                     assert!(self.answers.insert(to, answer).is_none(), "one answer to each question");
                 }
                 Effect::Check { step, epoch, .. } => self.checks.push((step, epoch)),
+                Effect::AskWitnesses(ask) => self.lots.push(ask),
                 Effect::Redo(to_redo) => self.redos.push(*to_redo),
                 Effect::Closed(run) => {
                     assert_eq!(
@@ -545,6 +552,29 @@ impl Home {
             Ok(other) => panic!("a cancel was answered with {other:?}"),
             Err(refusal) => Err(refusal.code),
         }
+    }
+
+    /// Has the oldest open lot fall, by what these said.
+    pub fn lot_falls(&mut self, witnesses: Vec<Witnessing>) {
+        let ToWitness { step, epoch, .. } = self.lots.remove(0);
+        self.input(Input::Witnessed { step, epoch, witnesses });
+    }
+
+    /// Has all open lots fall, each by three of four witnesses.
+    pub fn lots_fall(&mut self) {
+        while let Some(ask) = self.lots.first().copied() {
+            let witnesses = lot::pick(&ask.digest, (5..=8).map(peer).collect());
+            let said =
+                |node: NodeId| Witnessing { node, cosigned: Some(self.cosigned(&node, ask.submitted + 1)) };
+            self.lot_falls(witnesses.into_iter().map(said).collect());
+        }
+    }
+
+    /// What a witness says of a size, by a signature that nobody checks here and that is another one each time.
+    pub fn cosigned(&self, by: &NodeId, size: u64) -> Cosigned {
+        let half = Digest::of(&[&self.inputs.to_le_bytes()[..], by.key().bytes()].concat());
+        let signature = Signature([half.0, half.0].concat().try_into().expect("twice 32 bytes"));
+        Cosigned { size, root: Hash(half.0), at_s: self.wall.0 / 1_000, signature }
     }
 
     /// Answers the oldest wish to have something run again.

@@ -208,15 +208,20 @@ impl Referee {
                 (step.submitted, step.redo) = (Some(index), Redo::No);
                 Ok(())
             }
-            Fact::Drawn(f) => {
+            Fact::Drawn(_) => Err("only older homes draw by themselves"),
+            Fact::Lot(f) => {
                 self.member(f.agent)?;
                 let step = self.step(f.step)?;
-                rule(step.at == At::Submitted(f.agent), "a submission is drawn")?;
-                rule(step.submitted.map(|at| at + 1) == Some(index), "right as it comes in")?;
+                rule(step.at == At::Submitted(f.agent) && f.epoch.0 == step.epoch, "a submission is drawn")?;
+                rule(step.submitted == Some(f.submitted), "a lot names its submission")?;
                 rule(step.spec.task.runner.is_some(), "only a module is run again")?;
                 rule((50..=700).contains(&f.rate), "the rate is within its bounds")?;
                 rule(step.poster != Poster::Agent(f.agent), "own work is the poster's matter")?;
-                step.redo = Redo::Open(vec![], 0);
+                rule(step.redo == Redo::No, "a lot falls once")?;
+                rule(f.witnesses.len() <= 3, "three witnesses draw")?;
+                let mut cosigned = f.witnesses.iter().filter_map(|one| one.cosigned);
+                rule(cosigned.all(|said| said.size > f.submitted), "what is older draws nothing")?;
+                step.redo = if f.drawn { Redo::Open(vec![], 0) } else { Redo::Over(false) };
                 Ok(())
             }
             Fact::Redone(f) => {

@@ -20,7 +20,7 @@ impl Home {
                 self.out.push(Out::Check(step, epoch));
                 Ok(())
             }
-            Effect::Redo(_) => unreachable!("no task of these worlds has a module"),
+            Effect::AskWitnesses(_) | Effect::Redo(_) => unreachable!("no task of these worlds has a module"),
             Effect::Closed(run) => {
                 let invariant = "invariant_a_closed_run_is_as_the_log_says";
                 let holds = settlement::invariant_a_closed_run_is_as_the_log_says(&self.book, &run);

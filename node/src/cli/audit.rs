@@ -5,6 +5,7 @@ use super::conduct;
 use super::context::Context;
 use super::fraud;
 use super::log;
+use super::lots;
 use super::show::{self, Column};
 use crate::client::escape;
 use crate::data::{self, DataDir};
@@ -225,6 +226,11 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
     for line in told.lines() {
         text.push_str(&format!("\n{line}"));
     }
+    let lots = if sound { lots_report(dir).await? } else { lots::Found::default() };
+    answer["lots"] = lots.json();
+    for line in lots.lines() {
+        text.push_str(&format!("\n{line}"));
+    }
     let frauds = fraud::of_directory(dir)?;
     answer["frauds"] = json!(frauds.proven.iter().map(|proven| &proven.json).collect::<Vec<_>>());
     answer["bad_proofs"] = json!(frauds.bad);
@@ -241,6 +247,12 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
             anyhow::bail!("{} is damaged: {what}; put it back from a copy", dir.join(file).display())
         }
     }
+}
+
+/// Checks the lots in a directory's logs, off the threads that serve requests.
+async fn lots_report(dir: &Path) -> anyhow::Result<lots::Found> {
+    let files = Arc::new(OsFiles::new(dir));
+    tokio::task::spawn_blocking(move || lots::of_directory(files)).await?
 }
 
 /// Judges what a directory's logs say, off the threads that serve requests.

@@ -128,7 +128,7 @@ fn of_author(told: Told) -> Vec<Illegal> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use artel_audit::index::MemoryStore;
     use artel_audit::memory::MemoryDisk;
@@ -177,7 +177,7 @@ mod tests {
     }
 
     /// A node's log on a disk of its own. No rules fold it, so it may say anything.
-    fn log(seed: u8, facts: Vec<Fact>) -> (MemoryDisk, Reader) {
+    pub fn log(seed: u8, facts: Vec<Fact>) -> (MemoryDisk, Reader) {
         let disk = MemoryDisk::new();
         let signer = SecretKey::from_seed(&[seed; 32]);
         let origin = Origin::new(FederationId([2; 32]), NodeId(signer.public()), 0);
@@ -199,7 +199,7 @@ mod tests {
         of_directory(Arc::new(disk.clone())).expect("a good disk")
     }
 
-    fn keep(disk: &MemoryDisk, records: &Records) {
+    pub fn keep(disk: &MemoryDisk, records: &Records) {
         let (files, index) = (Arc::new(disk.clone()), Arc::new(MemoryStore::default()));
         let federation = records.origin().federation();
         let opened = RecordStore::open(files, index, federation, Limits::default()).expect("a good disk");

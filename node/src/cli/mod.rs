@@ -14,6 +14,7 @@ mod invite;
 mod key;
 mod ledger;
 pub mod log;
+mod lots;
 mod peers;
 pub mod receipt;
 mod recompute;

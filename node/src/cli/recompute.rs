@@ -49,7 +49,8 @@ impl Recompute {
             move || recompute::read(Arc::new(OsFiles::new(&dir)), now)
         });
         let found = read.await?.map_err(|error| anyhow::anyhow!("{}: {error:#}", dir.display()))?;
-        let viewer = Viewer::new(viewer.unwrap_or(found.me.node()), &found.genesis);
+        let liars = found.liars();
+        let viewer = Viewer::new(viewer.unwrap_or(found.me.node()), &found.genesis, &liars);
         let view = found.book.view(viewer, &agent, now);
         let shown = shown(&found, viewer, &agent, &view, now);
         context.show.done(&shown, &text(&shown))
@@ -76,9 +77,10 @@ fn shown(found: &Found, viewer: Viewer<'_>, agent: &AgentId, view: &View, now: W
                     "home": lapse.home.node().to_string(), "task_id": lapse.step.to_string(), "epoch": lapse.epoch.0,
                     "lapsed": lapse.index, "outcome": "lapsed", "at": lapse.at.iso8601(),
                 });
-                match lapse.home.node() == viewer.node {
+                let counts = lapse.home.node() == viewer.node && !viewer.liars.contains(&viewer.node);
+                match counts {
                     true => receipts.push(row),
-                    false => left_out.push(with_why(row, "a lapse counts for its home alone")),
+                    false => left_out.push(with_why(row, "a lapse counts for its home alone, unless there is proof against it")),
                 }
             }
             Learnt::LeftOut { home, step, epoch, agent: of, why } if of == agent => left_out.push(json!({
@@ -104,7 +106,8 @@ fn shown(found: &Found, viewer: Viewer<'_>, agent: &AgentId, view: &View, now: W
         "homes": view.parts.iter().map(home_of).collect::<Vec<_>>(),
         "receipts": receipts,
         "left_out": left_out,
-        "heads": found.book.heads().hex(),
+        "liars": found.liars.iter().map(|(node, kind)| json!({"node": node.to_string(), "kind": kind})).collect::<Vec<_>>(),
+        "heads": found.book.heads(viewer.liars).hex(),
         "marks": marks.iter().map(|mark| json!({"origin": mark.origin.to_string(), "next": mark.next})).collect::<Vec<_>>(),
         "whole": found.book.is_whole(),
         "records": found.records,
@@ -115,6 +118,12 @@ fn shown(found: &Found, viewer: Viewer<'_>, agent: &AgentId, view: &View, now: W
 
 /// Why a receipt changes nothing for a viewer.
 fn idle(receipt: &Receipt, viewer: Viewer<'_>, weight: u8) -> Option<&'static str> {
+    if viewer.liars.contains(&receipt.home.node()) {
+        return Some("there is proof that home has signed two histories");
+    }
+    if receipt.worker().is_some_and(|worker| viewer.liars.contains(&worker)) {
+        return Some("there is proof that the worker's node has signed two histories");
+    }
     if receipt.home.node() == viewer.node {
         return None;
     }
@@ -239,6 +248,10 @@ fn text(shown: &Value) -> String {
     for row in list("left_out") {
         let (task, home, why) = (word(&row["task_id"]), word(&row["home"]), word(&row["why"]));
         text.push_str(&format!("left out: {task} (epoch {}) at home {home}: {why}\n", row["epoch"]));
+    }
+    for row in list("liars") {
+        let (node, kind) = (word(&row["node"]), word(&row["kind"]));
+        text.push_str(&format!("proven liar: {node} ({kind}); nothing that its records bear out counts\n"));
     }
     for row in list("refused") {
         let of = row["origin"].as_str().map(|origin| format!(" of {}", super::show::plain(origin)));

@@ -4,7 +4,7 @@
 use artel_protocol::key::NodeId;
 use artel_protocol::log::{Cosignature, SignedCheckpoint};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How many heads are kept, the newest. A cosignature takes a round trip and a sync; one of a head that is older than these
@@ -29,7 +29,8 @@ pub(super) struct Said {
     frame: Bytes,
     at: Instant,
     by: BTreeMap<NodeId, Cosignature>,
-    reminded: BTreeSet<NodeId>,
+    /// Who was asked directly, and when last.
+    reminded: BTreeMap<NodeId, Instant>,
 }
 
 /// A witness of this node's journal.
@@ -53,7 +54,7 @@ pub(super) struct Cosignatures {
 impl Said {
     /// A head that is about to be said, and its frame.
     pub fn new(checkpoint: SignedCheckpoint, frame: Bytes) -> Self {
-        Said { checkpoint, frame, at: Instant::now(), by: BTreeMap::new(), reminded: BTreeSet::new() }
+        Said { checkpoint, frame, at: Instant::now(), by: BTreeMap::new(), reminded: BTreeMap::new() }
     }
 }
 
@@ -71,7 +72,8 @@ impl Cosignatures {
         }
     }
 
-    /// Keeps a cosignature; says whether it is one of a head that is kept and there was room. The latest of a witness counts.
+    /// Keeps a cosignature; says whether it is one of a head that is kept and there was room. The first of a witness counts, so that
+    /// nobody chooses among several.
     pub fn keep(&mut self, witness: NodeId, cosignature: Cosignature) -> bool {
         let checkpoint = *cosignature.checkpoint();
         let mut of = self.said.iter_mut();
@@ -80,7 +82,7 @@ impl Cosignatures {
             return false;
         }
         let now = Witness { node: witness, size: checkpoint.size(), at_s: cosignature.at_s() };
-        said.by.insert(witness, cosignature);
+        said.by.entry(witness).or_insert(cosignature);
         if self.last.len() < REMEMBERED_MAX || self.last.contains_key(&witness) {
             let last = self.last.entry(witness).or_insert(now);
             if last.size <= now.size {
@@ -90,14 +92,28 @@ impl Cosignatures {
         true
     }
 
-    /// The newest head's frame, and those of `up` that have not cosigned it and were not asked yet, once it is old enough.
-    pub fn remind(&mut self, after: Duration, up: &[NodeId]) -> Option<(Bytes, Vec<NodeId>)> {
+    /// The first cosignature of a witness, of the heads that are kept, behind an entry.
+    pub fn first_behind(&self, entry: u64, by: &NodeId) -> Option<&Cosignature> {
+        let behind = self.said.iter().filter(|said| said.checkpoint.size() > entry);
+        behind.filter_map(|said| said.by.get(by)).next()
+    }
+
+    /// The newest head's frame, and those of `up` that have not cosigned it and were not asked yet, once it is old enough; or where
+    /// that was so long ago, who were asked, too.
+    pub fn remind(
+        &mut self,
+        after: Duration,
+        again: Option<Duration>,
+        up: &[NodeId],
+    ) -> Option<(Bytes, Vec<NodeId>)> {
         let said = self.said.back_mut().filter(|said| said.at.elapsed() >= after)?;
-        let peers: Vec<NodeId> = up
-            .iter()
-            .filter(|peer| !said.by.contains_key(peer) && said.reminded.insert(**peer))
-            .copied()
-            .collect();
+        let is_due = |peer: &&NodeId| match said.reminded.get(peer) {
+            None => true,
+            Some(at) => again.is_some_and(|pause| at.elapsed() >= pause),
+        };
+        let late = up.iter().filter(|peer| !said.by.contains_key(peer));
+        let peers: Vec<NodeId> = late.filter(is_due).copied().collect();
+        said.reminded.extend(peers.iter().map(|peer| (*peer, Instant::now())));
         Some((said.frame.clone(), peers))
     }
 
@@ -197,16 +213,39 @@ mod tests {
     }
 
     #[test]
+    fn the_first_cosignature_behind_an_entry_counts_whatever_comes_later() {
+        let mut all = Cosignatures::default();
+        [3, 5, 7].into_iter().for_each(|size| say(&mut all, size));
+        let by = |seed: u8| NodeId(key(seed).public());
+        let first = |all: &Cosignatures, entry, seed| {
+            all.first_behind(entry, &by(seed)).map(|one| one.checkpoint().size())
+        };
+        assert!(cosign(&mut all, 3, 2) && cosign(&mut all, 7, 2));
+        assert_eq!([first(&all, 2, 2), first(&all, 3, 2), first(&all, 7, 2)], [Some(3), Some(7), None]);
+        assert_eq!(first(&all, 2, 4), None);
+        // Of the same head once more, at another moment.
+        let again = Cosignature::sign(head(7).checkpoint(), &key(2), 1_900_000_000).expect("a plain time");
+        assert!(all.keep(by(2), again));
+        assert_eq!(all.first_behind(3, &by(2)).map(Cosignature::at_s), Some(1_800_000_000));
+    }
+
+    #[test]
     fn who_has_not_cosigned_is_reminded_once() {
         let mut all = Cosignatures::default();
         let up: Vec<NodeId> = [2, 4].map(|seed| NodeId(key(seed).public())).to_vec();
         say(&mut all, 3);
-        assert!(all.remind(Duration::from_secs(60), &up).is_none(), "it may come by itself");
+        assert!(all.remind(Duration::from_secs(60), None, &up).is_none(), "it may come by itself");
         assert!(cosign(&mut all, 3, 2));
-        let reminded = |all: &mut Cosignatures| all.remind(Duration::ZERO, &up).expect("old enough").1;
+        let reminded = |all: &mut Cosignatures| all.remind(Duration::ZERO, None, &up).expect("old enough").1;
         assert_eq!(reminded(&mut all), [up[1]]);
         assert_eq!(reminded(&mut all), []);
         all.forget_reminder(&up[1]);
         assert_eq!(reminded(&mut all), [up[1]], "it came again");
+        let again =
+            |all: &mut Cosignatures, pause| all.remind(Duration::ZERO, Some(pause), &up).expect("said").1;
+        assert_eq!(again(&mut all, Duration::from_secs(60)), [], "not so soon");
+        assert_eq!(again(&mut all, Duration::ZERO), [up[1]], "somebody waits for it");
+        assert!(cosign(&mut all, 3, 4));
+        assert_eq!(again(&mut all, Duration::ZERO), []);
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 const FILE: &str = "evidence";
 
 /// The form of the file; another one is not read, and the book is made anew.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// After how many records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 65_536;

@@ -85,6 +85,8 @@ async fn hold(shared: &Arc<Shared>, fraud: &Fraud) -> bool {
         tracing::error!(%node, "there is no room for the proof, so this holds until this node ends, and no entry says it");
     }
     shared.board.forget(&node);
+    // What its records bore out counts no more.
+    shared.evidence.news.notify_one();
     if node != shared.me.node() {
         // The mesh may have ended, and every connection with it.
         let _ = shared.mesh.refuse(&node).await;

@@ -1,4 +1,5 @@
-//! This node's own heads: said once a second while the journal grows, with the proof that each continues the one before;
+//! This node's own heads: said once a second while the journal grows, or at once where somebody waits for one and none was said within
+//! the last second, with the proof that each continues the one before;
 //! shown to whoever asks from another size; and the cosignatures that come back.
 //!
 //! A head goes out by gossip, for every member may compare it. A cosignature comes back as a direct request, for it serves
@@ -16,7 +17,7 @@ use artel_protocol::topic::Topic;
 use artel_protocol::witness::{Cosigned, Head};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
 /// How often it is looked whether there is a head to say (decision 3: at most once a second, and a second after the last
@@ -33,23 +34,30 @@ const REMIND_AFTER: Duration = Duration::from_millis(900);
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut said_at: Option<Instant> = None;
     loop {
-        every.tick().await;
-        if let Err(error) = say(&shared).await {
-            // Nothing is lost: the next round says a later one.
-            tracing::debug!(error = format!("{error:#}"), "no head was said");
+        let may_hurry = said_at.is_none_or(|at| at.elapsed() >= EVERY);
+        tokio::select! {
+            _ = every.tick() => {}
+            () = shared.head_wanted.notified(), if may_hurry => every.reset(),
         }
-        remind(&shared);
+        match say(&shared).await {
+            Ok(is_said) => said_at = if is_said { Some(Instant::now()) } else { said_at },
+            // Nothing is lost: the next round says a later one.
+            Err(error) => tracing::debug!(error = format!("{error:#}"), "no head was said"),
+        }
+        let up: Vec<NodeId> = shared.up().iter().copied().collect();
+        remind(&shared, (REMIND_AFTER, None), &up);
         witness::ask_what_is_due(&shared);
     }
 }
 
-/// Says the newest head, where somebody may hear it and it was not said yet.
-async fn say(shared: &Arc<Shared>) -> anyhow::Result<()> {
+/// Says the newest head, where somebody may hear it and it was not said yet; whether it was.
+async fn say(shared: &Arc<Shared>) -> anyhow::Result<bool> {
     let before = shared.cosignatures().newest();
     if shared.up().is_empty() || before.as_ref().is_some_and(|said| said.size() == shared.reader.get().size())
     {
-        return Ok(());
+        return Ok(false);
     }
     shared.handle.checkpoint().await?;
     let reader = shared.reader.get();
@@ -57,13 +65,13 @@ async fn say(shared: &Arc<Shared>) -> anyhow::Result<()> {
     let head = tokio::task::spawn_blocking(move || head(&reader, old)).await??;
     let (checkpoint, frame) = (head.checkpoint().clone(), Bytes::from(head.to_frame()));
     if checkpoint.size() == old {
-        return Ok(());
+        return Ok(false);
     }
     shared.cosignatures().say(Said::new(checkpoint, frame.clone()));
     if let Err(error) = shared.mesh.publish(Topic::Heads, frame).await {
         tracing::debug!(%error, "a head was not gossiped; witnesses are asked one by one");
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The newest head that may be shown, and that it continues the journal's first `old` entries.
@@ -73,10 +81,9 @@ fn head(reader: &Reader, old: u64) -> Result<Head, artel_audit::Error> {
     Ok(Head::new(checkpoint, old, proof))
 }
 
-/// Asks the neighbours that have not cosigned the newest head, each once.
-fn remind(shared: &Arc<Shared>) {
-    let up: Vec<NodeId> = shared.up().iter().copied().collect();
-    let Some((frame, peers)) = shared.cosignatures().remind(REMIND_AFTER, &up) else { return };
+/// Asks those of `peers` that have not cosigned the newest head, where it was said so long ago: each once, or again after a pause.
+pub(super) fn remind(shared: &Arc<Shared>, (after, again): (Duration, Option<Duration>), peers: &[NodeId]) {
+    let Some((frame, peers)) = shared.cosignatures().remind(after, again, peers) else { return };
     for peer in peers {
         let (shared, frame) = (shared.clone(), frame.clone());
         tokio::spawn(async move {
@@ -98,6 +105,9 @@ pub(super) fn cosigned(shared: &Shared, from: NodeId, data: &[u8]) -> Option<Byt
         && shared.exchange().is_member(&from)
         && shared.watch().quarantine(&from).is_none();
     let kept = counts && shared.cosignatures().keep(from, cosigned.cosignature().clone());
+    if kept {
+        shared.cosigned.send_modify(|count| *count += 1);
+    }
     kept.then(Bytes::new)
 }
 

@@ -10,6 +10,7 @@ mod book;
 mod bringing;
 mod company;
 mod cosignatures;
+mod drawing;
 mod evidence;
 mod fetch;
 mod frauds;
@@ -77,7 +78,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use summaries::Summaries;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use vital::Vital;
 
 pub use admission::{Admission, Invited};
@@ -287,6 +288,8 @@ impl Neighbours {
             remembered,
             showing: Mutex::default(),
             cosignatures: Mutex::default(),
+            cosigned: watch::channel(0).0,
+            head_wanted: Notify::new(),
             since: Instant::now(),
             up: Mutex::default(),
             manners: Mutex::default(),
@@ -441,8 +444,9 @@ impl Neighbours {
     /// What the node itself knows of it stands in place of what its own public records say.
     pub fn view(&self, agent: &AgentId, own: Option<(&Standing, Tally)>, now: Wall) -> Option<View> {
         let founders = self.shared.exchange().genesis().founders.clone();
+        let liars = self.shared.liars();
         let book = &self.shared.evidence.state().book;
-        let viewer = Viewer { node: self.shared.me.node(), founders: &founders };
+        let viewer = Viewer { node: self.shared.me.node(), founders: &founders, liars: &liars };
         (own.is_some() || book.knows(agent)).then(|| book.view_with(viewer, agent, own, now))
     }
 

@@ -24,19 +24,19 @@ impl Neighbours {
     /// The neighbours that may run a step again, in the lot's order: members, neither the worker's node nor its kin, none that has
     /// said what is doubted, and no proven liars.
     pub fn redoers(&self, asked: &ToRedo) -> Vec<NodeId> {
-        let up: Vec<NodeId> = self.shared.up().iter().copied().collect();
-        let exchange = self.shared.exchange();
-        let is_other = |node: &NodeId| {
-            asked.worker.is_none_or(|worker| worker != *node && !exchange.are_kin(&worker, node))
-        };
-        let mut fit: Vec<NodeId> = up
-            .into_iter()
-            .filter(|node| exchange.is_member(node) && is_other(node) && !asked.doubted.contains(node))
-            .collect();
-        drop(exchange);
-        fit.retain(|node| !self.shared.is_liar(node));
+        let mut fit = self.others_than(asked.worker);
+        fit.retain(|node| !asked.doubted.contains(node) && !self.shared.is_liar(node));
         fit.sort_by_key(|node| place(&asked.lot, node));
         fit
+    }
+
+    /// The neighbours that are members, neither a worker's node nor its kin.
+    pub(super) fn others_than(&self, worker: Option<NodeId>) -> Vec<NodeId> {
+        let up: Vec<NodeId> = self.shared.up().iter().copied().collect();
+        let exchange = self.shared.exchange();
+        let is_other =
+            |node: &NodeId| worker.is_none_or(|worker| worker != *node && !exchange.are_kin(&worker, node));
+        up.into_iter().filter(|node| exchange.is_member(node) && is_other(node)).collect()
     }
 
     /// Has a neighbour run a step of this node's again.

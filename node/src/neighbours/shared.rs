@@ -39,7 +39,7 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// How many refusals are remembered. A node that more do not let in has a reason that the first ones say.
 const REFUSALS_MAX: usize = 64;
@@ -65,6 +65,10 @@ pub(super) struct Shared {
     pub showing: Mutex<BTreeSet<NodeId>>,
     /// This node's own heads, and who cosigned them.
     pub cosignatures: Mutex<Cosignatures>,
+    /// Changes whenever a cosignature of them has come.
+    pub cosigned: watch::Sender<u64>,
+    /// Somebody waits for the next head.
+    pub head_wanted: Notify,
     /// When this began.
     pub since: Instant,
     /// The neighbours that are admitted.
@@ -145,6 +149,11 @@ impl Shared {
     /// Whether there is proof that a node lied about its journal.
     pub fn is_liar(&self, node: &NodeId) -> bool {
         self.watch().quarantine(node) == Some(Quarantine::Proven)
+    }
+
+    /// The nodes that proofs of a lie are held against.
+    pub fn liars(&self) -> BTreeSet<NodeId> {
+        self.watch().frauds().map(|(node, _)| *node).collect()
     }
 
     /// The neighbours that are admitted. Never held over a wait.

@@ -87,12 +87,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
 /// since these heads were named, or where what this node has read does not tell.
 fn say(shared: &Shared, said: &Digest, last: &mut Option<AgentId>) -> Option<Summary> {
     let founders = shared.exchange().genesis().founders.clone();
+    let liars = shared.liars();
     let at = wall();
     let said = {
         let book = &shared.evidence.state().book;
         let marks = book.marks();
-        let heads = book.heads();
-        let viewer = Viewer { node: shared.me.node(), founders: &founders };
+        let heads = book.heads(&liars);
+        let viewer = Viewer { node: shared.me.node(), founders: &founders, liars: &liars };
         if heads == *said || !book.can_tell(viewer) {
             return None;
         }
@@ -104,7 +105,7 @@ fn say(shared: &Shared, said: &Digest, last: &mut Option<AgentId>) -> Option<Sum
                 book.agents_after(Bound::Unbounded).filter_map(scored).take(SUMMARY_SCORES_MAX).collect();
         }
         *last = scores.last().map(|one| one.agent).filter(|_| scores.len() == SUMMARY_SCORES_MAX);
-        let spelt_out = marks.len() <= SUMMARY_MARKS_MAX && book.is_whole();
+        let spelt_out = marks.len() <= SUMMARY_MARKS_MAX && book.is_whole() && liars.is_empty();
         let marks = if spelt_out { marks } else { Vec::new() };
         Said { viewer: shared.me, at, heads, marks, scores }
     };
@@ -154,10 +155,11 @@ impl Summaries {
     /// Compares what can be compared now. Takes as long as there is something to compare, so it has a thread of its own.
     pub fn compare(&self, shared: &Shared) {
         let founders = shared.exchange().genesis().founders.clone();
+        let liars = shared.liars();
         let mut last = None;
         loop {
             let book = &shared.evidence.state().book;
-            let (compared, behind) = self.compare_some(&book.comparing(&founders), last);
+            let (compared, behind) = self.compare_some(&book.comparing(&founders, &liars), last);
             if compared < AT_ONCE {
                 return;
             }
@@ -202,6 +204,7 @@ mod tests {
     use artel_protocol::id::FederationId;
     use artel_protocol::key::{PublicKey, SecretKey};
     use artel_protocol::log::Origin;
+    use std::collections::BTreeSet;
 
     fn key(n: usize) -> SecretKey {
         SecretKey::from_seed(&[n as u8; 32])
@@ -228,7 +231,8 @@ mod tests {
         let mut book = Book::default();
         book.hear(origin(0), (0, 0), &[], Wall(1_000), &mut Vec::new());
         let founders = [node(0)];
-        let with = book.comparing(&founders);
+        let liars = BTreeSet::new();
+        let with = book.comparing(&founders, &liars);
         let (summaries, viewers) = (Summaries::default(), 2 * AT_ONCE + 3);
         for viewer in 1..=viewers + 1 {
             let heads = if viewer > viewers { Digest::default() } else { *with.heads() };

@@ -1,9 +1,10 @@
-//! Redo before the verdict, this node's part as a home: what the rules drew is run again, by a neighbour in the lot's order where
+//! Redo before the verdict, this node's part as a home: witnesses are heard for each lot, and what was drawn is run again, by a neighbour in the lot's order where
 //! one can, else in this node's own sandbox, and compared with what was handed in. What follows from it the rules decide.
 
 mod asked;
 mod bench;
 mod compare;
+pub mod lots;
 mod others;
 
 pub use asked::{Asked, Heard};
@@ -39,7 +40,8 @@ const ASKED_MAX: usize = 2;
 const ALONE_WAIT: Duration = Duration::from_secs(15);
 
 /// How long the first run of a result may take in all; then it is inconclusive. This and what a doubt may take ([`DOUBT_WAIT`] for
-/// each of four further runs, [`FURTHER_WAIT`] before two of them) is less than the ten minutes within which home judges.
+/// each of four further runs, [`FURTHER_WAIT`] before two of them), and the ten seconds that a lot may take before, is less than the ten minutes
+/// within which home judges.
 const FIRST_WAIT: Duration = Duration::from_secs(200);
 
 /// The same for each run that a doubt asks for.
@@ -93,7 +95,10 @@ impl Runners {
         match asked.worker {
             // What an agent of this node's own did goes to no other node.
             None => within(wait, here).await,
-            Some(_) if doubted_elsewhere => within(wait, either(ALONE_WAIT, here, there)).await,
+            // Without a witness home has chosen the order, so it is the first in it itself.
+            Some(_) if doubted_elsewhere || asked.at_home_first => {
+                within(wait, either(ALONE_WAIT, here, there)).await
+            }
             Some(_) => within(wait, either(ALONE_WAIT, there, here)).await,
         }
     }

@@ -20,7 +20,7 @@ use artel_web::types::agent::{
 };
 use artel_web::types::{List, Page};
 use artel_web::{Call, Code, Problem};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many agents one look at the state walks over at most, so that no list holds the driver up for long.
 const WALK_AGENTS: usize = 1_024;
@@ -132,7 +132,10 @@ pub(super) async fn reputation(
     let seen = match &service.parts().neighbours {
         Some(neighbours) => neighbours.view(&id, own, now),
         // Alone, there is no other evidence.
-        None => own.map(|own| Book::default().view_with(Viewer { node, founders: &[] }, &id, Some(own), now)),
+        None => own.map(|own| {
+            let alone = Viewer { node, founders: &[], liars: &BTreeSet::new() };
+            Book::default().view_with(alone, &id, Some(own), now)
+        }),
     };
     let seen = seen.ok_or_else(|| Problem::new(Code::NotFound, "no such agent is known here"))?;
     Ok(convert::reputation(id, here, seen, now))

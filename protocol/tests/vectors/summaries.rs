@@ -10,6 +10,7 @@ use artel_protocol::summary::{Error, KIND, Said, Scored, Summary, gap, heads};
 use artel_protocol::sync::{Mark, marks_digest};
 use artel_protocol::time::Wall;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 fn origin(node: u8, incarnation: u32) -> Origin {
     Origin::new(federation(), NodeId(secret(node).public()), incarnation)
@@ -84,6 +85,7 @@ pub fn summary() -> Value {
         "about": "next and receipts_micro are decimal texts; bytes is the whole frame; why is the first check that fails",
         "federation": federation().to_string(),
         "passed_over": passed_over(),
+        "liars": liars(),
         "summaries": [shown(&first, &frame(&first)), shown(&second, &frame(&second))],
         "refused": [
             refused("of version 2", "unknown", version),
@@ -117,8 +119,25 @@ fn passed_over() -> Value {
             {"origin": origin(7, 1).to_string(), "from_to": [[0, 7], [12, 40]], "digest": first.hex()},
             {"origin": origin(1, 0).to_string(), "from_to": [[0, 2]], "digest": gap(&Digest::default(), 0, 2).hex()},
         ],
-        "heads": heads(&marks, &gaps).hex(),
+        "heads": heads(&marks, &gaps, &BTreeSet::new()).hex(),
     })
+}
+
+/// What was read by somebody who holds proofs against nodes, one of which wrote a journal that it has read and passed over in part.
+fn liars() -> Value {
+    let marks = said()[0].marks.clone();
+    let row = |liars: &[u8], gaps: &[(Origin, Digest)]| {
+        let liars: BTreeSet<NodeId> = liars.iter().map(|n| NodeId(secret(*n).public())).collect();
+        let gap = |(origin, digest): &(Origin, Digest)| json!({"origin": origin.to_string(), "digest": digest.hex()});
+        json!({
+            "marks_of": "the first summary",
+            "gaps": gaps.iter().map(gap).collect::<Vec<_>>(),
+            "nodes": liars.iter().map(|node| node.to_string()).collect::<Vec<_>>(),
+            "heads": heads(&marks, gaps, &liars).hex(),
+        })
+    };
+    let gaps = [(origin(1, 0), gap(&Digest::default(), 0, 2))];
+    json!([row(&[9], &[]), row(&[1], &gaps), row(&[9, 1], &gaps)])
 }
 
 fn why(error: &Error) -> &'static str {
@@ -144,7 +163,8 @@ fn summaries_read_and_others_are_refused() {
     }
     let [first, _] = said();
     assert_eq!(file["passed_over"], passed_over());
-    assert_eq!(heads(&first.marks, &[]), first.heads, "nothing was passed over");
+    assert_eq!(file["liars"], liars());
+    assert_eq!(heads(&first.marks, &[], &BTreeSet::new()), first.heads, "nothing was passed over");
     for row in rows(&file, "refused") {
         let refused = Summary::check(&bytes(row, "bytes"), &federation).expect_err(text(row, "about"));
         assert_eq!(why(&refused), text(row, "why"), "{}", text(row, "about"));

@@ -3,10 +3,11 @@
 
 use crate::{artel, fresh};
 use artel_protocol::id::Digest;
-use artel_tests::mesh::{admitted, invite, items, joining, listening, until};
+use artel_tests::mesh::{admitted, held, invite, items, joining, listening, until};
 use artel_tests::wait;
 use artel_tests::{Agent, Node, Request};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -97,6 +98,20 @@ impl Three {
         all.sort_by_key(|entry| entry["index"].as_u64());
         let of_task = all.iter().filter(|entry| entry["fact"]["task_id"] == task);
         of_task.map(|entry| (entry["fact"]["by"].clone(), entry["fact"]["came"].clone())).collect()
+    }
+
+    /// How many milliseconds passed between home's entries of a task's first submission and of its verdict.
+    fn judged_after(&self, task: &str) -> i64 {
+        let at = |kind: &str| {
+            let entries = items(&self.nodes[0], &format!("/v1/audit/entries?kind={kind}&limit=200"));
+            let of_task = entries.iter().filter(|entry| entry["fact"]["task_id"] == task);
+            let first = of_task.min_by_key(|entry| entry["index"].as_u64()).expect("an entry");
+            let time = first["at"].as_str().expect("a time");
+            // HH:MM:SS.mmm of the day.
+            let number = |from: usize, to: usize| time[from..to].parse::<i64>().expect("digits");
+            ((number(11, 13) * 60 + number(14, 16)) * 60 + number(17, 19)) * 1_000 + number(20, 23)
+        };
+        (at("Verdict") - at("Submitted")).rem_euclid(24 * 3_600_000)
     }
 
     fn did(&self, n: usize) -> Value {
@@ -213,6 +228,108 @@ fn who_enrolled_itself_at_home_is_found_out_there() {
     assert_eq!((&verdict["accepted"], &verdict["check"]), (&json!(false), &json!("redo")), "{verdict}");
     let other = (three.did(0), json!("other"));
     assert_eq!(three.runs(&task), [other.clone(), other]);
+}
+
+/// Home, the worker's node and three that witness: each lot names these three, and whoever has home's records can check it.
+#[test]
+fn every_lot_names_three_real_witnesses_and_is_checked_offline() {
+    let dirs = [fresh(), fresh(), fresh(), fresh(), fresh()];
+    let home = listening(&artel(), dirs[0].path()).set("log", "warn").start();
+    let mut nodes = vec![home];
+    for dir in &dirs[1..] {
+        // An invitation each, so that nobody is the worker's node's kin.
+        let invitation = invite(&artel(), dirs[0].path(), 1);
+        nodes.push(joining(&artel(), dir.path(), &invitation).set("log", "warn").start());
+    }
+    until("all are admitted", || nodes.iter().all(|node| admitted(node) == 4));
+    let mut three = Three { dirs: [fresh(), fresh(), fresh()], nodes, module: Digest::of(ECHO).to_string() };
+    three.put(ECHO, "echo.wasm", "module");
+    let may_draw: BTreeSet<String> =
+        (2..5).map(|n| three.did(n).as_str().expect("a did").to_owned()).collect();
+    let key = dirs[1].path().join("honest.pem");
+    enroll(&three.nodes[1], &key);
+    let mut seen = BTreeSet::new();
+    let mut waits = Vec::new();
+    for n in 0..TASKS_MAX {
+        let task = three.post(&json!({"n": n}));
+        work(&three.nodes[1], &key);
+        assert_eq!(three.verdict(&task)["accepted"], true);
+        let lots = items(&three.nodes[0], "/v1/audit/entries?kind=Lot&limit=200");
+        let lot = lots.iter().find(|entry| entry["fact"]["task_id"] == task.as_str()).expect("a lot");
+        let (fact, entry) = (&lot["fact"], lot["index"].as_u64().expect("a number"));
+        assert_eq!(lot["public"], true);
+        let witnesses = fact["witnesses"].as_array().expect("a list");
+        let named: BTreeSet<String> =
+            witnesses.iter().map(|one| one["node"].as_str().expect("a did").to_owned()).collect();
+        assert_eq!(named, may_draw, "three, neither home nor the worker's node: {fact}");
+        let submitted = fact["submitted"].as_u64().expect("a number");
+        for one in witnesses {
+            let size = one["size"].as_u64().expect("it has cosigned");
+            assert!(submitted < size && size <= entry, "what it cosigned covers the submission: {fact}");
+        }
+        let drawn = fact["drawn"] == true;
+        assert_eq!(drawn, !three.runs(&task).is_empty());
+        waits.push((drawn, three.judged_after(&task)));
+        seen.insert(drawn);
+        if seen.len() == 2 && n >= 5 {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 2, "some are drawn and some are not");
+    println!("whether it was drawn, and after how many milliseconds it was judged: {waits:?}");
+    let lots = waits.len() as u64;
+    // A witness that goes draws no more, and holds up nothing: the others do.
+    drop(three.nodes.pop().expect("the last").stop());
+    until("it is gone", || admitted(&three.nodes[0]) == 3);
+    let task = three.post(&json!("fewer"));
+    work(&three.nodes[1], &key);
+    assert_eq!(three.verdict(&task)["accepted"], true);
+    let last = items(&three.nodes[0], "/v1/audit/entries?kind=Lot&limit=200");
+    let last = last.iter().find(|entry| entry["fact"]["task_id"] == task.as_str()).expect("a lot");
+    assert_eq!(last["fact"]["witnesses"].as_array().map(Vec::len), Some(2), "{last}");
+    // Another node has these records, too.
+    let made = {
+        let all = items(&three.nodes[0], "/v1/audit/entries?limit=200");
+        all.iter().filter(|entry| entry["public"] == true).count() as u64
+    };
+    until("it holds them all", || held(&three.nodes[2], three.nodes[0].peer_id()) >= made);
+    three.nodes.drain(..).for_each(|node| drop(node.stop()));
+    for dir in [&dirs[0], &dirs[2]] {
+        let path = dir.path().to_str().expect("UTF-8");
+        let verified = artel().run(["audit", "verify", path, "--json"]).json();
+        let wanted = json!({"good": lots + 1, "unwitnessed": 0, "unchecked": 0, "wrong": []});
+        assert_eq!((&verified["sound"], &verified["lots"]), (&json!(true), &wanted), "{verified}");
+    }
+}
+
+/// Nobody is there to draw: home does, at once, and runs it itself.
+#[test]
+fn a_lone_home_draws_at_once_and_says_that_nobody_witnessed() {
+    let dir = fresh();
+    let home = listening(&artel(), dir.path()).set("log", "warn").start();
+    let three =
+        Three { dirs: [fresh(), fresh(), fresh()], nodes: vec![home], module: Digest::of(ECHO).to_string() };
+    three.put(ECHO, "echo.wasm", "module");
+    let key = dir.path().join("honest.pem");
+    enroll(&three.nodes[0], &key);
+    let mut waits = Vec::new();
+    for n in 0..5 {
+        let task = json!({
+            "title": "echo", "requirements": {"capabilities": ["text"]}, "reward": 1, "input": n,
+            "runner": {"kind": "wasm", "module": three.module},
+        });
+        let task = artel_tests::agent::post(&mut three.nodes[0].operator(), &task);
+        work(&three.nodes[0], &key);
+        assert_eq!(three.verdict(&task)["accepted"], true);
+        waits.push(three.judged_after(&task));
+    }
+    println!("judged after so many milliseconds: {waits:?}");
+    for lot in items(&three.nodes[0], "/v1/audit/entries?kind=Lot") {
+        assert_eq!(lot["fact"]["witnesses"], json!([]), "{lot}");
+    }
+    three.nodes.into_iter().for_each(|node| drop(node.stop()));
+    let verified = artel().run(["audit", "verify", dir.path().to_str().expect("UTF-8"), "--json"]).json();
+    assert_eq!(verified["lots"], json!({"good": 5, "unwitnessed": 5, "unchecked": 0, "wrong": []}));
 }
 
 #[test]

@@ -6,8 +6,10 @@ use crate::{artel, fresh};
 use artel_audit::os::OsFiles;
 use artel_audit::records::{self, NewFrame, Scanned};
 use artel_federation::evidence::Viewer;
+use artel_protocol::log::{Checkpoint, Hash, SignedCheckpoint};
 use artel_protocol::summary::{Said, Scored};
 use artel_protocol::sync::marks_digest;
+use artel_protocol::witness::{Contradiction, Fraud};
 use artel_tests::agent::task;
 use artel_tests::mesh::{admitted, held, invite, items, joining, listening, until};
 use artel_tests::{Agent, Node};
@@ -245,11 +247,6 @@ fn a_record_that_is_gone_or_proves_nothing_takes_its_receipt_along_and_no_other(
 fn summaries_are_compared_at_equal_heads_and_a_forged_one_is_flagged() {
     let mut world = World::start();
     world.until_all_is_held();
-    let checks = |holder: &Node, of: &str| {
-        let journals = items(holder, "/v1/journals?limit=200");
-        let found = journals.iter().find(|journal| journal["node_id"] == of).expect("it is held");
-        (found["summaries"]["checked"].as_u64().expect("a number"), found["summaries"]["wrong"].clone())
-    };
     until("every node has compared what every other says", || {
         world
             .nodes
@@ -273,7 +270,8 @@ fn summaries_are_compared_at_equal_heads_and_a_forged_one_is_flagged() {
     let liar = Liar::join(dir, &found.me, (peer, &founder.listening()[0]));
     let say = |more: u32| {
         let (at, marks) = (artel_node::clock::wall(), found.book.marks());
-        let viewer = Viewer::new(found.me.node(), &found.genesis);
+        let liars = found.liars();
+        let viewer = Viewer::new(found.me.node(), &found.genesis, &liars);
         let agents = found.book.agents_after(Bound::Unbounded);
         let mut scores: Vec<Scored> = agents.filter_map(|who| found.book.scored(viewer, who, at)).collect();
         scores[0].lower += more;
@@ -297,6 +295,79 @@ fn summaries_are_compared_at_equal_heads_and_a_forged_one_is_flagged() {
     let shown = founder.operator().get(&path).is(200);
     let own = world.recompute(dir, &world.dids[0]);
     assert_eq!(shown["receipts_micro"], own["receipts_micro"]);
+}
+
+/// How many summaries of a node another one has compared, and how many were not what the records say.
+fn checks(holder: &Node, of: &str) -> (u64, Value) {
+    let journals = items(holder, "/v1/journals?limit=200");
+    let found = journals.iter().find(|journal| journal["node_id"] == of).expect("it is held");
+    (found["summaries"]["checked"].as_u64().expect("a number"), found["summaries"]["wrong"].clone())
+}
+
+#[test]
+fn what_a_home_bore_out_counts_no_more_once_it_is_proven_a_liar() {
+    let mut world = World::start();
+    world.until_all_is_held();
+    let weight = |node: &Node, home: &str| {
+        let path = format!("/v1/agents/{}/reputation", world.ada);
+        let shown = node.operator().get(&path).is(200);
+        let homes = list(&shown, "homes");
+        let found = homes.iter().find(|row| row["home"] == home)?;
+        Some((found["weight_eighths"].as_u64()?, shown["receipts_micro"].as_u64()?))
+    };
+    let third = world.dids[2].clone();
+    let heard = |n: usize| weight(&world.nodes[n], &third).is_some_and(|(weight, _)| weight == 1);
+    until("its one receipt counts a little", || heard(0) && heard(1));
+    let before = weight(&world.nodes[0], &third).expect("it is known").1;
+    // The third node's operator signs two histories, and shows them to the founder.
+    drop(world.nodes.pop().expect("the third").stop());
+    let (dir, now) = (world.dirs[2].path(), artel_node::clock::wall());
+    let me = artel_node::recompute::read(Arc::new(OsFiles::new(dir)), now).expect("a directory").me;
+    let key = artel_node::data::read_key(&dir.join("node.key")).expect("the node's key");
+    let signed = |root| {
+        let plain = Checkpoint::new(me, 99, Hash([root; 32])).expect("plain");
+        (&SignedCheckpoint::sign(plain, &key).expect("its own key")).into()
+    };
+    let lie = Contradiction::TwoRoots { one: signed(1), other: signed(2) };
+    let fraud = Fraud::prove(lie, &me.federation()).expect("a lie");
+    let founder = &world.nodes[0];
+    let peer = artel_protocol::key::NodeId(
+        artel_protocol::key::PublicKey::from_peer_id(founder.peer_id()).expect("a peer id"),
+    );
+    let liar = Liar::join(dir, &me, (peer, &founder.listening()[0]));
+    liar.until_admitted();
+    // It is sent away before it is answered, or after.
+    let _ = liar.ask(&fraud.to_frame());
+    until("both hold the proof, and its receipt counts no more", || {
+        (0..2).all(|n| weight(&world.nodes[n], &third).is_some_and(|(weight, _)| weight == 0))
+    });
+    let after = weight(founder, &third).expect("it is known").1;
+    assert!(after < before, "{after} of {before}");
+    // They hold the same proof, so they compare what they say, and nobody is flagged.
+    let since = [checks(&world.nodes[0], &world.dids[1]).0, checks(&world.nodes[1], &world.dids[0]).0];
+    until("they have compared what they say since", || {
+        checks(&world.nodes[0], &world.dids[1]).0 > since[0]
+            && checks(&world.nodes[1], &world.dids[0]).0 > since[1]
+    });
+    for (n, of) in [(0, 1), (1, 0)] {
+        assert_eq!(checks(&world.nodes[n], &world.dids[of]).1, 0, "what {of} says is true");
+    }
+    world.stop();
+    // Offline, from what each of the two has on disk, to the same integer; each says why the receipt is left out.
+    for viewer in &world.dids[..2] {
+        let seen = [0, 1].map(|of| world.recompute(world.dirs[of].path(), viewer));
+        for key in ["score", "lower", "receipts_micro", "heads", "homes", "receipts", "liars"] {
+            assert_eq!(seen[0][key], seen[1][key], "{key}");
+        }
+        assert_eq!(seen[0]["liars"], json!([{"node": third, "kind": "two_roots"}]));
+        let homes: BTreeSet<String> =
+            list(&seen[0], "receipts").iter().map(|row| row["home"].to_string()).collect();
+        assert_eq!(homes, BTreeSet::from([json!(world.dids[0]).to_string()]), "{}", seen[0]);
+        let left_out = list(&seen[0], "left_out");
+        let why = left_out.iter().find(|row| row["home"] == third.as_str()).expect("it is told");
+        assert_eq!(why["why"], "there is proof that home has signed two histories", "{why}");
+    }
+    assert_eq!(world.recompute(world.dirs[0].path(), &world.dids[0])["receipts_micro"], after);
 }
 
 fn list(shown: &Value, key: &str) -> Vec<Value> {
