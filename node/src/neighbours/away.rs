@@ -8,6 +8,8 @@ use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
 use crate::handle::Unavailable;
 use artel_federation::away::Engagement;
+use artel_federation::fact::Delegation;
+use artel_federation::view::View;
 use artel_federation::visit::message::{Act, Enough, Told, Visit, Warrant};
 use artel_federation::{Entry, Fact, Json};
 use artel_mesh::{Lane, RequestError};
@@ -61,12 +63,45 @@ pub enum Error {
 /// An agent's own signature over an act, and the moment that stands in it.
 pub type Own = Option<(Wall, Signature)>;
 
+/// What a home is told of an agent that asks there, as the rules have it.
+pub struct Introduction {
+    name: String,
+    skills: Vec<Skill>,
+    delegation: Option<Delegation>,
+    /// Where its enrollment stands in the journal.
+    entry: u64,
+}
+
+impl Introduction {
+    /// Of an agent that is known here.
+    pub fn of(view: View<'_>, agent: &AgentId) -> Option<Self> {
+        let agent = view.agent(agent)?;
+        let (name, skills) = (agent.name.clone(), agent.skills.clone());
+        Some(Introduction { name, skills, delegation: agent.delegation, entry: agent.entry })
+    }
+}
+
 impl Neighbours {
     /// Asks a home in an agent's name. What it says may be a refusal.
     ///
     /// # Errors
     /// [`Error`]: there is no answer.
     pub async fn visit(&self, home: &NodeId, agent: AgentId, act: Act, own: Own) -> Result<Told, Error> {
+        let introduction = self.shared.introduction(agent).await?;
+        self.shared.visit(home, (agent, introduction), act, own).await
+    }
+
+    /// The same for an agent that was looked at just now.
+    ///
+    /// # Errors
+    /// As [`Neighbours::visit`].
+    pub async fn visit_as(
+        &self,
+        home: &NodeId,
+        agent: (AgentId, Introduction),
+        act: Act,
+        own: Own,
+    ) -> Result<Told, Error> {
         self.shared.visit(home, agent, act, own).await
     }
 
@@ -76,7 +111,7 @@ impl Neighbours {
     /// [`Error`]: it stays in the outbox.
     pub async fn hand_in(
         &self,
-        engagement: &Engagement,
+        (engagement, introduction): (&Engagement, Introduction),
         (output, artifacts): (Json, Vec<Digest>),
         (own, next): (Own, Option<u32>),
     ) -> Result<Told, Error> {
@@ -93,7 +128,7 @@ impl Neighbours {
         let shared = self.shared.clone();
         // It goes on where the agent waits no longer.
         let mut brought = tokio::spawn(async move {
-            let told = shared.bring_now(agent, lease, result, (own, next)).await;
+            let told = shared.bring_now((agent, introduction), lease, result, (own, next)).await;
             drop(place);
             told
         });
@@ -202,7 +237,7 @@ impl Shared {
     pub(super) async fn visit(
         &self,
         home: &NodeId,
-        agent: AgentId,
+        agent: (AgentId, Introduction),
         act: Act,
         own: Own,
     ) -> Result<Told, Error> {
@@ -287,13 +322,20 @@ impl Shared {
         }
     }
 
+    /// What homes are told of an agent.
+    pub(super) async fn introduction(&self, agent: AgentId) -> Result<Introduction, Error> {
+        let known = self.handle.look(move |view| Introduction::of(view, &agent));
+        known.await?.ok_or(Error::NoWarrant)
+    }
+
     /// An agent's act with what a home wants to know of the agent.
-    async fn visit_of(&self, agent: AgentId, act: Act, own: Own) -> Result<Visit, Error> {
-        let known = self.handle.look(move |view| {
-            let agent = view.agent(&agent)?;
-            Some((agent.name.clone(), agent.skills.clone(), agent.delegation, agent.entry))
-        });
-        let (name, skills, delegation, entry) = known.await?.ok_or(Error::NoWarrant)?;
+    async fn visit_of(
+        &self,
+        (agent, introduction): (AgentId, Introduction),
+        act: Act,
+        own: Own,
+    ) -> Result<Visit, Error> {
+        let Introduction { name, skills, delegation, entry } = introduction;
         let warrant = match (own, delegation) {
             (Some((at, signature)), _) => Warrant::Own { at, signature },
             (None, None) => return Err(Error::NoWarrant),

@@ -83,7 +83,7 @@ use vital::Vital;
 
 pub use admission::{Admission, Invited};
 pub use artel_mesh::Peer;
-pub use away::{Error as VisitError, Own};
+pub use away::{Error as VisitError, Introduction, Own};
 pub use board::Offer;
 pub use cosignatures::Witness;
 pub use inputs::NotFetched;

@@ -1,7 +1,7 @@
 //! The outbox: results that a home has not acknowledged, or not judged yet, are brought to it again, when it comes up and now and
 //! then; and what homes' records say of them is told to the rules.
 
-use super::away::{Error, Own};
+use super::away::{Error, Introduction, Own};
 use super::shared::Shared;
 use artel_federation::away::{Engagement, ends_a_result};
 use artel_federation::commitment::Opening;
@@ -257,7 +257,8 @@ impl Shared {
             anyhow::bail!("what stands before a result is not its private half")
         };
         let Outgoing { salt, output, artifacts, own, .. } = outgoing;
-        self.bring_now(engagement.agent, lease, (index, salt, output, artifacts), (own, None)).await?;
+        let agent = (engagement.agent, self.introduction(engagement.agent).await?);
+        self.bring_now(agent, lease, (index, salt, output, artifacts), (own, None)).await?;
         Ok(())
     }
 
@@ -265,7 +266,7 @@ impl Shared {
     /// not it is written down here yet; a repeat would hear it again.
     pub(super) async fn bring_now(
         self: &Arc<Self>,
-        agent: AgentId,
+        (agent, introduction): (AgentId, Introduction),
         lease: Abroad,
         (index, salt, output, artifacts): (
             u64,
@@ -278,7 +279,8 @@ impl Shared {
         let opening = Opening { salt, output: output.digest(), artifacts: artifacts.clone() };
         let (step, epoch, incarnation) = (lease.step, lease.epoch, self.me.incarnation());
         let handing = Handing { step, epoch, output, salt, artifacts, incarnation, index, next };
-        let told = self.visit(&lease.home, agent, Act::Submit(Box::new(handing)), own).await?;
+        let visiting = (agent, introduction);
+        let told = self.visit(&lease.home, visiting, Act::Submit(Box::new(handing)), own).await?;
         match &told {
             Told::Submitted { receipt, signature } => {
                 let right = (receipt.step, receipt.epoch, receipt.agent, receipt.result)
@@ -309,8 +311,11 @@ impl Shared {
     /// home says is not always its last word.
     async fn tell_of(&self, lease: Abroad, word: Word) -> bool {
         let request = Request::Hear { lease, word };
-        let heard = self.handle.ask(Principal::Node(lease.home), None, request).await.is_ok();
-        let over = self.handle.look(move |view| view.away().get(&lease).is_none()).await;
+        // Both are under way at once: what is looked at follows what was heard, and the driver is woken once.
+        let hearing = self.handle.ask(Principal::Node(lease.home), None, request);
+        let looking = self.handle.look(move |view| view.away().get(&lease).is_none());
+        let (heard, over) = tokio::join!(biased; hearing, looking);
+        let heard = heard.is_ok();
         if over.unwrap_or(false) {
             self.outbox.open().remove(&lease);
         }

@@ -7,7 +7,7 @@ use super::convert;
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_home, of_visit};
 use super::tasks::{check_skills, claim_next_here};
-use crate::neighbours::{Neighbours, NotFetched, Offer as Heard, Own, VisitError};
+use crate::neighbours::{Introduction, Neighbours, NotFetched, Offer as Heard, Own, VisitError};
 use artel_federation::away::{Engagement, ends_a_result};
 use artel_federation::effect as rules;
 use artel_federation::fact::{Abroad, Authority, Undertaken};
@@ -100,6 +100,12 @@ pub(super) async fn home_of(
     Ok((!here).then_some(home))
 }
 
+/// A lease of another home, and what that home is told of the agent that holds it.
+pub(super) struct Held {
+    engagement: Arc<Engagement>,
+    introduction: Introduction,
+}
+
 /// The lease of another home that an agent means, one whose result was judged lately among them. A step of this node is never
 /// another home's, whatever that one says.
 pub(super) async fn lease_of(
@@ -107,14 +113,15 @@ pub(super) async fn lease_of(
     call: &Call,
     me: AgentId,
     (id, epoch): (StepId, Epoch),
-) -> Result<Option<Arc<Engagement>>, Problem> {
+) -> Result<Option<Held>, Problem> {
     if service.parts().neighbours.is_none() {
         return Ok(None);
     }
     let look = move |view: artel_federation::view::View<'_>, _| {
         let (here, away) = (view.step(&id).is_some(), view.away());
         let known = away.of(&me, &id, epoch).or_else(|| away.concluded_of(&me, &id, epoch));
-        known.filter(|_| !here).cloned()
+        let engagement = known.filter(|_| !here)?.clone();
+        Some(Held { engagement, introduction: Introduction::of(view, &me)? })
     };
     service.look(call, look).await
 }
@@ -151,23 +158,23 @@ pub(super) async fn claim_at(
     act: Act,
     signed: Option<SignedStatement>,
 ) -> Result<Option<Lease>, Problem> {
-    has_room(service, call, me).await?;
+    let introduction = has_room(service, call, me).await?;
     let own = own(service, call, (home, me), &act, signed).await?;
     let neighbours = neighbours(service)?;
-    let told = neighbours.visit(&home, me, act.clone(), own).await;
+    let told = neighbours.visit_as(&home, (me, introduction), act.clone(), own).await;
     if let (Act::Claim(step), Ok(Told::Refused { code, .. })) = (&act, &told) {
         neighbours.not_open(&home, step, code);
     }
     won(service, call, me, own, (home, told)).await
 }
 
-/// No home is asked for a lease that the agent may not hold.
-pub(super) async fn has_room(service: &NodeService, call: &Call, me: AgentId) -> Result<(), Problem> {
-    let free = service.look(call, move |view, _| view.agent(&me).map_or(0, |agent| view.free_leases(agent)));
-    if free.await? == 0 {
-        return Err(service.refuse(call, Problem::of(Code::CapacityFull)));
-    }
-    Ok(())
+/// No home is asked for a lease that the agent may not hold; what a home is told of one that may.
+pub(super) async fn has_room(service: &NodeService, call: &Call, me: AgentId) -> Result<Introduction, Problem> {
+    let looked = service.look(call, move |view, _| {
+        let has_room = view.agent(&me).is_some_and(|agent| view.free_leases(agent) > 0);
+        Introduction::of(view, &me).filter(|_| has_room)
+    });
+    looked.await?.ok_or_else(|| service.refuse(call, Problem::of(Code::CapacityFull)))
 }
 
 /// What an agent has by a home's answer to its claim.
@@ -232,12 +239,12 @@ async fn undertake(
 pub(super) async fn renew(
     service: &NodeService,
     call: &Call,
-    engagement: &Engagement,
+    held: Held,
     signed: Option<SignedStatement>,
 ) -> Result<Renewed, Problem> {
-    let (lease, me) = (still_held(service, call, engagement)?, engagement.agent);
+    let lease = still_held(service, call, &held.engagement)?;
     let act = Act::Renew { step: lease.step, epoch: lease.epoch };
-    match keep(service, me, lease, act, signed).await? {
+    match keep(service, held, act, signed).await? {
         Told::Renewed { expires } => {
             hear(service, lease, Word::Renewed).await;
             Ok(Renewed { task_id: lease.step, epoch: lease.epoch, expires_at: expires })
@@ -250,12 +257,12 @@ pub(super) async fn renew(
 pub(super) async fn release(
     service: &NodeService,
     call: &Call,
-    engagement: &Engagement,
+    held: Held,
     signed: Option<SignedStatement>,
 ) -> Result<(), Problem> {
-    let (lease, me) = (still_held(service, call, engagement)?, engagement.agent);
+    let lease = still_held(service, call, &held.engagement)?;
     let act = Act::Release { step: lease.step, epoch: lease.epoch };
-    keep(service, me, lease, act, signed).await?;
+    keep(service, held, act, signed).await?;
     hear(service, lease, Word::Over("released".into())).await;
     Ok(())
 }
@@ -263,13 +270,13 @@ pub(super) async fn release(
 /// Asks home about a lease that the agent holds. Where home says that it is over, it is.
 async fn keep(
     service: &NodeService,
-    me: AgentId,
-    lease: Abroad,
+    Held { engagement, introduction }: Held,
     act: Act,
     signed: Option<SignedStatement>,
 ) -> Result<Told, Problem> {
+    let (lease, visiting) = (engagement.lease, (engagement.agent, introduction));
     let own = statement_time(signed.as_ref())?.zip(signed.map(|signed| signed.signature));
-    match neighbours(service)?.visit(&lease.home, me, act, own).await.map_err(of_visit)? {
+    match neighbours(service)?.visit_as(&lease.home, visiting, act, own).await.map_err(of_visit)? {
         Told::Refused { code, message } => {
             if matches!(code.as_str(), "stale_epoch" | "finished" | "not_found") {
                 hear(service, lease, Word::Over(code.clone())).await;
@@ -293,24 +300,31 @@ async fn hear(service: &NodeService, lease: Abroad, word: Word) {
 pub(super) async fn submit(
     service: &NodeService,
     call: &Call,
-    me: AgentId,
-    lease: Abroad,
+    Held { engagement, introduction }: Held,
     request: SubmitRequest,
 ) -> Result<Submitted, Problem> {
+    let me = engagement.agent;
     let SubmitRequest { epoch, output, artifacts, claim_next: wanted, signed } = request;
     if let Some(claim) = &wanted {
         check_skills(service, call, me, claim.agent_capabilities.clone()).await?;
     }
     let own = statement_time(signed.as_ref())?.zip(signed.map(|signed| signed.signature));
     let output = convert::rules_json(&output);
-    let work = Work { step: lease.step, epoch, output: output.clone(), artifacts: artifacts.clone(), own };
+    let work = Work {
+        step: engagement.lease.step,
+        epoch,
+        output: output.clone(),
+        artifacts: artifacts.clone(),
+        own,
+    };
     let engagement = match service.ask(call, Request::HandIn(work)).await? {
         Reply::HandedIn(engagement) => engagement,
         _ => return Err(bug("a result got another reply")),
     };
     let neighbours = neighbours(service)?;
     let next = wanted.as_ref().map(|_| 0);
-    let told = neighbours.hand_in(&engagement, (output, artifacts), (own, next)).await;
+    let handed = (&*engagement, introduction);
+    let told = neighbours.hand_in(handed, (output, artifacts), (own, next)).await;
     let mut submitted = answer(service, call, &engagement, own, told).await?;
     if submitted.next.is_none()
         && let Some(claim) = wanted

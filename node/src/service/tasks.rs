@@ -202,7 +202,7 @@ pub(super) async fn renew(
 ) -> Result<Renewed, Problem> {
     let epoch = lease.epoch;
     if let Some(abroad) = away::lease_of(service, call, me, (id, epoch)).await? {
-        return away::renew(service, call, &abroad, lease.signed).await;
+        return away::renew(service, call, abroad, lease.signed).await;
     }
     match service.ask(call, Request::Renew { step: id, epoch }).await {
         Ok(Reply::Renewed { expires }) => Ok(Renewed { task_id: id, epoch, expires_at: expires }),
@@ -221,7 +221,7 @@ pub(super) async fn release(
 ) -> Result<(), Problem> {
     let epoch = lease.epoch;
     if let Some(abroad) = away::lease_of(service, call, me, (id, epoch)).await? {
-        return away::release(service, call, &abroad, lease.signed).await;
+        return away::release(service, call, abroad, lease.signed).await;
     }
     match service.ask(call, Request::Release { step: id, epoch }).await {
         Ok(_) => Ok(()),
@@ -253,7 +253,7 @@ pub(super) async fn submit(
         .await
         .map_err(|p| service.refuse(call, p))?;
     if let Some(abroad) = away::lease_of(service, call, me, (id, request.epoch)).await? {
-        return away::submit(service, call, me, abroad.lease, request).await;
+        return away::submit(service, call, abroad, request).await;
     }
     let SubmitRequest { epoch, output, artifacts, claim_next, signed: _ } = request;
     let next = match claim_next {
