@@ -15,6 +15,8 @@ pub struct Wanted {
     pub seeds: (u64, u64),
     /// How many nodes.
     pub nodes: Option<u64>,
+    /// Whether there is a market between them.
+    pub market: bool,
     /// How many threads.
     pub threads: u64,
     /// A planted bug.
@@ -30,7 +32,7 @@ pub struct Wanted {
 impl Wanted {
     fn plan(&self, telling: Telling) -> MeshPlan {
         let sink: Option<Sink> = if telling == Telling::All { Some(Box::new(crate::say)) } else { None };
-        MeshPlan { nodes: self.nodes, sabotage: self.sabotage, telling, sink }
+        MeshPlan { nodes: self.nodes, market: self.market, sabotage: self.sabotage, telling, sink }
     }
 }
 
@@ -164,6 +166,27 @@ fn tell(sum: &Sum, seconds: f64) {
         c.starts,
         c.partitions
     ));
+    if c.visits > 0 {
+        crate::say(&format!(
+            "{} visits; {} leases of other homes taken on, {} results handed in, {} acknowledged ({} with files that home \
+             fetched), {} accepted in the end; {} files fetched by workers; {} runs again by neighbours, {} told to the rules, \
+             {} results refuted; {} silences; {} summaries compared, {} forged, {} times one was found wrong",
+            c.visits,
+            c.undertaken,
+            c.handed_in,
+            c.acknowledged,
+            c.brought,
+            c.accepted,
+            c.fetched_files,
+            c.reran,
+            c.redone,
+            c.refuted,
+            c.silences,
+            c.compared,
+            c.forged,
+            c.flagged
+        ));
+    }
     crate::say(&format!(
         "{} checks asked for, {} computed; the slowest world agreed {:.1} s after its last fault",
         sum.checks.0,
@@ -184,8 +207,9 @@ fn failed(report: &MeshReport, wanted: &Wanted) -> ExitCode {
             violation.invariant, violation.home, violation.what
         ));
         let (seed, next) = (report.seed, report.seed + 1);
+        let kind = if wanted.market { "market" } else { "mesh" };
         crate::say(&format!(
-            "mesh seed {seed}; again with: netsim mesh --seeds {seed}..{next}{nodes}{sabotage} --trace"
+            "mesh seed {seed}; again with: netsim {kind} --seeds {seed}..{next}{nodes}{sabotage} --trace"
         ));
     }
     ExitCode::FAILURE
@@ -195,7 +219,8 @@ fn failed(report: &MeshReport, wanted: &Wanted) -> ExitCode {
 pub fn sabotages(seeds: (u64, u64)) -> u64 {
     let mut missed = 0;
     for sabotage in MeshSabotage::ALL {
-        let planted = |seed| run(seed, MeshPlan { sabotage: Some(*sabotage), ..MeshPlan::default() });
+        let market = sabotage.is_of_market();
+        let planted = |seed| run(seed, MeshPlan { market, sabotage: Some(*sabotage), ..MeshPlan::default() });
         let caught = (seeds.0..seeds.1).map(planted).find_map(|r| r.violation.map(|v| (r.seed, v)));
         let Some((seed, violation)) = caught else {
             missed += 1;

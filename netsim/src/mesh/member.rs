@@ -6,6 +6,7 @@ mod gossip;
 mod greeting;
 mod heads;
 mod life;
+mod market;
 mod publish;
 
 use super::context::{Context, Does, Stop, held};
@@ -97,6 +98,8 @@ struct Live {
     /// Messages that were judged, with their moments, and those that may be passed on, for the invariants.
     judged: BTreeMap<Id, u64>,
     passed: BTreeSet<Id>,
+    /// Its part in the market, where there is one.
+    trade: Option<Box<market::Trade>>,
 }
 
 /// A node.
@@ -125,6 +128,7 @@ pub struct Member {
     rng: Rng,
     out: Vec<Out>,
     traffic: Traffic,
+    seat: Option<Box<market::Seat>>,
 }
 
 /// The key of a node's place.
@@ -160,6 +164,7 @@ impl Member {
             rng,
             out: Vec::new(),
             traffic: Traffic::default(),
+            seat: None,
         }
     }
 
@@ -185,6 +190,7 @@ impl Member {
             rng,
             out: Vec::new(),
             traffic: Traffic::default(),
+            seat: None,
         }
     }
 
@@ -298,13 +304,14 @@ impl Member {
         let Some(live) = &mut self.live else { return Err(Stop::Down) };
         let mut effects = Vec::new();
         live.federation.handle(input, now, &mut effects);
-        self.carry_out(context, effects)
+        self.carry_out(context, Some(to), effects)
     }
 
-    /// Appends what an input decided, syncs, and hands out the last answer.
+    /// Appends what an input decided, syncs, and hands out the answer to it.
     fn carry_out(
         &mut self,
         context: &mut Context,
+        asked: Option<ReplyTo>,
         effects: Vec<Effect>,
     ) -> Does<Option<Result<Reply, Refusal>>> {
         let Some(live) = &mut self.live else { return Err(Stop::Down) };
@@ -338,11 +345,19 @@ impl Member {
         if !bodies.is_empty() && !std::mem::replace(&mut live.publish_due, true) {
             self.out.push(Out::Later(GATHER_MS, Wake::Publish));
         }
-        let answer = |effect| match effect {
-            Effect::Reply { answer, .. } => Some(answer),
-            _ => None,
-        };
-        Ok(released.effects.into_iter().filter_map(answer).next_back())
+        if self.seat.is_some() {
+            self.synced_for_market(context, &leaves, &facts)?;
+        }
+        let mut said = None;
+        for effect in released.effects {
+            match effect {
+                Effect::Reply { to, answer } if Some(to) == asked => said = Some(answer),
+                other if self.seat.is_some() => self.carry_out_for_market(other)?,
+                _ => {}
+            }
+        }
+        self.look_at_market(context)?;
+        Ok(said)
     }
 
     /// The newest checkpoint, on disk before it is shown.
@@ -395,8 +410,13 @@ pub fn wall(at: u64) -> Wall {
 }
 
 /// The rules' numbers in a mesh world.
-fn options() -> Options {
-    Options { window_ms: 0, ..Options::default() }
+fn options(has_market: bool) -> Options {
+    let usual = Options { window_ms: 0, ..Options::default() };
+    match has_market {
+        // Short, so that leases run out and homes are silent in a world of minutes.
+        true => Options { lease_ms: 20_000, lease_total_ms: 120_000, verdict_within_ms: 30_000, ..usual },
+        false => usual,
+    }
 }
 
 impl Member {

@@ -90,8 +90,10 @@ impl Member {
             words: Vec::new(),
             judged: BTreeMap::new(),
             passed: BTreeSet::new(),
+            trade: None,
         });
         self.restore(context)?;
+        self.open_market()?;
         self.begin(context)
     }
 
@@ -108,13 +110,15 @@ impl Member {
     fn limits(&self) -> artel_audit::records::Limits {
         match self.sabotage {
             Some(MeshSabotage::CapIgnored) => artel_audit::records::Limits::default(),
+            // Nothing is given up, so that every book of evidence may become the same.
+            _ if self.seat.is_some() => artel_audit::records::Limits::default(),
             _ => LIMITS,
         }
     }
 
     /// Folds the journal, and holds it against what was synced and shown before.
     fn fold(&self, context: &mut Context, journal: &Journal) -> Does<Federation> {
-        let mut federation = Federation::new(self.identity, options());
+        let mut federation = Federation::new(self.identity, options(self.seat.is_some()));
         let mut found = Book::new(self.origin());
         let mut frames = Vec::new();
         let read = journal.reader().replay(0, |entries| {
@@ -126,11 +130,15 @@ impl Member {
             Err(artel_audit::Error::Io { .. }) => return Err(Stop::Down),
             Err(error) => return Err(self.unsound(error.to_string())),
         }
+        context.truth.market.read_again(self.slot);
         for frame in frames {
             let mut entries = Vec::with_capacity(frame.len());
             for entry in frame {
+                let index = found.size();
                 found.take(&entry.leaf, &entry.body);
-                entries.push(Entry::decode(&entry.body).map_err(|e| self.unsound(e.to_string()))?);
+                let decoded = Entry::decode(&entry.body).map_err(|e| self.unsound(e.to_string()))?;
+                self.known_to_market(context, index, &decoded)?;
+                entries.push(decoded);
             }
             federation.fold(&entries, &mut Vec::new()).map_err(|e| self.unsound(e.to_string()))?;
         }
@@ -186,7 +194,7 @@ impl Member {
         let fresh = live.federation.size() == 0;
         let software = ("netsim".to_owned(), Digest::of(b"configuration"));
         live.federation.start(fresh.then_some(beginning), software, now, &mut effects);
-        self.carry_out(context, effects)?;
+        self.carry_out(context, None, effects)?;
         let head = GATHER_MS + self.rng.between(200, 1_000);
         let round = self.rng.between(1_000, super::ROUND_MS);
         for (ms, wake) in [
@@ -197,6 +205,6 @@ impl Member {
         ] {
             self.out.push(Out::Later(ms, wake));
         }
-        Ok(())
+        self.begin_market()
     }
 }

@@ -72,6 +72,9 @@ impl Member {
     /// # Errors
     /// [`Stop`].
     pub fn work(&mut self, context: &mut Context, desk: &mut Desk) -> Does {
+        if self.seat.is_some() {
+            return self.posts(context);
+        }
         let wall = Wall(WALL_START_MS + context.at);
         let request = match self.rng.below(4) {
             0 => return self.do_a_task(context),
@@ -137,6 +140,7 @@ impl Member {
             Wake::Late(peer, stream, step) => self.give_up(peer, stream, step),
             Wake::Rested(peer) => self.rested(context, peer),
             Wake::Round => self.next_round(context),
+            Wake::Market(wake) => self.wake_market(context, wake),
             Wake::Dial => {
                 self.out.push(Out::Seek);
                 Ok(())
