@@ -169,8 +169,8 @@ fn tell(sum: &Sum, seconds: f64) {
     if c.visits > 0 {
         crate::say(&format!(
             "{} visits; {} leases of other homes taken on, {} results handed in, {} acknowledged ({} with files that home \
-             fetched), {} accepted in the end; {} files fetched by workers; {} runs again by neighbours, {} told to the rules, \
-             {} results refuted; {} silences; {} summaries compared, {} forged, {} times one was found wrong",
+             fetched), {} accepted in the end; {} files fetched by workers; {} runs again by neighbours, {} told to the rules, {} of \
+             them settled nothing, {} results refuted; {} silences; {} summaries compared, {} forged, {} times one was found wrong",
             c.visits,
             c.undertaken,
             c.handed_in,
@@ -180,6 +180,7 @@ fn tell(sum: &Sum, seconds: f64) {
             c.fetched_files,
             c.reran,
             c.redone,
+            c.unsettled,
             c.refuted,
             c.silences,
             c.compared,

@@ -77,6 +77,8 @@ pub struct MeshCounts {
     pub redone: u64,
     /// Results that were refuted by runs.
     pub refuted: u64,
+    /// Runs that settled nothing, so that a further one was asked for.
+    pub unsettled: u64,
     /// Results of other nodes' agents that were accepted.
     pub accepted: u64,
     /// Silences of homes that were written down.
@@ -98,7 +100,7 @@ impl MeshCounts {
     pub fn add(&mut self, other: MeshCounts) {
         sum!(self, other: entries, published, delivered, copies, kept, fetched, given_up, exchanges, cosigned, returned, asked,
              frauds, rejected, crashes, starts, admissions, expulsions, partitions, clones, visits, undertaken, handed_in,
-             acknowledged, brought, fetched_files, reran, redone, refuted, accepted, silences, compared, flagged, forged);
+             acknowledged, brought, fetched_files, reran, redone, refuted, unsettled, accepted, silences, compared, flagged, forged);
     }
 }
 

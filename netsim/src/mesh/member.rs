@@ -320,7 +320,10 @@ impl Member {
         let mut facts = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Append(entries) => {
+                Effect::Append(mut entries) => {
+                    if self.sabotage == Some(MeshSabotage::PaidShort) {
+                        market::pay_short(&mut entries);
+                    }
                     let class = |entry: &Entry| match self.sabotage {
                         Some(MeshSabotage::PrivateMadePublic) => Class::Public,
                         _ => entry.fact.class(),

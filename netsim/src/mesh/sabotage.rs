@@ -92,8 +92,12 @@ sabotages! {
         "Whoever knows a file's digest gets it.";
     HandedInUnwritten "handed-in-unwritten" ["invariant_promises_to_agents_are_written"],
         "An agent is told that its result is handed in before that is written down.";
-    AnyRefusalEnds "any-refusal-ends" ["invariant_handed_in_is_not_lost"],
-        "Whatever a home says against a result is taken for its last word.";
+    SilenceEnds "silence-ends" ["invariant_handed_in_is_not_lost"],
+        "A home that does not answer in time is taken for one that refuses a result for good.";
+    WordsMisread "words-misread" ["invariant_words_of_homes_are_theirs"],
+        "A home's acknowledgement is written down with another place in its journal.";
+    PaidShort "paid-short" ["invariant_money_sums_to_zero"],
+        "A payment's entry has one unit less for whom it pays.";
     OutboxForgets "outbox-forgets" ["invariant_the_market_comes_to_rest"],
         "A result is brought once and never again.";
     WrongRecordNamed "wrong-record-named" ["invariant_one_receipt_each"],
@@ -107,8 +111,10 @@ sabotages! {
     WorkerRunsItself "worker-runs-itself" ["invariant_runs_are_what_they_came_to"],
         "A result is run again by the node that handed it in.";
     RejectionsForgotten "rejections-forgotten"
-        ["invariant_books_of_equal_heads_are_equal", "invariant_books_count_what_journals_say", "invariant_forged_summaries_alone_are_flagged"],
+        ["invariant_forged_summaries_alone_are_flagged", "invariant_books_are_what_journals_say"],
         "Evidence reads other nodes' rejections as if they said nothing.";
+    AllForget "all-forget" ["invariant_books_are_what_journals_say"],
+        "Evidence reads everybody's rejections as if they said nothing.";
     ForgeryShrugged "forgery-shrugged-off" ["invariant_forged_summaries_alone_are_flagged"],
         "A summary that is not what the records say is taken for one that is.";
     ComparedUnread "compared-unread" ["invariant_forged_summaries_alone_are_flagged"],

@@ -23,8 +23,7 @@ pub const NAMES: &[&str] = &[
     "invariant_honest_homes_break_no_rule",
     "invariant_answered_homes_are_not_called_silent",
     "invariant_forged_summaries_alone_are_flagged",
-    "invariant_books_of_equal_heads_are_equal",
-    "invariant_books_count_what_journals_say",
+    "invariant_books_are_what_journals_say",
     "invariant_money_sums_to_zero",
     "invariant_the_market_comes_to_rest",
 ];
@@ -66,8 +65,8 @@ pub fn all_adds_up(context: &Context, nodes: &[Member], settled: &[Slot]) -> Doe
         held("invariant_handed_in_is_not_lost", *slot, results_have_ends(context, nodes, *slot))?;
         held("invariant_one_receipt_each", *slot, accepted_are_paid(context, *slot))?;
     }
-    held("invariant_books_of_equal_heads_are_equal", 0, books_are_equal(context, nodes, settled))?;
-    held("invariant_books_count_what_journals_say", 0, books_count(context, nodes, settled))
+    held("invariant_books_are_what_journals_say", 0, books_are_equal(context, nodes, settled))?;
+    held("invariant_books_are_what_journals_say", 0, books_count(context, nodes, settled))
 }
 
 /// Whatever was handed in was judged, and its node knows how; or its home said that the lease was over, or is down for good.

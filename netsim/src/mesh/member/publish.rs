@@ -4,7 +4,9 @@ use super::{Agent, Context, Does, Member, Out, Stop, Wake};
 use crate::desk::{Desk, Purse};
 use crate::home::WALL_START_MS;
 use crate::mesh::context::held;
+use crate::invariants::ensure;
 use crate::mesh::invariants;
+use crate::mesh::market::posting::secrets;
 use crate::mesh::packet::Packet;
 use artel_audit::Reader;
 use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
@@ -50,6 +52,10 @@ impl Member {
 
     /// Gossips something of its own.
     pub(super) fn say(&mut self, context: &mut Context, topic: Topic, data: &[u8]) -> Does {
+        if self.seat.is_some() {
+            let holds = ensure(secrets(data).is_empty(), || "a private text is gossiped".to_owned());
+            held("invariant_secrets_go_to_whom_they_are_for", self.slot, holds)?;
+        }
         let packet = Packet::new(&self.identity.federation, topic, data);
         let mut outbox = Vec::new();
         let live = self.live()?;

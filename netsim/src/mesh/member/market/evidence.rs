@@ -40,9 +40,18 @@ impl Member {
         read.map(|(own_index, book)| Evidence { book, own_index }).unwrap_or_default()
     }
 
+    /// Where a bug is planted, rejections are not heard, this node's own or the others'.
+    fn forgets_rejections(&self, own: bool) -> bool {
+        match self.sabotage {
+            Some(MeshSabotage::RejectionsForgotten) => !own,
+            Some(MeshSabotage::AllForget) => true,
+            _ => false,
+        }
+    }
+
     /// Hears of records that are kept now: mostly they are read as they come.
     pub(super) fn hear_evidence(&mut self, context: &Context, records: &Records) -> Does {
-        let (now, forgets) = (wall(context.at), self.sabotage == Some(MeshSabotage::RejectionsForgotten));
+        let (now, forgets) = (wall(context.at), self.forgets_rejections(false));
         let reads = self.rng.chance(600);
         let Live { kept, trade: Some(trade), .. } = self.live()? else { return Ok(()) };
         if reads {
@@ -57,7 +66,8 @@ impl Member {
     pub(super) fn catch_up(&mut self, context: &mut Context) -> Does {
         let (me, now) = (self.origin(), wall(context.at));
         let (saves, forgets) =
-            (self.rng.chance(200), self.sabotage == Some(MeshSabotage::RejectionsForgotten));
+            (self.rng.chance(200), self.forgets_rejections(false));
+        let forgets_own = self.forgets_rejections(true);
         let Live { journal, kept, trade: Some(trade), .. } = self.live()? else { return Ok(()) };
         let evidence = &mut trade.evidence;
         evidence.book.tick(now);
@@ -69,7 +79,8 @@ impl Member {
             let (entries, next) = reader.some(&stride, READ_BYTES).map_err(|_| Stop::Down)?;
             for entry in entries.iter().filter(|entry| entry.leaf.class() == Class::Public) {
                 let place = (entry.leaf.public_seq(), entry.index);
-                evidence.book.hear(me, place, &entry.body, now, &mut Vec::new());
+                let body = if forgets_own && is_rejection(&entry.body) { &[] } else { entry.body.as_slice() };
+                evidence.book.hear(me, place, body, now, &mut Vec::new());
             }
             evidence.own_index = next.unwrap_or(from + stride.len() as u64);
         }

@@ -509,6 +509,18 @@ fn entered(digest: Digest, bytes: u64, step: Option<StepId>) -> ArtifactPut {
     }
 }
 
+/// Where a bug is planted, whoever is paid gets a unit less than was set aside.
+pub(super) fn pay_short(entries: &mut [Entry]) {
+    use artel_federation::Fact;
+    use artel_federation::fact::Cause;
+    let payments = entries.iter_mut().filter_map(|entry| match &mut entry.fact {
+        Fact::Transfer(transfer) if transfer.cause == Cause::Payment => Some(transfer),
+        _ => None,
+    });
+    let legs = payments.flat_map(|transfer| &mut transfer.legs);
+    legs.filter(|leg| leg.units > 0).for_each(|leg| leg.units -= 1);
+}
+
 /// The lease that stands for what an agent holds at its own node.
 fn here(node: NodeId, lease: &Lease) -> Abroad {
     Abroad { home: node, step: lease.step, epoch: lease.epoch }
@@ -562,6 +574,7 @@ impl Member {
         use artel_federation::Fact;
         use artel_federation::fact::Judgement;
         match &entry.fact {
+            Fact::Unsettled(_) => context.counts.unsettled += 1,
             Fact::Unanswered(_) => context.counts.silences += 1,
             Fact::Concluded(f) => {
                 context.counts.accepted += u64::from(matches!(f.judgement, Judgement::Accepted { .. }));

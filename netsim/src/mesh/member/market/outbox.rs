@@ -72,7 +72,12 @@ impl Member {
         answer: Option<Vec<u8>>,
     ) -> Does {
         self.trade()?.under_way.remove(&lease);
-        let Some(frame) = answer else { return Ok(()) };
+        let Some(frame) = answer else {
+            return match context.is(MeshSabotage::SilenceEnds) {
+                true => self.tell_of(context, lease, Word::Refused("stale_epoch".into())),
+                false => Ok(()),
+            };
+        };
         let told = Told::read(&frame);
         match told {
             Ok(Told::Submitted { receipt, signature }) => {
@@ -84,16 +89,14 @@ impl Member {
                 });
                 held("invariant_honest_nodes_are_not_blamed", self.slot, holds)?;
                 context.counts.acknowledged += 1;
-                let (submitted, at) = (receipt.submitted, receipt.submitted_at);
+                let misread = u64::from(context.is(MeshSabotage::WordsMisread));
+                let (submitted, at) = (receipt.submitted + misread, receipt.submitted_at);
                 let verdict = receipt.verdict.as_ref().map(judged);
                 self.tell_of(context, lease, Word::Acknowledged { submitted, at, signature, verdict })?;
                 match (receipt.next, worker) {
                     (Some(next), Some(n)) => self.undertake(context, n, lease.home, false, *next),
                     _ => Ok(()),
                 }
-            }
-            Ok(Told::Refused { .. }) if context.is(MeshSabotage::AnyRefusalEnds) => {
-                self.tell_of(context, lease, Word::Refused("stale_epoch".into()))
             }
             Ok(Told::Refused { code, .. }) if ends_a_result(&code) => {
                 self.tell_of(context, lease, Word::Refused(code))
