@@ -81,10 +81,16 @@ impl Sum {
     }
 }
 
+/// What such worlds are called.
+fn kind(market: bool) -> &'static str {
+    if market { "market" } else { "mesh" }
+}
+
 /// Runs seeds of mesh worlds.
 pub fn run_seeds(wanted: &Wanted) -> ExitCode {
     let began = Instant::now();
     let stop = AtomicBool::new(false);
+    let kind = kind(wanted.market);
     let work = |offset: u64| {
         let mut sum = Sum::default();
         let mut seed = wanted.seeds.0 + offset;
@@ -93,7 +99,7 @@ pub fn run_seeds(wanted: &Wanted) -> ExitCode {
             let report = run(seed, wanted.plan(if wanted.trace { Telling::All } else { Telling::Hash }));
             if wanted.each {
                 crate::say(&format!(
-                    "mesh seed {seed}: {} nodes, {} events in {} ms, trace {}",
+                    "{kind} seed {seed}: {} nodes, {} events in {} ms, trace {}",
                     report.nodes,
                     report.events,
                     began.elapsed().as_millis(),
@@ -103,7 +109,7 @@ pub fn run_seeds(wanted: &Wanted) -> ExitCode {
             if let Some(violation) = &report.violation {
                 if wanted.all {
                     let (name, what) = (violation.invariant, &violation.what);
-                    crate::say(&format!("mesh seed {seed}: {name} at node {}: {what}", violation.home));
+                    crate::say(&format!("{kind} seed {seed}: {name} at node {}: {what}", violation.home));
                 }
                 stop.fetch_or(!wanted.all, Ordering::Relaxed);
             }
@@ -119,21 +125,21 @@ pub fn run_seeds(wanted: &Wanted) -> ExitCode {
             sum.merge(worker.join().expect("a world that panics ends the run with its message"));
         }
     });
-    tell(&sum, began.elapsed().as_secs_f64());
+    tell(&sum, kind, began.elapsed().as_secs_f64());
     match &sum.failed {
         None => ExitCode::SUCCESS,
         Some(_) if wanted.all => {
-            crate::say(&format!("{} mesh seeds failed", sum.failures));
+            crate::say(&format!("{} {kind} seeds failed", sum.failures));
             ExitCode::FAILURE
         }
         Some(report) => failed(report, wanted),
     }
 }
 
-fn tell(sum: &Sum, seconds: f64) {
+fn tell(sum: &Sum, kind: &str, seconds: f64) {
     let c = &sum.counts;
     crate::say(&format!(
-        "{} mesh seeds of {} nodes in {seconds:.1} s ({:.0} events/s)",
+        "{} {kind} seeds of {} nodes in {seconds:.1} s ({:.0} events/s)",
         sum.worlds,
         sum.nodes,
         sum.events as f64 / seconds
@@ -208,9 +214,9 @@ fn failed(report: &MeshReport, wanted: &Wanted) -> ExitCode {
             violation.invariant, violation.home, violation.what
         ));
         let (seed, next) = (report.seed, report.seed + 1);
-        let kind = if wanted.market { "market" } else { "mesh" };
+        let kind = kind(wanted.market);
         crate::say(&format!(
-            "mesh seed {seed}; again with: netsim {kind} --seeds {seed}..{next}{nodes}{sabotage} --trace"
+            "{kind} seed {seed}; again with: netsim {kind} --seeds {seed}..{next}{nodes}{sabotage} --trace"
         ));
     }
     ExitCode::FAILURE
@@ -232,7 +238,7 @@ pub fn sabotages(seeds: (u64, u64)) -> u64 {
         missed += u64::from(!right);
         let note = if right { "" } else { " (not by the one that should)" };
         let (name, what) = (violation.invariant, violation.what);
-        crate::say(&format!("{:24} mesh seed {seed:4}: {name}{note}: {what}", sabotage.name()));
+        crate::say(&format!("{:24} {} seed {seed:4}: {name}{note}: {what}", sabotage.name(), kind(market)));
     }
     missed
 }

@@ -39,14 +39,18 @@ pub fn is_at_rest(context: &Context, nodes: &[Member], settled: &[Slot]) -> Resu
             return Err((*slot, format!("work is open: {open}")));
         }
     }
-    let heads =
-        settled.iter().filter_map(|slot| nodes[*slot].evidence().map(|one| (*slot, one.book.heads())));
-    let heads: Vec<_> = heads.collect();
+    let mut heads = Vec::new();
+    for slot in settled {
+        let Some(evidence) = nodes[*slot].evidence() else { return Err((*slot, "it is down".into())) };
+        for author in settled.iter().map(|author| &context.truth.books[author]) {
+            if evidence.book.next(&author.origin) < author.public_seq() {
+                return Err((*slot, format!("it has not read all of {} for its evidence", author.origin)));
+            }
+        }
+        heads.push((*slot, evidence.book.heads()));
+    }
     match heads.iter().find(|(_, digest)| *digest != heads[0].1) {
         Some((slot, _)) => Err((*slot, "it has not read what others have".into())),
-        None if heads.len() < settled.len() => {
-            Err((context.truth.market.ledgers().count(), "a node is down".into()))
-        }
         None => Ok(()),
     }
 }

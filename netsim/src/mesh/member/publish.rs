@@ -3,8 +3,8 @@
 use super::{Agent, Context, Does, Member, Out, Stop, Wake};
 use crate::desk::{Desk, Purse};
 use crate::home::WALL_START_MS;
-use crate::mesh::context::held;
 use crate::invariants::ensure;
+use crate::mesh::context::held;
 use crate::mesh::invariants;
 use crate::mesh::market::posting::secrets;
 use crate::mesh::packet::Packet;

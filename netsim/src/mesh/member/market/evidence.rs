@@ -65,8 +65,7 @@ impl Member {
     /// Reads what there is to be read; now and then the file is written.
     pub(super) fn catch_up(&mut self, context: &mut Context) -> Does {
         let (me, now) = (self.origin(), wall(context.at));
-        let (saves, forgets) =
-            (self.rng.chance(200), self.forgets_rejections(false));
+        let (saves, forgets) = (self.rng.chance(200), self.forgets_rejections(false));
         let forgets_own = self.forgets_rejections(true);
         let Live { journal, kept, trade: Some(trade), .. } = self.live()? else { return Ok(()) };
         let evidence = &mut trade.evidence;
