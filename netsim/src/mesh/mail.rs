@@ -2,8 +2,8 @@
 
 use super::overlay::Rpc;
 use super::packet::Slot;
+use artel_protocol::continuity::Ask;
 use artel_protocol::id::{Epoch, StepId};
-use artel_protocol::log::{Hash, SignedCheckpoint};
 use artel_protocol::sync::Message;
 use std::sync::Arc;
 
@@ -30,21 +30,19 @@ pub enum Mail {
         /// The answer.
         answer: Vec<Message>,
     },
-    /// Prove that your journal at this head continues its first `old` entries.
+    /// Show that your journal continues its own first entries.
     Prove {
-        /// What is remembered.
-        old: u64,
-        /// The head.
-        head: SignedCheckpoint,
+        /// The asker's number for it.
+        call: u64,
+        /// The question.
+        ask: Ask,
     },
-    /// The answer: the root of the first `old` entries, and the proof.
+    /// The answer: the frame of what is shown; nothing where it is refused.
     Proof {
-        /// The head that was asked about.
-        head: SignedCheckpoint,
-        /// The root.
-        root: Hash,
-        /// The proof.
-        proof: Vec<Hash>,
+        /// The asker's number for the question.
+        call: u64,
+        /// The frame.
+        shown: Option<Vec<u8>>,
     },
     /// A cosignature's frame, for the head's node.
     Cosigned(Vec<u8>),
@@ -83,8 +81,8 @@ impl Mail {
             Mail::Gossip(Rpc::Prune(topic)) => [202, u64::from(topic.number())],
             Mail::Sync { stream, step, .. } => [203, *stream << 8 | u64::from(*step)],
             Mail::Synced { stream, answer, .. } => [204, *stream << 16 | answer.len() as u64],
-            Mail::Prove { old, head } => [205, *old << 32 | head.size()],
-            Mail::Proof { head, proof, .. } => [206, head.size() << 8 | proof.len() as u64],
+            Mail::Prove { call, ask } => [205, *call << 8 | ask.sizes().len() as u64],
+            Mail::Proof { call, shown } => [206, *call << 16 | shown.as_ref().map_or(0, Vec::len) as u64],
             Mail::Cosigned(frame) => [207, frame.len() as u64],
             Mail::Request { call, frame } => [208, *call << 32 | frame.len() as u64],
             Mail::Answer { call, frame, bytes } => [209, *call << 32 | (frame.len() + bytes.len()) as u64],

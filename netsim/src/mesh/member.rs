@@ -26,8 +26,10 @@ use artel_audit::records::{Limits, RecordStore, Records as Kept};
 use artel_audit::{Commit, Journal, KeyRing, NewEntry};
 use artel_federation::effect::Refusal;
 use artel_federation::exchange::Exchange;
+use artel_federation::watch::Watch;
 use artel_federation::{Effect, Entry, Fact, Federation, Identity, Input, Now, Options, Principal, ReplyTo};
 use artel_federation::{Genesis, Reply, Request};
+use artel_protocol::continuity::Ask;
 use artel_protocol::id::Digest;
 use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::{NodeId, SecretKey};
@@ -72,10 +74,10 @@ struct Live {
     store: RecordStore,
     kept: Kept,
     table: WitnessTable,
-    /// The checkpoints behind the witness table's texts.
-    remembered: BTreeMap<Origin, SignedCheckpoint>,
-    /// The last head of each journal that was older than what is remembered.
-    stale: BTreeMap<Origin, SignedCheckpoint>,
+    /// What is known of others' journals.
+    watch: Watch,
+    /// What nodes were asked about their journals, by the question's number.
+    asking: BTreeMap<u64, (Origin, Ask)>,
     overlay: Overlay,
     up: BTreeMap<Slot, NodeId>,
     blames: BTreeMap<Slot, u32>,

@@ -38,9 +38,9 @@ impl MarketShape {
         let runs = (0..nodes).map(|slot| if slot == 0 || rng.chance(500) { rng.between(2, 6) } else { 0 });
         let runs: Vec<u64> = runs.collect();
         let mut workers: Vec<Vec<Temper>> = Vec::new();
-        for slot in 0..nodes {
+        for runs in &runs {
             // Who posts has few agents of its own, so that most work is done elsewhere.
-            let count = if runs[slot] > 0 && rng.chance(600) { 0 } else { rng.between(1, 2) };
+            let count = if *runs > 0 && rng.chance(600) { 0 } else { rng.between(1, 2) };
             workers.push((0..count).map(|_| Temper::draw(rng)).collect());
         }
         let pick = |rng: &mut Rng, permille: u64| {

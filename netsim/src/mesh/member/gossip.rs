@@ -96,6 +96,7 @@ impl Member {
             Ok(records) => records,
             Err(_) => return self.keep_unproven(context, &packet.data),
         };
+        self.look_for_lies(context, &records)?;
         let live = self.live()?;
         let judged = live.exchange.judge(Some(packet.topic), &records);
         let lacks = live.exchange.lacks_before(&records);

@@ -15,6 +15,7 @@ use artel_audit::records::{Opened, RecordStore};
 use artel_audit::{Journal, SegmentSizes};
 use artel_federation::exchange::Exchange;
 use artel_federation::fact::Joined;
+use artel_federation::watch::Watch;
 use artel_federation::{Beginning, Entry, Federation};
 use artel_protocol::id::Digest;
 use artel_protocol::log::SignedCheckpoint;
@@ -62,7 +63,8 @@ impl Member {
                 .map_err(|_| Stop::Down)?;
         let table = WitnessTable::open(files).map_err(|_| Stop::Down)?.0;
         let read = |note: &str| SignedCheckpoint::parse(note).expect("only checked ones are remembered");
-        let remembered = table.all().map(|(origin, known)| (*origin, read(&known.note))).collect();
+        let mut watch = Watch::default();
+        table.all().for_each(|(_, known)| watch.restore(read(&known.note)));
         let overlay = Overlay::new(Topic::all(), self.flaws(), self.rng.fork());
         let told = journal.size();
         let kept = store.reader();
@@ -73,8 +75,8 @@ impl Member {
             store,
             kept,
             table,
-            remembered,
-            stale: BTreeMap::new(),
+            watch,
+            asking: BTreeMap::new(),
             overlay,
             up: BTreeMap::new(),
             blames: BTreeMap::new(),

@@ -91,8 +91,8 @@ impl World {
             Mail::Synced { stream, step, answer } => {
                 node.answered(context, from, honest, (stream, step, answer))
             }
-            Mail::Prove { old, head } => node.prove(from, old, head),
-            Mail::Proof { head, root, proof } => node.proven(context, &head, &root, &proof),
+            Mail::Prove { call, ask } => node.prove(from, call, &ask),
+            Mail::Proof { call, shown } => node.proven(context, (from, honest), call, shown),
             Mail::Cosigned(frame) => node.cosigned(context, &frame),
             Mail::Request { call, frame } => match asker {
                 Some(asker) => node.requested(context, (from, asker), call, &frame),

@@ -98,8 +98,8 @@ impl Member {
             trade.errands.remove(&n);
             return Ok(());
         }
-        let next = trade.board.homes_for(&skills, wall(at)).into_iter();
-        let next = next.filter(|(home, news)| errand.tried.get(home) != Some(news)).next();
+        let mut next = trade.board.homes_for(&skills, wall(at)).into_iter();
+        let next = next.find(|(home, news)| errand.tried.get(home) != Some(news));
         let is_full = errand.asked >= ASKED_MAX;
         if let Some((home, news)) = next.filter(|_| !is_full) {
             // What is offered here meanwhile comes first.

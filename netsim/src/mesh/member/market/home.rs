@@ -100,18 +100,22 @@ impl Member {
     /// Tells a node; what does not fit is kept until it is fetched.
     pub(super) fn tell(&mut self, (from, node): (Slot, NodeId), call: u64, told: Told) -> Does {
         let mut frame = told.to_frame();
+        let is_large = frame.len() > DIRECT_BYTES_MAX;
+        let tells_two = self.sabotage == Some(MeshSabotage::ToldToTwo);
         if let Told::Leased(lease) = &told
-            && frame.len() > DIRECT_BYTES_MAX
+            && (is_large || tells_two)
         {
             let (step, epoch) = (lease.step, lease.epoch);
             let of: Bringing = (node, step, epoch);
             let large = &mut self.trade()?.large;
             large.retain(|(known, _)| *known != of);
-            if large.len() == LARGE_MAX {
+            if large.len() == LARGE_MAX && !tells_two {
                 large.pop_front();
             }
-            large.push_back((of, frame));
-            frame = Told::Large { step, epoch }.to_frame();
+            large.push_back((of, frame.clone()));
+            if is_large {
+                frame = Told::Large { step, epoch }.to_frame();
+            }
         }
         self.reply(from, call, frame, Arc::default());
         Ok(())
