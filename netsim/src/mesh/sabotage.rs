@@ -84,8 +84,8 @@ sabotages! {
         "Heads of whoever writes are cosigned.";
     CapIgnored "cap-ignored" ["invariant_bounds_hold"],
         "An author may fill the store of others' records.";
-    ToldToTwo "told-to-two" ["invariant_one_winner_across_nodes"],
-        "A home tells who comes too late what it told the winner.";
+    WonByAnother "won-by-another" ["invariant_one_winner_across_nodes"],
+        "What one agent of a node has won elsewhere is written down for another one.";
     LeaseForAnybody "lease-for-anybody" ["invariant_secrets_go_to_whom_they_are_for"],
         "A home gives a lease that waits to be fetched to whoever asks for it.";
     FilesForAnybody "files-for-anybody" ["invariant_secrets_go_to_whom_they_are_for"],
@@ -126,7 +126,7 @@ sabotages! {
 impl MeshSabotage {
     /// Whether it is a bug of the market, so that only a world with one shows it.
     pub fn is_of_market(self) -> bool {
-        self >= MeshSabotage::ToldToTwo
+        self >= MeshSabotage::WonByAnother
     }
 
     /// The planted bug of that name.

@@ -2,6 +2,7 @@
 //! heard to offer something, what is won and written down before the agent hears of it, renewals, and what is given back.
 
 use super::{ANSWER_MS, Context, Does, MarketWake, Member, Own, Stop, Then, held, here, wall};
+use crate::mesh::sabotage::MeshSabotage;
 use artel_federation::effect::Lease;
 use artel_federation::fact::{Abroad, Authority, Undertaken};
 use artel_federation::input::{ClaimNext, Word};
@@ -290,6 +291,8 @@ impl Member {
     ) -> Does {
         let (step, epoch) = (lease.step, lease.epoch);
         let abroad = Abroad { home, step, epoch };
+        let agents = self.seat()?.workers.len();
+        let n = if context.is(MeshSabotage::WonByAnother) { (n + 1) % agents } else { n };
         let worker = &self.seat()?.workers[n];
         let (agent, Some(principal)) = (worker.id, worker.principal()) else { return Ok(()) };
         let undertaken = Undertaken {

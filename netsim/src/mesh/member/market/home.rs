@@ -2,8 +2,7 @@
 
 use super::{Answer, Bringing, Context, DIRECT_BYTES_MAX, Does, Mail, Member, Out};
 use crate::mesh::packet::Slot;
-use crate::mesh::sabotage::MeshSabotage;
-use artel_federation::effect::{Code, Receipt};
+use artel_federation::effect::Receipt;
 use artel_federation::visit::message::{Act, Told, Visit};
 use artel_federation::{Principal, Reply, ReplyTo, Request};
 use artel_protocol::codec;
@@ -43,36 +42,13 @@ impl Member {
         call: u64,
         request: Request,
     ) -> Does {
-        let claimed = match &request {
-            Request::Visit(visit) => match visit.act {
-                Act::Claim(step) => Some(step),
-                _ => None,
-            },
-            _ => None,
-        };
         let (to, answer) = self.request(context, Principal::Node(node), request)?;
         let Some(answer) = answer else {
             self.trade()?.waiting.insert(to, ((from, node), call));
             return Ok(());
         };
-        let second = match (&answer, claimed) {
-            (Err(refusal), Some(step)) if refusal.code == Code::TaskTaken => {
-                self.second_winner(context, step)?
-            }
-            _ => None,
-        };
-        let told = second.unwrap_or_else(|| self.told(answer));
+        let told = self.told(answer);
         self.tell((from, node), call, told)
-    }
-
-    /// Where a bug is planted, whoever comes too late is told what the winner was told.
-    fn second_winner(&mut self, context: &Context, step: artel_protocol::id::StepId) -> Does<Option<Told>> {
-        if !context.is(MeshSabotage::ToldToTwo) {
-            return Ok(None);
-        }
-        let large = &self.trade()?.large;
-        let of = large.iter().find(|((_, of, _), _)| *of == step);
-        Ok(of.and_then(|(_, frame)| Told::read(frame).ok()))
     }
 
     /// An answer that came later than its request: to a visit that waited.
@@ -100,22 +76,18 @@ impl Member {
     /// Tells a node; what does not fit is kept until it is fetched.
     pub(super) fn tell(&mut self, (from, node): (Slot, NodeId), call: u64, told: Told) -> Does {
         let mut frame = told.to_frame();
-        let is_large = frame.len() > DIRECT_BYTES_MAX;
-        let tells_two = self.sabotage == Some(MeshSabotage::ToldToTwo);
         if let Told::Leased(lease) = &told
-            && (is_large || tells_two)
+            && frame.len() > DIRECT_BYTES_MAX
         {
             let (step, epoch) = (lease.step, lease.epoch);
             let of: Bringing = (node, step, epoch);
             let large = &mut self.trade()?.large;
             large.retain(|(known, _)| *known != of);
-            if large.len() == LARGE_MAX && !tells_two {
+            if large.len() == LARGE_MAX {
                 large.pop_front();
             }
-            large.push_back((of, frame.clone()));
-            if is_large {
-                frame = Told::Large { step, epoch }.to_frame();
-            }
+            large.push_back((of, frame));
+            frame = Told::Large { step, epoch }.to_frame();
         }
         self.reply(from, call, frame, Arc::default());
         Ok(())
