@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 const SEEDS: u64 = 60;
 
 /// How many worlds without a planted bug are run.
-const WORLDS: u64 = 40;
+const WORLDS: u64 = 24;
 
 fn plan() -> MeshPlan {
     MeshPlan { market: true, ..MeshPlan::default() }
