@@ -42,6 +42,7 @@ netsim: many homes and agents on one virtual clock, with bad channels, disks and
   netsim run --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--tally]
   netsim replay SEED [--nodes N] [--sabotage NAME] [--trace]
   netsim mesh --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--trace]
+  netsim market --seeds A..B [--nodes N] [--threads 1|2] [--sabotage NAME] [--each] [--all] [--trace]
   netsim gossip [--nodes N] [--neighbours N] [--messages N] [--bytes N] [--shards N] [--gone PERCENT] [--link-us N]
                 [--seed SEED] [--json]
   netsim points SEED
@@ -52,6 +53,8 @@ run         runs the seeds from A up to B; prints what happened and, of the firs
             --all goes on and lists all that fail, --each prints each seed's hash, --tally what was seen how often
 replay      runs one seed; --trace prints every event
 mesh        runs the seeds from A up to B of worlds of many nodes: records, exchange, membership, witnesses
+market      the same with a market between 3 to 8 nodes: agents work for other nodes' runs, results travel, are run again and
+            become evidence
 gossip      measures the model of gossip: copies, hops, time and bytes of messages among N nodes (default 30, at most
             10000), each with as many neighbours as --neighbours says (default 16), of which --gone percent fall silent
             first; messages of --bytes (default 300) go in turns over --shards topics (default 16), a link takes
@@ -99,12 +102,15 @@ fn main() -> ExitCode {
     match (command.as_str(), options.replayed) {
         ("run", None) => run_seeds(&options),
         ("replay", Some(seed)) => replay(seed, &options),
-        ("mesh", None) => cli::mesh::run_seeds(&wanted(&options)),
+        ("mesh", None) => cli::mesh::run_seeds(&wanted(&options, false)),
+        ("market", None) => cli::mesh::run_seeds(&wanted(&options, true)),
         ("gossip", None) => cli::gossip::tell(measure(&options), options.json),
         ("points", Some(seed)) => points(seed),
         ("sabotages", None) => sabotages(&options),
         ("invariants", None) => {
-            invariants::names().iter().chain(mesh::invariants::NAMES).for_each(|name| say(name));
+            let names = invariants::names();
+            let all = names.iter().chain(mesh::invariants::NAMES).chain(mesh::market::invariants::NAMES);
+            all.for_each(|name| say(name));
             ExitCode::SUCCESS
         }
         _ => wrong("that is no command of netsim's"),
@@ -185,8 +191,9 @@ fn measure(options: &Options) -> Measure {
     Measure { nodes: nodes.unwrap_or(options.gossip.nodes), ..options.gossip }
 }
 
-fn wanted(options: &Options) -> cli::mesh::Wanted {
+fn wanted(options: &Options, market: bool) -> cli::mesh::Wanted {
     cli::mesh::Wanted {
+        market,
         seeds: options.seeds,
         nodes: options.nodes,
         threads: options.threads,

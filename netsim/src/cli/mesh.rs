@@ -15,6 +15,8 @@ pub struct Wanted {
     pub seeds: (u64, u64),
     /// How many nodes.
     pub nodes: Option<u64>,
+    /// Whether there is a market between them.
+    pub market: bool,
     /// How many threads.
     pub threads: u64,
     /// A planted bug.
@@ -30,7 +32,7 @@ pub struct Wanted {
 impl Wanted {
     fn plan(&self, telling: Telling) -> MeshPlan {
         let sink: Option<Sink> = if telling == Telling::All { Some(Box::new(crate::say)) } else { None };
-        MeshPlan { nodes: self.nodes, sabotage: self.sabotage, telling, sink }
+        MeshPlan { nodes: self.nodes, market: self.market, sabotage: self.sabotage, telling, sink }
     }
 }
 
@@ -79,10 +81,16 @@ impl Sum {
     }
 }
 
+/// What such worlds are called.
+fn kind(market: bool) -> &'static str {
+    if market { "market" } else { "mesh" }
+}
+
 /// Runs seeds of mesh worlds.
 pub fn run_seeds(wanted: &Wanted) -> ExitCode {
     let began = Instant::now();
     let stop = AtomicBool::new(false);
+    let kind = kind(wanted.market);
     let work = |offset: u64| {
         let mut sum = Sum::default();
         let mut seed = wanted.seeds.0 + offset;
@@ -91,7 +99,7 @@ pub fn run_seeds(wanted: &Wanted) -> ExitCode {
             let report = run(seed, wanted.plan(if wanted.trace { Telling::All } else { Telling::Hash }));
             if wanted.each {
                 crate::say(&format!(
-                    "mesh seed {seed}: {} nodes, {} events in {} ms, trace {}",
+                    "{kind} seed {seed}: {} nodes, {} events in {} ms, trace {}",
                     report.nodes,
                     report.events,
                     began.elapsed().as_millis(),
@@ -101,7 +109,7 @@ pub fn run_seeds(wanted: &Wanted) -> ExitCode {
             if let Some(violation) = &report.violation {
                 if wanted.all {
                     let (name, what) = (violation.invariant, &violation.what);
-                    crate::say(&format!("mesh seed {seed}: {name} at node {}: {what}", violation.home));
+                    crate::say(&format!("{kind} seed {seed}: {name} at node {}: {what}", violation.home));
                 }
                 stop.fetch_or(!wanted.all, Ordering::Relaxed);
             }
@@ -117,21 +125,21 @@ pub fn run_seeds(wanted: &Wanted) -> ExitCode {
             sum.merge(worker.join().expect("a world that panics ends the run with its message"));
         }
     });
-    tell(&sum, began.elapsed().as_secs_f64());
+    tell(&sum, kind, began.elapsed().as_secs_f64());
     match &sum.failed {
         None => ExitCode::SUCCESS,
         Some(_) if wanted.all => {
-            crate::say(&format!("{} mesh seeds failed", sum.failures));
+            crate::say(&format!("{} {kind} seeds failed", sum.failures));
             ExitCode::FAILURE
         }
         Some(report) => failed(report, wanted),
     }
 }
 
-fn tell(sum: &Sum, seconds: f64) {
+fn tell(sum: &Sum, kind: &str, seconds: f64) {
     let c = &sum.counts;
     crate::say(&format!(
-        "{} mesh seeds of {} nodes in {seconds:.1} s ({:.0} events/s)",
+        "{} {kind} seeds of {} nodes in {seconds:.1} s ({:.0} events/s)",
         sum.worlds,
         sum.nodes,
         sum.events as f64 / seconds
@@ -164,6 +172,28 @@ fn tell(sum: &Sum, seconds: f64) {
         c.starts,
         c.partitions
     ));
+    if c.visits > 0 {
+        crate::say(&format!(
+            "{} visits; {} leases of other homes taken on, {} results handed in, {} acknowledged ({} with files that home \
+             fetched), {} accepted in the end; {} files fetched by workers; {} runs again by neighbours, {} told to the rules, {} of \
+             them settled nothing, {} results refuted; {} silences; {} summaries compared, {} forged, {} times one was found wrong",
+            c.visits,
+            c.undertaken,
+            c.handed_in,
+            c.acknowledged,
+            c.brought,
+            c.accepted,
+            c.fetched_files,
+            c.reran,
+            c.redone,
+            c.unsettled,
+            c.refuted,
+            c.silences,
+            c.compared,
+            c.forged,
+            c.flagged
+        ));
+    }
     crate::say(&format!(
         "{} checks asked for, {} computed; the slowest world agreed {:.1} s after its last fault",
         sum.checks.0,
@@ -184,8 +214,9 @@ fn failed(report: &MeshReport, wanted: &Wanted) -> ExitCode {
             violation.invariant, violation.home, violation.what
         ));
         let (seed, next) = (report.seed, report.seed + 1);
+        let kind = kind(wanted.market);
         crate::say(&format!(
-            "mesh seed {seed}; again with: netsim mesh --seeds {seed}..{next}{nodes}{sabotage} --trace"
+            "{kind} seed {seed}; again with: netsim {kind} --seeds {seed}..{next}{nodes}{sabotage} --trace"
         ));
     }
     ExitCode::FAILURE
@@ -195,7 +226,8 @@ fn failed(report: &MeshReport, wanted: &Wanted) -> ExitCode {
 pub fn sabotages(seeds: (u64, u64)) -> u64 {
     let mut missed = 0;
     for sabotage in MeshSabotage::ALL {
-        let planted = |seed| run(seed, MeshPlan { sabotage: Some(*sabotage), ..MeshPlan::default() });
+        let market = sabotage.is_of_market();
+        let planted = |seed| run(seed, MeshPlan { market, sabotage: Some(*sabotage), ..MeshPlan::default() });
         let caught = (seeds.0..seeds.1).map(planted).find_map(|r| r.violation.map(|v| (r.seed, v)));
         let Some((seed, violation)) = caught else {
             missed += 1;
@@ -206,7 +238,7 @@ pub fn sabotages(seeds: (u64, u64)) -> u64 {
         missed += u64::from(!right);
         let note = if right { "" } else { " (not by the one that should)" };
         let (name, what) = (violation.invariant, violation.what);
-        crate::say(&format!("{:24} mesh seed {seed:4}: {name}{note}: {what}", sabotage.name()));
+        crate::say(&format!("{:24} {} seed {seed:4}: {name}{note}: {what}", sabotage.name(), kind(market)));
     }
     missed
 }

@@ -59,6 +59,36 @@ pub struct MeshCounts {
     pub partitions: u64,
     /// Clones.
     pub clones: u64,
+    /// Visits of other nodes' agents that homes were asked.
+    pub visits: u64,
+    /// Leases of other homes that were taken on.
+    pub undertaken: u64,
+    /// Results that were handed in for other homes.
+    pub handed_in: u64,
+    /// How often a home acknowledged one.
+    pub acknowledged: u64,
+    /// Of those, with artifacts that home fetched.
+    pub brought: u64,
+    /// Files that agents' nodes fetched from homes.
+    pub fetched_files: u64,
+    /// Runs that neighbours did again.
+    pub reran: u64,
+    /// Runs that were told to the rules.
+    pub redone: u64,
+    /// Results that were refuted by runs.
+    pub refuted: u64,
+    /// Runs that settled nothing, so that a further one was asked for.
+    pub unsettled: u64,
+    /// Results of other nodes' agents that were accepted.
+    pub accepted: u64,
+    /// Silences of homes that were written down.
+    pub silences: u64,
+    /// Summaries that were compared.
+    pub compared: u64,
+    /// Of those, found wrong.
+    pub flagged: u64,
+    /// Summaries that were forged.
+    pub forged: u64,
 }
 
 macro_rules! sum {
@@ -69,7 +99,8 @@ impl MeshCounts {
     /// Adds another world's.
     pub fn add(&mut self, other: MeshCounts) {
         sum!(self, other: entries, published, delivered, copies, kept, fetched, given_up, exchanges, cosigned, returned, asked,
-             frauds, rejected, crashes, starts, admissions, expulsions, partitions, clones);
+             frauds, rejected, crashes, starts, admissions, expulsions, partitions, clones, visits, undertaken, handed_in,
+             acknowledged, brought, fetched_files, reran, redone, refuted, unsettled, accepted, silences, compared, flagged, forged);
     }
 }
 

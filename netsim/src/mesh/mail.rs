@@ -2,8 +2,10 @@
 
 use super::overlay::Rpc;
 use super::packet::Slot;
-use artel_protocol::log::{Hash, SignedCheckpoint};
+use artel_protocol::continuity::Ask;
+use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::sync::Message;
+use std::sync::Arc;
 
 /// Something on its way from one node to another.
 #[derive(Debug, Clone)]
@@ -28,30 +30,45 @@ pub enum Mail {
         /// The answer.
         answer: Vec<Message>,
     },
-    /// Prove that your journal at this head continues its first `old` entries.
+    /// Show that your journal continues its own first entries.
     Prove {
-        /// What is remembered.
-        old: u64,
-        /// The head.
-        head: SignedCheckpoint,
+        /// The asker's number for it.
+        call: u64,
+        /// The question.
+        ask: Ask,
     },
-    /// The answer: the root of the first `old` entries, and the proof.
+    /// The answer: the frame of what is shown; nothing where it is refused.
     Proof {
-        /// The head that was asked about.
-        head: SignedCheckpoint,
-        /// The root.
-        root: Hash,
-        /// The proof.
-        proof: Vec<Hash>,
+        /// The asker's number for the question.
+        call: u64,
+        /// The frame.
+        shown: Option<Vec<u8>>,
     },
     /// A cosignature's frame, for the head's node.
     Cosigned(Vec<u8>),
+    /// A request: a visit, a step to be run again, or a question for bytes.
+    Request {
+        /// The asker's number for it.
+        call: u64,
+        /// Its frame.
+        frame: Vec<u8>,
+    },
+    /// The answer to it.
+    Answer {
+        /// The asker's number for the request.
+        call: u64,
+        /// Its frame.
+        frame: Vec<u8>,
+        /// The bytes behind it, where bytes were asked for.
+        bytes: Arc<[u8]>,
+    },
 }
 
 impl Mail {
     /// Whether it goes to a node that may not be a neighbour: it is dialled for it.
     pub fn is_direct(&self) -> bool {
-        matches!(self, Mail::Prove { .. } | Mail::Proof { .. } | Mail::Cosigned(_))
+        use Mail::{Answer, Cosigned, Proof, Prove, Request};
+        matches!(self, Prove { .. } | Proof { .. } | Cosigned(_) | Request { .. } | Answer { .. })
     }
 
     /// Its kind and what it is about, for the trace.
@@ -64,9 +81,11 @@ impl Mail {
             Mail::Gossip(Rpc::Prune(topic)) => [202, u64::from(topic.number())],
             Mail::Sync { stream, step, .. } => [203, *stream << 8 | u64::from(*step)],
             Mail::Synced { stream, answer, .. } => [204, *stream << 16 | answer.len() as u64],
-            Mail::Prove { old, head } => [205, *old << 32 | head.size()],
-            Mail::Proof { head, proof, .. } => [206, head.size() << 8 | proof.len() as u64],
+            Mail::Prove { call, ask } => [205, *call << 8 | ask.sizes().len() as u64],
+            Mail::Proof { call, shown } => [206, *call << 16 | shown.as_ref().map_or(0, Vec::len) as u64],
             Mail::Cosigned(frame) => [207, frame.len() as u64],
+            Mail::Request { call, frame } => [208, *call << 32 | frame.len() as u64],
+            Mail::Answer { call, frame, bytes } => [209, *call << 32 | (frame.len() + bytes.len()) as u64],
         }
     }
 }
@@ -88,6 +107,31 @@ pub enum Wake {
     Round,
     /// Time to look for neighbours.
     Dial,
+    /// Something of the market.
+    Market(MarketWake),
+}
+
+/// Why a node that takes part in a market wants to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarketWake {
+    /// The rules have a timer.
+    Tick,
+    /// An agent looks what there is to do.
+    Agent(usize),
+    /// A claim of an agent goes on, by its number.
+    Errand(usize, u64),
+    /// A request has waited long enough for an answer.
+    Late(u64),
+    /// Time to bring what waits in the outbox.
+    Outbox,
+    /// Time to say a summary.
+    Summary,
+    /// A result is checked.
+    Checked(StepId, Epoch),
+    /// A result is to be run again, or by the next one.
+    Redo(StepId, Epoch),
+    /// A run of another home's step is done.
+    Ran(u64),
 }
 
 /// What a node wants from the world.

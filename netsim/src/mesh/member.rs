@@ -6,6 +6,7 @@ mod gossip;
 mod greeting;
 mod heads;
 mod life;
+mod market;
 mod publish;
 
 use super::context::{Context, Does, Stop, held};
@@ -25,8 +26,10 @@ use artel_audit::records::{Limits, RecordStore, Records as Kept};
 use artel_audit::{Commit, Journal, KeyRing, NewEntry};
 use artel_federation::effect::Refusal;
 use artel_federation::exchange::Exchange;
+use artel_federation::watch::Watch;
 use artel_federation::{Effect, Entry, Fact, Federation, Identity, Input, Now, Options, Principal, ReplyTo};
 use artel_federation::{Genesis, Reply, Request};
+use artel_protocol::continuity::Ask;
 use artel_protocol::id::Digest;
 use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::{NodeId, SecretKey};
@@ -71,10 +74,10 @@ struct Live {
     store: RecordStore,
     kept: Kept,
     table: WitnessTable,
-    /// The checkpoints behind the witness table's texts.
-    remembered: BTreeMap<Origin, SignedCheckpoint>,
-    /// The last head of each journal that was older than what is remembered.
-    stale: BTreeMap<Origin, SignedCheckpoint>,
+    /// What is known of others' journals.
+    watch: Watch,
+    /// What nodes were asked about their journals, by the question's number.
+    asking: BTreeMap<u64, (Origin, Ask)>,
     overlay: Overlay,
     up: BTreeMap<Slot, NodeId>,
     blames: BTreeMap<Slot, u32>,
@@ -97,6 +100,8 @@ struct Live {
     /// Messages that were judged, with their moments, and those that may be passed on, for the invariants.
     judged: BTreeMap<Id, u64>,
     passed: BTreeSet<Id>,
+    /// Its part in the market, where there is one.
+    trade: Option<Box<market::Trade>>,
 }
 
 /// A node.
@@ -125,6 +130,7 @@ pub struct Member {
     rng: Rng,
     out: Vec<Out>,
     traffic: Traffic,
+    seat: Option<Box<market::Seat>>,
 }
 
 /// The key of a node's place.
@@ -160,6 +166,7 @@ impl Member {
             rng,
             out: Vec::new(),
             traffic: Traffic::default(),
+            seat: None,
         }
     }
 
@@ -185,6 +192,7 @@ impl Member {
             rng,
             out: Vec::new(),
             traffic: Traffic::default(),
+            seat: None,
         }
     }
 
@@ -298,13 +306,14 @@ impl Member {
         let Some(live) = &mut self.live else { return Err(Stop::Down) };
         let mut effects = Vec::new();
         live.federation.handle(input, now, &mut effects);
-        self.carry_out(context, effects)
+        self.carry_out(context, Some(to), effects)
     }
 
-    /// Appends what an input decided, syncs, and hands out the last answer.
+    /// Appends what an input decided, syncs, and hands out the answer to it.
     fn carry_out(
         &mut self,
         context: &mut Context,
+        asked: Option<ReplyTo>,
         effects: Vec<Effect>,
     ) -> Does<Option<Result<Reply, Refusal>>> {
         let Some(live) = &mut self.live else { return Err(Stop::Down) };
@@ -313,7 +322,10 @@ impl Member {
         let mut facts = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Append(entries) => {
+                Effect::Append(mut entries) => {
+                    if self.sabotage == Some(MeshSabotage::PaidShort) {
+                        market::pay_short(&mut entries);
+                    }
                     let class = |entry: &Entry| match self.sabotage {
                         Some(MeshSabotage::PrivateMadePublic) => Class::Public,
                         _ => entry.fact.class(),
@@ -338,11 +350,19 @@ impl Member {
         if !bodies.is_empty() && !std::mem::replace(&mut live.publish_due, true) {
             self.out.push(Out::Later(GATHER_MS, Wake::Publish));
         }
-        let answer = |effect| match effect {
-            Effect::Reply { answer, .. } => Some(answer),
-            _ => None,
-        };
-        Ok(released.effects.into_iter().filter_map(answer).next_back())
+        if self.seat.is_some() {
+            self.synced_for_market(context, &leaves, &facts)?;
+        }
+        let mut said = None;
+        for effect in released.effects {
+            match effect {
+                Effect::Reply { to, answer } if Some(to) == asked => said = Some(answer),
+                other if self.seat.is_some() => self.carry_out_for_market(other)?,
+                _ => {}
+            }
+        }
+        self.look_at_market(context)?;
+        Ok(said)
     }
 
     /// The newest checkpoint, on disk before it is shown.
@@ -395,8 +415,13 @@ pub fn wall(at: u64) -> Wall {
 }
 
 /// The rules' numbers in a mesh world.
-fn options() -> Options {
-    Options { window_ms: 0, ..Options::default() }
+fn options(has_market: bool) -> Options {
+    let usual = Options { window_ms: 0, ..Options::default() };
+    match has_market {
+        // Short, so that leases run out and homes are silent in a world of minutes.
+        true => Options { lease_ms: 20_000, lease_total_ms: 120_000, verdict_within_ms: 30_000, ..usual },
+        false => usual,
+    }
 }
 
 impl Member {

@@ -10,6 +10,7 @@ pub mod forger;
 pub mod heard;
 pub mod invariants;
 pub mod mail;
+pub mod market;
 pub mod measure;
 pub mod member;
 pub mod memo;

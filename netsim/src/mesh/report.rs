@@ -11,6 +11,8 @@ use artel_protocol::id::Digest;
 pub struct MeshPlan {
     /// How many nodes; drawn from the seed where it is not said.
     pub nodes: Option<u64>,
+    /// Whether there is a market between the nodes.
+    pub market: bool,
     /// A planted bug.
     pub sabotage: Option<MeshSabotage>,
     /// How much is told.

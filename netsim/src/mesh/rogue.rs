@@ -11,6 +11,7 @@ use crate::rng::Rng;
 use artel_federation::Fact;
 use artel_federation::fact::{Admitted, AdmittedBy, Expelled, Refused, Started};
 use artel_protocol::codec::{Encode, Frame};
+use artel_protocol::continuity::{Continued, Shown};
 use artel_protocol::hello::CHAIN_LINKS_MAX;
 use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::key::NodeId;
@@ -237,10 +238,12 @@ impl Rogue {
                 Some(answer) => vec![(from, Mail::Synced { stream, step, answer })],
                 None => Vec::new(),
             },
-            // It proves nothing, in the right form.
-            Mail::Prove { head, .. } => {
-                let (root, proof) = (Hash([3; 32]), vec![Hash([4; 32])]);
-                vec![(from, Mail::Proof { head, root, proof })]
+            // It proves nothing, in the right form, or says nothing.
+            Mail::Prove { call, ask } => {
+                let nothing = Continued { root: Hash([3; 32]), proof: vec![Hash([4; 32])] };
+                let shown = Shown::new(self.log.checkpoint(), vec![nothing; ask.sizes().len()]);
+                let shown = self.rng.chance(700).then(|| shown.to_frame());
+                vec![(from, Mail::Proof { call, shown })]
             }
             _ => Vec::new(),
         }

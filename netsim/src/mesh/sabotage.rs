@@ -4,7 +4,7 @@
 macro_rules! sabotages {
     ($($variant:ident $name:literal $caught:expr, $doc:literal;)*) => {
         /// A planted bug.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
         pub enum MeshSabotage { $(#[doc = $doc] $variant,)* }
 
         impl MeshSabotage {
@@ -84,9 +84,51 @@ sabotages! {
         "Heads of whoever writes are cosigned.";
     CapIgnored "cap-ignored" ["invariant_bounds_hold"],
         "An author may fill the store of others' records.";
+    WonByAnother "won-by-another" ["invariant_one_winner_across_nodes"],
+        "What one agent of a node has won elsewhere is written down for another one.";
+    LeaseForAnybody "lease-for-anybody" ["invariant_secrets_go_to_whom_they_are_for"],
+        "A home gives a lease that waits to be fetched to whoever asks for it.";
+    FilesForAnybody "files-for-anybody" ["invariant_secrets_go_to_whom_they_are_for"],
+        "Whoever knows a file's digest gets it.";
+    HandedInUnwritten "handed-in-unwritten" ["invariant_promises_to_agents_are_written"],
+        "An agent is told that its result is handed in before that is written down.";
+    SilenceEnds "silence-ends" ["invariant_handed_in_is_not_lost"],
+        "A home that does not answer in time is taken for one that refuses a result for good.";
+    WordsMisread "words-misread" ["invariant_words_of_homes_are_theirs"],
+        "A home's acknowledgement is written down with another place in its journal.";
+    PaidShort "paid-short" ["invariant_money_sums_to_zero"],
+        "A payment's entry has one unit less for whom it pays.";
+    OutboxForgets "outbox-forgets" ["invariant_the_market_comes_to_rest"],
+        "A result is brought once and never again.";
+    WrongRecordNamed "wrong-record-named" ["invariant_one_receipt_each"],
+        "A result names another record than the one in which it was handed in.";
+    VerdictsUnheard "verdicts-unheard" ["invariant_answered_homes_are_not_called_silent"],
+        "What homes' records say of results is not heard.";
+    NobodyAgrees "nobody-agrees" ["invariant_runs_are_what_they_came_to"],
+        "Where nobody can run a step again, it is said to be right.";
+    DoubterAskedAgain "doubter-asked-again" ["invariant_the_honest_are_not_refuted"],
+        "Whoever came to another result is asked a second time in place of another one.";
+    WorkerRunsItself "worker-runs-itself" ["invariant_runs_are_what_they_came_to"],
+        "A result is run again by the node that handed it in.";
+    RejectionsForgotten "rejections-forgotten"
+        ["invariant_forged_summaries_alone_are_flagged", "invariant_books_are_what_journals_say"],
+        "Evidence reads other nodes' rejections as if they said nothing.";
+    AllForget "all-forget" ["invariant_books_are_what_journals_say"],
+        "Evidence reads everybody's rejections as if they said nothing.";
+    ForgeryShrugged "forgery-shrugged-off" ["invariant_forged_summaries_alone_are_flagged"],
+        "A summary that is not what the records say is taken for one that is.";
+    ComparedUnread "compared-unread" ["invariant_forged_summaries_alone_are_flagged"],
+        "Summaries are compared by nodes that have read something else.";
+    StandingUnordered "standing-unordered" ["invariant_honest_homes_break_no_rule"],
+        "Homes' records are followed in the order in which they come.";
 }
 
 impl MeshSabotage {
+    /// Whether it is a bug of the market, so that only a world with one shows it.
+    pub fn is_of_market(self) -> bool {
+        self >= MeshSabotage::WonByAnother
+    }
+
     /// The planted bug of that name.
     pub fn parse(name: &str) -> Option<MeshSabotage> {
         MeshSabotage::ALL.iter().copied().find(|sabotage| sabotage.name() == name)

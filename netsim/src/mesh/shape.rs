@@ -48,6 +48,15 @@ impl MeshShape {
         self.nodes >= WIDE
     }
 
+    /// The same with a market between the nodes: everybody stays a member and no disk is copied, since what a liar's journal
+    /// says twice is not the same for all readers; people write oftener.
+    pub fn with_market(mut self) -> MeshShape {
+        self.expulsions.clear();
+        (self.clone, self.rogue_every_ms) = (None, None);
+        self.write_every_ms = self.write_every_ms.min(8_000);
+        self
+    }
+
     /// The world of a seed, with `nodes` nodes or as many as it draws.
     pub fn draw(rng: &mut Rng, nodes: Option<u64>) -> MeshShape {
         let drawn = if rng.chance(80) { 30 } else { NODES_MIN + rng.below(6) + rng.below(7) };

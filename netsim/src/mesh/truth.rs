@@ -2,6 +2,7 @@
 //! and who lies. It outlives every crash.
 
 use super::heard::Heard;
+use super::market::Known;
 use super::packet::Slot;
 use artel_federation::{Entry, Fact, Genesis};
 use artel_protocol::id::{Digest, FederationId};
@@ -96,6 +97,10 @@ pub struct Truth {
     pub kept: BTreeMap<(Slot, Origin), u64>,
     /// Whom operators admitted by name, by slot.
     pub named: BTreeSet<(Slot, NodeId)>,
+    /// The node that is down for good.
+    pub gone: Option<Slot>,
+    /// What is known of the market.
+    pub market: Known,
 }
 
 impl Truth {
@@ -112,6 +117,8 @@ impl Truth {
             cosigned: BTreeMap::new(),
             kept: BTreeMap::new(),
             named: BTreeSet::new(),
+            gone: None,
+            market: Known::default(),
         }
     }
 

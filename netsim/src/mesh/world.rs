@@ -9,6 +9,7 @@ mod mischief;
 use super::context::{Context, Does, MeshCounts, Stop};
 use super::invariants;
 use super::mail::{Mail, Out, Wake};
+use super::market::{self, MarketShape};
 use super::member::{Member, key_of};
 use super::memo::Memo;
 use super::packet::Slot;
@@ -38,6 +39,10 @@ pub const AGREEMENT_MS_MAX: u64 = 150_000;
 /// The same in a wide world. What a node says before it has a neighbour is not gossiped: it spreads by rounds of the exchange
 /// alone, of which each node has one with each neighbour in turn, so it takes as many as doublings reach everybody.
 pub const AGREEMENT_WIDE_MS_MAX: u64 = 400_000;
+
+/// Within how many virtual milliseconds after the last fault all work of a market must be done, and everybody must have read all
+/// of it: several leases one after the other for each step that was open, and three terms until one that nobody renews is let go.
+pub const REST_MS_MAX: u64 = 400_000;
 
 /// How long after the last fault nodes still write, in milliseconds.
 const LAST_WORDS_MS: u64 = 8_000;
@@ -69,6 +74,8 @@ enum Event {
     RogueDials,
     Calm,
     Look,
+    /// A node goes down for good, or for so long.
+    Leaves(Slot, Option<u64>),
 }
 
 struct World {
@@ -77,6 +84,8 @@ struct World {
     queued: u64,
     rng: Rng,
     shape: MeshShape,
+    /// The market, where there is one.
+    market: Option<MarketShape>,
     nodes: Vec<Member>,
     /// Counts each node's starts and ends, so that what was meant for an earlier process finds nobody.
     lives: Vec<u64>,
@@ -107,7 +116,15 @@ fn panicked(panic: &(dyn Any + Send)) -> Violation {
 impl World {
     fn new(seed: u64, plan: MeshPlan) -> World {
         let mut rng = Rng::new(seed ^ 0x6d65_7368);
-        let shape = MeshShape::draw(&mut rng, plan.nodes);
+        let shape = match plan.market {
+            false => MeshShape::draw(&mut rng, plan.nodes),
+            true => {
+                let drawn = rng.between(market::shape::NODES_MIN, market::shape::NODES_MAX);
+                let nodes = plan.nodes.unwrap_or(drawn).min(market::shape::NODES_MAX);
+                MeshShape::draw(&mut rng, Some(nodes)).with_market()
+            }
+        };
+        let market = plan.market.then(|| MarketShape::draw(&mut rng, &shape));
         let genesis = Genesis {
             name: format!("mesh {seed}"),
             founders: vec![NodeId(key_of(0).public())],
@@ -115,9 +132,16 @@ impl World {
             recovery: Digest::of(b"recovery"),
             created: Wall(WALL_START_MS),
         };
-        let nodes: Vec<Member> =
+        let mut nodes: Vec<Member> =
             (0..shape.nodes).map(|slot| Member::new(slot, &genesis, plan.sabotage, rng.fork())).collect();
         let mut truth = Truth::new(genesis.clone());
+        if let Some(market) = &market {
+            truth.market.redo_liar = market.redo_liar.map(|slot| nodes[slot].identity.node);
+            for node in &mut nodes {
+                node.enter_market(market);
+                truth.market.enter(node.slot, node.identity.node);
+            }
+        }
         let rogue = shape.rogue_every_ms.map(|_| Rogue::new(&mut truth, rng.fork()));
         let context = Context {
             at: 0,
@@ -142,6 +166,7 @@ impl World {
             trace: Trace::new(plan.telling, plan.sink),
             rng,
             shape,
+            market,
         }
     }
 
@@ -163,6 +188,10 @@ impl World {
         if let Some(every) = self.shape.rogue_every_ms {
             self.after(300, Event::RogueDials);
             self.after(2_000 + every, Event::Rogue);
+        }
+        if let Some(market) = self.market.clone() {
+            market.gone.into_iter().for_each(|(slot, at)| self.after(at, Event::Leaves(slot, None)));
+            market.away.into_iter().for_each(|(slot, at, ms)| self.after(at, Event::Leaves(slot, Some(ms))));
         }
         self.after(self.shape.fault_every_ms, Event::Fault);
         self.after(self.shape.chaos_ms, Event::Calm);
@@ -200,10 +229,25 @@ impl World {
         if since < LAST_WORDS_MS + LOOK_MS {
             return Ok(false);
         }
-        let most = if self.shape.is_wide() { AGREEMENT_WIDE_MS_MAX } else { AGREEMENT_MS_MAX };
+        let most = match (&self.market, self.shape.is_wide()) {
+            (Some(_), _) => REST_MS_MAX,
+            (None, true) => AGREEMENT_WIDE_MS_MAX,
+            (None, false) => AGREEMENT_MS_MAX,
+        };
         let settled = invariants::settled(&self.context, &self.nodes);
         let agree = invariants::members_agree(&self.context, &self.nodes, &settled);
         let proofs = invariants::proofs_of_fraud_spread(&self.context, &self.nodes, &settled);
+        let rest = match &self.market {
+            Some(_) if agree.is_ok() => {
+                market::invariants::is_at_rest(&self.context, &self.nodes, &settled.nodes)
+            }
+            _ => Ok(()),
+        };
+        if let Err((home, what)) = rest {
+            let what = format!("{what}, {since} ms after the last fault");
+            let violation = Violation { invariant: "invariant_the_market_comes_to_rest", home, what };
+            return if since < most { Ok(false) } else { Err(violation) };
+        }
         match (agree, proofs) {
             (Ok(()), Ok(())) => Ok(true),
             _ if since < most => Ok(false),
@@ -235,6 +279,16 @@ impl World {
     }
 
     fn goes_down(&mut self, slot: Slot) {
+        self.lies_down(slot);
+        if self.context.truth.gone == Some(slot) {
+            return;
+        }
+        let soon = self.calm_since.is_some() || self.rng.chance(700);
+        let ms = if soon { 100 } else { self.rng.between(100, 20_000) };
+        self.after(ms, Event::Boot(slot));
+    }
+
+    fn lies_down(&mut self, slot: Slot) {
         self.trace.event(self.at, 13, &[slot as u64], || format!("node {slot} is down"));
         self.context.counts.crashes += u64::from(self.nodes[slot].has_crashed());
         self.lives[slot] += 1;
@@ -242,22 +296,23 @@ impl World {
         for (peer, connection) in self.links.of(slot) {
             self.after(1, Event::Breaks(slot, peer, connection));
         }
-        let soon = self.calm_since.is_some() || self.rng.chance(700);
-        let ms = if soon { 100 } else { self.rng.between(100, 20_000) };
-        self.after(ms, Event::Boot(slot));
     }
 
     /// What a node wants is set on its way.
     fn settle(&mut self, slot: Slot) -> Result<(), Violation> {
         for out in self.nodes[slot].take_out() {
             match out {
-                Out::Send(to, mail) => self.send(slot, to, mail),
+                Out::Send(to, mail) => {
+                    self.is_for(to, &mail)?;
+                    self.send(slot, to, mail);
+                }
                 Out::SendTo(node, mail) => {
                     let to = (0..self.nodes.len()).filter(|to| {
                         *to != slot && self.nodes[*to].identity.node == node && self.nodes[*to].is_up()
                     });
                     let rogue = self.rogue.as_ref().filter(|rogue| rogue.node == node).map(|_| ROGUE);
                     for to in to.chain(rogue).collect::<Vec<_>>() {
+                        self.is_for(to, &mail)?;
                         self.send(slot, to, mail.clone());
                     }
                 }
@@ -268,6 +323,21 @@ impl World {
                 Out::Drop(peer) => self.part_from(slot, peer),
                 Out::Seek => self.seek(slot)?,
             }
+        }
+        Ok(())
+    }
+
+    /// What is told directly is for whoever is told it.
+    fn is_for(&self, to: Slot, mail: &Mail) -> Result<(), Violation> {
+        let parts: [&[u8]; 2] = match mail {
+            Mail::Request { frame, .. } => [frame, &[]],
+            Mail::Answer { frame, bytes, .. } => [frame, bytes],
+            _ => return Ok(()),
+        };
+        for bytes in parts {
+            let told = self.context.truth.market.is_told_to_whom_it_is_for(to, bytes);
+            let invariant = "invariant_secrets_go_to_whom_they_are_for";
+            told.map_err(|what| Violation { invariant, home: to, what })?;
         }
         Ok(())
     }
@@ -284,6 +354,12 @@ impl World {
     }
 
     fn end(&mut self) -> Result<(), Violation> {
+        if self.market.is_some() {
+            let settled = invariants::settled(&self.context, &self.nodes);
+            if let Err(stop) = market::invariants::all_adds_up(&self.context, &self.nodes, &settled.nodes) {
+                self.broken(stop)?;
+            }
+        }
         for slot in 0..self.nodes.len() {
             if let Err(stop) = invariants::kept_records_verify(&mut self.context, &self.nodes[slot]) {
                 self.broken(stop)?;

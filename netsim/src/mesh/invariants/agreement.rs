@@ -29,7 +29,9 @@ pub fn settled(context: &Context, nodes: &[Member]) -> Settled {
     let members: BTreeMap<Slot, BTreeSet<NodeId>> = nodes.iter().map(judged).collect();
     let is_honest = |node: &&Member| !context.truth.liars.contains(&node.identity.node);
     let belongs = |node: &&Member| members[&0].contains(&node.identity.node);
-    let nodes = nodes.iter().filter(|node| is_honest(node) && belongs(node)).map(|node| node.slot).collect();
+    let is_here = |node: &&Member| context.truth.gone != Some(node.slot);
+    let nodes = nodes.iter().filter(|node| is_honest(node) && belongs(node) && is_here(node));
+    let nodes = nodes.map(|node| node.slot).collect();
     Settled { members, nodes }
 }
 

@@ -292,6 +292,7 @@ impl Member {
         if records.origin() != want.origin {
             return self.dishonest(from, honest, "records of another journal than was asked for");
         }
+        self.look_for_lies(context, &records)?;
         match self.live()?.exchange.judge(None, &records) {
             Judgement::Keep => {
                 let Some(kept) = self.keep(context, &records)? else { return Ok(false) };

@@ -13,6 +13,7 @@ use artel_protocol::codec::{self, Frame};
 use artel_protocol::key::Signature;
 use artel_protocol::log::{Checkpoint, Hash, Origin};
 use artel_protocol::record::{KIND, Record, Records};
+use artel_protocol::summary::KIND as SUMMARY_KIND;
 use artel_protocol::topic::Topic;
 use artel_protocol::witness::{FRAUD_KIND, HEAD_KIND};
 
@@ -57,6 +58,7 @@ impl Member {
             Ok(KIND) => self.hear_records(context, from, packet)?,
             Ok(HEAD_KIND) if packet.topic == Topic::Heads => self.hear_head(context, &packet.data)?,
             Ok(FRAUD_KIND) if packet.topic == Topic::Heads => self.hear_fraud(context, &packet.data)?,
+            Ok(SUMMARY_KIND) if packet.topic == Topic::Trust => self.hear_summary(context, &packet.data)?,
             // A kind of a later version is passed on unread.
             Ok(_) => Verdict::Accept,
             Err(_) => Verdict::Reject,
@@ -94,6 +96,7 @@ impl Member {
             Ok(records) => records,
             Err(_) => return self.keep_unproven(context, &packet.data),
         };
+        self.look_for_lies(context, &records)?;
         let live = self.live()?;
         let judged = live.exchange.judge(Some(packet.topic), &records);
         let lacks = live.exchange.lacks_before(&records);
@@ -146,7 +149,12 @@ impl Member {
             self.look_at_members(context)?;
             self.dismiss_strangers();
         }
-        invariants::bounds_hold(slot, &self.live()?.kept, &origin)?;
+        if matches!(kept, Kept::New | Kept::OverCap) {
+            self.market_hears(context, records)?;
+        }
+        if self.seat.is_none() {
+            invariants::bounds_hold(slot, &self.live()?.kept, &origin)?;
+        }
         Ok(Some(kept))
     }
 

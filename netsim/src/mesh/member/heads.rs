@@ -1,7 +1,11 @@
-//! Heads: a node tells its newest checkpoint with the proof that it continues the last one; whoever hears it judges it by the
-//! shipped rule, asks where it must, remembers durably and only then cosigns; a lie is told on with its proof.
+//! Heads and checkpoints (`witness.rs` of the shell): a node tells its newest checkpoint with the proof that it continues the last
+//! one; whoever hears it has it judged by the shipped [`Watch`], asks where that says so, remembers durably and only then
+//! cosigns; a lie is told on with its proof.
 //!
-//! Its neighbours cosign a node's heads. Others remember those of whom they have remembered one, so that a clone cannot hide.
+//! A node cosigns its neighbours' heads alone, and watches all members'. That a suspect's and a proven liar's records are not
+//! taken any more is left out: what a liar's flood does to the store is to be seen.
+//!
+//! [`Watch`]: artel_federation::watch::Watch
 
 use super::{Context, Does, Member, Out, Stop};
 use crate::mesh::context::held;
@@ -11,14 +15,21 @@ use crate::mesh::overlay::Verdict;
 use crate::mesh::packet::Slot;
 use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::records::witness::WitnessTable;
-use artel_federation::witness::{self, Judgement};
+use artel_federation::watch::{Answered, Heard};
+use artel_federation::witness::compare;
 use artel_protocol::codec::{self, Frame};
-use artel_protocol::log::{Cosignature, Hash, Origin, SignedCheckpoint};
+use artel_protocol::continuity::{Ask, Continued, Shown};
+use artel_protocol::log::{Cosignature, Origin, SignedCheckpoint};
+use artel_protocol::record::Records;
+use artel_protocol::time::Mono;
 use artel_protocol::topic::Topic;
 use artel_protocol::witness::{Contradiction, Cosigned, Fraud, Head};
 
 /// The shortest and the longest time between two heads of a node, in milliseconds.
 const HEAD_MS: (u64, u64) = (3_000, 6_000);
+
+/// How many frames that are held are compared with one that comes in (`COMPARED_MAX`).
+const COMPARED_MAX: usize = 16;
 
 /// How much longer it is in a wide world: every head goes to everybody.
 const WIDE_FACTOR: u64 = 12;
@@ -32,6 +43,7 @@ impl Member {
         let factor = if context.sampling > 1 { WIDE_FACTOR } else { 1 };
         let next = self.rng.between(HEAD_MS.0, HEAD_MS.1) * factor;
         self.out.push(Out::Later(next, Wake::Head));
+        self.ask_what_is_due(context)?;
         let checkpoint = self.checkpoint(context)?;
         let live = self.live()?;
         let old = live.last_head;
@@ -55,41 +67,32 @@ impl Member {
         if origin == Origin::new(self.identity.federation, self.identity.node, 0) {
             return Ok(Verdict::Ignore);
         }
-        let live = self.live()?;
         if !is_member && !context.is(MeshSabotage::StrangerCosigned) {
             return Ok(Verdict::Ignore);
         }
-        let remembered = live.remembered.get(&origin);
-        let is_neighbour = live.up.values().any(|node| *node == origin.node());
-        if remembered.is_none() && !is_neighbour && is_member {
-            return Ok(Verdict::Accept);
-        }
-        let judged = witness::judge(remembered, &head);
-        let judged = match judged {
-            Judgement::Lie(_) if context.is(MeshSabotage::LieShrugged) => Judgement::Known,
+        self.begin_where_records_end(context, &origin)?;
+        let live = self.live()?;
+        let known = live.watch.known(&origin).cloned();
+        let heard = match live.watch.hear(&head) {
+            Heard::Lie(_) if context.is(MeshSabotage::LieShrugged) => Heard::Old,
             other => other,
         };
-        let known = remembered.cloned();
-        let verdict = match judged {
-            Judgement::Continues => {
+        let is_older = known.as_ref().is_some_and(|known| known.size() > head.checkpoint().size());
+        let verdict = match heard {
+            Heard::Newest => {
                 self.cosign(context, head.checkpoint())?;
                 Verdict::Accept
             }
-            Judgement::Known => Verdict::Accept,
-            Judgement::Stale => {
-                if context.is(MeshSabotage::StaleCosigned) {
-                    self.sign_and_send(context, head.checkpoint())?;
-                }
-                self.ask_about_stale(context, head.checkpoint())?;
+            Heard::Old | Heard::Ask if is_older && context.is(MeshSabotage::StaleCosigned) => {
+                self.sign_and_send(context, head.checkpoint())?;
                 Verdict::Ignore
             }
-            Judgement::Ask(old) => {
-                context.counts.asked += 1;
-                let prove = Mail::Prove { old, head: head.checkpoint().clone() };
-                self.out.push(Out::SendTo(origin.node(), prove));
+            Heard::Ask => {
+                self.ask_about(context, &origin)?;
                 Verdict::Accept
             }
-            Judgement::Lie(fraud) => {
+            Heard::Old | Heard::Full => Verdict::Ignore,
+            Heard::Lie(fraud) => {
                 self.tell_fraud(context, &fraud)?;
                 Verdict::Ignore
             }
@@ -103,73 +106,145 @@ impl Member {
         Ok(verdict)
     }
 
-    /// A head that is older than the one that is remembered may be a clone's that stays behind: the node has to prove that
-    /// what is remembered continues it. An honest node's late head costs one question.
-    fn ask_about_stale(&mut self, context: &mut Context, stale: &SignedCheckpoint) -> Does {
-        let origin = stale.origin();
+    /// Where nothing is known of a journal but its records, what these end in is what its heads must continue.
+    fn begin_where_records_end(&mut self, context: &mut Context, origin: &Origin) -> Does {
         let live = self.live()?;
-        let Some(known) = live.remembered.get(&origin).cloned() else { return Ok(()) };
-        live.stale.insert(origin, stale.clone());
-        context.counts.asked += 1;
-        let prove = Mail::Prove { old: stale.size(), head: known };
-        self.out.push(Out::SendTo(origin.node(), prove));
+        if live.watch.known(origin).is_some() {
+            return Ok(());
+        }
+        let last = live.kept.mark(origin).next.checked_sub(1);
+        let frame = last.and_then(|last| live.kept.frame(origin, last));
+        if let Some(records) = frame.and_then(|frame| context.memo.records(&frame).ok()) {
+            live.watch.restore(records.checkpoint().clone());
+        }
         Ok(())
     }
 
-    /// Answers how this node's journal, or what goes for it, continues its first entries.
+    fn mono(&self, context: &Context) -> Mono {
+        Mono(context.at - self.booted_at)
+    }
+
+    /// Asks about everything that is to be shown since a while.
+    fn ask_what_is_due(&mut self, context: &mut Context) -> Does {
+        let now = self.mono(context);
+        let live = self.live()?;
+        live.watch.end_old_suspicion(now);
+        let due = live.watch.due(now);
+        due.iter().try_for_each(|origin| self.ask_about(context, origin))
+    }
+
+    /// Asks a journal's node to show that it continues what is known of it; of two processes with its key, one.
+    fn ask_about(&mut self, context: &mut Context, origin: &Origin) -> Does {
+        let now = self.mono(context);
+        let live = self.live()?;
+        let up: Vec<Slot> =
+            live.up.iter().filter(|(_, node)| **node == origin.node()).map(|(slot, _)| *slot).collect();
+        let Some(to) = self.rng.pick(&up).copied() else { return Ok(()) };
+        let Some(ask) = self.live()?.watch.ask(origin, now) else { return Ok(()) };
+        context.counts.asked += 1;
+        self.streams += 1;
+        let call = self.streams;
+        let asking = &mut self.live()?.asking;
+        asking.retain(|_, (of, _)| of != origin);
+        asking.insert(call, (*origin, ask.clone()));
+        self.out.push(Out::Send(to, Mail::Prove { call, ask }));
+        Ok(())
+    }
+
+    /// Shows that this node's journal, or what goes for it, continues its own first entries; what it does not hold is refused.
     ///
     /// # Errors
     /// [`Stop`].
-    pub fn prove(&mut self, from: Slot, old: u64, head: SignedCheckpoint) -> Does {
+    pub fn prove(&mut self, from: Slot, call: u64, ask: &Ask) -> Does {
         let reader = self.live()?.journal.reader();
-        if head.size() > reader.checkpoint().size() || old > head.size() {
-            return Ok(());
+        let head = reader.checkpoint();
+        let is_held = ask.origin() == self.origin() && ask.sizes().iter().all(|size| *size <= head.size());
+        let mut shown = Vec::new();
+        for size in ask.sizes().iter().filter(|_| is_held) {
+            let (Ok(root), Ok(proof)) = (reader.root(*size), reader.consistency(*size, head.size())) else {
+                return Err(Stop::Down);
+            };
+            shown.push(Continued { root, proof });
         }
-        let (Ok(root), Ok(proof)) = (reader.root(old), reader.consistency(old, head.size())) else {
-            return Err(Stop::Down);
-        };
-        self.out.push(Out::Send(from, Mail::Proof { head, root, proof }));
+        let shown = is_held.then(|| Shown::new(head, shown).to_frame());
+        self.out.push(Out::Send(from, Mail::Proof { call, shown }));
         Ok(())
     }
 
-    /// Hears such an answer.
+    /// Hears such an answer. An honest node is never suspected by one.
     ///
     /// # Errors
     /// [`Stop`].
     pub fn proven(
         &mut self,
         context: &mut Context,
-        head: &SignedCheckpoint,
-        root: &Hash,
-        proof: &[Hash],
+        (from, honest): (Slot, bool),
+        call: u64,
+        shown: Option<Vec<u8>>,
     ) -> Does {
+        let now = self.mono(context);
+        let unchecked = context.is(MeshSabotage::AnswerUnchecked);
         let live = self.live()?;
-        let Some(known) = live.remembered.get(&head.origin()) else { return Ok(()) };
-        if known.size() >= head.size() {
-            // It was asked about a stale head, which it continues or proves a lie.
-            let Some(stale) = live.stale.get(&head.origin()) else { return Ok(()) };
-            return match witness::judge_answer(stale, head, root, proof) {
-                Some(Judgement::Lie(fraud)) => self.tell_fraud(context, &fraud),
-                _ => Ok(()),
-            };
+        let Some((origin, ask)) = live.asking.remove(&call) else { return Ok(()) };
+        let shown = shown.and_then(|frame| Shown::check(&frame, &ask).ok());
+        let answered = match &shown {
+            Some(shown) => live.watch.answered(&ask, shown, now),
+            None => {
+                live.watch.refused(&origin, now);
+                Answered::Wrong
+            }
+        };
+        match (answered, shown) {
+            (Answered::Newest(checkpoint), _) => self.cosign(context, &checkpoint),
+            (Answered::Lie(fraud), _) => self.tell_fraud(context, &fraud),
+            (Answered::Wrong, Some(shown)) if unchecked => self.cosign(context, shown.head()),
+            (Answered::Wrong, _) => {
+                let is_liar = context.truth.liars.contains(&origin.node());
+                held(
+                    "invariant_honest_nodes_are_not_blamed",
+                    self.slot,
+                    invariants::is_not_honest(honest && !is_liar, from, "a journal that does not continue"),
+                )
+            }
+            (Answered::Late, _) => Ok(()),
         }
-        match witness::judge_answer(known, head, root, proof) {
-            Some(Judgement::Continues) => self.cosign(context, head),
-            Some(Judgement::Lie(fraud)) => self.tell_fraud(context, &fraud),
-            _ if context.is(MeshSabotage::AnswerUnchecked) => self.cosign(context, head),
-            _ => Ok(()),
+    }
+
+    /// Looks at records of a member for what contradicts all that is known.
+    pub(super) fn look_for_lies(&mut self, context: &mut Context, records: &Records) -> Does {
+        let node = records.origin().node();
+        let live = self.live()?;
+        if live.frauds.contains_key(&records.origin()) || !live.exchange.is_member(&node) {
+            return Ok(());
         }
+        let seen = live.watch.see(records.checkpoint());
+        let fraud = match seen {
+            Some(fraud) => Some(fraud),
+            None => live.differs_from_held(context, records),
+        };
+        fraud.map_or(Ok(()), |fraud| self.tell_fraud(context, &fraud))
     }
 
     /// Remembers a head, durably, and then cosigns it.
     fn cosign(&mut self, context: &mut Context, checkpoint: &SignedCheckpoint) -> Does {
         let crashed = self.disk.clone();
+        let is_stranger_cosigned = context.is(MeshSabotage::StrangerCosigned);
+        let origin = checkpoint.origin();
         let live = self.live()?;
+        // Others' heads are compared and no more.
+        if !live.up.values().any(|node| *node == origin.node()) && !is_stranger_cosigned {
+            live.watch.accept(checkpoint);
+            return Ok(());
+        }
+        // What was cosigned is not cosigned again: its cosignature went, or comes with the next head.
+        if live.table.get(&origin).is_some_and(|known| known.size >= checkpoint.size()) {
+            return Ok(());
+        }
         let remembered = remember(&mut live.table, checkpoint);
         if !remembered {
             return if crashed.crashed() { Err(Stop::Down) } else { Ok(()) };
         }
-        live.remembered.insert(checkpoint.origin(), checkpoint.clone());
+        live.watch.accept(checkpoint);
         self.sign_and_send(context, checkpoint)
     }
 
@@ -222,6 +297,7 @@ impl Member {
         if live.frauds.contains_key(&origin) {
             return Ok(());
         }
+        live.watch.accuse(fraud);
         live.frauds.insert(origin, frame.clone());
         self.say(context, Topic::Heads, &frame)
     }
@@ -248,6 +324,30 @@ impl Member {
     /// The proofs of fraud that it holds.
     pub fn frauds(&self) -> impl Iterator<Item = (&Origin, &Vec<u8>)> {
         self.live.iter().flat_map(|live| live.frauds.iter())
+    }
+}
+
+impl super::Live {
+    /// Compares records with those that are held of the same entries.
+    fn differs_from_held(&self, context: &mut Context, records: &Records) -> Option<Box<Fraud>> {
+        let origin = records.origin();
+        let (mut compared, mut next) = (0, 0);
+        for record in records.records() {
+            if record.public_seq < next || !self.kept.has(&origin, record.public_seq) {
+                continue;
+            }
+            let held = self.kept.frame(&origin, record.public_seq)?;
+            if held == records.bytes() || compared == COMPARED_MAX {
+                return None;
+            }
+            compared += 1;
+            let held = context.memo.records(&held).ok()?;
+            if let Some(fraud) = compare(&held, records) {
+                return Some(fraud);
+            }
+            next = held.records().last().map_or(0, |last| last.public_seq + 1);
+        }
+        None
     }
 }
 

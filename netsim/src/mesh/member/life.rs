@@ -15,6 +15,7 @@ use artel_audit::records::{Opened, RecordStore};
 use artel_audit::{Journal, SegmentSizes};
 use artel_federation::exchange::Exchange;
 use artel_federation::fact::Joined;
+use artel_federation::watch::Watch;
 use artel_federation::{Beginning, Entry, Federation};
 use artel_protocol::id::Digest;
 use artel_protocol::log::SignedCheckpoint;
@@ -62,7 +63,8 @@ impl Member {
                 .map_err(|_| Stop::Down)?;
         let table = WitnessTable::open(files).map_err(|_| Stop::Down)?.0;
         let read = |note: &str| SignedCheckpoint::parse(note).expect("only checked ones are remembered");
-        let remembered = table.all().map(|(origin, known)| (*origin, read(&known.note))).collect();
+        let mut watch = Watch::default();
+        table.all().for_each(|(_, known)| watch.restore(read(&known.note)));
         let overlay = Overlay::new(Topic::all(), self.flaws(), self.rng.fork());
         let told = journal.size();
         let kept = store.reader();
@@ -73,8 +75,8 @@ impl Member {
             store,
             kept,
             table,
-            remembered,
-            stale: BTreeMap::new(),
+            watch,
+            asking: BTreeMap::new(),
             overlay,
             up: BTreeMap::new(),
             blames: BTreeMap::new(),
@@ -90,8 +92,10 @@ impl Member {
             words: Vec::new(),
             judged: BTreeMap::new(),
             passed: BTreeSet::new(),
+            trade: None,
         });
         self.restore(context)?;
+        self.open_market()?;
         self.begin(context)
     }
 
@@ -108,13 +112,15 @@ impl Member {
     fn limits(&self) -> artel_audit::records::Limits {
         match self.sabotage {
             Some(MeshSabotage::CapIgnored) => artel_audit::records::Limits::default(),
+            // Nothing is given up, so that every book of evidence may become the same.
+            _ if self.seat.is_some() => artel_audit::records::Limits::default(),
             _ => LIMITS,
         }
     }
 
     /// Folds the journal, and holds it against what was synced and shown before.
     fn fold(&self, context: &mut Context, journal: &Journal) -> Does<Federation> {
-        let mut federation = Federation::new(self.identity, options());
+        let mut federation = Federation::new(self.identity, options(self.seat.is_some()));
         let mut found = Book::new(self.origin());
         let mut frames = Vec::new();
         let read = journal.reader().replay(0, |entries| {
@@ -126,11 +132,15 @@ impl Member {
             Err(artel_audit::Error::Io { .. }) => return Err(Stop::Down),
             Err(error) => return Err(self.unsound(error.to_string())),
         }
+        context.truth.market.read_again(self.slot);
         for frame in frames {
             let mut entries = Vec::with_capacity(frame.len());
             for entry in frame {
+                let index = found.size();
                 found.take(&entry.leaf, &entry.body);
-                entries.push(Entry::decode(&entry.body).map_err(|e| self.unsound(e.to_string()))?);
+                let decoded = Entry::decode(&entry.body).map_err(|e| self.unsound(e.to_string()))?;
+                self.known_to_market(context, index, &decoded)?;
+                entries.push(decoded);
             }
             federation.fold(&entries, &mut Vec::new()).map_err(|e| self.unsound(e.to_string()))?;
         }
@@ -186,7 +196,7 @@ impl Member {
         let fresh = live.federation.size() == 0;
         let software = ("netsim".to_owned(), Digest::of(b"configuration"));
         live.federation.start(fresh.then_some(beginning), software, now, &mut effects);
-        self.carry_out(context, effects)?;
+        self.carry_out(context, None, effects)?;
         let head = GATHER_MS + self.rng.between(200, 1_000);
         let round = self.rng.between(1_000, super::ROUND_MS);
         for (ms, wake) in [
@@ -197,6 +207,6 @@ impl Member {
         ] {
             self.out.push(Out::Later(ms, wake));
         }
-        Ok(())
+        self.begin_market()
     }
 }

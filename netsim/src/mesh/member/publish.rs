@@ -3,8 +3,10 @@
 use super::{Agent, Context, Does, Member, Out, Stop, Wake};
 use crate::desk::{Desk, Purse};
 use crate::home::WALL_START_MS;
+use crate::invariants::ensure;
 use crate::mesh::context::held;
 use crate::mesh::invariants;
+use crate::mesh::market::posting::secrets;
 use crate::mesh::packet::Packet;
 use artel_audit::Reader;
 use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
@@ -50,6 +52,10 @@ impl Member {
 
     /// Gossips something of its own.
     pub(super) fn say(&mut self, context: &mut Context, topic: Topic, data: &[u8]) -> Does {
+        if self.seat.is_some() {
+            let holds = ensure(secrets(data).is_empty(), || "a private text is gossiped".to_owned());
+            held("invariant_secrets_go_to_whom_they_are_for", self.slot, holds)?;
+        }
         let packet = Packet::new(&self.identity.federation, topic, data);
         let mut outbox = Vec::new();
         let live = self.live()?;
@@ -72,6 +78,9 @@ impl Member {
     /// # Errors
     /// [`Stop`].
     pub fn work(&mut self, context: &mut Context, desk: &mut Desk) -> Does {
+        if self.seat.is_some() {
+            return self.posts(context);
+        }
         let wall = Wall(WALL_START_MS + context.at);
         let request = match self.rng.below(4) {
             0 => return self.do_a_task(context),
@@ -137,6 +146,7 @@ impl Member {
             Wake::Late(peer, stream, step) => self.give_up(peer, stream, step),
             Wake::Rested(peer) => self.rested(context, peer),
             Wake::Round => self.next_round(context),
+            Wake::Market(wake) => self.wake_market(context, wake),
             Wake::Dial => {
                 self.out.push(Out::Seek);
                 Ok(())

@@ -15,6 +15,9 @@ const LAST_WORDS_WIDE: usize = 8;
 /// How long a node takes to notice that a neighbour does not answer any more, at most, in milliseconds.
 const PING_MS: u64 = 20_000;
 
+/// How many agents without fault come to each node when all faults have ended, so that what others are barred from is done.
+const NEWCOMERS: usize = 2;
+
 type Happens = Result<(), Violation>;
 
 impl World {
@@ -52,6 +55,7 @@ impl World {
             Event::RogueDials => self.rogue_dials(),
             Event::Calm => self.calm(),
             Event::Look => Ok(()),
+            Event::Leaves(slot, ms) => self.leaves(slot, ms),
         }
     }
 
@@ -79,6 +83,7 @@ impl World {
             return Ok(());
         }
         let honest = self.is_honest(from);
+        let asker = self.nodes.get(from).map(|node| node.identity.node);
         let (node, context) = (&mut self.nodes[to], &mut self.context);
         let does = match mail {
             Mail::Gossip(rpc) => node.hear(context, from, honest, rpc),
@@ -86,9 +91,17 @@ impl World {
             Mail::Synced { stream, step, answer } => {
                 node.answered(context, from, honest, (stream, step, answer))
             }
-            Mail::Prove { old, head } => node.prove(from, old, head),
-            Mail::Proof { head, root, proof } => node.proven(context, &head, &root, &proof),
+            Mail::Prove { call, ask } => node.prove(from, call, &ask),
+            Mail::Proof { call, shown } => node.proven(context, (from, honest), call, shown),
             Mail::Cosigned(frame) => node.cosigned(context, &frame),
+            Mail::Request { call, frame } => match asker {
+                Some(asker) => node.requested(context, (from, asker), call, &frame),
+                None => Ok(()),
+            },
+            Mail::Answer { call, frame, bytes } => match asker {
+                Some(asker) => node.replied(context, asker, call, (frame, bytes)),
+                None => Ok(()),
+            },
         };
         self.did(to, does)
     }
@@ -244,6 +257,22 @@ impl World {
         Ok(())
     }
 
+    /// A node goes down for longer than a lease, or for good.
+    fn leaves(&mut self, slot: Slot, ms: Option<u64>) -> Happens {
+        if self.calm_since.is_some() || !self.nodes[slot].is_up() || !self.nodes[slot].is_let_in() {
+            return Ok(());
+        }
+        self.note(14, slot, ms.unwrap_or_default(), || format!("node {slot} is away: {ms:?}"));
+        if ms.is_none() {
+            self.context.truth.gone = Some(slot);
+        }
+        self.lies_down(slot);
+        if let Some(ms) = ms {
+            self.after(ms, Event::Boot(slot));
+        }
+        Ok(())
+    }
+
     /// All faults end. The second phase begins.
     fn calm(&mut self) -> Happens {
         self.note(12, 0, 0, || "all faults end".to_owned());
@@ -255,7 +284,11 @@ impl World {
         for slot in 0..self.nodes.len() {
             self.nodes[slot].heal();
             let is_invited = slot == 0 || slot >= self.shape.nodes || self.nodes[slot].invited.is_some();
-            if !self.nodes[slot].is_up() && is_invited {
+            let is_here = self.context.truth.gone != Some(slot);
+            if is_here {
+                self.nodes[slot].market_calms(NEWCOMERS);
+            }
+            if !self.nodes[slot].is_up() && is_invited && is_here {
                 self.after(1, Event::Boot(slot));
             }
             let ms = self.rng.between(10, 2_000);

@@ -1,0 +1,161 @@
+//! What one node's journal says of the market, as a home and as a worker's node, entry by entry as it is synced.
+
+use super::posting::{SECRET_CHARS, secrets};
+use artel_federation::fact::{Abroad, Account, Cause, HandedAt, Judgement, Redone};
+use artel_federation::{Entry, Fact};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Digest, Epoch, StepId};
+use artel_protocol::key::{AgentId, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A lease of this home.
+pub type Lease = (StepId, Epoch);
+
+/// A grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Where it stands.
+    pub index: u64,
+    /// Who won.
+    pub agent: AgentId,
+    /// The node that speaks for the winner, where that is another one.
+    pub node: Option<NodeId>,
+}
+
+/// A result that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Where it stands.
+    pub index: u64,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// The commitment to it.
+    pub result: Digest,
+    /// Where the worker's node recorded it.
+    pub handed_at: Option<HandedAt>,
+}
+
+/// A result that was handed in for another home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Where it stands.
+    pub index: u64,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// The commitment to it.
+    pub result: Digest,
+}
+
+/// What a journal says of the market.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Which node speaks for an agent that is not enrolled here.
+    guests: BTreeMap<AgentId, NodeId>,
+    /// What was granted.
+    pub granted: BTreeMap<Lease, Grant>,
+    /// What was taken in.
+    pub submitted: BTreeMap<Lease, Taken>,
+    /// The verdicts, and where each stands.
+    pub verdicts: BTreeMap<Lease, (u64, AgentId, Judgement)>,
+    /// Who was paid for a step.
+    pub paid: BTreeMap<StepId, AgentId>,
+    /// What came of runs of a result, in order.
+    pub reruns: BTreeMap<Lease, Vec<Redone>>,
+    /// What was won elsewhere: by whom, and where the grant stands in home's journal.
+    pub undertaken: BTreeMap<Abroad, (AgentId, u64)>,
+    /// What was handed in for other homes.
+    pub handed: BTreeMap<Abroad, Sent>,
+    /// What homes said of these in the end.
+    pub concluded: BTreeMap<Abroad, (u64, Judgement)>,
+    /// What is over without a verdict, and why.
+    pub let_go: BTreeMap<Abroad, String>,
+    /// The secrets of posted steps' inputs.
+    pub inputs: BTreeMap<[u8; SECRET_CHARS], StepId>,
+    /// The steps that nothing is paid for.
+    pub free: BTreeSet<StepId>,
+    /// The leases that live.
+    pub live: BTreeSet<Lease>,
+}
+
+impl Ledger {
+    /// Takes in the next entry.
+    ///
+    /// # Errors
+    /// What no journal may say, with the invariant's name.
+    pub fn take(&mut self, index: u64, entry: &Entry) -> Result<(), (&'static str, String)> {
+        match &entry.fact {
+            Fact::Introduced(f) => {
+                self.guests.insert(f.agent, f.node);
+            }
+            Fact::RunPosted(f) => {
+                for (n, step) in f.steps.iter().enumerate() {
+                    let found = secrets(step.task.input.bytes());
+                    self.inputs.extend(found.into_iter().map(|secret| (secret, f.run.step(n))));
+                    if step.task.reward == Credits::ZERO {
+                        self.free.insert(f.run.step(n));
+                    }
+                }
+            }
+            Fact::Granted(f) => {
+                self.live.insert((f.step, f.epoch));
+                let grant = Grant { index, agent: f.agent, node: self.guests.get(&f.agent).copied() };
+                if self.granted.insert((f.step, f.epoch), grant).is_some() {
+                    return Err((
+                        "invariant_one_winner_across_nodes",
+                        format!("step {} is granted twice", f.step),
+                    ));
+                }
+            }
+            Fact::Lapsed(f) | Fact::Released(f) => {
+                self.live.remove(&(f.step, f.epoch));
+            }
+            Fact::StepEnded(f) => self.live.retain(|(step, _)| *step != f.step),
+            Fact::Submitted(f) => {
+                self.live.remove(&(f.step, f.epoch));
+                let (agent, result, handed_at) = (f.agent, f.result, f.handed_at);
+                let taken = Taken { index, agent, result, handed_at };
+                if self.submitted.insert((f.step, f.epoch), taken).is_some() {
+                    return Err(("invariant_one_receipt_each", format!("step {} is taken in twice", f.step)));
+                }
+            }
+            Fact::Verdict(f) => {
+                let verdict = (index, f.agent, f.judgement.clone());
+                if self.verdicts.insert((f.step, f.epoch), verdict).is_some() {
+                    return Err(("invariant_one_receipt_each", format!("step {} is judged twice", f.step)));
+                }
+            }
+            Fact::Transfer(f) => {
+                let sum: i128 = f.legs.iter().map(|leg| i128::from(leg.units)).sum();
+                if sum != 0 {
+                    return Err(("invariant_money_sums_to_zero", format!("{sum} units come from nowhere")));
+                }
+                let to = f.legs.iter().filter(|leg| leg.units > 0).find_map(|leg| match leg.account {
+                    Account::Agent(agent) => Some(agent),
+                    _ => None,
+                });
+                if let (Cause::Payment, Some(agent)) = (f.cause, to)
+                    && self.paid.insert(f.step, agent).is_some()
+                {
+                    return Err(("invariant_one_receipt_each", format!("step {} is paid twice", f.step)));
+                }
+            }
+            Fact::Redone(f) | Fact::Unsettled(f) => {
+                self.reruns.entry((f.step, f.epoch)).or_default().push(f.clone());
+            }
+            Fact::Undertaken(f) => {
+                self.undertaken.insert(f.lease, (f.agent, f.granted));
+            }
+            Fact::HandedIn(f) => {
+                self.handed.insert(f.lease, Sent { index, agent: f.agent, result: f.result });
+            }
+            Fact::Concluded(f) => {
+                self.concluded.insert(f.lease, (f.verdict, f.judgement.clone()));
+            }
+            Fact::LetGo(f) => {
+                self.let_go.insert(f.lease, f.code.clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
