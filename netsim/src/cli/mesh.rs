@@ -175,7 +175,8 @@ fn tell(sum: &Sum, kind: &str, seconds: f64) {
     if c.visits > 0 {
         crate::say(&format!(
             "{} visits; {} leases of other homes taken on, {} results handed in, {} acknowledged ({} with files that home \
-             fetched), {} accepted in the end; {} files fetched by workers; {} runs again by neighbours, {} told to the rules, {} of \
+             fetched), {} accepted in the end; {} files fetched by workers; {} lots fell, {} of them by \
+             witnesses; {} runs again by neighbours, {} told to the rules, {} of \
              them settled nothing, {} results refuted; {} silences; {} summaries compared, {} forged, {} times one was found wrong",
             c.visits,
             c.undertaken,
@@ -184,6 +185,8 @@ fn tell(sum: &Sum, kind: &str, seconds: f64) {
             c.brought,
             c.accepted,
             c.fetched_files,
+            c.lots,
+            c.witnessed,
             c.reran,
             c.redone,
             c.unsettled,

@@ -71,6 +71,10 @@ pub struct MeshCounts {
     pub brought: u64,
     /// Files that agents' nodes fetched from homes.
     pub fetched_files: u64,
+    /// Lots of results that fell.
+    pub lots: u64,
+    /// Of those, the ones that witnesses drew, and not home alone.
+    pub witnessed: u64,
     /// Runs that neighbours did again.
     pub reran: u64,
     /// Runs that were told to the rules.
@@ -100,7 +104,7 @@ impl MeshCounts {
     pub fn add(&mut self, other: MeshCounts) {
         sum!(self, other: entries, published, delivered, copies, kept, fetched, given_up, exchanges, cosigned, returned, asked,
              frauds, rejected, crashes, starts, admissions, expulsions, partitions, clones, visits, undertaken, handed_in,
-             acknowledged, brought, fetched_files, reran, redone, refuted, unsettled, accepted, silences, compared, flagged, forged);
+             acknowledged, brought, fetched_files, lots, witnessed, reran, redone, refuted, unsettled, accepted, silences, compared, flagged, forged);
     }
 }
 

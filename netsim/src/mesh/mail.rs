@@ -128,6 +128,8 @@ pub enum MarketWake {
     Summary,
     /// A result is checked.
     Checked(StepId, Epoch),
+    /// It is looked whether a result's witnesses have cosigned.
+    Lot(StepId, Epoch),
     /// A result is to be run again, or by the next one.
     Redo(StepId, Epoch),
     /// A run of another home's step is done.

@@ -26,6 +26,7 @@ use artel_audit::records::{Limits, RecordStore, Records as Kept};
 use artel_audit::{Commit, Journal, KeyRing, NewEntry};
 use artel_federation::effect::Refusal;
 use artel_federation::exchange::Exchange;
+use artel_federation::fact::Cosigned;
 use artel_federation::watch::Watch;
 use artel_federation::{Effect, Entry, Fact, Federation, Identity, Input, Now, Options, Principal, ReplyTo};
 use artel_federation::{Genesis, Reply, Request};
@@ -92,7 +93,7 @@ struct Live {
     /// Proofs of fraud, by whose journal they are about.
     frauds: BTreeMap<Origin, Vec<u8>>,
     /// Who has cosigned which sizes of this node's journal.
-    witnesses: BTreeMap<u64, BTreeSet<NodeId>>,
+    witnesses: BTreeMap<u64, BTreeMap<NodeId, Cosigned>>,
     /// What was heard of membership since the start, for the invariants.
     heard: Heard,
     /// All of that which others said, for the file `members`.
@@ -357,7 +358,7 @@ impl Member {
         for effect in released.effects {
             match effect {
                 Effect::Reply { to, answer } if Some(to) == asked => said = Some(answer),
-                other if self.seat.is_some() => self.carry_out_for_market(other)?,
+                other if self.seat.is_some() => self.carry_out_for_market(context.at, other)?,
                 _ => {}
             }
         }

@@ -108,6 +108,8 @@ sabotages! {
         "Where nobody can run a step again, it is said to be right.";
     DoubterAskedAgain "doubter-asked-again" ["invariant_the_honest_are_not_refuted"],
         "Whoever came to another result is asked a second time in place of another one.";
+    LotMadeUp "lot-made-up" ["invariant_lots_are_their_witnesses"],
+        "A home makes up what a witness has signed, and so the lot that it likes.";
     WorkerRunsItself "worker-runs-itself" ["invariant_runs_are_what_they_came_to"],
         "A result is run again by the node that handed it in.";
     RejectionsForgotten "rejections-forgotten"

@@ -169,7 +169,11 @@ pub(super) async fn claim_at(
 }
 
 /// No home is asked for a lease that the agent may not hold; what a home is told of one that may.
-pub(super) async fn has_room(service: &NodeService, call: &Call, me: AgentId) -> Result<Introduction, Problem> {
+pub(super) async fn has_room(
+    service: &NodeService,
+    call: &Call,
+    me: AgentId,
+) -> Result<Introduction, Problem> {
     let looked = service.look(call, move |view, _| {
         let has_room = view.agent(&me).is_some_and(|agent| view.free_leases(agent) > 0);
         Introduction::of(view, &me).filter(|_| has_room)

@@ -18,6 +18,7 @@ pub const NAMES: &[&str] = &[
     "invariant_handed_in_is_not_lost",
     "invariant_words_of_homes_are_theirs",
     "invariant_secrets_go_to_whom_they_are_for",
+    "invariant_lots_are_their_witnesses",
     "invariant_runs_are_what_they_came_to",
     "invariant_the_honest_are_not_refuted",
     "invariant_honest_homes_break_no_rule",
@@ -47,7 +48,7 @@ pub fn is_at_rest(context: &Context, nodes: &[Member], settled: &[Slot]) -> Resu
                 return Err((*slot, format!("it has not read all of {} for its evidence", author.origin)));
             }
         }
-        heads.push((*slot, evidence.book.heads()));
+        heads.push((*slot, evidence.book.heads(&nodes[*slot].liars())));
     }
     match heads.iter().find(|(_, digest)| *digest != heads[0].1) {
         Some((slot, _)) => Err((*slot, "it has not read what others have".into())),
@@ -104,13 +105,14 @@ fn accepted_are_paid(context: &Context, slot: Slot) -> Held {
 /// Whoever has read the same has the same book, and the same scores for every viewer.
 fn books_are_equal(context: &Context, nodes: &[Member], settled: &[Slot]) -> Held {
     let genesis = &context.truth.genesis;
-    let books: Vec<_> =
-        settled.iter().filter_map(|slot| nodes[*slot].evidence()).map(|one| &one.book).collect();
-    let Some((first, others)) = books.split_first() else { return Ok(()) };
-    let at = wall(context.at);
-    for (n, other) in others.iter().enumerate().filter(|(_, other)| other.heads() == first.heads()) {
+    let book = |slot: &Slot| Some((&nodes[*slot].evidence()?.book, nodes[*slot].liars()));
+    let books: Vec<_> = settled.iter().filter_map(book).collect();
+    let Some(((first, liars), others)) = books.split_first() else { return Ok(()) };
+    let (at, heads) = (wall(context.at), first.heads(liars));
+    let same = others.iter().enumerate().filter(|(_, (other, liars))| other.heads(liars) == heads);
+    for (n, (other, _)) in same {
         for viewer in nodes.iter().map(|node| node.identity.node) {
-            let viewer = Viewer { node: viewer, founders: &genesis.founders };
+            let viewer = Viewer { node: viewer, founders: &genesis.founders, liars };
             for agent in agents(context) {
                 let (one, same) = (first.scored(viewer, &agent, at), other.scored(viewer, &agent, at));
                 ensure(one == same, || format!("{agent} has {one:?} here and {same:?} at node {}", n + 1))?;
@@ -137,7 +139,9 @@ fn books_count(context: &Context, nodes: &[Member], settled: &[Slot]) -> Held {
             if home == nodes[*slot].identity.node {
                 continue;
             }
-            let viewer = Viewer { node: nodes[*slot].identity.node, founders: &genesis.founders };
+            let liars = nodes[*slot].liars();
+            let viewer =
+                Viewer { node: nodes[*slot].identity.node, founders: &genesis.founders, liars: &liars };
             let view = evidence.book.view(viewer, &agent, wall(context.at));
             let tally =
                 view.parts.iter().find(|part| part.home == home).map(|part| part.tally).unwrap_or_default();

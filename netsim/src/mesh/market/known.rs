@@ -9,6 +9,7 @@ use artel_federation::fact::{Abroad, Judgement};
 use artel_federation::{Entry, Fact};
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::log::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose a file is.
@@ -88,7 +89,8 @@ impl Known {
     ///
     /// # Errors
     /// What does not hold, with the invariant's name.
-    pub fn take(&mut self, (slot, node): (Slot, NodeId), index: u64, entry: &Entry) -> Says {
+    pub fn take(&mut self, (slot, journal): (Slot, Origin), index: u64, entry: &Entry) -> Says {
+        let node = journal.node();
         self.ledgers.entry(slot).or_default().take(index, entry)?;
         match &entry.fact {
             Fact::Undertaken(f) => {
@@ -119,6 +121,12 @@ impl Known {
                 }
                 None => Ok(()),
             },
+            Fact::Lot(f) => {
+                let submitted = self.ledgers[&slot].taken_in.get(&(f.step, f.epoch));
+                let said = submitted.map(|digest| f.verify(digest, &journal));
+                let held = ensure(said == Some(Ok(())), || format!("the lot of step {}: {said:?}", f.step));
+                says("invariant_lots_are_their_witnesses", held)
+            }
             Fact::Verdict(f) => says("invariant_the_honest_are_not_refuted", self.is_just(f, slot)),
             Fact::Redone(f) | Fact::Unsettled(f) => {
                 let grant = self.ledgers[&slot].granted.get(&(f.step, f.epoch));

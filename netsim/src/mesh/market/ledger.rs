@@ -55,6 +55,8 @@ pub struct Ledger {
     pub granted: BTreeMap<Lease, Grant>,
     /// What was taken in.
     pub submitted: BTreeMap<Lease, Taken>,
+    /// The digests of the entries that say so.
+    pub taken_in: BTreeMap<Lease, Digest>,
     /// The verdicts, and where each stands.
     pub verdicts: BTreeMap<Lease, (u64, AgentId, Judgement)>,
     /// Who was paid for a step.
@@ -114,6 +116,7 @@ impl Ledger {
                 self.live.remove(&(f.step, f.epoch));
                 let (agent, result, handed_at) = (f.agent, f.result, f.handed_at);
                 let taken = Taken { index, agent, result, handed_at };
+                self.taken_in.insert((f.step, f.epoch), Digest::of(&entry.encode()));
                 if self.submitted.insert((f.step, f.epoch), taken).is_some() {
                     return Err(("invariant_one_receipt_each", format!("step {} is taken in twice", f.step)));
                 }

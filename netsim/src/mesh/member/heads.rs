@@ -15,15 +15,18 @@ use crate::mesh::overlay::Verdict;
 use crate::mesh::packet::Slot;
 use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::records::witness::WitnessTable;
+use artel_federation::fact;
 use artel_federation::watch::{Answered, Heard};
 use artel_federation::witness::compare;
 use artel_protocol::codec::{self, Frame};
 use artel_protocol::continuity::{Ask, Continued, Shown};
+use artel_protocol::key::NodeId;
 use artel_protocol::log::{Cosignature, Origin, SignedCheckpoint};
 use artel_protocol::record::Records;
 use artel_protocol::time::Mono;
 use artel_protocol::topic::Topic;
 use artel_protocol::witness::{Contradiction, Cosigned, Fraud, Head};
+use std::collections::BTreeSet;
 
 /// The shortest and the longest time between two heads of a node, in milliseconds.
 const HEAD_MS: (u64, u64) = (3_000, 6_000);
@@ -44,6 +47,14 @@ impl Member {
         let next = self.rng.between(HEAD_MS.0, HEAD_MS.1) * factor;
         self.out.push(Out::Later(next, Wake::Head));
         self.ask_what_is_due(context)?;
+        self.say_head(context)
+    }
+
+    /// The same where somebody waits for it.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub(super) fn say_head(&mut self, context: &mut Context) -> Does {
         let checkpoint = self.checkpoint(context)?;
         let live = self.live()?;
         let old = live.last_head;
@@ -284,7 +295,15 @@ impl Member {
         let checkpoint = *cosigned.cosignature().checkpoint();
         if checkpoint.origin() == me {
             context.counts.returned += 1;
-            self.live()?.witnesses.entry(checkpoint.size()).or_default().insert(cosigned.witness());
+            let cosignature = cosigned.cosignature();
+            let said = fact::Cosigned {
+                size: checkpoint.size(),
+                root: checkpoint.root(),
+                at_s: cosignature.at_s(),
+                signature: cosignature.signature(),
+            };
+            let by = self.live()?.witnesses.entry(checkpoint.size()).or_default();
+            by.entry(cosigned.witness()).or_insert(said);
         }
         Ok(())
     }
@@ -319,6 +338,11 @@ impl Member {
         }
         live.frauds.insert(origin, data.to_vec());
         Ok(Verdict::Accept)
+    }
+
+    /// The nodes that these are about.
+    pub fn liars(&self) -> BTreeSet<NodeId> {
+        self.frauds().map(|(origin, _)| origin.node()).collect()
     }
 
     /// The proofs of fraud that it holds.

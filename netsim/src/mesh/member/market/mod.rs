@@ -8,6 +8,7 @@ mod board;
 mod bringing;
 mod evidence;
 mod home;
+mod lots;
 mod outbox;
 mod redo;
 mod rerun;
@@ -104,6 +105,7 @@ pub(super) struct Trade {
     looked: BTreeMap<Origin, u64>,
     bringing: BTreeMap<Bringing, bringing::Coming>,
     lent: BTreeMap<Bringing, Vec<Digest>>,
+    lots: BTreeMap<(StepId, Epoch), lots::OpenLot>,
     redos: BTreeMap<(StepId, Epoch), redo::UnderWay>,
     reruns: BTreeMap<u64, rerun::Rerun>,
     errands: BTreeMap<usize, away::Errand>,
@@ -152,6 +154,7 @@ impl Trade {
             looked: BTreeMap::new(),
             bringing: BTreeMap::new(),
             lent: BTreeMap::new(),
+            lots: BTreeMap::new(),
             redos: BTreeMap::new(),
             reruns: BTreeMap::new(),
             errands: BTreeMap::new(),
@@ -275,6 +278,7 @@ impl Member {
                 let Some(outcome) = self.trade()?.checks.remove(&(step, epoch)) else { return Ok(()) };
                 self.input(context, Input::Checked { step, epoch, outcome })
             }
+            MarketWake::Lot(step, epoch) => self.lot_goes_on(context, (step, epoch)),
             MarketWake::Redo(step, epoch) => self.redo_goes_on(context, (step, epoch)),
             MarketWake::Ran(rerun) => self.rerun_is_done(context, rerun),
         }
@@ -301,10 +305,11 @@ impl Member {
     }
 
     /// What the rules want done when their entries are synced.
-    pub(super) fn carry_out_for_market(&mut self, effect: Effect) -> Does {
+    pub(super) fn carry_out_for_market(&mut self, at: u64, effect: Effect) -> Does {
         match effect {
             Effect::Reply { to, answer } => self.answered_later(to, answer),
             Effect::Check { step, epoch, output, .. } => self.check(step, epoch, &output),
+            Effect::AskWitnesses(ask) => self.begin_lot(at, ask),
             Effect::Redo(asked) => self.begin_redo(*asked),
             Effect::Append(_) | Effect::Closed(_) => Ok(()),
         }
@@ -548,7 +553,7 @@ impl Member {
         if self.seat.is_none() {
             return Ok(());
         }
-        let known = context.truth.market.take((self.slot, self.identity.node), index, entry);
+        let known = context.truth.market.take((self.slot, self.origin()), index, entry);
         known.map_err(|(invariant, what)| {
             Stop::Broken(crate::invariants::Violation { invariant, home: self.slot, what })
         })

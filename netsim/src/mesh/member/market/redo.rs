@@ -51,13 +51,8 @@ impl Member {
     /// The neighbours that may run it, in the lot's order.
     fn redoers(&mut self, asked: &ToRedo) -> Does<Vec<NodeId>> {
         let asks_itself = self.sabotage == Some(MeshSabotage::WorkerRunsItself);
-        let live = self.live()?;
-        let is_other = |node: &NodeId| {
-            asked.worker.is_none_or(|worker| worker != *node && !live.exchange.are_kin(&worker, node))
-        };
-        let fits =
-            |node: &NodeId| live.exchange.is_member(node) && is_other(node) && !asked.doubted.contains(node);
-        let mut fit: Vec<NodeId> = live.up.values().filter(|node| fits(node)).copied().collect();
+        let mut fit = self.others_than(asked.worker)?;
+        fit.retain(|node| !asked.doubted.contains(node));
         fit.sort_by_key(|node| place(&asked.lot, node));
         fit.truncate(ASKED_MAX);
         match asked.worker.filter(|_| asks_itself) {
@@ -76,7 +71,9 @@ impl Member {
         Ok(match asked.worker {
             // What an agent of this node's own did goes to no other node.
             None => VecDeque::from([Runner::Here]),
-            Some(_) if doubted_elsewhere => std::iter::once(Runner::Here).chain(there).collect(),
+            Some(_) if doubted_elsewhere || asked.at_home_first && asked.doubted.is_empty() => {
+                std::iter::once(Runner::Here).chain(there).collect()
+            }
             Some(_) => there.chain([Runner::Here]).collect(),
         })
     }

@@ -54,10 +54,11 @@ impl Member {
     pub(super) fn say_summary(&mut self, context: &mut Context) -> Does {
         let (me, at, key) = (self.origin(), wall(context.at), self.secret.clone());
         let founders = self.genesis.founders.clone();
+        let liars = self.liars();
         let trade = self.trade()?;
         let book = &trade.evidence.book;
-        let heads = book.heads();
-        let viewer = Viewer { node: me.node(), founders: &founders };
+        let heads = book.heads(&liars);
+        let viewer = Viewer { node: me.node(), founders: &founders, liars: &liars };
         if heads == trade.summaries.said || !book.can_tell(viewer) {
             return Ok(());
         }
@@ -107,8 +108,9 @@ impl Member {
     pub(super) fn compare_summaries(&mut self, context: &mut Context) -> Does {
         let founders = self.genesis.founders.clone();
         let slot = self.slot;
+        let liars = self.liars();
         let trade = self.trade()?;
-        let with = trade.evidence.book.comparing(&founders);
+        let with = trade.evidence.book.comparing(&founders, &liars);
         for (viewer, heard) in &mut trade.summaries.heard {
             let Some(open) = heard.open.as_ref() else { continue };
             let mut agrees = with.agrees(open.said());
