@@ -238,9 +238,13 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
         text.push_str(&format!("\n{}", proven.text));
     }
     context.show.done(&answer, &format!("{}{text}", if sound { "sound: " } else { "" }))?;
+    let wrong_lot = lots.wrong_of(&report.origin);
     match damage {
         None if !told.own.is_empty() => {
             anyhow::bail!("{} is what was signed, but {}", dir.display(), told.lines()[0])
+        }
+        None if let Some(wrong) = wrong_lot => {
+            anyhow::bail!("{} is what was signed, but {wrong}", dir.display())
         }
         None => frauds.refuse_bad(dir),
         Some((file, what)) => {

@@ -5,9 +5,8 @@ use artel_audit::files::Files;
 use artel_audit::records::{Scanned, scan};
 use artel_audit::{Error, Reader};
 use artel_federation::fact::{Lot, Witnessing};
-use artel_federation::redo::lot::Wrong;
 use artel_federation::{Entry, Fact, Kind};
-use artel_protocol::id::Digest;
+use artel_protocol::id::{Digest, StepId};
 use artel_protocol::log::{Class, Origin};
 use artel_protocol::record::Records;
 use serde_json::{Value, json};
@@ -35,7 +34,23 @@ pub struct Found {
     alone: u64,
     /// Lots whose submission is not here, or that are too many.
     unchecked: u64,
-    wrong: Vec<(Origin, u64, String, String)>,
+    wrong: Vec<Wrong>,
+}
+
+/// A lot that is not what its witnesses drew.
+#[derive(Debug)]
+struct Wrong {
+    origin: Origin,
+    entry: u64,
+    step: StepId,
+    what: String,
+}
+
+impl Wrong {
+    fn line(&self) -> String {
+        let Wrong { origin, entry, step, what } = self;
+        format!("entry {entry} of {}: the lot of step {step} is wrong: {what}", origin.node())
+    }
 }
 
 /// The public entries of a journal that matter: submissions' digests and lots, by index.
@@ -48,20 +63,22 @@ struct Told {
 impl Found {
     /// For programs.
     pub fn json(&self) -> Value {
-        let row = |(origin, entry, step, what): &(Origin, u64, String, String)| json!({"origin": origin.to_string(), "entry": entry, "step_id": step, "what": what});
+        let row = |wrong: &Wrong| json!({"origin": wrong.origin.to_string(), "entry": wrong.entry, "step_id": wrong.step.to_string(), "what": wrong.what});
         let wrong: Vec<Value> = self.wrong.iter().map(row).collect();
         json!({"good": self.good, "unwitnessed": self.alone, "unchecked": self.unchecked, "wrong": wrong})
     }
 
     /// For people, a line each.
     pub fn lines(&self) -> Vec<String> {
-        let wrong = self.wrong.iter().map(|(origin, entry, step, what)| {
-            format!("entry {entry} of {}: the lot of step {step} is wrong: {what}", origin.node())
-        });
         let (good, alone) = (self.good, self.alone);
         let held =
             (good > 0).then(|| format!("{good} lots hold, of which {alone} were drawn without a witness"));
-        held.into_iter().chain(wrong).collect()
+        held.into_iter().chain(self.wrong.iter().map(Wrong::line)).collect()
+    }
+
+    /// A lot in a journal that is not what its witnesses drew, in a sentence.
+    pub fn wrong_of(&self, journal: &Origin) -> Option<String> {
+        self.wrong.iter().find(|wrong| wrong.origin == *journal).map(Wrong::line)
     }
 
     fn check(&mut self, origin: &Origin, told: Told, reader: Option<&Reader>) -> anyhow::Result<()> {
@@ -71,7 +88,7 @@ impl Found {
                 self.unchecked += 1;
                 continue;
             };
-            let mut verdict = lot.verify(submission, origin).map_err(|wrong: Wrong| wrong.to_string());
+            let mut verdict = lot.verify(submission, origin).map_err(|wrong| wrong.to_string());
             if let (Ok(()), Some(reader)) = (&verdict, reader)
                 && !stands_in(reader, &lot.witnesses)?
             {
@@ -83,7 +100,7 @@ impl Found {
                     self.alone += u64::from(!lot.is_witnessed());
                 }
                 Err(what) if self.wrong.len() < FINDINGS_MAX => {
-                    self.wrong.push((*origin, index, lot.step.to_string(), what));
+                    self.wrong.push(Wrong { origin: *origin, entry: index, step: lot.step, what });
                 }
                 Err(_) => {}
             }
@@ -215,6 +232,7 @@ mod tests {
             let own = found(&liar);
             assert_eq!((own.good, own.wrong.len()), (0, 1));
             assert!(own.lines()[0].contains(what), "{:?}", own.lines());
+            assert_eq!(own.wrong_of(&reader.checkpoint().origin()).as_ref(), own.lines().first());
             // Who holds its records alone cannot say what the root is.
             let (holder, _) = log(3, vec![]);
             keep(&holder, &reader.records(&[0, 1]).expect("public entries"));

@@ -100,6 +100,12 @@ impl Three {
         of_task.map(|entry| (entry["fact"]["by"].clone(), entry["fact"]["came"].clone())).collect()
     }
 
+    /// Home's entries of the lots of a task.
+    fn lots(&self, task: &str) -> Vec<Value> {
+        let all = items(&self.nodes[0], "/v1/audit/entries?kind=Lot&limit=200");
+        all.into_iter().filter(|entry| entry["fact"]["task_id"] == task).collect()
+    }
+
     /// How many milliseconds passed between home's entries of a task's first submission and of its verdict.
     fn judged_after(&self, task: &str) -> i64 {
         let at = |kind: &str| {
@@ -248,8 +254,7 @@ fn every_lot_names_three_real_witnesses_and_is_checked_offline() {
         (2..5).map(|n| three.did(n).as_str().expect("a did").to_owned()).collect();
     let key = dirs[1].path().join("honest.pem");
     enroll(&three.nodes[1], &key);
-    let mut seen = BTreeSet::new();
-    let mut waits = Vec::new();
+    let (mut seen, mut waits, mut whole) = (BTreeSet::new(), Vec::new(), 0);
     for n in 0..TASKS_MAX {
         let task = three.post(&json!({"n": n}));
         work(&three.nodes[1], &key);
@@ -261,12 +266,17 @@ fn every_lot_names_three_real_witnesses_and_is_checked_offline() {
         let witnesses = fact["witnesses"].as_array().expect("a list");
         let named: BTreeSet<String> =
             witnesses.iter().map(|one| one["node"].as_str().expect("a did").to_owned()).collect();
-        assert_eq!(named, may_draw, "three, neither home nor the worker's node: {fact}");
+        assert!(
+            named.is_subset(&may_draw) && named.len() == witnesses.len(),
+            "not home nor the worker's: {fact}"
+        );
         let submitted = fact["submitted"].as_u64().expect("a number");
-        for one in witnesses {
-            let size = one["size"].as_u64().expect("it has cosigned");
-            assert!(submitted < size && size <= entry, "what it cosigned covers the submission: {fact}");
-        }
+        // On a machine that is busy for seconds one may be late, and is asked no more for a while.
+        let sizes: Vec<u64> = witnesses.iter().filter_map(|one| one["size"].as_u64()).collect();
+        assert!(!sizes.is_empty(), "somebody has drawn it: {fact}");
+        let covers = |size: &u64| submitted < *size && *size <= entry;
+        assert!(sizes.iter().all(covers), "what was cosigned covers the submission: {fact}");
+        whole += usize::from(named == may_draw && sizes.len() == 3);
         let drawn = fact["drawn"] == true;
         assert_eq!(drawn, !three.runs(&task).is_empty());
         waits.push((drawn, three.judged_after(&task)));
@@ -276,6 +286,7 @@ fn every_lot_names_three_real_witnesses_and_is_checked_offline() {
         }
     }
     assert_eq!(seen.len(), 2, "some are drawn and some are not");
+    assert!(whole > 0, "all three have drawn at least one of them");
     println!("whether it was drawn, and after how many milliseconds it was judged: {waits:?}");
     let lots = waits.len() as u64;
     // A witness that goes draws no more, and holds up nothing: the others do.
@@ -286,7 +297,8 @@ fn every_lot_names_three_real_witnesses_and_is_checked_offline() {
     assert_eq!(three.verdict(&task)["accepted"], true);
     let last = items(&three.nodes[0], "/v1/audit/entries?kind=Lot&limit=200");
     let last = last.iter().find(|entry| entry["fact"]["task_id"] == task.as_str()).expect("a lot");
-    assert_eq!(last["fact"]["witnesses"].as_array().map(Vec::len), Some(2), "{last}");
+    let left = last["fact"]["witnesses"].as_array().expect("a list");
+    assert!((1..=2).contains(&left.len()), "{last}");
     // Another node has these records, too.
     let made = {
         let all = items(&three.nodes[0], "/v1/audit/entries?limit=200");
@@ -300,6 +312,44 @@ fn every_lot_names_three_real_witnesses_and_is_checked_offline() {
         let wanted = json!({"good": lots + 1, "unwitnessed": 0, "unchecked": 0, "wrong": []});
         assert_eq!((&verified["sound"], &verified["lots"]), (&json!(true), &wanted), "{verified}");
     }
+}
+
+/// Home dies while it waits for a witness that does not answer. It asks again when it is back, and as nobody is there draws itself.
+#[test]
+fn a_lot_that_was_open_when_home_died_falls_after_its_next_start() {
+    let mut three = Three::start([true; 3]);
+    let mut agent = Agent::delegate(&three.nodes[1], "worker", &["text"]);
+    let task = three.post(&json!({"n": 1}));
+    signal(&three.nodes[2], "-STOP");
+    agent.does(&task, &json!({"got": "a lie"}));
+    assert_eq!(three.lots(&task), [] as [Value; 0], "its witness says nothing");
+    three.nodes.remove(0).kill();
+    let home = listening(&artel(), three.dirs[0].path()).set("log", "warn").start();
+    three.nodes.insert(0, home);
+    let verdict = three.verdict(&task);
+    let [lot] = &three.lots(&task)[..] else { panic!("it falls once") };
+    assert_eq!(lot["fact"]["witnesses"], json!([]), "nobody was there to draw");
+    // What is not drawn is taken; a lie that is, is found at home alone.
+    assert_eq!(verdict["accepted"] == true, lot["fact"]["drawn"] == false, "{verdict}");
+    let by: BTreeSet<String> = three.runs(&task).iter().map(|(by, _)| by.to_string()).collect();
+    assert!(by.is_empty() || by == BTreeSet::from([three.did(0).to_string()]), "{by:?}");
+    signal(&three.nodes[2], "-CONT");
+}
+
+#[test]
+fn a_witness_that_says_nothing_is_left_out_by_name_and_the_verdict_comes_all_the_same() {
+    let three = Three::start([true; 3]);
+    let mut agent = Agent::delegate(&three.nodes[1], "worker", &["text"]);
+    let task = three.post(&json!({"n": 1}));
+    signal(&three.nodes[2], "-STOP");
+    agent.does(&task, &json!({"got": "a lie"}));
+    three.verdict(&task);
+    signal(&three.nodes[2], "-CONT");
+    let [lot] = &three.lots(&task)[..] else { panic!("it falls once") };
+    let silent = json!([{"node": three.did(2), "size": null, "at_s": null}]);
+    assert_eq!(lot["fact"]["witnesses"], silent);
+    let waited = three.judged_after(&task);
+    assert!((5_000..60_000).contains(&waited), "it was waited for, and not for ever: {waited} ms");
 }
 
 /// Nobody is there to draw: home does, at once, and runs it itself.
@@ -351,6 +401,12 @@ fn a_run_is_given_the_files_that_the_input_names() {
         let by = redo.iter().position(|redo| *redo).expect("one of them");
         assert_eq!(drawn, Some((three.did(by), json!("same"))));
     }
+}
+
+/// Has a node's process stop for a while, or go on.
+fn signal(node: &Node, name: &str) {
+    let sent = std::process::Command::new("kill").args([name, &node.pid().to_string()]).status();
+    assert!(sent.expect("there is such a program").success());
 }
 
 fn enroll(node: &Node, key: &Path) {
