@@ -236,6 +236,10 @@ async fn ask(shared: Arc<Shared>, origin: Origin) {
             return shared.watch().refused(&origin, shared.mono());
         }
     };
+    // It may have been expelled since it was asked: nobody else is cosigned than a member.
+    if !shared.exchange().is_member(&node) {
+        return;
+    }
     let on_disk = shared.clone();
     let judged = tokio::task::spawn_blocking(move || {
         let mut table = on_disk.remembered.table();

@@ -197,6 +197,10 @@ impl Member {
         let unchecked = context.is(MeshSabotage::AnswerUnchecked);
         let live = self.live()?;
         let Some((origin, ask)) = live.asking.remove(&call) else { return Ok(()) };
+        // It may have been expelled since it was asked.
+        if !live.exchange.is_member(&origin.node()) {
+            return Ok(());
+        }
         let shown = shown.and_then(|frame| Shown::check(&frame, &ask).ok());
         let answered = match &shown {
             Some(shown) => live.watch.answered(&ask, shown, now),
