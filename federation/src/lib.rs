@@ -2,7 +2,7 @@
 //!
 //! This crate is pure: time and entropy come in as arguments, and there is no file, socket, thread or clock. The one
 //! place that decides a winner is `market.rs`; who qualifies and who goes first is `matching.rs`; what a submission is
-//! worth is `settle.rs`. State changes by facts alone (`fact.rs`, folded in `state.rs`), so a restart is a replay.
+//! worth is `settle.rs`. State changes by facts alone (`fact/`, folded in `state.rs`), so a restart is a replay.
 #![warn(missing_docs)]
 
 mod admission;
