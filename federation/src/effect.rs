@@ -89,6 +89,12 @@ pub struct ToRedo {
 }
 
 impl ToRedo {
+    /// Whether home `me` runs it before it asks anybody: nobody has doubted the result and no witness has drawn it, or another node
+    /// alone has doubted it.
+    pub fn begins_at_home(&self, me: &NodeId) -> bool {
+        if self.doubted.is_empty() { self.at_home_first } else { !self.doubted.contains(me) }
+    }
+
     /// How many runs are recorded already; [`crate::Input::Redone`] names them.
     pub fn runs(&self) -> u8 {
         u8::try_from(self.doubted.len()).unwrap_or(u8::MAX).saturating_add(self.unsaid)
@@ -416,5 +422,49 @@ pub fn poster_text(poster: &Poster) -> String {
     match poster {
         Poster::Operator => "operator".into(),
         Poster::Agent(agent) => agent.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_protocol::key::PublicKey;
+
+    #[test]
+    fn home_runs_first_what_no_witness_drew_or_another_node_doubts_and_never_twice_in_a_row() {
+        let [me, other] = [1, 2].map(|n| NodeId(PublicKey::from_bytes([n; 32])));
+        let ask = |doubted: &[NodeId], at_home_first| ToRedo {
+            worker: Some(other),
+            lot: Digest::of(b""),
+            at_home_first,
+            doubted: doubted.to_vec(),
+            unsaid: 0,
+            ask: Redo {
+                step: RunId::new(Wall(1), [0; 9]).step(0),
+                epoch: Epoch(1),
+                module: Digest::of(b""),
+                skills: vec![],
+                input: Json::new(*b"{}"),
+                needs: vec![],
+                artifacts: vec![],
+            },
+            output: Json::new(*b"{}"),
+            left: vec![],
+        };
+        for (doubted, at_home_first, begins) in [
+            (&[][..], true, true),
+            (&[], false, false),
+            (&[me], true, false),
+            (&[me], false, false),
+            (&[other], true, true),
+            (&[other], false, true),
+            (&[me, other], true, false),
+        ] {
+            assert_eq!(
+                ask(doubted, at_home_first).begins_at_home(&me),
+                begins,
+                "{doubted:?} {at_home_first}"
+            );
+        }
     }
 }

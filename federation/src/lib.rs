@@ -55,4 +55,4 @@ pub use input::{Input, Now, Principal, ReplyTo, Request};
 pub use json::Json;
 pub use member::Identity;
 pub use options::Options;
-pub use snapshot::Snapshot;
+pub use snapshot::{FORM as STATE_FORM, Snapshot};

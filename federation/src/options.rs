@@ -173,9 +173,12 @@ pub const LEASE_ARTIFACT_BYTES_MAX: u64 = 256 << 20;
 /// The most leases and results at other homes that are under way; at the limit claims there get `book_full`. Each costs
 /// some 400 bytes, in memory and in every snapshot.
 pub const ENGAGEMENTS_MAX: usize = 16_384;
-/// How many of these may be of one home, and how many of one agent (a sixteenth); at the limit claims there, or of that agent, get
-/// `too_many`. With no share of its own, one home that never answers keeps all agents from all other homes' work for a week.
-pub const ENGAGEMENTS_EACH_MAX: usize = 1_024;
+/// How many of these may be of one home (a sixteenth); at the limit claims there get `too_many`. Without, one home that never answers
+/// keeps all agents from all other homes' work for a week.
+pub const ENGAGEMENTS_OF_HOME_MAX: usize = 1_024;
+/// How many of these may be of one agent (a quarter); at the limit its claims elsewhere get `too_many`. More than one home's, which
+/// alone keeps no agent from other homes.
+pub const ENGAGEMENTS_OF_AGENT_MAX: usize = 4_096;
 /// How many of those are remembered once they are judged, so that the same result again is known and gets the same answer. Fewer,
 /// and an agent that hands in again after its answer was lost is told that it holds nothing.
 pub const CONCLUDED_MAX: usize = 1_024;

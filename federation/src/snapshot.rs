@@ -12,8 +12,8 @@ use artel_protocol::codec::{self, Decode, Encode};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// Form of the snapshot; another one is refused, and the journal is folded from the start instead.
-const FORM: u32 = 6;
+/// Form of the snapshot, and of each run in it; another one is refused, and the journal is folded from the start instead.
+pub const FORM: u32 = 6;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
@@ -135,8 +135,7 @@ impl State {
                 }
             }
         }
-        let known = under_way.iter().filter_map(|agent| self.agents.get(agent));
-        known.for_each(|agent| self.guests.begins(agent));
+        under_way.iter().for_each(|agent| self.guests.begins(agent, None));
         self.agents.values().for_each(|agent| self.guests.add(agent));
     }
 }

@@ -321,7 +321,8 @@ impl State {
 
     fn forgotten(&mut self, f: &Forgotten) -> Result<(), String> {
         let agent = self.agents.get(&f.agent).filter(|agent| agent.may_be_forgotten());
-        let agent = agent.filter(|agent| !self.guests.is_under_way(&agent.id));
+        // Older versions forgot whose result was still open: their journals fold on.
+        let agent = agent.filter(|agent| !self.leases.contains_key(&agent.id));
         let agent = agent.ok_or_else(|| format!("{} is no guest that may be forgotten", f.agent))?;
         let was = Counted::of(agent).expect("only guests are forgotten");
         self.agent_bytes -= agent.bytes();
@@ -363,6 +364,13 @@ impl State {
         let agent = self.agents.get_mut(id).ok_or_else(|| format!("{id} is not enrolled"))?;
         change(Arc::make_mut(agent));
         Ok(())
+    }
+
+    /// Changes an agent that has handed something in; nothing where an older version has forgotten it since.
+    fn with_worker(&mut self, id: &AgentId, change: impl FnOnce(&mut Agent)) {
+        if let Some(agent) = self.agents.get_mut(id) {
+            change(Arc::make_mut(agent));
+        }
     }
 
     fn run_posted(&mut self, f: &RunPosted, entry: &Entry, index: u64) -> Result<(), String> {
@@ -454,9 +462,7 @@ impl State {
             lease_ms: f.lease_ms,
         };
         self.leases.entry(f.agent).or_default().insert(f.step);
-        if let Some(agent) = self.agents.get(&f.agent) {
-            self.guests.begins(agent);
-        }
+        self.guests.begins(&f.agent, self.agents.get(&f.agent).map(AsRef::as_ref));
         self.totals.granted += 1;
         Ok(())
     }
@@ -485,9 +491,7 @@ impl State {
 
     /// A lease of an agent ended without a result, or its result has a verdict.
     fn work_ends(&mut self, agent: &AgentId) {
-        if let Some(agent) = self.agents.get(agent) {
-            self.guests.ends(agent);
-        }
+        self.guests.ends(agent, self.agents.get(agent).map(AsRef::as_ref));
     }
 
     fn released(&mut self, f: &LeaseEnded) -> Result<(), String> {
@@ -677,7 +681,7 @@ impl State {
             self.totals.rejected += 1
         };
         if !own_work {
-            self.with_agent(&f.agent, |agent| {
+            self.with_worker(&f.agent, |agent| {
                 if accepted {
                     agent.accepted += 1
                 } else {
@@ -689,7 +693,7 @@ impl State {
                     _ => {}
                 }
                 learn(&mut agent.standing, at, outcome, quality);
-            })?;
+            });
         }
         self.work_ends(&f.agent);
         Ok(())
@@ -734,7 +738,7 @@ impl State {
             let earned = u64::try_from(leg.units).map_err(|_| "a payment below zero")?;
             step.paid = Credits(earned);
             self.totals.paid_units += earned;
-            self.with_agent(&worker, |agent| agent.earned_units += earned)?;
+            self.with_worker(&worker, |agent| agent.earned_units += earned);
         }
         Ok(())
     }

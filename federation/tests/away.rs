@@ -6,7 +6,7 @@ mod common;
 use artel_federation::away::Engagement;
 use artel_federation::fact::{Abroad, Authority, Judgement, Undertaken};
 use artel_federation::input::{Word, Work};
-use artel_federation::options::{CONCLUDED_MAX, ENGAGEMENTS_EACH_MAX, HEARD_AGAIN_MS};
+use artel_federation::options::{CONCLUDED_MAX, ENGAGEMENTS_OF_HOME_MAX, HEARD_AGAIN_MS};
 use artel_federation::{Code, Fact, Options, Principal, Reply, Request};
 use artel_protocol::id::{Epoch, RunId};
 use artel_protocol::key::Signature;
@@ -103,24 +103,22 @@ fn a_home_that_answers_nothing_leaves_room_for_others_and_so_does_an_agent() {
         answer.map(|_| lease.step).map_err(|refusal| refusal.code)
     };
     let result = |step| Work { step, ..work(0, "[1]") };
-    for _ in 0..ENGAGEMENTS_EACH_MAX / 2 {
-        for agent in [&ada, &bob] {
-            let step = take_on(&mut home, agent, 1).expect("taken on");
-            hand_in(&mut home, agent, result(step)).expect("in the outbox");
+    let mut fill = |home: &mut Home, at: u8| {
+        for _ in 0..ENGAGEMENTS_OF_HOME_MAX {
+            let step = take_on(home, &ada, at).expect("taken on");
+            hand_in(home, &ada, result(step)).expect("in the outbox");
         }
-    }
-    assert_eq!(take_on(&mut home, &ada, 1), Err(Code::TooMany), "of one home");
-    for at in [2, 3] {
-        for _ in 0..ENGAGEMENTS_EACH_MAX / 4 {
-            let step = take_on(&mut home, &ada, at).expect("another home's");
-            hand_in(&mut home, &ada, result(step)).expect("in the outbox");
-        }
-    }
-    assert_eq!(take_on(&mut home, &ada, 4), Err(Code::TooMany), "of one agent");
-    assert!(take_on(&mut home, &bob, 4).is_ok());
+    };
+    fill(&mut home, 1);
+    let full = |home: &Home| home.mind.view().away().full_homes().copied().collect::<Vec<_>>();
+    assert_eq!(full(&home), [peer(1)]);
+    (2..=4).for_each(|at| fill(&mut home, at));
+    assert_eq!(take_on(&mut home, &bob, 1), Err(Code::TooMany), "of one home");
+    assert_eq!(take_on(&mut home, &ada, 5), Err(Code::TooMany), "of one agent");
+    assert!(take_on(&mut home, &bob, 5).is_ok());
     home.restart_from_snapshot();
     assert_eq!(take_on(&mut home, &bob, 1), Err(Code::TooMany), "a restart changes nothing of it");
-    assert!(take_on(&mut home, &bob, 4).is_ok());
+    assert!(take_on(&mut home, &bob, 5).is_ok());
 }
 
 /// Its answer may have been lost, and then its node may have been killed.

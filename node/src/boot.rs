@@ -266,7 +266,8 @@ impl Node {
     /// Has lots fall, and what they draw run again, from here on.
     fn redo_what_is_drawn(&mut self) {
         if let Some(asked) = self.running.lots.take() {
-            tokio::spawn(redo::lots::run(asked, self.neighbours.clone(), self.running.handle.clone()));
+            let lots = redo::lots::run(asked, self.neighbours.clone(), self.running.handle.clone());
+            self.relies_on("the drawer of lots", tokio::spawn(lots));
         }
         let Some(drawn) = self.running.redos.take() else { return };
         let runners = Runners {
@@ -276,7 +277,15 @@ impl Node {
             neighbours: self.neighbours.clone(),
             asked: Arc::default(),
         };
-        tokio::spawn(redo::run(drawn, runners, self.running.handle.clone()));
+        let runs = redo::run(drawn, runners, self.running.handle.clone());
+        self.relies_on("the runner of redos", tokio::spawn(runs));
+    }
+
+    /// Without this task results wait for ever, and nobody would notice.
+    fn relies_on(&self, name: &'static str, task: tokio::task::JoinHandle<()>) {
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.relies_on(name, task);
+        }
     }
 
     /// What HTTP talks to.

@@ -4,7 +4,7 @@ use crate::commitment::{Opening, Salt};
 use crate::fact::{
     Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
 };
-use crate::options::{CONCLUDED_MAX, ENGAGEMENTS_EACH_MAX, ENGAGEMENTS_MAX};
+use crate::options::{CONCLUDED_MAX, ENGAGEMENTS_MAX, ENGAGEMENTS_OF_AGENT_MAX, ENGAGEMENTS_OF_HOME_MAX};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId};
@@ -105,18 +105,22 @@ impl Engagements {
         self.all.insert(engagement.lease, Arc::new(engagement));
     }
 
-    /// Where an agent may not take on one more of a home's leases.
-    pub fn is_full_for(&self, agent: &AgentId, home: &NodeId) -> Option<Full> {
+    /// Why an agent may not take on one more lease: of a home, or of any.
+    pub fn is_full_for(&self, agent: &AgentId, home: Option<&NodeId>) -> Option<Full> {
         let count = |of: Option<&usize>| of.copied().unwrap_or_default();
         if self.all.len() >= ENGAGEMENTS_MAX {
             Some(Full::All)
-        } else if count(self.of_home.get(home)) >= ENGAGEMENTS_EACH_MAX {
-            Some(Full::Home)
-        } else if count(self.of_agent.get(agent)) >= ENGAGEMENTS_EACH_MAX {
+        } else if count(self.of_agent.get(agent)) >= ENGAGEMENTS_OF_AGENT_MAX {
             Some(Full::Agent)
         } else {
-            None
+            home.filter(|home| count(self.of_home.get(home)) >= ENGAGEMENTS_OF_HOME_MAX).map(|_| Full::Home)
         }
+    }
+
+    /// The homes of which no further lease is taken on.
+    pub fn full_homes(&self) -> impl Iterator<Item = &NodeId> {
+        let full = self.of_home.iter().filter(|(_, count)| **count >= ENGAGEMENTS_OF_HOME_MAX);
+        full.map(|(home, _)| home)
     }
 
     /// An agent's lease, whichever home it is of: an agent names step and epoch.

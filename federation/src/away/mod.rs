@@ -13,7 +13,10 @@ use crate::fact::{
 };
 use crate::federation::Federation;
 use crate::input::{Now, Word, Work};
-use crate::options::{ABROAD_TERMS, ENGAGEMENTS_EACH_MAX, ENGAGEMENTS_MAX, HEARD_AGAIN_MS, OUTBOX_MS};
+use crate::options::{
+    ABROAD_TERMS, ENGAGEMENTS_MAX, ENGAGEMENTS_OF_AGENT_MAX, ENGAGEMENTS_OF_HOME_MAX, HEARD_AGAIN_MS,
+    OUTBOX_MS,
+};
 use crate::timer::Timer;
 use crate::turn::Turn;
 use artel_protocol::key::AgentId;
@@ -37,12 +40,14 @@ impl Full {
             Full::Home => (
                 Code::TooMany,
                 format!(
-                    "that home has not answered {ENGAGEMENTS_EACH_MAX} leases and results of this node yet; work for another one"
+                    "that home has not answered {ENGAGEMENTS_OF_HOME_MAX} leases and results of this node yet; work for another one"
                 ),
             ),
             Full::Agent => (
                 Code::TooMany,
-                format!("{ENGAGEMENTS_EACH_MAX} leases and results of yours wait at other homes; try later"),
+                format!(
+                    "{ENGAGEMENTS_OF_AGENT_MAX} leases and results of yours wait at other homes; try later"
+                ),
             ),
         };
         Refusal::new(code, whose)
@@ -79,7 +84,7 @@ impl Federation {
                 "you hold as many leases as you may; submit or release one first",
             ));
         }
-        if let Some(full) = self.state.away.is_full_for(&agent, &won.lease.home) {
+        if let Some(full) = self.state.away.is_full_for(&agent, Some(&won.lease.home)) {
             return Err(full.refusal());
         }
         let lease = won.lease;

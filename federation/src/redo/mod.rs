@@ -158,7 +158,7 @@ impl Federation {
         let Some((_, step)) = self.state.step(&id) else { return };
         let (StepState::Submitted { agent, .. }, Some(digest)) = (&step.state, step.undrawn) else { return };
         let (agent, submitted) = (*agent, step.handed.last().expect("a submitted step has one").index);
-        let rate = rate(self.state.agents[&agent].unrefuted);
+        let rate = rate(self.state.agents.get(&agent).map_or(0, |agent| agent.unrefuted));
         let lot = lot::drawn_by(&digest, &witnesses).unwrap_or_else(|| lot::own(&turn.now, id, epoch));
         let drawn = draws(&lot, rate);
         let fact = Lot { step: id, epoch, agent, submitted, rate, witnesses, lot, drawn };

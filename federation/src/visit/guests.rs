@@ -101,20 +101,20 @@ impl Guests {
     }
 
     /// An agent has won a lease.
-    pub fn begins(&mut self, agent: &Agent) {
-        *self.under_way.entry(agent.id).or_default() += 1;
-        self.idle.remove(&(agent.updated, agent.id));
+    pub fn begins(&mut self, id: &AgentId, agent: Option<&Agent>) {
+        *self.under_way.entry(*id).or_default() += 1;
+        agent.into_iter().for_each(|agent| self.rests(agent));
     }
 
     /// A lease of an agent ended without a result, or its result has a verdict.
-    pub fn ends(&mut self, agent: &Agent) {
-        if let Some(count) = self.under_way.get_mut(&agent.id) {
+    pub fn ends(&mut self, id: &AgentId, agent: Option<&Agent>) {
+        if let Some(count) = self.under_way.get_mut(id) {
             *count -= 1;
             if *count == 0 {
-                self.under_way.remove(&agent.id);
+                self.under_way.remove(id);
             }
         }
-        self.rests(agent);
+        agent.into_iter().for_each(|agent| self.rests(agent));
     }
 
     /// Whether an agent has a lease or a result without a verdict.

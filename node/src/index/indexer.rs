@@ -1,11 +1,12 @@
 //! The thread that writes the index: rows for what the driver tells, in large batches, and for what the journal holds
 //! wherever it is behind.
 
+use super::form::open_of_this_form;
 use super::long::put_long;
 use super::terms::{hash_of, terms_of};
 use super::{
-    ARTIFACTS, BLOCK_ENTRIES, DIGESTS, RUNS, Rows, Shared, TERMS, Term, WORK, bytes_of, open_sound,
-    open_store, work_key, work_of,
+    ARTIFACTS, BLOCK_ENTRIES, DIGESTS, RUNS, Rows, Shared, TERMS, Term, WORK, bytes_of, or_in_memory,
+    work_key, work_of,
 };
 
 use crate::news::News;
@@ -64,7 +65,7 @@ impl Indexer {
     /// Follows the journal until the driver is gone. A store that fails is opened again, as often as it takes: a full disk
     /// heals.
     pub(super) fn run(mut self, dir: &Path, queue: Receiver<Vec<News>>) {
-        let mut store = open_store(dir);
+        let mut store = or_in_memory(open_of_this_form(dir));
         loop {
             self.shared.set_store(Some(store.clone()));
             let followed = self.follow(store.as_ref(), &queue);
@@ -77,7 +78,7 @@ impl Indexer {
                 if self.rest(&queue).is_err() {
                     return;
                 }
-                match open_sound(dir) {
+                match open_of_this_form(dir) {
                     Ok(sound) => break Arc::new(sound),
                     Err(error) => tracing::debug!(%error, "the index still cannot be opened"),
                 }

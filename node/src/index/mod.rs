@@ -3,6 +3,7 @@
 //! and is rebuilt from the journal wherever it is behind, broken or missing. What it has not written yet is found in
 //! memory, so that whoever has an answer finds what it is about.
 
+mod form;
 mod fresh;
 mod indexer;
 mod long;
@@ -128,7 +129,11 @@ pub fn start(dir: PathBuf, source: Source, reader: SharedReader) -> std::io::Res
 /// Opens what is on disk and checks it; an index that cannot be used is moved aside and built anew, and where the disk
 /// has no room for one it is kept in memory until the next start.
 pub(crate) fn open_store(dir: &Path) -> Arc<dyn KvStore> {
-    match open_sound(dir) {
+    or_in_memory(open_sound(dir))
+}
+
+fn or_in_memory(opened: Result<SledStore, IndexError>) -> Arc<dyn KvStore> {
+    match opened {
         Ok(store) => Arc::new(store),
         Err(error) => {
             tracing::error!(%error, "the index cannot be kept on disk");

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 /// is not taken any more.
 const HEADS_MAX: usize = 8;
 
-/// How many cosignatures of a head are kept, the first that come. Each is a line of some 250 bytes in what
-/// `/log/checkpoint` serves, and a note may have 64 lines.
+/// How many cosignatures of a head are served. Each is a line of some 250 bytes in what `/log/checkpoint` serves, and a note may have
+/// 64 lines.
 pub(super) const WITNESSES_MAX: usize = 32;
 
-/// How many witnesses are remembered with the last head that each cosigned. Above the neighbours that a node can have, so
-/// that whoever was one before is shown as behind.
+/// How many witnesses are remembered with the last head that each cosigned, and how many cosignatures of a head are kept. Above the
+/// neighbours that a node can have, so that whoever was one before is shown as behind, and whoever is to draw a lot is heard.
 const REMEMBERED_MAX: usize = 256;
 
 /// For how long a cosigned head is served although a newer checkpoint without a cosignature is there. Shorter, and a busy
@@ -78,7 +78,7 @@ impl Cosignatures {
         let checkpoint = *cosignature.checkpoint();
         let mut of = self.said.iter_mut();
         let Some(said) = of.find(|said| *said.checkpoint.checkpoint() == checkpoint) else { return false };
-        if said.by.len() >= WITNESSES_MAX && !said.by.contains_key(&witness) {
+        if said.by.len() >= REMEMBERED_MAX && !said.by.contains_key(&witness) {
             return false;
         }
         let now = Witness { node: witness, size: checkpoint.size(), at_s: cosignature.at_s() };
@@ -137,7 +137,7 @@ impl Cosignatures {
             return newest;
         };
         let mut note = said.checkpoint.clone();
-        for cosignature in said.by.values() {
+        for cosignature in said.by.values().take(WITNESSES_MAX) {
             note = note.with(cosignature.line()).expect("fewer lines than a note may have");
         }
         note
@@ -203,8 +203,13 @@ mod tests {
         assert!(!cosign(&mut all, 3, 2), "of a head that was never said");
         (1..=HEADS_MAX as u64 + 1).for_each(|size| say(&mut all, size));
         assert!(!cosign(&mut all, 1, 2), "too old");
-        assert!((0..WITNESSES_MAX as u8).all(|by| cosign(&mut all, 4, 100 + by)));
-        assert!(!cosign(&mut all, 4, 2), "full");
+        assert!(
+            (0..100).all(|by| cosign(&mut all, 4, 100 + by)),
+            "more than are served: any of them may draw"
+        );
+        assert!((0..100).all(|by| all.first_behind(3, &NodeId(key(100 + by).public())).is_some()));
+        let served = all.serve(head(4)).to_string();
+        assert_eq!(served.lines().filter(|line| line.starts_with('—')).count(), 1 + WITNESSES_MAX);
         assert!(cosign(&mut all, 4, 100), "a later one of the same");
         assert!(cosign(&mut all, 9, 2) && cosign(&mut all, 5, 2));
         let sizes: BTreeMap<NodeId, u64> = all.witnesses().iter().map(|w| (w.node, w.size)).collect();

@@ -44,8 +44,7 @@ impl Neighbours {
 
     /// Has a head said that covers an entry, as soon as the next one may be, and asks those directly that have not cosigned it.
     pub fn hurry(&self, entry: u64, late: &[NodeId]) {
-        let is_said = self.head_said().is_some_and(|size| size > entry);
-        if is_said {
+        if self.head_said().is_some_and(|size| size > entry) {
             heads::remind(&self.shared, (HURRY_AFTER, Some(HURRY_AGAIN)), late);
         } else {
             self.shared.head_wanted.notify_one();

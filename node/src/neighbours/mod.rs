@@ -79,6 +79,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use summaries::Summaries;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 use vital::Vital;
 
 pub use admission::{Admission, Invited};
@@ -333,6 +334,14 @@ impl Neighbours {
         others.push(("the reader of the mesh's events", tokio::spawn(follow(shared.clone(), happened))));
         let vital = Vital { mesh: ended, keeper, evidence, publisher, others };
         Ok(Neighbours { shared, vital: Arc::new(Mutex::new(Some(vital))) })
+    }
+
+    /// Has [`Neighbours::ended`] name this task, too, where it ends.
+    pub fn relies_on(&self, name: &'static str, task: JoinHandle<()>) {
+        let mut vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(vital) = vital.as_mut() {
+            vital.others.push((name, task));
+        }
     }
 
     /// Waits until something has ended without which this node is deaf or mute, however that came, and names it; who asks a

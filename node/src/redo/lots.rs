@@ -44,6 +44,9 @@ trait Witnesses {
 
     /// The first that a neighbour cosigned behind an entry.
     fn first_behind(&self, entry: u64, by: &NodeId) -> Option<Cosigned>;
+
+    /// Whether a head behind an entry was said, so that it could be cosigned.
+    fn is_said(&self, entry: u64) -> bool;
 }
 
 /// A lot that has not fallen.
@@ -82,7 +85,8 @@ pub async fn run(mut asked: mpsc::Receiver<ToWitness>, neighbours: Option<Neighb
         let now = Instant::now();
         open.retain_mut(|lot| {
             let Some(said) = lot.hear(&neighbours, &silent, now) else { return true };
-            said.iter().for_each(|one| silent.note(one.node, one.cosigned.is_some(), now));
+            let could = neighbours.is_said(lot.ask.submitted);
+            said.iter().filter(|_| could).for_each(|one| silent.note(one.node, one.cosigned.is_some(), now));
             fall(&handle, lot.ask, said);
             false
         });
@@ -159,6 +163,10 @@ impl Witnesses for Neighbours {
     fn first_behind(&self, entry: u64, by: &NodeId) -> Option<Cosigned> {
         self.first_cosigned(entry, by)
     }
+
+    fn is_said(&self, entry: u64) -> bool {
+        self.head_said().is_some_and(|size| size > entry)
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +191,10 @@ mod tests {
         fn first_behind(&self, entry: u64, by: &NodeId) -> Option<Cosigned> {
             let size = *self.cosigned.get(by).filter(|size| **size > entry)?;
             Some(Cosigned { size, root: Hash([1; 32]), at_s: 9, signature: Signature([2; 64]) })
+        }
+
+        fn is_said(&self, _: u64) -> bool {
+            true
         }
     }
 

@@ -91,14 +91,11 @@ impl Runners {
         tokio::time::sleep(FURTHER_WAIT.saturating_mul(asked.unsaid.into())).await;
         let wait = if asked.doubted.is_empty() { FIRST_WAIT } else { DOUBT_WAIT };
         let (here, there) = (self.at_home(asked), self.elsewhere(asked));
-        let doubted_elsewhere = !asked.doubted.is_empty() && !asked.doubted.contains(&self.me);
         match asked.worker {
             // What an agent of this node's own did goes to no other node.
             None => within(wait, here).await,
             // Without a witness home has chosen the order, so it is the first in it itself.
-            Some(_) if doubted_elsewhere || asked.at_home_first => {
-                within(wait, either(ALONE_WAIT, here, there)).await
-            }
+            Some(_) if asked.begins_at_home(&self.me) => within(wait, either(ALONE_WAIT, here, there)).await,
             Some(_) => within(wait, either(ALONE_WAIT, there, here)).await,
         }
     }

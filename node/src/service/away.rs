@@ -5,7 +5,7 @@ use super::asking::Said;
 use super::claiming::claim_next;
 use super::convert;
 use super::inner::{NodeService, now};
-use super::refusal::{bug, of_home, of_visit};
+use super::refusal::{bug, of_home, of_rules, of_visit};
 use super::tasks::{check_skills, claim_next_here};
 use crate::neighbours::{Introduction, Neighbours, NotFetched, Offer as Heard, Own, VisitError};
 use artel_federation::away::{Engagement, ends_a_result};
@@ -158,7 +158,7 @@ pub(super) async fn claim_at(
     act: Act,
     signed: Option<SignedStatement>,
 ) -> Result<Option<Lease>, Problem> {
-    let introduction = has_room(service, call, me).await?;
+    let introduction = has_room(service, call, me, Some(home)).await?;
     let own = own(service, call, (home, me), &act, signed).await?;
     let neighbours = neighbours(service)?;
     let told = neighbours.visit_as(&home, (me, introduction), act.clone(), own).await;
@@ -168,17 +168,24 @@ pub(super) async fn claim_at(
     won(service, call, me, own, (home, told)).await
 }
 
-/// No home is asked for a lease that the agent may not hold; what a home is told of one that may.
+/// No home is asked for a lease that the agent may not hold, or of which this node would take on no more; what a home is told of an
+/// agent that may.
 pub(super) async fn has_room(
     service: &NodeService,
     call: &Call,
     me: AgentId,
+    home: Option<NodeId>,
 ) -> Result<Introduction, Problem> {
     let looked = service.look(call, move |view, _| {
         let has_room = view.agent(&me).is_some_and(|agent| view.free_leases(agent) > 0);
-        Introduction::of(view, &me).filter(|_| has_room)
+        let full = view.away().is_full_for(&me, home.as_ref());
+        (Introduction::of(view, &me).filter(|_| has_room), full)
     });
-    looked.await?.ok_or_else(|| service.refuse(call, Problem::of(Code::CapacityFull)))
+    match looked.await? {
+        (_, Some(full)) => Err(service.refuse(call, of_rules(full.refusal()))),
+        (Some(introduction), None) => Ok(introduction),
+        (None, None) => Err(service.refuse(call, Problem::of(Code::CapacityFull))),
+    }
 }
 
 /// What an agent has by a home's answer to its claim.

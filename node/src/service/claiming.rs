@@ -13,7 +13,7 @@ use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::skill::Skill;
 use artel_web::types::task::{ClaimRequest, Lease};
 use artel_web::{Call, Problem};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How long a claim of the next task that does not wait gives homes to answer.
@@ -41,9 +41,11 @@ pub(super) async fn claim_next(
     }
     let delegated = service.look(call, move |view, _| {
         let agent = view.agent(&me).filter(|agent| agent.delegation.is_some());
-        agent.map(|agent| agent.skills.clone())
+        // Where no further lease of another home is taken on, none is asked for one.
+        let agent = agent.filter(|_| view.away().is_full_for(&me, None).is_none());
+        agent.map(|agent| (agent.skills.clone(), view.away().full_homes().copied().collect::<BTreeSet<_>>()))
     });
-    let Some(skills) = delegated.await? else {
+    let Some((skills, full)) = delegated.await? else {
         return claim_next_here(service, call, claim.wait_ms).await;
     };
     let (mut board, mut ups) = (neighbours.offers_changed(), neighbours.came_up());
@@ -54,7 +56,8 @@ pub(super) async fn claim_next(
         board.mark_unchanged();
         ups.mark_unchanged();
         loop {
-            let offering = untried(neighbours, &skills, &tried, |home| asking.is_with(home));
+            let offering =
+                untried(neighbours, &skills, &tried, |home| full.contains(home) || asking.is_with(home));
             let Some((home, news)) = offering.first().copied() else { break };
             if asking.is_full() || Instant::now() >= answers_until {
                 break;
@@ -63,7 +66,7 @@ pub(super) async fn claim_next(
             if let Some(lease) = claim_next_here(service, call, 0).await? {
                 return Ok(Some(lease));
             }
-            has_room(service, call, me).await?;
+            has_room(service, call, me, None).await?;
             tried.insert(home, news);
             // Where no other home is to be asked it waits there right away: one request. Meanwhile it waits here, too.
             if let Some(wait) = asking.may_wait(until).filter(|_| offering.len() == 1) {
@@ -82,7 +85,8 @@ pub(super) async fn claim_next(
                 turn = None;
                 break;
             };
-            let homes = neighbours.homes_to_wait_at(&me, &skills);
+            let mut homes = neighbours.homes_to_wait_at(&me, &skills);
+            homes.retain(|home| !full.contains(home));
             let Some(home) = asking.next_to_wait_at(&homes) else {
                 turn = asking.next_turn(&homes);
                 break;
@@ -91,7 +95,7 @@ pub(super) async fn claim_next(
                 if let Some(lease) = claim_next_here(service, call, 0).await? {
                     return Ok(Some(lease));
                 }
-                has_room(service, call, me).await?;
+                has_room(service, call, me, None).await?;
             }
             asking.wait_at(home, wait);
         }

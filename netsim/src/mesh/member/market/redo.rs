@@ -71,9 +71,7 @@ impl Member {
         Ok(match asked.worker {
             // What an agent of this node's own did goes to no other node.
             None => VecDeque::from([Runner::Here]),
-            Some(_) if doubted_elsewhere || asked.at_home_first && asked.doubted.is_empty() => {
-                std::iter::once(Runner::Here).chain(there).collect()
-            }
+            Some(_) if asked.begins_at_home(&me) => std::iter::once(Runner::Here).chain(there).collect(),
             Some(_) => there.chain([Runner::Here]).collect(),
         })
     }
