@@ -38,6 +38,10 @@ def did_of(key):
     return "did:key:z" + text
 
 
+class Refused(SystemExit):
+    """The node's answer is no, and would be no again; whoever does not expect that ends with its words."""
+
+
 def post(url, body, token=None):
     """Posts JSON; the answer as a dict, or None for 204. Goes on trying while the node is away or busy."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -48,7 +52,7 @@ def post(url, body, token=None):
                 return json.loads(response.read() or "null")
         except urllib.error.HTTPError as error:
             if error.code != 429 and error.code < 500:
-                raise SystemExit(f"{url}: {error.code} {error.read().decode()}")
+                raise Refused(f"{url}: {error.code} {error.read().decode()}")
         except OSError as error:
             print(f"waiting for the node: {error}", file=sys.stderr)
         time.sleep(1)  # the same submission again gets the same answer, so trying again is safe

@@ -25,11 +25,15 @@ def signed(key, federation, home, act, **lines):
 
 
 def do(node, key, token, federation, offer):
-    """Claims what a home offers, does it, hands it in."""
+    """Claims what a home offers, does it, hands it in; whether it could."""
     home, task = offer["home"], offer["task_id"]
     skills = "text"  # what it enrolled with, sorted, a comma between
     claim = {"home": home, "signed": signed(key, federation, home, "claim", task=task, capabilities=skills)}
-    lease = agent.post(f"{node}/v1/tasks/{task}/claim", claim, token)
+    try:
+        lease = agent.post(f"{node}/v1/tasks/{task}/claim", claim, token)
+    except agent.Refused as refused:
+        print(f"not this one: {refused}", file=sys.stderr)  # somebody was faster, or it does not qualify
+        return False
     # The node hands the output on as these very bytes, and its digest is what the agent signs.
     output = json.dumps(agent.work(lease))
     digest = "sha256:" + hashlib.sha256(output.encode()).hexdigest()
@@ -38,6 +42,7 @@ def do(node, key, token, federation, offer):
     result = {"epoch": epoch, "output": json.loads(output), "signed": hand}
     answer = agent.post(f"{node}/v1/tasks/{task}/submit", result, token)
     print(json.dumps({"task_id": task, "home": home, "receipt": answer.get("receipt")}), flush=True)
+    return True
 
 
 def main():
@@ -50,8 +55,7 @@ def main():
     federation = get(f"{node}/v1/auth/verify", token)["federation_id"]
     while True:
         for offer in get(f"{node}/v1/offers?capability=text", token)["items"]:
-            do(node, key, token, federation, offer)
-            if once:
+            if do(node, key, token, federation, offer) and once:
                 return
         time.sleep(1)
 

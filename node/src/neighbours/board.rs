@@ -4,13 +4,14 @@
 use crate::clock::wall;
 use artel_audit::records::Records as Kept;
 use artel_federation::fact::{Judgement, Offered};
-use artel_federation::{Entry, Fact};
-use artel_protocol::id::StepId;
+use artel_federation::{Entry as JournalEntry, Fact};
+use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::NodeId;
 use artel_protocol::record::Records;
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -22,6 +23,10 @@ const PER_HOME_MAX: usize = 4_096;
 /// The most offers on the board, of all homes: some 300 bytes each. At the limit the home with the most gives way to one that has
 /// fewer, so that a few cannot keep the others off it.
 const OFFERS_MAX: usize = 65_536;
+
+/// How many steps are remembered that were taken lately (some 100 bytes each); then the oldest is forgotten. An offer that comes after
+/// so many others were taken is on the board until a claim of it is refused, or its deadline.
+const TAKEN_MAX: usize = 16_384;
 
 /// How often offers past their deadline, and those of homes that nothing is taken from any more, are looked for. Each time all
 /// offers are walked through while the keeper waits.
@@ -67,6 +72,9 @@ struct Inner {
     news: u64,
     /// When was swept last.
     swept: Option<Instant>,
+    /// The last epoch of steps that was granted or is over: their offers may be heard later, in frames of their own.
+    taken: BTreeMap<(NodeId, StepId), Epoch>,
+    taken_in_order: VecDeque<(NodeId, StepId)>,
 }
 
 /// All homes' offers.
@@ -97,15 +105,15 @@ impl Board {
         {
             let mut inner = self.inner();
             for record in records.records() {
-                let Ok(entry) = Entry::decode(&record.body) else { continue };
+                let Ok(entry) = JournalEntry::decode(&record.body) else { continue };
                 match entry.fact {
                     Fact::Offered(offered) if offered.deadline > now => {
                         put_up |= inner.put_up(Offer { home, offered, at: entry.at, heard: now, from });
                     }
-                    Fact::Granted(f) => inner.take_down(&home, &f.step),
-                    Fact::StepEnded(f) => inner.take_down(&home, &f.step),
+                    Fact::Granted(f) => inner.taken((home, f.step), f.epoch),
+                    Fact::StepEnded(f) => inner.taken((home, f.step), OVER),
                     Fact::Verdict(f) if matches!(f.judgement, Judgement::Accepted { .. }) => {
-                        inner.take_down(&home, &f.step);
+                        inner.taken((home, f.step), OVER);
                     }
                     _ => {}
                 }
@@ -200,9 +208,39 @@ impl Board {
     }
 }
 
+/// The epoch of a step that is offered no more.
+const OVER: Epoch = Epoch(u32::MAX);
+
 impl Inner {
+    fn is_taken(&self, home: &NodeId, offered: &Offered) -> bool {
+        self.taken.get(&(*home, offered.step)).is_some_and(|taken| *taken >= offered.epoch)
+    }
+
+    /// A step was granted under this epoch.
+    fn taken(&mut self, (home, step): (NodeId, StepId), epoch: Epoch) {
+        self.take_down(&home, &step);
+        match self.taken.entry((home, step)) {
+            Entry::Occupied(mut taken) => {
+                let taken = taken.get_mut();
+                *taken = (*taken).max(epoch);
+            }
+            Entry::Vacant(free) => {
+                free.insert(epoch);
+                self.taken_in_order.push_back((home, step));
+            }
+        }
+        if self.taken_in_order.len() > TAKEN_MAX
+            && let Some(oldest) = self.taken_in_order.pop_front()
+        {
+            self.taken.remove(&oldest);
+        }
+    }
+
     fn put_up(&mut self, offer: Offer) -> bool {
         let (home, step) = (offer.home, offer.offered.step);
+        if self.is_taken(&home, &offer.offered) {
+            return false;
+        }
         let known = self.homes.get(&home);
         let (had, again) =
             known.map_or((0, false), |board| (board.offers.len(), board.offers.contains_key(&step)));
@@ -292,7 +330,7 @@ fn meets(skills: &[Skill], asked: &[Skill]) -> bool {
 mod tests {
     use super::*;
     use artel_protocol::amount::Credits;
-    use artel_protocol::id::{Digest, Epoch, RunId};
+    use artel_protocol::id::{Digest, RunId};
     use artel_protocol::key::SecretKey;
     use artel_reputation::Complexity;
 
@@ -365,6 +403,27 @@ mod tests {
         // Those that have the most make no room for themselves.
         let fullest = inner.by_size.last().expect("some").1;
         assert!(!inner.put_up(offer(fullest, u64::MAX >> 20, FAR)));
+    }
+
+    /// Offers and grants are gossiped in frames of their own.
+    #[test]
+    fn an_offer_that_is_heard_after_its_grant_is_not_put_up_and_the_next_one_is() {
+        let (board, home) = (Board::new(), home(1));
+        let mut inner = board.inner();
+        inner.taken((home, step(1)), Epoch(1));
+        assert!(!inner.put_up(offer(home, 1, FAR)), "it was won already");
+        let mut again = offer(home, 1, FAR);
+        again.offered.epoch = Epoch(2);
+        assert!(inner.put_up(again.clone()), "the lease lapsed, and it is offered anew");
+        inner.taken((home, step(1)), OVER);
+        inner.taken((home, step(1)), Epoch(2));
+        again.offered.epoch = Epoch(3);
+        assert!(!inner.put_up(again), "it is over, whatever comes later");
+        for n in 2..=1 + TAKEN_MAX as u64 {
+            inner.taken((home, step(n)), Epoch(1));
+        }
+        assert_eq!((inner.taken.len(), inner.taken_in_order.len()), (TAKEN_MAX, TAKEN_MAX));
+        assert!(inner.put_up(offer(home, 1, FAR)), "the oldest is forgotten");
     }
 
     #[test]
