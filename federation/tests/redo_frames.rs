@@ -3,6 +3,8 @@
 //! `ARTEL_WRITE_VECTORS=1 cargo test -p artel-federation --test redo_frames` writes the file of vectors anew and fails, so that it
 //! cannot be left on; look at the difference before it is committed.
 
+mod held;
+
 use artel_federation::Json;
 use artel_federation::redo::message::{Bound, Ended, REDO_KIND, RERAN_KIND, Redo, Reran};
 use artel_federation::visit::message::Error;
@@ -10,7 +12,6 @@ use artel_protocol::id::{Digest, Epoch, RunId};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/redo.txt");
 const HELD: &str = include_str!("../vectors/redo.txt");
 
 fn digests(of: &[&[u8]]) -> Vec<Digest> {
@@ -85,30 +86,18 @@ fn vectors() -> String {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "the one switch that writes the vectors")]
 fn golden_frames_have_not_changed() {
-    let now = vectors();
-    if std::env::var("ARTEL_WRITE_VECTORS").is_ok() {
-        std::fs::write(FILE, now).expect("the vectors' folder can be written");
-        panic!("vectors written; look at the difference and run again without ARTEL_WRITE_VECTORS");
-    }
-    for (n, (is, was)) in now.lines().zip(HELD.lines()).enumerate() {
-        assert_eq!(is, was, "line {} of vectors/redo.txt", n + 1);
-    }
-    assert_eq!(now.lines().count(), HELD.lines().count());
+    held::have_not_changed(&[("redo.txt", HELD, vectors())]);
 }
 
 /// The file's own bytes, not ours of today.
 #[test]
 fn golden_frames_still_read_in_their_one_form() {
-    let mut read = 0;
-    for row in HELD.lines().map(|line| line.split('\t').collect::<Vec<_>>()).filter(|row| row.len() == 4) {
-        let unhex = |i: usize| u8::from_str_radix(&row[2][i..i + 2], 16).expect("hex");
-        let frame: Vec<u8> = (0..row[2].len()).step_by(2).map(unhex).collect();
-        assert_eq!(again(row[0], &frame).as_ref(), Ok(&frame), "{} {}", row[0], row[1]);
-        let kind = if row[0] == "Redo" { REDO_KIND } else { RERAN_KIND };
+    let all = held::frames(HELD);
+    for (name, what, frame) in &all {
+        assert_eq!(again(name, frame).as_ref(), Ok(frame), "{name} {what}");
+        let kind = if *name == "Redo" { REDO_KIND } else { RERAN_KIND };
         assert_eq!(frame[..4], [kind.to_le_bytes(), 1_u16.to_le_bytes()].concat());
-        read += 1;
     }
-    assert_eq!(read, frames().len());
+    assert_eq!(all.len(), frames().len());
 }

@@ -4,6 +4,7 @@
 //! that it cannot be left on; look at the difference before it is committed.
 
 mod common;
+mod held;
 
 use artel_federation::Json;
 use artel_federation::commitment::{Opening, Salt};
@@ -27,7 +28,6 @@ use artel_protocol::time::Wall;
 use common::{BEGIN, DAY_MS, identity, json, member, peer, skills};
 use proptest::prelude::*;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/visits.txt");
 const HELD: &str = include_str!("../vectors/visits.txt");
 
 const UNTIL: Wall = Wall(BEGIN.0 + 90 * DAY_MS);
@@ -227,30 +227,18 @@ fn vectors() -> String {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "the one switch that writes the vectors")]
 fn golden_frames_have_not_changed() {
-    let now = vectors();
-    if std::env::var("ARTEL_WRITE_VECTORS").is_ok() {
-        std::fs::write(FILE, now).expect("the vectors' folder can be written");
-        panic!("vectors written; look at the difference and run again without ARTEL_WRITE_VECTORS");
-    }
-    for (n, (is, was)) in now.lines().zip(HELD.lines()).enumerate() {
-        assert_eq!(is, was, "line {} of vectors/visits.txt", n + 1);
-    }
-    assert_eq!(now.lines().count(), HELD.lines().count());
+    held::have_not_changed(&[("visits.txt", HELD, vectors())]);
 }
 
 /// The file's own bytes, not ours of today.
 #[test]
 fn golden_frames_still_read() {
-    let mut read = 0;
-    for row in HELD.lines().map(|line| line.split('\t').collect::<Vec<_>>()).filter(|row| row.len() == 4) {
-        let unhex = |i: usize| u8::from_str_radix(&row[2][i..i + 2], 16).expect("hex");
-        let frame: Vec<u8> = (0..row[2].len()).step_by(2).map(unhex).collect();
-        assert_eq!(again(row[0], &frame).as_ref(), Ok(&frame), "{} {}", row[0], row[1]);
-        read += 1;
+    let all = held::frames(HELD);
+    for (name, what, frame) in &all {
+        assert_eq!(again(name, frame).as_ref(), Ok(frame), "{name} {what}");
     }
-    assert_eq!(read, frames().len());
+    assert_eq!(all.len(), frames().len());
 }
 
 #[test]
