@@ -182,9 +182,10 @@ pub(super) async fn sync(report: &Report, scratch: &Scratch, records: u64, times
     let mut nodes = mesh::start(scratch, 1).await?;
     let queue = Queue { skill: "bench-sync".into(), reward: 0 };
     let (mut since_start, mut since_ready) = (Vec::new(), Vec::new());
+    let (mut kept, mut received, mut sent) = (0, 0, 0);
     for _ in 0..times {
         let (home, away) = (&nodes[0].did.clone(), nodes.pop().context("two nodes")?);
-        let before = mesh::held(&away, home).await?;
+        let (before, kept_before) = (mesh::held(&away, home).await?, mesh::kept_bytes(&away, home).await?);
         away.stop().await?;
         // Each task that is posted is one public record, its offer.
         load::post_in_runs(&nodes[0], &queue, records).await?;
@@ -197,6 +198,10 @@ pub(super) async fn sync(report: &Report, scratch: &Scratch, records: u64, times
         }
         since_start.push(begun.elapsed());
         since_ready.push(ready.elapsed());
+        // This process has exchanged nothing but that.
+        let (came, went) = mesh::lane_bytes(&away, "sync").await?;
+        (received, sent) = (received + came, sent + went);
+        kept += mesh::kept_bytes(&away, home).await? - kept_before;
         nodes.push(away);
     }
     report.tell(
@@ -206,6 +211,9 @@ pub(super) async fn sync(report: &Report, scratch: &Scratch, records: u64, times
             "n": times,
             "since_start_ms": percentiles(since_start),
             "since_ready_ms": percentiles(since_ready),
+            "kept_bytes_per_record": rounded(kept as f64 / (records * u64::from(times)) as f64),
+            "sync_received_bytes_per_record": rounded(received as f64 / (records * u64::from(times)) as f64),
+            "sync_sent_bytes_each": sent / u64::from(times),
         }),
     )?;
     mesh::stop(nodes).await

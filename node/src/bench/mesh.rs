@@ -63,12 +63,37 @@ async fn invite(home: &Node, uses: usize) -> anyhow::Result<String> {
 /// # Errors
 /// What the node or the socket says.
 pub(super) async fn held(node: &Node, of: &str) -> anyhow::Result<u64> {
-    let mut line = node.line().await?;
-    let status = line.get("/v1/journals?limit=200").await?;
-    let page: Value = line.read(status, 200)?;
+    of_journal(node, of, "held_up_to").await
+}
+
+/// How many bytes of another one's journal a node keeps.
+///
+/// # Errors
+/// As [`held`].
+pub(super) async fn kept_bytes(node: &Node, of: &str) -> anyhow::Result<u64> {
+    of_journal(node, of, "bytes").await
+}
+
+async fn of_journal(node: &Node, of: &str, field: &str) -> anyhow::Result<u64> {
+    let page = get(node, "/v1/journals?limit=200").await?;
     let rows = page["items"].as_array().into_iter().flatten();
-    let mark = |row: &Value| row["held_up_to"].as_u64();
-    Ok(rows.filter(|row| row["node_id"] == of).filter_map(mark).max().unwrap_or(0))
+    Ok(rows.filter(|row| row["node_id"] == of).filter_map(|row| row[field].as_u64()).max().unwrap_or(0))
+}
+
+/// The bytes that a node received and sent by a protocol since its start.
+///
+/// # Errors
+/// As [`held`].
+pub(super) async fn lane_bytes(node: &Node, lane: &str) -> anyhow::Result<(u64, u64)> {
+    let said = get(node, "/v1/traffic").await?;
+    let count = |way: &str| said["lanes"][lane][way].as_u64().unwrap_or(0);
+    Ok((count("received"), count("sent")))
+}
+
+async fn get(node: &Node, path: &str) -> anyhow::Result<Value> {
+    let mut line = node.line().await?;
+    let status = line.get(path).await?;
+    line.read(status, 200)
 }
 
 /// Stops them, home last.
