@@ -8,6 +8,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::marker::PhantomData;
 
 /// The content type of every JSON answer.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -15,25 +16,62 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 /// Nothing that this node answers may run in a browser, be framed or be guessed to be of another type.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// An object as an answer, with the request's correlation id as its last field.
-pub(crate) fn json<T: Serialize>(status: StatusCode, correlation: &Correlation, value: &T) -> Response {
-    respond(status, object(value, Some(correlation)))
+/// A `T` as an answer of status `STATUS`, with the request's correlation id as its last field. What a handler gives back says
+/// so in its type, which the API's document is made from.
+pub(crate) struct Answer<T, const STATUS: u16 = 200>(Response, PhantomData<T>);
+
+/// The same for what has a correlation id of its own, which xyn-seed's shapes want: that of the request that made the thing.
+/// This request's is in the header.
+pub(crate) struct Own<T, const STATUS: u16 = 200>(Response, PhantomData<T>);
+
+/// A `T`, or 204 where there is none.
+pub(crate) struct Maybe<T>(Response, PhantomData<T>);
+
+impl<T: Serialize, const STATUS: u16> Answer<T, STATUS> {
+    /// The answer that says `value`.
+    pub fn of(correlation: &Correlation, value: &T) -> Self {
+        Answer(respond(status(STATUS), object(value, Some(correlation))), PhantomData)
+    }
 }
 
-/// An object as an answer that has a correlation id of its own, which xyn-seed's shapes want: that of the request that
-/// made the thing. This request's is in the header.
-pub(crate) fn json_of_its_own<T: Serialize>(status: StatusCode, value: &T) -> Response {
-    respond(status, object(value, None))
+impl<T: Serialize, const STATUS: u16> Own<T, STATUS> {
+    /// The answer that says `value`.
+    pub fn of(value: &T) -> Self {
+        Own(respond(status(STATUS), object(value, None)), PhantomData)
+    }
 }
 
-/// `{"<name>":true}`: done, with nothing more to say.
-pub(crate) fn done(correlation: &Correlation, name: &'static str) -> Response {
-    respond(StatusCode::OK, object(&std::collections::BTreeMap::from([(name, true)]), Some(correlation)))
+impl<T: Serialize> Maybe<T> {
+    /// The answer that says `value`, or that there is none.
+    pub fn of(correlation: &Correlation, value: Option<&T>) -> Self {
+        let response = match value {
+            Some(value) => respond(StatusCode::OK, object(value, Some(correlation))),
+            None => StatusCode::NO_CONTENT.into_response(),
+        };
+        Maybe(response, PhantomData)
+    }
 }
 
-/// No content.
-pub(crate) fn nothing() -> Response {
-    StatusCode::NO_CONTENT.into_response()
+impl<T, const STATUS: u16> IntoResponse for Answer<T, STATUS> {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl<T, const STATUS: u16> IntoResponse for Own<T, STATUS> {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl<T> IntoResponse for Maybe<T> {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).expect("the statuses in the handlers' types are valid")
 }
 
 fn respond(status: StatusCode, body: Result<Vec<u8>, serde_json::Error>) -> Response {

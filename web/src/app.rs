@@ -4,9 +4,11 @@
 use crate::answer;
 use crate::correlation;
 use crate::host::Names;
+use crate::openapi::Document;
 use crate::options::Options;
 use crate::problem::{Code, Problem};
 use crate::rate::Buckets;
+use crate::routes;
 use crate::service::{Principal, Service};
 use crate::upload::Pace;
 use artel_protocol::text::Correlation;
@@ -42,6 +44,7 @@ pub(crate) struct Inner<S> {
     /// Cancelled when the server begins to shut down.
     pub closing: CancellationToken,
     names: Names,
+    document: OnceLock<Document>,
 }
 
 impl<S> std::ops::Deref for App<S> {
@@ -76,6 +79,7 @@ impl<S: Service> App<S> {
             enrollments: Buckets::new(options.enroll_rate),
             refused_tokens: Buckets::new(options.refused_token_rate),
             names: Names::new(options.names.clone()),
+            document: OnceLock::new(),
             service,
             options,
             closing,
@@ -85,6 +89,11 @@ impl<S: Service> App<S> {
     /// How bodies may come; the size is the route's to set.
     pub fn pace(&self, too_large: Code) -> Pace {
         Pace { bytes_max: 0, too_large, idle: self.options.body_idle, rate_min: self.options.body_rate_min }
+    }
+
+    /// The API's document, made when it is asked for first.
+    pub fn document(&self) -> &Document {
+        self.document.get_or_init(|| Document::of(&routes::rows::<S>()))
     }
 
     /// Waits for the service, but not for ever.

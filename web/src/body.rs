@@ -21,6 +21,7 @@ use artel_protocol::limits::JSON_DEPTH_MAX;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -44,37 +45,45 @@ pub(crate) trait Body: DeserializeOwned {
     const BYTES_MAX: u64;
     /// Whether no body at all stands for `{}`.
     const MAY_BE_EMPTY: bool = false;
+    /// A true one, as JSON, for the API's document.
+    const EXAMPLE: &'static str;
 }
 
 /// The body of a post that says nothing.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
 
 macro_rules! bodies {
-    ($($type:ty: $max:expr, $may_be_empty:literal;)*) => {
+    ($($type:ty: $max:expr, $may_be_empty:literal, $example:literal;)*) => {
         $(impl Body for $type {
             const BYTES_MAX: u64 = $max;
             const MAY_BE_EMPTY: bool = $may_be_empty;
+            const EXAMPLE: &'static str = $example;
         })*
+
+        #[cfg(test)]
+        #[allow(clippy::type_complexity)]
+        const EXAMPLES: &[(&str, fn(&[u8]) -> Result<(), Problem>)] =
+            &[$(($example, |bytes| parse::<$type>(bytes).map(drop)),)*];
     };
 }
 
 bodies! {
-    Nothing: BYTES_SMALL, true;
-    EnrollRequest: BYTES_AGENT, false;
-    RespondRequest: BYTES_SMALL, false;
-    SignedStatement: BYTES_SMALL, false;
-    AgentPatch: BYTES_AGENT, false;
-    TaskPost: BYTES_TASK, false;
-    ClaimRequest: BYTES_SMALL, true;
-    LeaseRequest: BYTES_SMALL, false;
-    SubmitRequest: BYTES_TASK, false;
-    RunPost: BYTES_RUN, false;
-    ArtifactPost: BYTES_ARTIFACT, false;
-    EventPost: BYTES_AGENT, false;
-    InvitationPost: BYTES_SMALL, true;
-    Expulsion: BYTES_SMALL, false;
+    Nothing: BYTES_SMALL, true, "{}";
+    EnrollRequest: BYTES_AGENT, false, r#"{"agent_name":"Ada","public_key":"did:key:z6MkvDqGT54cXesYGvABpF1UapVNwjCqRcafi4Px6Thv5T3Z","metadata":{"capabilities":["coding"],"capacity":4},"delegate":true}"#;
+    RespondRequest: BYTES_SMALL, false, r#"{"signature":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+    SignedStatement: BYTES_SMALL, false, r#"{"statement":"c3RhdGVtZW50","signature":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+    AgentPatch: BYTES_AGENT, false, r#"{"capacity":8}"#;
+    TaskPost: BYTES_TASK, false, r#"{"title":"Build REST API","requirements":{"capabilities":["coding"]},"reward":50,"input":{"language":"Rust"},"output_schema":{"type":"object"}}"#;
+    ClaimRequest: BYTES_SMALL, true, r#"{"wait_ms":1000}"#;
+    LeaseRequest: BYTES_SMALL, false, r#"{"epoch":1}"#;
+    SubmitRequest: BYTES_TASK, false, r#"{"epoch":1,"output":{"answer":42},"claim_next":true}"#;
+    RunPost: BYTES_RUN, false, r#"{"name":"a run","inputs":{"n":1},"steps":[{"name":"first","task":{"title":"Write it"}},{"name":"second","needs":["first"],"task":{"title":"Read it","reward":2.5}}]}"#;
+    ArtifactPost: BYTES_ARTIFACT, false, r#"{"name":"report.txt","content_type":"text/plain","content":"SGVsbG8="}"#;
+    EventPost: BYTES_AGENT, false, r#"{"event_name":"xyn.report.ready","data":{"pages":3}}"#;
+    InvitationPost: BYTES_SMALL, true, r#"{"uses":2,"for_ms":3600000}"#;
+    Expulsion: BYTES_SMALL, false, r#"{"reason":"it signed two histories"}"#;
 }
 
 /// A checked body, and the key under which its post may be repeated.
@@ -106,6 +115,24 @@ impl<S: Service, T: Body> FromRequest<App<S>> for Input<T> {
         let value = if bytes.is_empty() && T::MAY_BE_EMPTY { parse(b"{}") } else { parse(&bytes) }?;
         let idempotency = key.map(|key| Idempotency { key, body: Digest::of(&bytes) });
         Ok(Input { value, idempotency })
+    }
+}
+
+/// A body whose post may be repeated under an `Idempotency-Key`.
+pub(crate) struct Keyed<T>(Input<T>);
+
+impl<T> Keyed<T> {
+    /// Gives the body to its call: the key and the value.
+    pub fn keyed(self, call: &mut Call) -> T {
+        self.0.keyed(call)
+    }
+}
+
+impl<S: Service, T: Body> FromRequest<App<S>> for Keyed<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App<S>) -> Result<Self, Problem> {
+        Input::from_request(request, app).await.map(Keyed)
     }
 }
 
@@ -197,4 +224,16 @@ fn short(message: &str) -> String {
         cut.push('…');
     }
     cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_examples_are_read_as_what_they_stand_for() {
+        for (example, read) in EXAMPLES {
+            read(example.as_bytes()).expect(example);
+        }
+    }
 }

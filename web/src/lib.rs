@@ -9,6 +9,7 @@ mod caller;
 mod connection;
 mod correlation;
 mod host;
+mod openapi;
 mod options;
 pub mod problem;
 mod query;

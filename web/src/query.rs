@@ -6,12 +6,14 @@ use crate::problem::{Code, Problem};
 use crate::service::Service;
 use crate::suggest::unknown_field;
 use crate::types::event::EventId;
+use crate::types::form;
 use crate::types::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, Page};
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// The longest cursor that is looked at.
 const CURSOR_CHARS_MAX: usize = 200;
@@ -22,28 +24,31 @@ pub(crate) trait InPath: Sized {
     const FORM: &'static str;
     /// Reads it.
     fn read(text: &str) -> Option<Self>;
+    /// Its JSON Schema.
+    fn schema() -> Value;
 }
 
 macro_rules! in_path {
-    ($($type:ty: $form:literal, $read:expr;)*) => {
+    ($($type:ty: $form:literal, $schema:ty, $read:expr;)*) => {
         $(impl InPath for $type {
             const FORM: &'static str = $form;
             fn read(text: &str) -> Option<Self> { $read(text) }
+            fn schema() -> Value { form::schema::<$schema>() }
         })*
     };
 }
 
 in_path! {
-    RunId: "a run's UUID", |t| RunId::parse(t).ok();
-    StepId: "a task's or step's UUID", |t| StepId::parse(t).ok();
-    ArtifactId: "an artifact's UUID", |t| ArtifactId::parse(t).ok();
-    EnrollmentId: "an enrollment's UUID", |t| EnrollmentId::parse(t).ok();
-    EventId: "an event's UUID", EventId::parse;
-    AgentId: "an agent's did:key", |t| AgentId::from_did(t).ok();
-    NodeId: "a node's did:key", |t| NodeId::from_did(t).ok();
-    Digest: "a digest: sha256: and 64 hex digits", |t| Digest::parse(t).ok();
-    u64: "a whole number", |t: &str| t.parse().ok();
-    String: "text", |t: &str| Some(t.to_owned());
+    RunId: "a run's UUID", form::Uuid, |t| RunId::parse(t).ok();
+    StepId: "a task's or step's UUID", form::Uuid, |t| StepId::parse(t).ok();
+    ArtifactId: "an artifact's UUID", form::Uuid, |t| ArtifactId::parse(t).ok();
+    EnrollmentId: "an enrollment's UUID", form::Uuid, |t| EnrollmentId::parse(t).ok();
+    EventId: "an event's UUID", form::Uuid, EventId::parse;
+    AgentId: "an agent's did:key", form::Did, |t| AgentId::from_did(t).ok();
+    NodeId: "a node's did:key", form::Did, |t| NodeId::from_did(t).ok();
+    Digest: "a digest: sha256: and 64 hex digits", form::Digest, |t| Digest::parse(t).ok();
+    u64: "a whole number", form::Index, |t: &str| t.parse().ok();
+    String: "text", form::PathText, |t: &str| Some(t.to_owned());
 }
 
 /// The path's one id.

@@ -315,8 +315,8 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// `GET /v1/peers`; the caller is the operator. None where this node has to do with no other.
     fn peers(&self, call: &Call) -> impl Future<Output = Result<List<Peer>, Problem>> + Send;
-    /// `GET /v1/traffic`; the caller is the operator. Null where this node has to do with no other.
-    fn traffic(&self) -> Option<Traffic>;
+    /// `GET /v1/traffic`; the caller is the operator. Zeros where this node has to do with no other.
+    fn traffic(&self) -> Traffic;
     /// `GET /v1/journals`, by origin; the caller is the operator.
     fn journals(
         &self,

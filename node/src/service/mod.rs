@@ -285,7 +285,7 @@ impl Service for NodeService {
         peers::list(self).await
     }
 
-    fn traffic(&self) -> Option<Traffic> {
+    fn traffic(&self) -> Traffic {
         peers::traffic(self)
     }
 

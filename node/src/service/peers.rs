@@ -57,11 +57,11 @@ pub(super) async fn list(service: &NodeService) -> Result<List<Peer>, Problem> {
 }
 
 /// `GET /v1/traffic`.
-pub(super) fn traffic(service: &NodeService) -> Option<Traffic> {
-    let neighbours = service.parts().neighbours.as_ref()?;
+pub(super) fn traffic(service: &NodeService) -> Traffic {
+    let Some(neighbours) = &service.parts().neighbours else { return Traffic::default() };
     let counts = neighbours.counts();
     let bytes = |of: artel_mesh::counts::Bytes| Bytes { received: of.received, sent: of.sent };
-    Some(Traffic {
+    Traffic {
         tcp: bytes(counts.tcp),
         quic: bytes(counts.quic),
         lanes: counts.lanes.iter().map(|(lane, of)| (lane.name().to_owned(), bytes(*of))).collect(),
@@ -71,7 +71,7 @@ pub(super) fn traffic(service: &NodeService) -> Option<Traffic> {
         requests: neighbours.asked(),
         claims_waiting: neighbours.claims_waiting() as u64,
         refused: neighbours.refusals(),
-    })
+    }
 }
 
 /// `GET /v1/journals`, by origin.

@@ -1,33 +1,41 @@
 //! Agents: profiles, reputation, history, earnings. What a profile shows to others is the service's to choose.
 
-use crate::answer;
+use crate::answer::Answer;
 use crate::app::App;
 use crate::body::{Input, Nothing};
 use crate::caller::{AsAgent, AsOperator, Known};
 use crate::problem::Problem;
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
-use crate::types::agent::{AgentPatch, AgentQuery};
+use crate::types::List;
+use crate::types::agent::{
+    Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
+};
+use crate::types::form;
 use artel_protocol::key::AgentId;
 use artel_protocol::skill::Skill;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
+    #[schemars(with = "Option<form::Skill>")]
     capability: Option<String>,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<u32>,
+    #[schemars(with = "Option<form::Cursor>")]
     cursor: Option<String>,
 }
 
 /// `?limit=&cursor=`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageParams {
+    #[schemars(with = "Option<form::Limit>")]
     pub limit: Option<u32>,
+    #[schemars(with = "Option<form::Cursor>")]
     pub cursor: Option<String>,
 }
 
@@ -36,11 +44,11 @@ pub(super) async fn list<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Query(params): Query<ListParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Agent>>, Problem> {
     let capability = checked("capability", params.capability, Skill::parse)?;
     let query = AgentQuery { capability, page: page(params.limit, params.cursor)? };
     let agents = app.within(app.service.agents(&call, query)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &agents))
+    Ok(Answer::of(&call.correlation, &agents))
 }
 
 /// `GET /v1/agents/{did}`.
@@ -48,18 +56,18 @@ pub(super) async fn show<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Id(agent): Id<AgentId>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Agent>, Problem> {
     let agent = app.within(app.service.agent(&call, agent)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &agent))
+    Ok(Answer::of(&call.correlation, &agent))
 }
 
 /// `GET /v1/agents/me`.
 pub(super) async fn me<S: Service>(
     State(app): State<App<S>>,
     AsAgent(call, me): AsAgent,
-) -> Result<Response, Problem> {
+) -> Result<Answer<OwnAgent>, Problem> {
     let agent = app.within(app.service.own_agent(&call, me)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &agent))
+    Ok(Answer::of(&call.correlation, &agent))
 }
 
 /// `PATCH /v1/agents/me/config`.
@@ -67,9 +75,9 @@ pub(super) async fn configure<S: Service>(
     State(app): State<App<S>>,
     AsAgent(call, me): AsAgent,
     input: Input<AgentPatch>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<OwnAgent>, Problem> {
     let agent = app.within(app.service.configure(&call, me, input.value)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &agent))
+    Ok(Answer::of(&call.correlation, &agent))
 }
 
 /// `POST /v1/agents/{did}/revoke`.
@@ -78,9 +86,9 @@ pub(super) async fn revoke<S: Service>(
     AsOperator(call): AsOperator,
     Id(agent): Id<AgentId>,
     _: Input<Nothing>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Agent>, Problem> {
     let agent = app.within(app.service.revoke_agent(&call, agent)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &agent))
+    Ok(Answer::of(&call.correlation, &agent))
 }
 
 /// `GET /v1/agents/{did}/reputation`.
@@ -88,9 +96,9 @@ pub(super) async fn reputation<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Id(agent): Id<AgentId>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Reputation>, Problem> {
     let reputation = app.within(app.service.reputation(&call, agent)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &reputation))
+    Ok(Answer::of(&call.correlation, &reputation))
 }
 
 /// `GET /v1/agents/{did}/history`.
@@ -99,19 +107,19 @@ pub(super) async fn history<S: Service>(
     Known(call): Known,
     Id(agent): Id<AgentId>,
     Query(params): Query<PageParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Work>>, Problem> {
     let page = page(params.limit, params.cursor)?;
     let history = app.within(app.service.history(&call, agent, page)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &history))
+    Ok(Answer::of(&call.correlation, &history))
 }
 
 /// `GET /v1/agents/me/earnings`.
 pub(super) async fn earnings<S: Service>(
     State(app): State<App<S>>,
     AsAgent(call, me): AsAgent,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Earnings>, Problem> {
     let earnings = app.within(app.service.earnings(&call, me)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &earnings))
+    Ok(Answer::of(&call.correlation, &earnings))
 }
 
 /// `GET /v1/agents/me/contributions`.
@@ -119,8 +127,8 @@ pub(super) async fn contributions<S: Service>(
     State(app): State<App<S>>,
     AsAgent(call, me): AsAgent,
     Query(params): Query<PageParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Contribution>>, Problem> {
     let page = page(params.limit, params.cursor)?;
     let contributions = app.within(app.service.contributions(&call, me, page)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &contributions))
+    Ok(Answer::of(&call.correlation, &contributions))
 }

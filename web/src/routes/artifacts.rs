@@ -1,39 +1,51 @@
 //! Artifacts: entries, and bytes that stream in and out. The service stores, names and verifies them.
 
-use crate::answer;
+use crate::answer::Answer;
 use crate::app::App;
-use crate::body::{Input, content_length};
+use crate::body::{Keyed, content_length};
 use crate::caller::Known;
+use crate::openapi::Operation;
+use crate::openapi::describe::{Answers, Argument, correlated};
 use crate::problem::{Code, Problem};
 use crate::query::{Id, Query, checked, page};
 use crate::range::{self, Range};
 use crate::service::{Blob, Call, Service};
-use crate::types::artifact::{ArtifactName, ArtifactPost, ArtifactQuery, Content};
+use crate::types::List;
+use crate::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
+use crate::types::form;
 use crate::upload::{Pace, Upload};
 use artel_protocol::id::{ArtifactId, Digest, RunId, StepId};
-use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::body::{self, Body};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
+    #[schemars(with = "Option<form::Uuid>")]
     run_id: Option<String>,
     kind: Option<String>,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<u32>,
+    #[schemars(with = "Option<form::Cursor>")]
     cursor: Option<String>,
 }
 
 /// What a bare upload may say of itself.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PutParams {
     name: Option<String>,
     kind: Option<String>,
+    #[schemars(with = "Option<form::Uuid>")]
     run_id: Option<String>,
+    #[schemars(with = "Option<form::Uuid>")]
     step_id: Option<String>,
 }
 
@@ -42,29 +54,29 @@ pub(super) async fn list<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Query(params): Query<ListParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Artifact>>, Problem> {
     let query = ArtifactQuery {
         run_id: checked("run_id", params.run_id, RunId::parse)?,
         kind: params.kind,
         page: page(params.limit, params.cursor)?,
     };
     let artifacts = app.within(app.service.artifacts(&call, query)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &artifacts))
+    Ok(Answer::of(&call.correlation, &artifacts))
 }
 
 /// `POST /v1/artifacts`.
 pub(super) async fn post<S: Service>(
     State(app): State<App<S>>,
     Known(mut call): Known,
-    input: Input<ArtifactPost>,
-) -> Result<Response, Problem> {
+    input: Keyed<ArtifactPost>,
+) -> Result<Answer<Artifact, 201>, Problem> {
     let mut post = input.keyed(&mut call);
     let Some(content) = post.content.take() else {
         if post.byte_length.is_some_and(|n| n > app.options.artifact_bytes_max) {
             return Err(Problem::edge(Code::ArtifactTooLarge));
         }
         let announced = app.within(app.service.announce_artifact(&call, post)).await?;
-        return Ok(answer::json(StatusCode::CREATED, &call.correlation, &announced));
+        return Ok(Answer::of(&call.correlation, &announced));
     };
     if post.byte_length.is_some_and(|n| n != content.len() as u64) {
         let message = format!("byte_length is not the content's: that has {} bytes", content.len());
@@ -72,7 +84,7 @@ pub(super) async fn post<S: Service>(
     }
     let bytes = Upload::whole(content.into());
     let stored = app.within(app.service.store_artifact(&call, post, bytes)).await?;
-    Ok(answer::json(StatusCode::CREATED, &call.correlation, &stored))
+    Ok(Answer::of(&call.correlation, &stored))
 }
 
 /// `PUT /v1/artifacts/sha256:HEX` and `/v1/artifacts/{uuid}`. The body's own pace is its time limit.
@@ -81,8 +93,8 @@ pub(super) async fn put<S: Service>(
     Known(call): Known,
     Id(name): Id<String>,
     Query(params): Query<PutParams>,
-    request: Request,
-) -> Result<Response, Problem> {
+    Bytes(request): Bytes,
+) -> Result<Answer<Artifact, 201>, Problem> {
     let name = artifact_name(&name)?;
     let (parts, body) = request.into_parts();
     let pace = Pace { bytes_max: app.options.artifact_bytes_max, ..app.pace(Code::ArtifactTooLarge) };
@@ -101,7 +113,7 @@ pub(super) async fn put<S: Service>(
             app.service.store_artifact(&call, post, upload).await?
         }
     };
-    Ok(answer::json(StatusCode::CREATED, &call.correlation, &stored))
+    Ok(Answer::of(&call.correlation, &stored))
 }
 
 /// `GET /v1/artifacts/{uuid}`: the entry. `GET /v1/artifacts/sha256:HEX`: the bytes.
@@ -109,15 +121,14 @@ pub(super) async fn show<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Id(name): Id<String>,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+    conditions: Conditions,
+) -> Result<EntryOrBytes, Problem> {
     match artifact_name(&name)? {
         ArtifactName::Id(artifact) => {
             let artifact = app.within(app.service.artifact(&call, artifact)).await?;
-            Ok(answer::json(StatusCode::OK, &call.correlation, &artifact))
+            Ok(EntryOrBytes(Answer::<_, 200>::of(&call.correlation, &artifact).into_response()))
         }
-        digest => send(&app, &call, digest, &method, &headers).await,
+        digest => send(&app, &call, digest, &conditions).await.map(|sent| EntryOrBytes(sent.0)),
     }
 }
 
@@ -126,10 +137,97 @@ pub(super) async fn download<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Id(name): Id<String>,
+    conditions: Conditions,
+) -> Result<Sent, Problem> {
+    send(&app, &call, artifact_name(&name)?, &conditions).await
+}
+
+/// A body of bytes, as it comes.
+pub(super) struct Bytes(Request);
+
+impl<S: Service> FromRequest<App<S>> for Bytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &App<S>) -> Result<Self, Problem> {
+        Ok(Bytes(request))
+    }
+}
+
+impl Argument for Bytes {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.body(json!({"required": true, "content": {"application/octet-stream": {}}}));
+        operation.codes(&[
+            Code::ArtifactTooLarge,
+            Code::BodyIncomplete,
+            Code::RequestTimeout,
+            Code::OutcomeUnknown,
+        ]);
+    }
+}
+
+/// Whether and which part of the bytes is wanted.
+pub(super) struct Conditions {
     method: Method,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    send(&app, &call, artifact_name(&name)?, &method, &headers).await
+}
+
+impl<S: Service> FromRequestParts<App<S>> for Conditions {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App<S>) -> Result<Self, Problem> {
+        Ok(Conditions { method: parts.method.clone(), headers: parts.headers.clone() })
+    }
+}
+
+impl Argument for Conditions {
+    fn describe(operation: &mut Operation<'_>) {
+        for (name, says) in [
+            ("Range", "One range of bytes, as bytes=0-99."),
+            ("If-Range", "Only a range of the bytes with this ETag; the whole of others."),
+            ("If-None-Match", "ETags of bytes that are there already."),
+        ] {
+            operation.parameter("header", name, false, json!({"type": "string", "description": says}));
+        }
+        operation.answer(206, "The part that was asked for.", json!({"*/*": {}}));
+        operation.answer(304, "The bytes are those that are there already.", Value::Null);
+        operation.codes(&[Code::RangeNotSatisfiable, Code::ArtifactMissing]);
+    }
+}
+
+/// An artifact's bytes.
+pub(super) struct Sent(Response);
+
+impl IntoResponse for Sent {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl Answers for Sent {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answer(
+            200,
+            "The bytes, in the media type that they were entered with.",
+            json!({"*/*": {}}),
+        );
+    }
+}
+
+/// An artifact's entry, or bytes.
+pub(super) struct EntryOrBytes(Response);
+
+impl IntoResponse for EntryOrBytes {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl Answers for EntryOrBytes {
+    fn describe(operation: &mut Operation<'_>) {
+        let mut content = correlated::<Artifact>(operation);
+        content["*/*"] = json!({});
+        operation.answer(200, "The entry where a UUID was asked for, the bytes where a digest was.", content);
+    }
 }
 
 fn artifact_name(text: &str) -> Result<ArtifactName, Problem> {
@@ -149,9 +247,8 @@ async fn send<S: Service>(
     app: &App<S>,
     call: &Call,
     name: ArtifactName,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
+    Conditions { method, headers }: &Conditions,
+) -> Result<Sent, Problem> {
     let content = app.within(app.service.content(call, name)).await?;
     let etag = format!("\"{}\"", content.digest);
     let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
@@ -159,7 +256,7 @@ async fn send<S: Service>(
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         set(response.headers_mut(), header::ETAG, &etag);
-        return Ok(response);
+        return Ok(Sent(response));
     }
     // A range of other bytes than the caller holds would not fit them.
     let fits = text(header::IF_RANGE).is_none_or(|tag| tag == etag);
@@ -171,10 +268,10 @@ async fn send<S: Service>(
             let message = format!("the range begins behind the last of {} bytes", content.byte_length);
             let mut response = Problem::edge_saying(Code::RangeNotSatisfiable, message).into_response();
             set(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{}", content.byte_length));
-            return Ok(response);
+            return Ok(Sent(response));
         }
     };
-    let body = if method == Method::HEAD || length == 0 {
+    let body = if *method == Method::HEAD || length == 0 {
         Body::empty()
     } else {
         stream(app.within(app.service.read_content(call, content.digest, start, length)).await?, length)
@@ -186,7 +283,7 @@ async fn send<S: Service>(
         let range = format!("bytes {start}-{}/{}", start + length - 1, content.byte_length);
         set(response.headers_mut(), header::CONTENT_RANGE, &range);
     }
-    Ok(response)
+    Ok(Sent(response))
 }
 
 /// A blob as a body of exactly `length` bytes; fewer or more cut the connection.
@@ -197,7 +294,7 @@ fn stream<B: Blob>(blob: B, length: u64) -> Body {
                 Some(left) => Ok(Some((piece, (blob, left)))),
                 None => Err(std::io::Error::other("an artifact gave more bytes than it has")),
             },
-            Ok(None) if left == 0 => Ok::<Option<(Bytes, (B, u64))>, _>(None),
+            Ok(None) if left == 0 => Ok::<Option<(body::Bytes, (B, u64))>, _>(None),
             Ok(None) => Err(std::io::Error::other("an artifact ended early")),
             Err(problem) => Err(std::io::Error::other(problem)),
         }

@@ -1,26 +1,26 @@
 //! Enrollment: strangers' only two calls.
 
-use crate::answer;
+use crate::answer::Answer;
 use crate::app::App;
 use crate::body::Input;
 use crate::caller::{Anyone, may_enroll};
-use crate::problem::Problem;
+use crate::openapi::Operation;
+use crate::openapi::describe::Argument;
+use crate::problem::{Code, Problem};
 use crate::query::Id;
 use crate::service::Service;
-use crate::types::enroll::{EnrollRequest, RespondRequest};
+use crate::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use artel_protocol::id::EnrollmentId;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
 
 /// `POST /v1/enroll`. Open challenges cost memory, so each address has a limit; it is taken before the body is read.
 pub(super) async fn enroll<S: Service>(
     State(app): State<App<S>>,
     Enrolling(Anyone(call)): Enrolling,
     input: Input<EnrollRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Challenge, 201>, Problem> {
     let challenge = app.within(app.service.enroll(&call, input.value)).await?;
-    Ok(answer::json(StatusCode::CREATED, &call.correlation, &challenge))
+    Ok(Answer::of(&call.correlation, &challenge))
 }
 
 /// `POST /v1/enroll/{id}/respond`.
@@ -29,9 +29,9 @@ pub(super) async fn respond<S: Service>(
     Anyone(call): Anyone,
     Id(enrollment): Id<EnrollmentId>,
     input: Input<RespondRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Token>, Problem> {
     let token = app.within(app.service.respond(&call, enrollment, input.value)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &token))
+    Ok(Answer::of(&call.correlation, &token))
 }
 
 /// A stranger who has an enrollment left.
@@ -47,5 +47,11 @@ impl<S: Service> axum::extract::FromRequestParts<App<S>> for Enrolling {
         let anyone = Anyone::from_request_parts(parts, app).await?;
         may_enroll(app, anyone.0.remote)?;
         Ok(Enrolling(anyone))
+    }
+}
+
+impl Argument for Enrolling {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.codes(&[Code::RateLimited]);
     }
 }

@@ -1,6 +1,6 @@
 //! Events: what happened, page by page or as it happens.
 
-use crate::answer;
+use crate::answer::{Answer, Own};
 use crate::app::App;
 use crate::body::Input;
 use crate::caller::{AsOperator, Known};
@@ -9,22 +9,26 @@ use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
 use crate::types::List;
 use crate::types::event::{Event, EventId, EventPost, EventQuery};
+use crate::types::form;
 use artel_protocol::id::RunId;
 use artel_protocol::limits::NAME_BYTES_MAX;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
+    #[schemars(with = "Option<form::Cursor>")]
     after: Option<String>,
+    #[schemars(with = "Option<form::Cursor>")]
     cursor: Option<String>,
     #[serde(default)]
     wait_ms: u32,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<u32>,
     event_name: Option<String>,
+    #[schemars(with = "Option<form::Uuid>")]
     run_id: Option<String>,
 }
 
@@ -33,7 +37,7 @@ pub(super) async fn list<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Query(params): Query<ListParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Event>>, Problem> {
     if params.after.is_some() && params.cursor.is_some() {
         return Err(Problem::edge_saying(Code::BadQuery, "after and cursor are the same; give one of them"));
     }
@@ -55,7 +59,7 @@ pub(super) async fn list<S: Service>(
             () = app.closing.cancelled() => List { items: Vec::new(), next_cursor: after },
         }
     };
-    Ok(answer::json(StatusCode::OK, &call.correlation, &events))
+    Ok(Answer::of(&call.correlation, &events))
 }
 
 /// `GET /v1/events/{id}`.
@@ -63,9 +67,9 @@ pub(super) async fn show<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Id(event): Id<EventId>,
-) -> Result<Response, Problem> {
+) -> Result<Own<Event>, Problem> {
     let event = app.within(app.service.event(&call, event)).await?;
-    Ok(answer::json_of_its_own(StatusCode::OK, &event))
+    Ok(Own::of(&event))
 }
 
 /// `POST /v1/events`.
@@ -73,7 +77,7 @@ pub(super) async fn emit<S: Service>(
     State(app): State<App<S>>,
     AsOperator(mut call): AsOperator,
     input: Input<EventPost>,
-) -> Result<Response, Problem> {
+) -> Result<Own<Event, 201>, Problem> {
     let post = input.keyed(&mut call);
     // An event has no bearing on work or money, so nothing remembers its key; taken in silence it would promise that.
     if call.idempotency.is_some() {
@@ -87,7 +91,7 @@ pub(super) async fn emit<S: Service>(
         return Err(Problem::edge_saying(Code::Invalid, message));
     }
     let event = app.within(app.service.emit(&call, post)).await?;
-    Ok(answer::json_of_its_own(StatusCode::CREATED, &event))
+    Ok(Own::of(&event))
 }
 
 fn is_event_name(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Invitations: the operator makes them, looks at them and takes them back. Their text is shown once, when they are made.
 
-use crate::answer;
+use crate::answer::Answer;
 use crate::app::App;
 use crate::body::Input;
 use crate::caller::AsOperator;
@@ -8,20 +8,20 @@ use crate::problem::Problem;
 use crate::query::{Id, Query, page};
 use crate::routes::agents::PageParams;
 use crate::service::Service;
-use crate::types::member::InvitationPost;
+use crate::types::List;
+use crate::types::done::Revoked;
+use crate::types::member::{GivenInvitation, Invitation, InvitationPost};
 use artel_protocol::id::Digest;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
 
 /// `POST /v1/invitations`.
 pub(super) async fn post<S: Service>(
     State(app): State<App<S>>,
     AsOperator(call): AsOperator,
     input: Input<InvitationPost>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Invitation, 201>, Problem> {
     let invitation = app.within(app.service.invite(&call, input.value)).await?;
-    Ok(answer::json(StatusCode::CREATED, &call.correlation, &invitation))
+    Ok(Answer::of(&call.correlation, &invitation))
 }
 
 /// `GET /v1/invitations`.
@@ -29,10 +29,10 @@ pub(super) async fn list<S: Service>(
     State(app): State<App<S>>,
     AsOperator(call): AsOperator,
     Query(params): Query<PageParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<GivenInvitation>>, Problem> {
     let page = page(params.limit, params.cursor)?;
     let invitations = app.within(app.service.invitations(&call, page)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &invitations))
+    Ok(Answer::of(&call.correlation, &invitations))
 }
 
 /// `DELETE /v1/invitations/{digest}`.
@@ -40,7 +40,7 @@ pub(super) async fn revoke<S: Service>(
     State(app): State<App<S>>,
     AsOperator(call): AsOperator,
     Id(digest): Id<Digest>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Revoked>, Problem> {
     app.within(app.service.uninvite(&call, digest)).await?;
-    Ok(answer::done(&call.correlation, "revoked"))
+    Ok(Answer::of(&call.correlation, &Revoked { revoked: true }))
 }

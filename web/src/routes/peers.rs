@@ -1,31 +1,31 @@
 //! Neighbours: the nodes that this one is connected to, and what it keeps of others' journals.
 
-use crate::answer;
+use crate::answer::Answer;
 use crate::app::App;
 use crate::caller::AsOperator;
 use crate::problem::Problem;
 use crate::query::{Query, page};
 use crate::routes::agents::PageParams;
 use crate::service::Service;
+use crate::types::List;
+use crate::types::peer::{Journal, Peer, Traffic};
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
 
 /// `GET /v1/peers`: all of them, for their number is bounded.
 pub(super) async fn list<S: Service>(
     State(app): State<App<S>>,
     AsOperator(call): AsOperator,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Peer>>, Problem> {
     let peers = app.within(app.service.peers(&call)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &peers))
+    Ok(Answer::of(&call.correlation, &peers))
 }
 
 /// `GET /v1/traffic`.
 pub(super) async fn traffic<S: Service>(
     State(app): State<App<S>>,
     AsOperator(call): AsOperator,
-) -> Result<Response, Problem> {
-    Ok(answer::json(StatusCode::OK, &call.correlation, &app.service.traffic()))
+) -> Result<Answer<Traffic>, Problem> {
+    Ok(Answer::of(&call.correlation, &app.service.traffic()))
 }
 
 /// `GET /v1/journals`.
@@ -33,8 +33,8 @@ pub(super) async fn journals<S: Service>(
     State(app): State<App<S>>,
     AsOperator(call): AsOperator,
     Query(params): Query<PageParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Journal>>, Problem> {
     let page = page(params.limit, params.cursor)?;
     let journals = app.within(app.service.journals(&call, page)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &journals))
+    Ok(Answer::of(&call.correlation, &journals))
 }

@@ -1,36 +1,44 @@
 //! Tasks: post, list, claim, keep, hand in. The hot path of a node; a claim and a submission do as little here as they
 //! can.
 
-use crate::answer;
+use crate::answer::{Answer, Maybe};
 use crate::app::App;
-use crate::body::{Input, Nothing};
+use crate::body::{Input, Keyed, Nothing};
 use crate::caller::{AsAgent, Known};
 use crate::problem::{Code, Problem};
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
+use crate::types::List;
+use crate::types::done::Released;
+use crate::types::form;
+use crate::types::receipt::Receipt;
 use crate::types::task::{
-    ClaimRequest, LeaseRequest, OfferQuery, StatusFilter, SubmitRequest, TaskPost, TaskQuery, TaskStatus,
+    ClaimRequest, Lease, LeaseRequest, Offer, OfferQuery, Renewed, StatusFilter, SubmitRequest, Submitted,
+    Task, TaskPost, TaskQuery, TaskStatus,
 };
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::limits::{INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
 use artel_protocol::skill::Skill;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
     status: Option<Status>,
+    #[schemars(with = "Option<form::Skill>")]
     capability: Option<String>,
+    #[schemars(with = "Option<form::Uuid>")]
     run_id: Option<String>,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<u32>,
+    #[schemars(with = "Option<form::Cursor>")]
     cursor: Option<String>,
 }
 
 /// `?status=`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     Any,
@@ -63,7 +71,7 @@ pub(super) async fn list<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Query(params): Query<ListParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Task>>, Problem> {
     let query = TaskQuery {
         status: params.status.map(StatusFilter::from).unwrap_or_default(),
         capability: checked("capability", params.capability, Skill::parse)?,
@@ -71,14 +79,17 @@ pub(super) async fn list<S: Service>(
         page: page(params.limit, params.cursor)?,
     };
     let tasks = app.within(app.service.tasks(&call, query)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &tasks))
+    Ok(Answer::of(&call.correlation, &tasks))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OfferParams {
+    #[schemars(with = "Option<form::Skill>")]
     capability: Option<String>,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<u32>,
+    #[schemars(with = "Option<form::Cursor>")]
     cursor: Option<String>,
 }
 
@@ -87,25 +98,25 @@ pub(super) async fn offers<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Query(params): Query<OfferParams>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<List<Offer>>, Problem> {
     let query = OfferQuery {
         capability: checked("capability", params.capability, Skill::parse)?,
         page: page(params.limit, params.cursor)?,
     };
     let offers = app.within(app.service.offers(&call, query)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &offers))
+    Ok(Answer::of(&call.correlation, &offers))
 }
 
 /// `POST /v1/tasks`.
 pub(super) async fn post<S: Service>(
     State(app): State<App<S>>,
     Known(mut call): Known,
-    input: Input<TaskPost>,
-) -> Result<Response, Problem> {
+    input: Keyed<TaskPost>,
+) -> Result<Answer<Task, 201>, Problem> {
     let post = input.keyed(&mut call);
     check(&post)?;
     let task = app.within(app.service.post_task(&call, post)).await?;
-    Ok(answer::json(StatusCode::CREATED, &call.correlation, &task))
+    Ok(Answer::of(&call.correlation, &task))
 }
 
 /// Refuses a task whose input is too large for a task.
@@ -121,9 +132,9 @@ pub(super) async fn show<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Id(task): Id<StepId>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Task>, Problem> {
     let task = app.within(app.service.task(&call, task)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &task))
+    Ok(Answer::of(&call.correlation, &task))
 }
 
 /// `POST /v1/tasks/{id}/claim`.
@@ -132,10 +143,10 @@ pub(super) async fn claim<S: Service>(
     AsAgent(call, me): AsAgent,
     Id(task): Id<StepId>,
     input: Input<ClaimRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Lease>, Problem> {
     let claim = bounded(&app, input.value);
     let lease = app.within_wait(claim.wait_ms, app.service.claim(&call, me, task, claim)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &lease))
+    Ok(Answer::of(&call.correlation, &lease))
 }
 
 /// `POST /v1/tasks/claim`.
@@ -143,7 +154,7 @@ pub(super) async fn claim_next<S: Service>(
     State(app): State<App<S>>,
     AsAgent(call, me): AsAgent,
     input: Input<ClaimRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Maybe<Lease>, Problem> {
     let claim = bounded(&app, input.value);
     let wait_ms = claim.wait_ms;
     let claiming = app.within_wait(wait_ms, app.service.claim_next(&call, me, claim));
@@ -155,10 +166,7 @@ pub(super) async fn claim_next<S: Service>(
             () = app.closing.cancelled() => None,
         }
     };
-    Ok(match lease {
-        Some(lease) => answer::json(StatusCode::OK, &call.correlation, &lease),
-        None => answer::nothing(),
-    })
+    Ok(Maybe::of(&call.correlation, lease.as_ref()))
 }
 
 /// `POST /v1/tasks/{id}/renew`.
@@ -167,9 +175,9 @@ pub(super) async fn renew<S: Service>(
     AsAgent(call, me): AsAgent,
     Id(task): Id<StepId>,
     input: Input<LeaseRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Renewed>, Problem> {
     let renewed = app.within(app.service.renew(&call, me, task, input.value)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &renewed))
+    Ok(Answer::of(&call.correlation, &renewed))
 }
 
 /// `POST /v1/tasks/{id}/release`.
@@ -178,9 +186,9 @@ pub(super) async fn release<S: Service>(
     AsAgent(call, me): AsAgent,
     Id(task): Id<StepId>,
     input: Input<LeaseRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Released>, Problem> {
     app.within(app.service.release(&call, me, task, input.value)).await?;
-    Ok(answer::done(&call.correlation, "released"))
+    Ok(Answer::of(&call.correlation, &Released { released: true }))
 }
 
 /// `POST /v1/tasks/{id}/submit`. At shutdown the service ends the wait for the next task; the acknowledgement is owed.
@@ -189,7 +197,7 @@ pub(super) async fn submit<S: Service>(
     AsAgent(call, me): AsAgent,
     Id(task): Id<StepId>,
     input: Input<SubmitRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Submitted>, Problem> {
     let mut submission = input.value;
     if submission.output.bytes().len() > OUTPUT_BYTES_MAX {
         return Err(Problem::edge(Code::OutputTooLarge));
@@ -200,7 +208,7 @@ pub(super) async fn submit<S: Service>(
     submission.claim_next = submission.claim_next.map(|claim| bounded(&app, claim));
     let wait_ms = submission.claim_next.as_ref().map_or(0, |claim| claim.wait_ms);
     let submitted = app.within_wait(wait_ms, app.service.submit(&call, me, task, submission)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &submitted))
+    Ok(Answer::of(&call.correlation, &submitted))
 }
 
 /// `POST /v1/tasks/{id}/cancel`.
@@ -209,9 +217,9 @@ pub(super) async fn cancel<S: Service>(
     Known(call): Known,
     Id(task): Id<StepId>,
     _: Input<Nothing>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Task>, Problem> {
     let task = app.within(app.service.cancel_task(&call, task)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &task))
+    Ok(Answer::of(&call.correlation, &task))
 }
 
 /// `GET /v1/tasks/{id}/receipt`.
@@ -219,9 +227,9 @@ pub(super) async fn receipt<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
     Id(task): Id<StepId>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<Receipt>, Problem> {
     let receipt = app.within(app.service.receipt(&call, task)).await?;
-    Ok(answer::json(StatusCode::OK, &call.correlation, &receipt))
+    Ok(Answer::of(&call.correlation, &receipt))
 }
 
 fn bounded<S: Service>(app: &App<S>, mut claim: ClaimRequest) -> ClaimRequest {

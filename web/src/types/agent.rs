@@ -1,11 +1,12 @@
 //! Agents: what others see, what an agent sees of itself, its reputation, its history and what it earned.
 
-use super::{Json, edge};
+use super::{Json, edge, form};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A score in millionths of the full mark; 1,000,000 is shown as 100.
@@ -20,7 +21,7 @@ impl Serialize for Score {
 }
 
 /// Levels of reputation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Up to 50.
@@ -34,7 +35,7 @@ pub enum Level {
 }
 
 /// Whether an agent may act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentStatus {
     /// It is enrolled.
@@ -44,15 +45,17 @@ pub enum AgentStatus {
 }
 
 /// What others see of an agent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Agent {
     /// Its did.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub agent_id: AgentId,
     /// Its name for people.
     pub agent_name: String,
     /// What it can do.
     #[serde(serialize_with = "edge::texts")]
+    #[schemars(with = "Vec<form::Skill>")]
     pub capabilities: Vec<Skill>,
     /// Whether it may act.
     pub status: AgentStatus,
@@ -64,14 +67,16 @@ pub struct Agent {
     pub total_tasks_completed: u64,
     /// When it enrolled first.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub created_at: Wall,
     /// When it last changed.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub updated_at: Wall,
 }
 
 /// What an agent (and the operator) sees of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct OwnAgent {
     /// What everybody sees.
     #[serde(flatten)]
@@ -84,31 +89,37 @@ pub struct OwnAgent {
     pub leases_held: u32,
     /// Until when the node may act in its name.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub delegated_until: Option<Wall>,
     /// The serial number of its good token.
     pub token_serial: u32,
     /// When that token expires.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub token_expires_at: Wall,
     /// What it was paid in all.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub total_earnings: Credits,
     /// What it has.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub balance: Credits,
 }
 
 /// `PATCH /v1/agents/me/config`: what is absent stays as it is.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentPatch {
     /// A new name.
     pub agent_name: Option<String>,
     /// New skills, all of them.
     #[serde(deserialize_with = "edge::read_skills_or_null")]
+    #[schemars(with = "Option<Vec<form::Skill>>")]
     pub capabilities: Option<Vec<Skill>>,
     /// New notes, all of them.
     #[serde(deserialize_with = "edge::read_object_or_null")]
+    #[schemars(with = "Option<form::Object>")]
     pub metadata: Option<Json>,
     /// How many leases it wants to hold at once.
     pub capacity: Option<u32>,
@@ -124,10 +135,11 @@ pub struct AgentQuery {
 }
 
 /// `GET /v1/agents/{id}/reputation`; a layer without evidence is `null` and left out of the mean.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Reputation {
     /// The agent.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub agent_id: AgentId,
     /// Automated quality, weight 30.
     pub layer_1_score: Option<Score>,
@@ -153,14 +165,16 @@ pub struct Reputation {
     pub homes: Vec<HomeEvidence>,
     /// As of when.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub calculated_at: Wall,
 }
 
 /// What one home's evidence adds to a score.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct HomeEvidence {
     /// The home.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub home: NodeId,
     /// What its evidence weighs for this node, in eighths, 0 to 8.
     pub weight_eighths: u8,
@@ -179,7 +193,7 @@ pub struct HomeEvidence {
 }
 
 /// How one lease ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkOutcome {
     /// It is still held.
@@ -199,16 +213,19 @@ pub enum WorkOutcome {
 }
 
 /// One piece of an agent's history.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Work {
     /// The task.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub task_id: StepId,
     /// Its run.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub run_id: RunId,
     /// The lease.
     #[serde(serialize_with = "edge::epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// The task's title, where it is still known.
     pub title: Option<String>,
@@ -220,28 +237,34 @@ pub struct Work {
     pub feedback: Option<String>,
     /// What was paid.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub paid: Credits,
     /// When it happened.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub at: Wall,
     /// The journal entry that says so.
     pub entry: u64,
 }
 
 /// `GET /v1/agents/me/earnings`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Earnings {
     /// The agent.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub agent_id: AgentId,
     /// Paid in all.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub total_earnings: Credits,
     /// What it has: paid, less what it set aside for tasks of its own.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub balance: Credits,
     /// What it set aside for open tasks that it posted.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub in_escrow: Credits,
     /// How many tasks were paid.
     pub tasks_paid: u64,
@@ -250,19 +273,23 @@ pub struct Earnings {
 }
 
 /// One payment.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Contribution {
     /// The task.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub task_id: StepId,
     /// Its run.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub run_id: RunId,
     /// The lease.
     #[serde(serialize_with = "edge::epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// The base reward.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub base_reward: Credits,
     /// The quality, 0 to 100.
     pub quality_score: u8,
@@ -270,9 +297,11 @@ pub struct Contribution {
     pub reputation_level: Level,
     /// What was paid.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub paid: Credits,
     /// When.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub at: Wall,
     /// The journal entry of the verdict.
     pub entry: u64,

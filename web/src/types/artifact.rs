@@ -1,12 +1,13 @@
 //! Artifacts: bytes named by SHA-256, entered under a UUID with a name and a kind.
 
-use super::{Json, Page, edge};
+use super::{Json, Page, edge, form};
 use artel_protocol::id::{ArtifactId, Digest, RunId, StepId};
 use artel_protocol::time::Wall;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/artifacts`: with `content` it is stored at once, without it the answer names an `upload_url`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactPost {
     /// Its name.
@@ -22,18 +23,23 @@ pub struct ArtifactPost {
     pub byte_length: Option<u64>,
     /// The digest that its bytes have or will have.
     #[serde(default, deserialize_with = "edge::read_digest_or_null")]
+    #[schemars(with = "Option<form::Digest>")]
     pub sha256: Option<Digest>,
     /// The run that it belongs to.
     #[serde(default, deserialize_with = "edge::read_run_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub run_id: Option<RunId>,
     /// The step that it belongs to.
     #[serde(default, deserialize_with = "edge::read_step_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub step_id: Option<StepId>,
     /// The caller's notes, a JSON object.
     #[serde(default, deserialize_with = "edge::read_object")]
+    #[schemars(with = "form::Object")]
     pub metadata: Json,
     /// The bytes in base64; taken out before the service sees the request.
     #[serde(default, deserialize_with = "edge::read_base64_or_null")]
+    #[schemars(with = "Option<form::Base64>")]
     pub content: Option<Vec<u8>>,
 }
 
@@ -63,10 +69,11 @@ impl ArtifactPost {
 }
 
 /// An artifact's entry.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Artifact {
     /// Its id.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub artifact_id: ArtifactId,
     /// Its name.
     pub name: String,
@@ -78,17 +85,21 @@ pub struct Artifact {
     pub byte_length: Option<u64>,
     /// When it was entered.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub created_at: Wall,
     /// By whom: `operator` or a did.
     pub created_by: String,
     /// The run that it belongs to.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub run_id: Option<RunId>,
     /// The step that it belongs to.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub step_id: Option<StepId>,
     /// The digest of its bytes.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Digest>")]
     pub sha256: Option<Digest>,
     /// The caller's notes.
     pub metadata: Json,

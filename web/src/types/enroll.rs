@@ -1,21 +1,23 @@
 //! Enrollment: a key asks, gets a text to sign, and answers with the signature.
 
 use super::agent::OwnAgent;
-use super::{Json, edge};
+use super::{Json, edge, form};
 use artel_protocol::id::EnrollmentId;
 use artel_protocol::key::{AgentId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/enroll`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrollRequest {
     /// The agent's name for people.
     pub agent_name: String,
     /// Its key, a `did:key`.
     #[serde(deserialize_with = "edge::read_agent")]
+    #[schemars(with = "form::Did")]
     pub public_key: AgentId,
     /// Its notes on itself, a JSON object; `capabilities` and `capacity` in it are read.
     #[serde(default)]
@@ -37,9 +39,10 @@ pub struct Metadata {
 }
 
 /// The fields of the metadata that are looked at; others are the agent's own.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Known {
     #[serde(default, deserialize_with = "edge::read_skills")]
+    #[schemars(with = "Vec<form::Skill>")]
     capabilities: Vec<Skill>,
     #[serde(default)]
     capacity: Option<u32>,
@@ -55,29 +58,32 @@ impl<'de> Deserialize<'de> for Metadata {
 }
 
 /// What the agent is to sign, byte for byte.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Challenge {
     /// The enrollment.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub enrollment_id: EnrollmentId,
     /// The text.
     pub challenge: String,
     /// Until when it can be answered.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub expires_at: Wall,
 }
 
 /// `POST /v1/enroll/{id}/respond`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RespondRequest {
     /// The signature over the challenge's bytes. Nothing where the text is none: that is an answer too, a wrong one.
     #[serde(deserialize_with = "edge::read_signature_or_none")]
+    #[schemars(with = "form::Signature")]
     pub signature: Option<Signature>,
 }
 
 /// A token for an agent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Token {
     /// The bearer token.
     pub token: String,
@@ -85,13 +91,14 @@ pub struct Token {
     pub token_type: TokenType,
     /// When it expires.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub expires_at: Wall,
     /// The agent as it is now.
     pub agent: OwnAgent,
 }
 
 /// How a token is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum TokenType {
     /// In `Authorization: Bearer …`.
     Bearer,

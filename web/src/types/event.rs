@@ -1,9 +1,10 @@
 //! Events: what happened here, in the journal's order, in the shape of xyn-seed §45.3.
 
-use super::{Json, edge, object};
+use super::{Json, edge, form, object};
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An event's id: a UUID (version 7) made of its journal entry's moment and index, so that the entry is found without
@@ -55,15 +56,17 @@ impl std::fmt::Display for EventId {
 }
 
 /// An event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Event {
     /// Its id.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub event_id: EventId,
     /// What happened.
     pub event_name: String,
     /// When.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub occurred_at: Wall,
     /// In which environment.
     pub env_id: String,
@@ -71,12 +74,15 @@ pub struct Event {
     pub actor: String,
     /// The request that caused it. The seed puts it here, so this answer's own correlation id is in its header only.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Correlation>")]
     pub correlation_id: Option<Correlation>,
     /// The run that it is about.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub run_id: Option<RunId>,
     /// The step that it is about.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub step_id: Option<StepId>,
     /// The thing that it is about.
     pub resource: Option<Resource>,
@@ -87,7 +93,7 @@ pub struct Event {
 }
 
 /// A thing that an event is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
     /// What kind of thing.
@@ -113,7 +119,7 @@ pub struct EventQuery {
 }
 
 /// `POST /v1/events`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventPost {
     /// What happened; begins with a letter.
@@ -123,12 +129,15 @@ pub struct EventPost {
     pub resource: Option<Resource>,
     /// What is to be said of it, a JSON object.
     #[serde(default, deserialize_with = "edge::read_object")]
+    #[schemars(with = "form::Object")]
     pub data: Json,
     /// The run that it is about.
     #[serde(default, deserialize_with = "edge::read_run_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub run_id: Option<RunId>,
     /// The step that it is about.
     #[serde(default, deserialize_with = "edge::read_step_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub step_id: Option<StepId>,
 }
 

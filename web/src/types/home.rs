@@ -1,14 +1,16 @@
 //! Homes as this node sees them: nodes that offer work, and how they deal with those who do it.
 
-use super::edge;
+use super::{edge, form};
 use artel_protocol::key::NodeId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a home's own records and those of its workers' nodes say of it, as far as this node has heard them since its start.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Home {
     /// The home.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub node_id: NodeId,
     /// Its open offers that were heard.
     pub offers: u64,

@@ -1,8 +1,9 @@
 //! The ledger's accounts. The operator's account issues, so its balance is below zero by what is in circulation.
 
-use super::edge;
+use super::{edge, form};
 use artel_protocol::id::StepId;
 use artel_protocol::key::AgentId;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 /// A balance in units of a millionth of a credit; may be below zero.
@@ -18,7 +19,7 @@ impl Serialize for Balance {
 }
 
 /// Kinds of accounts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountKind {
     /// The operator's, which issues.
@@ -30,15 +31,17 @@ pub enum AccountKind {
 }
 
 /// One account.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Account {
     /// Whose it is.
     pub kind: AccountKind,
     /// The agent.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Did>")]
     pub agent_id: Option<AgentId>,
     /// The task.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub task_id: Option<StepId>,
     /// What stands in it.
     pub balance: Balance,

@@ -1,14 +1,15 @@
 //! Nodes of the federation and the invitations that let them in.
 
-use super::edge;
+use super::{edge, form};
 use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::key::NodeId;
 use artel_protocol::time::Wall;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// `POST /v1/invitations`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InvitationPost {
     /// How many nodes it lets in; one where nothing is said.
@@ -18,15 +19,17 @@ pub struct InvitationPost {
 }
 
 /// An invitation as it is made: the one time that its text is shown.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct Invitation {
     /// The text to hand over; whoever has it may join.
     pub invitation: String,
     /// What names it here; `null` where the federation is open and nothing is kept.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Digest>")]
     pub digest: Option<Digest>,
     /// The federation that it leads into.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Federation")]
     pub federation_id: FederationId,
     /// Where the newcomer is to find this node, as multiaddrs.
     pub addresses: Vec<String>,
@@ -34,6 +37,7 @@ pub struct Invitation {
     pub uses: Option<u32>,
     /// Until when.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub expires_at: Wall,
 }
 
@@ -45,7 +49,7 @@ impl fmt::Debug for Invitation {
 }
 
 /// Whether an invitation still lets somebody in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InvitationStatus {
     /// It does.
@@ -57,10 +61,11 @@ pub enum InvitationStatus {
 }
 
 /// An invitation that was made and not taken back.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct GivenInvitation {
     /// What names it: SHA-256 of its secret.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Digest")]
     pub digest: Digest,
     /// Whether it still lets somebody in.
     pub status: InvitationStatus,
@@ -70,14 +75,16 @@ pub struct GivenInvitation {
     pub used: u32,
     /// When it was made.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub created_at: Wall,
     /// Until when it is good.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub expires_at: Wall,
 }
 
 /// What a node is to the federation, as far as this node's own journal says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeStatus {
     /// It stands in the genesis record.
@@ -89,10 +96,11 @@ pub enum NodeStatus {
 }
 
 /// One node of `GET /v1/nodes`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Node {
     /// Its did.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub node_id: NodeId,
     /// Its libp2p peer id.
     pub peer_id: String,
@@ -102,9 +110,11 @@ pub struct Node {
     pub admitted_by: Option<&'static str>,
     /// The invitation that let it in.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Digest>")]
     pub invitation: Option<Digest>,
     /// When it was let in.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub admitted_at: Option<Wall>,
     /// The journal entry that says so.
     pub entry: Option<u64>,
@@ -112,13 +122,14 @@ pub struct Node {
     pub reason: Option<String>,
     /// When it was expelled.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub expelled_at: Option<Wall>,
     /// The journal entry that says so.
     pub expelled_entry: Option<u64>,
 }
 
 /// `POST /v1/nodes/{did}/expel`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expulsion {
     /// Why, in a sentence that everybody can read.

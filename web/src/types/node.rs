@@ -1,12 +1,13 @@
 //! The node itself: is it well, who is it, what does it hold. All of it is public.
 
-use super::edge;
+use super::{edge, form};
 use artel_protocol::id::FederationId;
 use artel_protocol::time::Wall;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// `GET /v1/health`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Health {
     /// `ok`, or `degraded` when the node answers but takes no work.
     pub status: HealthStatus,
@@ -16,11 +17,12 @@ pub struct Health {
     pub uptime_seconds: u64,
     /// The node's wall clock.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub now: Wall,
 }
 
 /// How the node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
     /// All is well.

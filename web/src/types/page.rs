@@ -1,5 +1,6 @@
 //! Cursor pagination: a page is asked for by limit and cursor, answered by items and the next cursor.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How many items a page has when the caller does not say.
@@ -24,7 +25,7 @@ impl Default for Page {
 }
 
 /// One page of a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct List<T> {
     /// The items.
     pub items: Vec<T>,

@@ -1,11 +1,12 @@
 //! Neighbours: the nodes that this one is connected to, and what it keeps of others' journals.
 
-use super::edge;
+use super::{edge, form};
 use artel_protocol::key::NodeId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How far a peer is trusted with a hearing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerStatus {
     /// Connected; not both hellos are accepted yet.
@@ -19,7 +20,7 @@ pub enum PeerStatus {
 }
 
 /// Why nothing more is taken of a node's journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Quarantine {
     /// It does not show that its journal continues what it signed. It may still do so.
@@ -29,10 +30,11 @@ pub enum Quarantine {
 }
 
 /// A connected peer, one that does not let this node in, or one that lied.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Peer {
     /// The node.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub node_id: NodeId,
     /// Its libp2p peer id.
     pub peer_id: String,
@@ -65,7 +67,7 @@ pub struct Peer {
 }
 
 /// Bytes one way and the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bytes {
     /// Received.
     pub received: u64,
@@ -73,8 +75,8 @@ pub struct Bytes {
     pub sent: u64,
 }
 
-/// `GET /v1/traffic`: what went through the mesh since the start.
-#[derive(Debug, Clone, Serialize)]
+/// `GET /v1/traffic`: what went through the mesh since the start; nothing where this node has to do with no other.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Traffic {
     /// Over TCP, with encryption and multiplexing.
     pub tcp: Bytes,
@@ -82,6 +84,7 @@ pub struct Traffic {
     pub quic: Bytes,
     /// The payload of each protocol: `hello`, `direct`, `sync`, `blob`, `gossip` (every copy in, what was published out).
     #[serde(serialize_with = "edge::by_name")]
+    #[schemars(with = "std::collections::BTreeMap<String, Bytes>")]
     pub lanes: Vec<(String, Bytes)>,
     /// Copies of gossip messages that arrived.
     pub gossip_copies: u64,
@@ -92,19 +95,22 @@ pub struct Traffic {
     /// Direct requests of peers that were dealt with, by what they are: `visit` (an agent's act at this home), `enough`, `head`,
     /// `cosigned`, `continuity`, `fraud`, `redo`; without those that never came.
     #[serde(serialize_with = "edge::by_name")]
+    #[schemars(with = "std::collections::BTreeMap<String, u64>")]
     pub requests: Vec<(String, u64)>,
     /// Claims of peers' agents that wait here now.
     pub claims_waiting: u64,
     /// What peers sent and was refused, by reason, `<protocol>_<reason>` where it is one protocol's; without those that never were.
     #[serde(serialize_with = "edge::by_name")]
+    #[schemars(with = "std::collections::BTreeMap<String, u64>")]
     pub refused: Vec<(String, u64)>,
 }
 
 /// What is kept of another node's journal.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Journal {
     /// The node whose journal it is.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub node_id: NodeId,
     /// The journal's name, as its checkpoints have it.
     pub origin: String,
@@ -127,7 +133,7 @@ pub struct Journal {
 }
 
 /// How a node's summaries of scores were found: compared with what the records say, where both have read the same.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct Summaries {
     /// How many were compared.
     pub checked: u64,

@@ -1,14 +1,15 @@
 //! Runs and their steps, in the shapes of xyn-seed §45.4.
 
 use super::task::TaskPost;
-use super::{Json, Page, edge, object};
+use super::{Json, Page, edge, form, object};
 use artel_protocol::id::{ArtifactId, RunId, StepId};
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/runs`. A run without steps has nothing to wait for and is completed at once.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunPost {
     /// Its name.
@@ -18,6 +19,7 @@ pub struct RunPost {
     pub blueprint_ref: Option<String>,
     /// Its inputs, a JSON object.
     #[serde(default, deserialize_with = "edge::read_object")]
+    #[schemars(with = "form::Object")]
     pub inputs: Json,
     /// Higher goes first.
     #[serde(default)]
@@ -28,7 +30,7 @@ pub struct RunPost {
 }
 
 /// One step to be posted.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepPost {
     /// Its name, once in the run.
@@ -42,7 +44,7 @@ pub struct StepPost {
 }
 
 /// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// Nothing has begun.
@@ -58,7 +60,7 @@ pub enum RunStatus {
 }
 
 /// How a step stands; `cancelled` is added to the seed's states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepStatus {
     /// It waits or is offered.
@@ -76,10 +78,11 @@ pub enum StepStatus {
 }
 
 /// A run as it is now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Run {
     /// Its id.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub run_id: RunId,
     /// Its name.
     pub name: String,
@@ -91,17 +94,21 @@ pub struct Run {
     pub priority: i32,
     /// When it was posted.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub created_at: Wall,
     /// When its first step was claimed.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub started_at: Option<Wall>,
     /// When it ended.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub completed_at: Option<Wall>,
     /// Who posted it: `operator` or a did.
     pub actor: String,
     /// The request that posted it. The seed puts it here, so this answer's own correlation id is in its header only.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Correlation>")]
     pub correlation_id: Option<Correlation>,
     /// Its inputs.
     pub inputs: Json,
@@ -114,7 +121,7 @@ pub struct Run {
 }
 
 /// Why a run or a step failed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Failure {
     /// A stable code.
     pub code: String,
@@ -123,7 +130,7 @@ pub struct Failure {
 }
 
 /// How far a run is.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct Progress {
     /// All steps.
     pub steps: u32,
@@ -145,13 +152,15 @@ pub struct RunQuery {
 }
 
 /// A step as it is now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Step {
     /// Its id; as a task it bears the same.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub step_id: StepId,
     /// Its run.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub run_id: RunId,
     /// Its name.
     pub name: String,
@@ -161,12 +170,15 @@ pub struct Step {
     pub needs: Vec<String>,
     /// When it was first claimed.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub started_at: Option<Wall>,
     /// When it ended.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub completed_at: Option<Wall>,
     /// Its log, where it has one.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Uuid>")]
     pub logs_artifact_id: Option<ArtifactId>,
     /// Its input.
     pub inputs: Option<Json>,

@@ -3,16 +3,18 @@
 use super::agent::Level;
 use super::auth::SignedStatement;
 use super::object::{self, Object};
-use super::{Json, Page, edge};
+use super::{Json, Page, edge, form};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 
 /// How hard a task is, which decides who may take it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Complexity {
     /// For everybody.
@@ -27,30 +29,32 @@ pub enum Complexity {
 }
 
 /// What an agent must have.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Requirements {
     /// Skills.
     #[serde(serialize_with = "edge::texts", deserialize_with = "edge::read_skills")]
+    #[schemars(with = "Vec<form::Skill>")]
     pub capabilities: Vec<Skill>,
     /// A level beyond what the complexity asks.
     pub level: Option<Level>,
 }
 
 /// How a task is run where no agent does it in its own way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Runner {
     /// A WebAssembly command in a node's sandbox.
     Wasm {
         /// The module, an artifact of this node.
         #[serde(serialize_with = "edge::text")]
+        #[schemars(with = "form::Digest")]
         module: Digest,
     },
 }
 
 /// `POST /v1/tasks`, and one step of `POST /v1/runs`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskPost {
     /// A line for people.
@@ -63,21 +67,25 @@ pub struct TaskPost {
     pub requirements: Requirements,
     /// The base reward in credits.
     #[serde(default, deserialize_with = "edge::read_credits")]
+    #[schemars(with = "form::Amount")]
     pub reward: Credits,
     /// How hard it is.
     #[serde(default)]
     pub complexity: Complexity,
     /// When it should be done; the service chooses when the caller does not.
     #[serde(default, deserialize_with = "edge::read_time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub deadline: Option<Wall>,
     /// The input.
     #[serde(default)]
     pub input: Json,
     /// What should run it; without one the agent works in its own way.
     #[serde(default)]
+    #[schemars(with = "Option<form::Runner>")]
     pub runner: Option<Json>,
     /// A JSON Schema that the output must meet.
     #[serde(default)]
+    #[schemars(with = "Option<form::OutputSchema>")]
     pub output_schema: Option<Json>,
     /// Whether the poster itself may take it.
     #[serde(default)]
@@ -85,7 +93,7 @@ pub struct TaskPost {
 }
 
 /// Where a task is (DESIGN §5's middle column).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// It waits for other steps.
@@ -105,13 +113,15 @@ pub enum TaskStatus {
 }
 
 /// A task as it is now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Task {
     /// Its id, which is its step's.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub task_id: StepId,
     /// Its run.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub run_id: RunId,
     /// Its step's name in the run.
     pub name: String,
@@ -123,11 +133,13 @@ pub struct Task {
     pub requirements: Requirements,
     /// The base reward.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub reward: Credits,
     /// How hard it is.
     pub complexity: Complexity,
     /// When it should be done.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub deadline: Wall,
     /// Where it is.
     pub status: TaskStatus,
@@ -135,18 +147,23 @@ pub struct Task {
     pub posted_by: String,
     /// When it was posted.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub created_at: Wall,
     /// When it was first claimed.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub started_at: Option<Wall>,
     /// When it ended.
     #[serde(serialize_with = "edge::time_or_null")]
+    #[schemars(with = "Option<form::Time>")]
     pub completed_at: Option<Wall>,
     /// Who holds it, or did it.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Did>")]
     pub assigned_agent_id: Option<AgentId>,
     /// The epoch of its last lease, 0 before the first.
     #[serde(serialize_with = "edge::epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// Rejected submissions.
     pub attempts: u32,
@@ -154,6 +171,7 @@ pub struct Task {
     pub lapses: u32,
     /// What was paid.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub paid: Credits,
     /// The input, for those who may see it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,39 +195,48 @@ pub struct Task {
 }
 
 /// What an offer says of the whole task, and what opens it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Terms {
     /// The commitment in the public entries of its offers.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Digest")]
     pub digest: Digest,
     /// The step's own salt; base64.
     #[serde(serialize_with = "edge::bytes")]
+    #[schemars(with = "form::Base64")]
     pub salt: [u8; 16],
 }
 
 /// One submission and its judgement.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Submission {
     /// The lease.
     #[serde(serialize_with = "edge::epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// Who.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub agent_id: AgentId,
     /// The commitment in the public entry.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Digest")]
     pub result: Digest,
     /// The salt that opens it together with the digests; base64.
     #[serde(serialize_with = "edge::bytes")]
+    #[schemars(with = "form::Base64")]
     pub salt: [u8; 16],
     /// Digest of the output.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Digest")]
     pub output_digest: Digest,
     /// Digests of the artifacts.
     #[serde(serialize_with = "edge::texts")]
+    #[schemars(with = "Vec<form::Digest>")]
     pub artifacts: Vec<Digest>,
     /// When.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub submitted_at: Wall,
     /// The journal entry that says so.
     pub entry: u64,
@@ -218,7 +245,7 @@ pub struct Submission {
 }
 
 /// A judgement.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Verdict {
     /// Whether it was accepted.
     pub accepted: bool,
@@ -230,6 +257,7 @@ pub struct Verdict {
     pub findings: Option<String>,
     /// What was paid.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub paid: Credits,
     /// The journal entry that says so.
     pub entry: u64,
@@ -265,11 +293,12 @@ impl Default for StatusFilter {
 }
 
 /// `POST /v1/tasks/{id}/claim` and `POST /v1/tasks/claim`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClaimRequest {
     /// Which of its skills the agent offers for this claim; all of them unless it says.
     #[serde(deserialize_with = "edge::read_skills_or_null")]
+    #[schemars(with = "Option<Vec<form::Skill>>")]
     pub agent_capabilities: Option<Vec<Skill>>,
     /// How long the agent thinks it needs, in seconds.
     pub estimated_duration: Option<u64>,
@@ -277,22 +306,26 @@ pub struct ClaimRequest {
     pub wait_ms: u32,
     /// Only tasks of this home: a node's did. Needed where the agent signs its claim of the next task itself.
     #[serde(deserialize_with = "edge::read_node_or_null")]
+    #[schemars(with = "Option<form::Did>")]
     pub home: Option<NodeId>,
     /// The agent's own signature over this claim at another home; needed where it has not delegated to this node.
     pub signed: Option<SignedStatement>,
 }
 
 /// An offer of another home, as it was heard.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Offer {
     /// The home.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub home: NodeId,
     /// The task.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub task_id: StepId,
     /// The epoch that its next lease will have.
     #[serde(serialize_with = "edge::epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// Who may do it.
     pub requirements: Requirements,
@@ -300,21 +333,27 @@ pub struct Offer {
     pub complexity: Complexity,
     /// The base reward.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub reward: Credits,
     /// When it should be done.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub deadline: Wall,
     /// When it was offered, by home's clock.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub offered_at: Wall,
     /// When this node heard of it, by its own clock.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub heard_at: Wall,
     /// The neighbour that brought it; nothing where it was read from what was kept.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Did>")]
     pub heard_from: Option<NodeId>,
     /// The commitment to the whole task.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Digest")]
     pub terms: Digest,
 }
 
@@ -328,21 +367,25 @@ pub struct OfferQuery {
 }
 
 /// A won task.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Lease {
     /// The task.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub task_id: StepId,
     /// Its run.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub run_id: RunId,
     /// Its step's name in the run.
     pub name: String,
     /// The fencing token, to be sent with the result.
     #[serde(serialize_with = "edge::epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// When the lease ends unless it is renewed.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub expires_at: Wall,
     /// The lease's term in milliseconds.
     pub lease_ms: u32,
@@ -356,9 +399,11 @@ pub struct Lease {
     pub inputs: Json,
     /// Outputs of the steps that it needs, by name.
     #[serde(serialize_with = "edge::by_name")]
+    #[schemars(with = "std::collections::BTreeMap<String, Json>")]
     pub needs: Vec<(String, Json)>,
     /// Digests of their artifacts, by name.
     #[serde(serialize_with = "edge::texts_by_name")]
+    #[schemars(with = "std::collections::BTreeMap<String, Vec<form::Digest>>")]
     pub artifacts: Vec<(String, Vec<Digest>)>,
     /// The schema of the output.
     pub output_schema: Option<Json>,
@@ -366,26 +411,31 @@ pub struct Lease {
     pub runner: Option<Runner>,
     /// The base reward.
     #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
     pub reward: Credits,
     /// When it should be done.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub deadline: Wall,
     /// The journal entry of the grant, in home's journal.
     pub entry: u64,
     /// The skills that were asked for.
     #[serde(serialize_with = "edge::texts")]
+    #[schemars(with = "Vec<form::Skill>")]
     pub capabilities: Vec<Skill>,
     /// The home that offers it; null where it is this node.
     #[serde(serialize_with = "edge::text_or_null")]
+    #[schemars(with = "Option<form::Did>")]
     pub home: Option<NodeId>,
 }
 
 /// `POST /v1/tasks/{id}/renew` and `/release`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseRequest {
     /// The lease.
     #[serde(deserialize_with = "edge::read_epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// The agent's own signature over this act at another home.
     #[serde(default)]
@@ -393,37 +443,59 @@ pub struct LeaseRequest {
 }
 
 /// A lease that goes on.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Renewed {
     /// The task.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub task_id: StepId,
     /// The lease.
     #[serde(serialize_with = "edge::epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// When it ends unless it is renewed again.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub expires_at: Wall,
 }
 
 /// `POST /v1/tasks/{id}/submit`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitRequest {
     /// The lease.
     #[serde(deserialize_with = "edge::read_epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// The result.
     pub output: Json,
     /// Digests of artifacts that were put before.
     #[serde(default, deserialize_with = "edge::read_digests")]
+    #[schemars(with = "Vec<form::Digest>")]
     pub artifacts: Vec<Digest>,
     /// Whether the answer should bring the next task: `true`, or a claim's body.
     #[serde(default, deserialize_with = "read_claim_next")]
+    #[schemars(with = "ClaimNext")]
     pub claim_next: Option<ClaimRequest>,
     /// The agent's own signature over this result for another home.
     #[serde(default)]
     pub signed: Option<SignedStatement>,
+}
+
+/// The forms of `claim_next`.
+struct ClaimNext;
+
+impl JsonSchema for ClaimNext {
+    fn schema_name() -> Cow<'static, str> {
+        "ClaimNext".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Whether the answer should bring the next task: true, or a claim's body.",
+            "anyOf": [{"type": "boolean"}, {"type": "null"}, generator.subschema_for::<ClaimRequest>()],
+        })
+    }
 }
 
 fn read_claim_next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ClaimRequest>, D::Error> {
@@ -438,7 +510,7 @@ fn read_claim_next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 /// The answer to a submission.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Submitted {
     /// That home has it; null where home is another node that cannot be reached: then the result is in this node's outbox and
     /// brought again until home answers.
@@ -455,35 +527,44 @@ pub struct Submitted {
 }
 
 /// What home holds itself to.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Acknowledgement {
     /// The task.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
     pub task_id: StepId,
     /// The lease.
     #[serde(serialize_with = "edge::epoch")]
+    #[schemars(with = "form::Epoch")]
     pub epoch: Epoch,
     /// Who submitted.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Did")]
     pub agent_id: AgentId,
     /// The commitment to what was submitted, as the public entry names it.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Digest")]
     pub result: Digest,
     /// The salt that opens it together with the digests; base64.
     #[serde(serialize_with = "edge::bytes")]
+    #[schemars(with = "form::Base64")]
     pub salt: [u8; 16],
     /// Digest of the output.
     #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Digest")]
     pub output_digest: Digest,
     /// Digests of the artifacts.
     #[serde(serialize_with = "edge::texts")]
+    #[schemars(with = "Vec<form::Digest>")]
     pub artifacts: Vec<Digest>,
     /// The journal entry of the submission.
     pub entry: u64,
     /// When it was taken in.
     #[serde(serialize_with = "edge::time")]
+    #[schemars(with = "form::Time")]
     pub submitted_at: Wall,
     /// The node's signature over its acknowledgement, where it gives one at once; the entry's proof always can be had.
     #[serde(serialize_with = "edge::signature_or_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Signature>")]
     pub signature: Option<Signature>,
 }

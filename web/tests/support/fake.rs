@@ -1,60 +1,51 @@
 //! A service with one agent, one task, one run, one artifact and one event.
 
-use artel_protocol::amount::Credits;
-use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, FederationId, RunId, StepId};
-use artel_protocol::key::{AgentId, NodeId, SecretKey};
+use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, FederationId, RunId, StepId};
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::tile::Tile;
 use artel_protocol::skill::Skill;
-use artel_protocol::time::Wall;
 use artel_web::types::agent::*;
 use artel_web::types::artifact::*;
 use artel_web::types::audit::{Entry, EntryQuery, Proof};
 use artel_web::types::auth::{Role, SignedStatement, Verified};
-use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token, TokenType};
+use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
+pub use artel_web::types::example::{CONTENT, Example, NOW};
 use artel_web::types::home::Home;
-use artel_web::types::ledger::{Account, AccountKind, Balance};
-use artel_web::types::member::{
-    GivenInvitation, Invitation, InvitationPost, InvitationStatus, Node, NodeStatus,
-};
+use artel_web::types::ledger::Account;
+use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node, NodeStatus};
 use artel_web::types::node::{Health, HealthStatus, Status};
-use artel_web::types::peer::{self, Journal, Peer, PeerStatus, Quarantine, Traffic};
-use artel_web::types::receipt::{Opening, Receipt, Record};
-use artel_web::types::run::{Progress, Run, RunPost, RunQuery, RunStatus, Step, StepStatus};
+use artel_web::types::peer::{Journal, Peer, Quarantine, Traffic};
+use artel_web::types::receipt::Receipt;
+use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
 use artel_web::{Blob, Call, Code, Principal, Problem, Service, Upload};
 use bytes::Bytes;
-use std::sync::{Arc, LazyLock, Mutex};
-
-pub const NOW: Wall = Wall(1_771_588_800_000);
-
-/// Bytes of the one artifact.
-pub const CONTENT: &[u8] = b"0123456789abcdef";
+use std::sync::{Arc, Mutex};
 
 pub fn agent() -> AgentId {
-    static AGENT: LazyLock<AgentId> = LazyLock::new(|| AgentId(SecretKey::from_seed(&[1; 32]).public()));
-    *AGENT
+    AgentId::example()
 }
 
 pub fn run() -> RunId {
-    RunId::new(NOW, [7; 9])
+    RunId::example()
 }
 
 pub fn task() -> StepId {
-    run().step(0)
+    StepId::example()
 }
 
 pub fn artifact() -> ArtifactId {
-    ArtifactId::new(NOW, [9; 9])
+    ArtifactId::example()
 }
 
 pub fn enrollment() -> EnrollmentId {
-    EnrollmentId::new(NOW, [5; 9])
+    EnrollmentId::example()
 }
 
 pub fn event() -> EventId {
-    EventId::new(NOW, 42)
+    EventId::example()
 }
 
 /// The service, and a word on each thing that it was asked.
@@ -91,200 +82,12 @@ impl Blob for Bits {
     }
 }
 
-fn skills() -> Vec<Skill> {
-    vec![Skill::parse("coding").expect("a skill"), Skill::parse("research@2").expect("a skill")]
-}
-
-fn public() -> Agent {
-    Agent {
-        agent_id: agent(),
-        agent_name: "Ada".into(),
-        capabilities: skills(),
-        status: AgentStatus::Active,
-        reputation_score: Score(500_000),
-        reputation_level: Level::Novice,
-        total_tasks_completed: 3,
-        created_at: NOW,
-        updated_at: NOW,
-    }
-}
-
-fn own() -> OwnAgent {
-    OwnAgent {
-        public: public(),
-        metadata: Json::new(&b"{\"motto\": \"on time\"}"[..]),
-        capacity: 4,
-        leases_held: 0,
-        delegated_until: None,
-        token_serial: 1,
-        token_expires_at: NOW,
-        total_earnings: Credits(1_500_000),
-        balance: Credits(250_000),
-    }
-}
-
-fn token() -> Token {
-    Token { token: "agent-token".into(), token_type: TokenType::Bearer, expires_at: NOW, agent: own() }
-}
-
-fn a_task() -> Task {
-    Task {
-        runner: None,
-        task_id: task(),
-        run_id: run(),
-        name: "only".into(),
-        title: "Build REST API".into(),
-        description: String::new(),
-        requirements: Requirements { capabilities: skills(), level: None },
-        reward: Credits(50_000_000),
-        complexity: Complexity::Simple,
-        deadline: NOW,
-        status: TaskStatus::Available,
-        posted_by: "operator".into(),
-        created_at: NOW,
-        started_at: None,
-        completed_at: None,
-        assigned_agent_id: Some(agent()),
-        epoch: Epoch(0),
-        attempts: 0,
-        lapses: 0,
-        paid: Credits::ZERO,
-        input: Some(Json::object()),
-        output: None,
-        output_schema: None,
-        poster_may_claim: false,
-        terms: Some(Terms { digest: Digest::of(b"terms"), salt: [4; 16] }),
-        submissions: Vec::new(),
-    }
-}
-
-fn lease() -> Lease {
-    Lease {
-        runner: None,
-        task_id: task(),
-        run_id: run(),
-        name: "only".into(),
-        epoch: Epoch(1),
-        expires_at: NOW,
-        lease_ms: 60_000,
-        title: "Build REST API".into(),
-        description: String::new(),
-        input: Json::new(&b"{\"n\":1.50}"[..]),
-        inputs: Json::object(),
-        needs: vec![("first".into(), Json::new(&b"[1,2]"[..]))],
-        artifacts: vec![("first".into(), vec![Digest::of(CONTENT)])],
-        output_schema: None,
-        reward: Credits(50_000_000),
-        deadline: NOW,
-        entry: 7,
-        capabilities: Vec::new(),
-        home: None,
-    }
-}
-
-fn verdict() -> Verdict {
-    Verdict {
-        accepted: true,
-        quality_score: Some(100),
-        check: None,
-        findings: None,
-        paid: Credits(50_000_000),
-        entry: 9,
-    }
-}
-
 fn a_run(call: &Call) -> Run {
-    Run {
-        run_id: run(),
-        name: "a run".into(),
-        blueprint_ref: None,
-        status: RunStatus::Completed,
-        priority: 0,
-        created_at: NOW,
-        started_at: None,
-        completed_at: Some(NOW),
-        actor: "operator".into(),
-        correlation_id: Some(call.correlation.clone()),
-        inputs: Json::object(),
-        outputs: None,
-        error: None,
-        progress: Progress::default(),
-    }
-}
-
-fn a_step() -> Step {
-    Step {
-        step_id: task(),
-        run_id: run(),
-        name: "only".into(),
-        status: StepStatus::Created,
-        needs: Vec::new(),
-        started_at: None,
-        completed_at: None,
-        logs_artifact_id: None,
-        inputs: None,
-        outputs: None,
-        error: None,
-    }
-}
-
-fn an_artifact(post: &ArtifactPost, sha256: Option<Digest>) -> Artifact {
-    Artifact {
-        artifact_id: artifact(),
-        name: post.name.clone(),
-        kind: post.kind.clone(),
-        content_type: post.content_type.clone(),
-        byte_length: post.byte_length,
-        created_at: NOW,
-        created_by: "operator".into(),
-        run_id: post.run_id,
-        step_id: post.step_id,
-        sha256,
-        metadata: post.metadata.clone(),
-        upload_url: None,
-    }
+    Run { correlation_id: Some(call.correlation.clone()), ..Run::example() }
 }
 
 fn an_event(call: &Call) -> Event {
-    Event {
-        event_id: event(),
-        event_name: "xyn.task.accepted".into(),
-        occurred_at: NOW,
-        env_id: "local".into(),
-        actor: "system".into(),
-        correlation_id: Some(call.correlation.clone()),
-        run_id: Some(run()),
-        step_id: None,
-        resource: None,
-        data: Json::object(),
-        entry: 42,
-    }
-}
-
-fn an_entry() -> Entry {
-    Entry {
-        index: 42,
-        kind: "offered".into(),
-        public: true,
-        at: NOW,
-        correlation_id: None,
-        fact: Json::object(),
-    }
-}
-
-fn a_node() -> Node {
-    Node {
-        node_id: NodeId(*agent().key()),
-        peer_id: agent().key().peer_id(),
-        status: NodeStatus::Member,
-        admitted_by: Some("invitation"),
-        invitation: Some(Digest::of(b"x")),
-        admitted_at: Some(NOW),
-        entry: Some(7),
-        reason: None,
-        expelled_at: None,
-        expelled_entry: None,
-    }
+    Event { correlation_id: Some(call.correlation.clone()), ..Event::example() }
 }
 
 fn list<T>(item: T, page: &Page) -> List<T> {
@@ -320,7 +123,7 @@ impl Service for Fake {
         self.note(format!("refused {who} {code}"));
     }
     fn health(&self) -> Health {
-        Health { status: HealthStatus::Ok, version: "1.2.3".into(), uptime_seconds: 5, now: NOW }
+        Health::example()
     }
     fn ready(&self) -> Result<(), Problem> {
         Ok(())
@@ -356,17 +159,17 @@ impl Service for Fake {
     async fn enroll(&self, _: &Call, request: EnrollRequest) -> Result<Challenge, Problem> {
         let (skills, capacity) = (request.metadata.capabilities.len(), request.metadata.capacity);
         self.note(format!("enroll {} {skills} {capacity:?} {}", request.agent_name, request.delegate));
-        Ok(Challenge { enrollment_id: enrollment(), challenge: "sign\nthis\n".into(), expires_at: NOW })
+        Ok(Challenge::example())
     }
     async fn respond(&self, _: &Call, _: EnrollmentId, _: RespondRequest) -> Result<Token, Problem> {
-        Ok(token())
+        Ok(Token::example())
     }
     async fn verify(&self, call: &Call) -> Result<Verified, Problem> {
         let agent_id = match call.principal {
             Principal::Agent { id, .. } => Some(id),
             _ => None,
         };
-        let node_id = NodeId(SecretKey::from_seed(&[2; 32]).public());
+        let node_id = NodeId::example();
         let principal = if agent_id.is_some() { Role::Agent } else { Role::Operator };
         let federation_id = FederationId([3; 32]);
         Ok(Verified {
@@ -380,77 +183,38 @@ impl Service for Fake {
         })
     }
     async fn rotate(&self, _: &Call, _: SignedStatement) -> Result<Token, Problem> {
-        Ok(token())
+        Ok(Token::example())
     }
     async fn revoke(&self, _: &Call, _: SignedStatement) -> Result<(), Problem> {
         Ok(())
     }
 
     async fn agents(&self, _: &Call, query: AgentQuery) -> Result<List<Agent>, Problem> {
-        Ok(list(public(), &query.page))
+        Ok(list(Agent::example(), &query.page))
     }
     async fn agent(&self, _: &Call, _: AgentId) -> Result<Agent, Problem> {
-        Ok(public())
+        Ok(Agent::example())
     }
     async fn own_agent(&self, _: &Call, _: AgentId) -> Result<OwnAgent, Problem> {
-        Ok(own())
+        Ok(OwnAgent::example())
     }
     async fn configure(&self, _: &Call, _: AgentId, _: AgentPatch) -> Result<OwnAgent, Problem> {
-        Ok(own())
+        Ok(OwnAgent::example())
     }
     async fn revoke_agent(&self, _: &Call, _: AgentId) -> Result<Agent, Problem> {
-        Ok(public())
+        Ok(Agent::example())
     }
     async fn reputation(&self, _: &Call, agent_id: AgentId) -> Result<Reputation, Problem> {
-        Ok(Reputation {
-            agent_id,
-            layer_1_score: None,
-            layer_2_score: Some(Score(500_000)),
-            layer_3_score: None,
-            final_score: Score(500_000),
-            lower_bound: Score(0),
-            reputation_level: Level::Novice,
-            accepted: 0,
-            rejected: 0,
-            lapsed: 0,
-            receipts_micro: 0,
-            homes: vec![],
-            calculated_at: NOW,
-        })
+        Ok(Reputation { agent_id, ..Example::example() })
     }
     async fn history(&self, _: &Call, _: AgentId, page: Page) -> Result<List<Work>, Problem> {
-        let work = Work {
-            task_id: task(),
-            run_id: run(),
-            epoch: Epoch(1),
-            title: None,
-            outcome: WorkOutcome::Accepted,
-            quality_score: Some(100),
-            feedback: None,
-            paid: Credits(1),
-            at: NOW,
-            entry: 9,
-        };
-        Ok(list(work, &page))
+        Ok(list(Work::example(), &page))
     }
     async fn earnings(&self, _: &Call, agent_id: AgentId) -> Result<Earnings, Problem> {
-        let total_earnings = Credits(1_500_000);
-        let (balance, in_escrow) = (Credits(1_500_000), Credits::ZERO);
-        Ok(Earnings { agent_id, total_earnings, balance, in_escrow, tasks_paid: 1, multiplier_percent: 100 })
+        Ok(Earnings { agent_id, ..Example::example() })
     }
     async fn contributions(&self, _: &Call, _: AgentId, page: Page) -> Result<List<Contribution>, Problem> {
-        let paid = Contribution {
-            task_id: task(),
-            run_id: run(),
-            epoch: Epoch(1),
-            base_reward: Credits(1),
-            quality_score: 100,
-            reputation_level: Level::Novice,
-            paid: Credits(1),
-            at: NOW,
-            entry: 9,
-        };
-        Ok(list(paid, &page))
+        Ok(list(Contribution::example(), &page))
     }
 
     async fn post_task(&self, call: &Call, post: TaskPost) -> Result<Task, Problem> {
@@ -461,38 +225,27 @@ impl Service for Fake {
             "panic" => panic!("as asked"),
             "slow" => std::future::pending().await,
             "taken" => Err(Problem::of(Code::TaskTaken).with_details(Json::new(&b"{\"holder\":1}"[..]))),
-            _ => Ok(a_task()),
+            _ => Ok(Task::example()),
         }
     }
     async fn tasks(&self, _: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
         self.note(format!("tasks {:?}", query.status));
-        Ok(list(a_task(), &query.page))
+        Ok(list(Task::example(), &query.page))
     }
     async fn homes(&self, _: &Call, page: Page) -> Result<List<Home>, Problem> {
-        let home = Home {
-            node_id: a_node().node_id,
-            offers: 2,
-            judged: 9,
-            rejected: 1,
-            silences: 1,
-            redeemed: 0,
-            answered_percent: 90,
-            breaches: 0,
-            breach: None,
-        };
-        Ok(list(home, &page))
+        Ok(list(Home::example(), &page))
     }
     async fn offers(&self, _: &Call, query: OfferQuery) -> Result<List<Offer>, Problem> {
         self.note(format!("offers {:?}", query.capability.map(|skill| skill.to_string())));
         Ok(List { items: Vec::new(), next_cursor: None })
     }
     async fn task(&self, _: &Call, _: StepId) -> Result<Task, Problem> {
-        Ok(a_task())
+        Ok(Task::example())
     }
     async fn claim(&self, _: &Call, _: AgentId, _: StepId, claim: ClaimRequest) -> Result<Lease, Problem> {
         let skills: Vec<String> = claim.agent_capabilities.iter().flatten().map(Skill::to_string).collect();
         self.note(format!("claim {skills:?} {:?} {}", claim.estimated_duration, claim.wait_ms));
-        Ok(lease())
+        Ok(Lease::example())
     }
     async fn claim_next(&self, _: &Call, _: AgentId, claim: ClaimRequest) -> Result<Option<Lease>, Problem> {
         self.note(format!("claim next {}", claim.wait_ms));
@@ -526,31 +279,18 @@ impl Service for Fake {
             task_id,
             epoch: submission.epoch,
             agent_id,
-            result: Digest::of(b"commitment"),
-            salt: [5; 16],
             output_digest: Digest::of(submission.output.bytes()),
             artifacts: submission.artifacts,
-            entry: 8,
-            submitted_at: NOW,
-            signature: None,
+            ..Example::example()
         };
-        let (acknowledgement, receipt) = (Some(acknowledgement), Some(verdict()));
-        Ok(Submitted { acknowledgement, handed_in: None, receipt, next: next.map(|_| lease()) })
+        let (acknowledgement, receipt) = (Some(acknowledgement), Some(Verdict::example()));
+        Ok(Submitted { acknowledgement, handed_in: None, receipt, next: next.map(|_| Lease::example()) })
     }
     async fn cancel_task(&self, _: &Call, _: StepId) -> Result<Task, Problem> {
-        Ok(a_task())
+        Ok(Task::example())
     }
     async fn receipt(&self, _: &Call, task_id: StepId) -> Result<Receipt, Problem> {
-        let record = Record {
-            entry: 8,
-            body: b"body".to_vec(),
-            salt: vec![0; 16],
-            leaf: vec![1],
-            fact: Json::object(),
-            proof: "proof".into(),
-        };
-        let opening = Opening { salt: [5; 16], output_digest: Digest::of(b"1"), artifacts: Vec::new() };
-        Ok(Receipt { task_id, epoch: Epoch(1), submitted: record, verdict: None, handed_in: None, opening })
+        Ok(Receipt { task_id, ..Example::example() })
     }
 
     async fn post_run(&self, call: &Call, post: RunPost) -> Result<Run, Problem> {
@@ -573,14 +313,14 @@ impl Service for Fake {
         Ok(a_run(call))
     }
     async fn steps(&self, _: &Call, _: RunId, page: Page) -> Result<List<Step>, Problem> {
-        Ok(list(a_step(), &page))
+        Ok(list(Step::example(), &page))
     }
     async fn step(&self, _: &Call, _: StepId) -> Result<Step, Problem> {
-        Ok(a_step())
+        Ok(Step::example())
     }
 
     async fn announce_artifact(&self, _: &Call, post: ArtifactPost) -> Result<Artifact, Problem> {
-        let mut announced = an_artifact(&post, None);
+        let mut announced = Artifact::entered(&post, None);
         announced.upload_url = Some(format!("/v1/artifacts/{}", artifact()));
         Ok(announced)
     }
@@ -589,17 +329,17 @@ impl Service for Fake {
         if post.sha256.is_some_and(|wanted| wanted != digest) {
             return Err(Problem::of(Code::DigestMismatch));
         }
-        Ok(an_artifact(&post, Some(digest)))
+        Ok(Artifact::entered(&post, Some(digest)))
     }
     async fn fill_artifact(&self, _: &Call, _: ArtifactId, bytes: Upload) -> Result<Artifact, Problem> {
         let post = ArtifactPost::unnamed("filled".into(), None);
-        Ok(an_artifact(&post, Some(digest_of(bytes).await?)))
+        Ok(Artifact::entered(&post, Some(digest_of(bytes).await?)))
     }
     async fn artifacts(&self, _: &Call, query: ArtifactQuery) -> Result<List<Artifact>, Problem> {
-        Ok(list(an_artifact(&ArtifactPost::unnamed("a".into(), None), None), &query.page))
+        Ok(list(Artifact::entered(&ArtifactPost::unnamed("a".into(), None), None), &query.page))
     }
     async fn artifact(&self, _: &Call, _: ArtifactId) -> Result<Artifact, Problem> {
-        Ok(an_artifact(&ArtifactPost::unnamed("a".into(), None), None))
+        Ok(Artifact::entered(&ArtifactPost::unnamed("a".into(), None), None))
     }
     async fn content(&self, _: &Call, name: ArtifactName) -> Result<Content, Problem> {
         // Bytes of another digest are there too, but spoiled.
@@ -636,90 +376,35 @@ impl Service for Fake {
     }
 
     async fn peers(&self, _: &Call) -> Result<List<Peer>, Problem> {
-        let peer = Peer {
-            node_id: a_node().node_id,
-            peer_id: a_node().peer_id,
-            status: PeerStatus::Admitted,
-            reason: None,
-            addresses: vec!["/ip4/127.0.0.1/tcp/7".into()],
-            listens: vec![],
-            direction: "outbound",
-            transport: "tcp".into(),
-            round_trip_ms: Some(0.5),
-            score: 0.0,
-            connected_ms: 9,
-            witnessed_us_up_to: Some(41),
-            witness_behind: Some(2),
-            we_witnessed_up_to: None,
-            quarantine: Some(Quarantine::Suspected),
-        };
+        let peer = Peer { quarantine: Some(Quarantine::Suspected), ..Example::example() };
         Ok(List { items: vec![peer], next_cursor: None })
     }
 
-    fn traffic(&self) -> Option<Traffic> {
-        let bytes = peer::Bytes { received: 3, sent: 5 };
-        let lanes = vec![("blob".into(), bytes)];
-        Some(Traffic {
-            tcp: bytes,
-            quic: bytes,
-            lanes,
-            gossip_copies: 2,
-            gossip_messages: 1,
-            gossip_published: 0,
-            requests: vec![("visit".into(), 6)],
-            claims_waiting: 2,
-            refused: vec![("sync_proof".into(), 4)],
-        })
+    fn traffic(&self) -> Traffic {
+        Traffic::example()
     }
 
     async fn journals(&self, _: &Call, page: Page) -> Result<List<Journal>, Problem> {
-        let journal = Journal {
-            node_id: a_node().node_id,
-            origin: "artel/ab/12D3/0".into(),
-            member: true,
-            held_up_to: 7,
-            records: 7,
-            bytes: 900,
-            known_up_to: Some(12),
-            cosigned_up_to: Some(12),
-            quarantine: None,
-            summaries: Default::default(),
-        };
-        Ok(list(journal, &page))
+        Ok(list(Journal::example(), &page))
     }
 
     async fn nodes(&self, _: &Call, page: Page) -> Result<List<Node>, Problem> {
-        Ok(list(a_node(), &page))
+        Ok(list(Node::example(), &page))
     }
     async fn expel(&self, _: &Call, node: NodeId, reason: String) -> Result<Node, Problem> {
         self.note(format!("expel {node} {reason}"));
-        Ok(Node { status: NodeStatus::Expelled, reason: Some(reason), ..a_node() })
+        Ok(Node { status: NodeStatus::Expelled, reason: Some(reason), ..Node::example() })
     }
     async fn admit_node(&self, _: &Call, node: NodeId) -> Result<Node, Problem> {
         self.note(format!("admit {node}"));
-        Ok(a_node())
+        Ok(Node::example())
     }
     async fn invitations(&self, _: &Call, page: Page) -> Result<List<GivenInvitation>, Problem> {
-        let given = GivenInvitation {
-            digest: Digest::of(b"x"),
-            status: InvitationStatus::Live,
-            uses: 2,
-            used: 1,
-            created_at: NOW,
-            expires_at: NOW,
-        };
-        Ok(list(given, &page))
+        Ok(list(GivenInvitation::example(), &page))
     }
     async fn invite(&self, _: &Call, post: InvitationPost) -> Result<Invitation, Problem> {
         self.note(format!("invite {:?} {:?}", post.uses, post.for_ms));
-        Ok(Invitation {
-            invitation: "artel-invitation-1:AA".into(),
-            digest: Some(Digest::of(b"x")),
-            federation_id: FederationId([3; 32]),
-            addresses: vec!["/ip4/127.0.0.1/tcp/1".into()],
-            uses: Some(post.uses.unwrap_or(1)),
-            expires_at: NOW,
-        })
+        Ok(Invitation { uses: Some(post.uses.unwrap_or(1)), ..Example::example() })
     }
     async fn uninvite(&self, _: &Call, digest: Digest) -> Result<(), Problem> {
         self.note(format!("uninvite {digest}"));
@@ -727,16 +412,15 @@ impl Service for Fake {
     }
 
     async fn entries(&self, _: &Call, query: EntryQuery) -> Result<List<Entry>, Problem> {
-        Ok(list(an_entry(), &query.page))
+        Ok(list(Entry::example(), &query.page))
     }
     async fn entry(&self, _: &Call, _: u64) -> Result<Entry, Problem> {
-        Ok(an_entry())
+        Ok(Entry::example())
     }
     async fn proof(&self, _: &Call, index: u64) -> Result<Proof, Problem> {
-        Ok(Proof { index, leaf: vec![1, 2], proof: "c2sp.org/tlog-proof@v1\n".into() })
+        Ok(Proof { index, ..Example::example() })
     }
     async fn accounts(&self, _: &Call, page: Page) -> Result<List<Account>, Problem> {
-        let balance = Balance(-1_500_000);
-        Ok(list(Account { kind: AccountKind::Operator, agent_id: None, task_id: None, balance }, &page))
+        Ok(list(Account::example(), &page))
     }
 }
