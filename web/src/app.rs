@@ -8,6 +8,7 @@ use crate::options::Options;
 use crate::problem::{Code, Problem};
 use crate::rate::Buckets;
 use crate::service::{Principal, Service};
+use crate::socket::Census;
 use crate::upload::Pace;
 use artel_protocol::text::Correlation;
 use axum::Router;
@@ -41,6 +42,7 @@ pub(crate) struct Inner<S> {
     pub refused_tokens: Buckets<IpAddr>,
     /// Cancelled when the server begins to shut down.
     pub closing: CancellationToken,
+    pub sockets: Arc<Census>,
     names: Names,
 }
 
@@ -76,6 +78,7 @@ impl<S: Service> App<S> {
             enrollments: Buckets::new(options.enroll_rate),
             refused_tokens: Buckets::new(options.refused_token_rate),
             names: Names::new(options.names.clone()),
+            sockets: Census::new(options.connections_max),
             service,
             options,
             closing,
@@ -145,12 +148,17 @@ impl<S: Service> App<S> {
         }
     }
 
+    /// Has the edge's own refusals of a known principal counted.
+    pub fn count(&self, problem: &Problem, principal: &Principal) {
+        if problem.at_edge {
+            self.service.refused(principal, problem.code.as_str());
+        }
+    }
+
     fn finish(&self, mut response: Response, context: &Context, tls: bool) -> Response {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            if problem.at_edge
-                && let Some(principal) = context.principal.get()
-            {
-                self.service.refused(principal, problem.code.as_str());
+            if let Some(principal) = context.principal.get() {
+                self.count(&problem, principal);
             }
             response = answer::problem(&problem, &context.correlation, response);
         }

@@ -4,11 +4,11 @@ use crate::answer;
 use crate::app::App;
 use crate::body::Input;
 use crate::caller::{AsOperator, Known};
+use crate::calls;
 use crate::problem::{Code, Problem};
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
-use crate::types::List;
-use crate::types::event::{Event, EventId, EventPost, EventQuery};
+use crate::types::event::{EventId, EventPost, EventQuery};
 use artel_protocol::id::RunId;
 use artel_protocol::limits::NAME_BYTES_MAX;
 use axum::extract::State;
@@ -28,7 +28,7 @@ pub(super) struct ListParams {
     run_id: Option<String>,
 }
 
-/// `GET /v1/events`. At shutdown a wait ends with an empty page.
+/// `GET /v1/events`.
 pub(super) async fn list<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
@@ -40,21 +40,12 @@ pub(super) async fn list<S: Service>(
     let page = page(params.limit, params.after.or(params.cursor))?;
     let query = EventQuery {
         after: page.cursor,
-        wait_ms: app.wait_ms(params.wait_ms),
+        wait_ms: params.wait_ms,
         limit: page.limit,
         event_name: params.event_name,
         run_id: checked("run_id", params.run_id, RunId::parse)?,
     };
-    let (wait_ms, after) = (query.wait_ms, query.after.clone());
-    let reading = app.within_wait(wait_ms, app.service.events(&call, query));
-    let events: List<Event> = if wait_ms == 0 {
-        reading.await?
-    } else {
-        tokio::select! {
-            events = reading => events?,
-            () = app.closing.cancelled() => List { items: Vec::new(), next_cursor: after },
-        }
-    };
+    let events = calls::events(&app, &call, query).await?;
     Ok(answer::json(StatusCode::OK, &call.correlation, &events))
 }
 

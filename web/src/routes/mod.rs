@@ -17,6 +17,7 @@ mod tasks;
 
 use crate::app::{self, App};
 use crate::service::Service;
+use crate::socket;
 use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
 
@@ -72,6 +73,8 @@ routes! {
     post "/v1/tasks/{id}/submit" tasks::submit;
     post "/v1/tasks/{id}/cancel" tasks::cancel;
     get "/v1/tasks/{id}/receipt" tasks::receipt;
+
+    get "/v1/agent/connect" socket::connect;
 
     get "/v1/offers" tasks::offers;
     get "/v1/homes" homes::list;
