@@ -32,7 +32,7 @@ pub(super) enum Asked {
     /// Who it is from.
     Authenticate(String),
     /// Something that HTTP has, too.
-    Call(Request, Correlation, Option<Idempotency>),
+    Call(Box<Request>, Correlation, Option<Idempotency>),
     /// Events from now on, or from a place on.
     Subscribe(EventQuery),
     /// No more events.
@@ -169,7 +169,7 @@ fn asked(
     let correlation = envelope.correlation_id.as_deref().and_then(Correlation::parse).unwrap_or_else(fresh);
     let key = envelope.idempotency_key.as_deref().map(|key| body::checked_key(key.as_bytes())).transpose()?;
     let digest = || Digest::of(envelope.data.map(RawValue::get).unwrap_or_default().as_bytes());
-    Ok(Asked::Call(request, correlation, key.map(|key| Idempotency { key, body: digest() })))
+    Ok(Asked::Call(Box::new(request), correlation, key.map(|key| Idempotency { key, body: digest() })))
 }
 
 /// What a message says, by the bounds of the same thing over HTTP.

@@ -401,7 +401,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             }
             Asked::Call(request, correlation, idempotency) => {
                 let id = id.expect("a call without an id is refused when it is read");
-                self.call(Call { correlation, idempotency, ..caller }, id, request, bytes)
+                self.call(Call { correlation, idempotency, ..caller }, id, *request, bytes)
             }
         }
     }
