@@ -84,8 +84,18 @@ fn respond(status: StatusCode, body: Result<Vec<u8>, serde_json::Error>) -> Resp
 
 fn object<T: Serialize>(value: &T, correlation: Option<&Correlation>) -> Result<Vec<u8>, serde_json::Error> {
     let mut body = Vec::with_capacity(1_024);
-    serde_json::to_writer(&mut body, value)?;
-    let Some(correlation) = correlation else { return Ok(body) };
+    write_object(&mut body, value, correlation)?;
+    Ok(body)
+}
+
+/// Appends an object as an answer has it.
+pub(crate) fn write_object<T: Serialize>(
+    body: &mut Vec<u8>,
+    value: &T,
+    correlation: Option<&Correlation>,
+) -> Result<(), serde_json::Error> {
+    serde_json::to_writer(&mut *body, value)?;
+    let Some(correlation) = correlation else { return Ok(()) };
     // Reopens the object, so that the answer is written once.
     let closed = body.pop();
     debug_assert_eq!(closed, Some(b'}'), "every answer is an object");
@@ -93,9 +103,20 @@ fn object<T: Serialize>(value: &T, correlation: Option<&Correlation>) -> Result<
         body.push(b',');
     }
     body.extend_from_slice(b"\"correlation_id\":");
-    serde_json::to_writer(&mut body, correlation.as_str())?;
+    serde_json::to_writer(&mut *body, correlation.as_str())?;
     body.push(b'}');
-    Ok(body)
+    Ok(())
+}
+
+/// Appends a problem in its one shape.
+pub(crate) fn write_problem(
+    body: &mut Vec<u8>,
+    problem: &Problem,
+    correlation: &Correlation,
+) -> Result<(), serde_json::Error> {
+    let (code, message) = (problem.code.as_str(), problem.message.as_str());
+    let error = ErrorBody { error: ErrorInner { code, message, details: problem.details.as_ref() } };
+    write_object(body, &error, Some(correlation))
 }
 
 impl IntoResponse for Problem {
@@ -121,9 +142,10 @@ struct ErrorInner<'a> {
 
 /// Writes a problem in its one shape.
 pub(crate) fn problem(problem: &Problem, correlation: &Correlation, mut response: Response) -> Response {
-    let (code, message) = (problem.code.as_str(), problem.message.as_str());
-    let body = ErrorBody { error: ErrorInner { code, message, details: problem.details.as_ref() } };
-    let body = object(&body, Some(correlation)).unwrap_or_else(|_| b"{}".to_vec());
+    let mut body = Vec::new();
+    if write_problem(&mut body, problem, correlation).is_err() {
+        body = b"{}".to_vec();
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.remove(header::CONTENT_LENGTH);

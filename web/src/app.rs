@@ -10,6 +10,7 @@ use crate::problem::{Code, Problem};
 use crate::rate::Buckets;
 use crate::routes;
 use crate::service::{Principal, Service};
+use crate::socket::Census;
 use crate::upload::Pace;
 use artel_protocol::text::Correlation;
 use axum::Router;
@@ -43,6 +44,7 @@ pub(crate) struct Inner<S> {
     pub refused_tokens: Buckets<IpAddr>,
     /// Cancelled when the server begins to shut down.
     pub closing: CancellationToken,
+    pub sockets: Arc<Census>,
     names: Names,
     document: OnceLock<Document>,
 }
@@ -80,6 +82,7 @@ impl<S: Service> App<S> {
             refused_tokens: Buckets::new(options.refused_token_rate),
             names: Names::new(options.names.clone()),
             document: OnceLock::new(),
+            sockets: Census::new(options.connections_max),
             service,
             options,
             closing,
@@ -154,12 +157,17 @@ impl<S: Service> App<S> {
         }
     }
 
+    /// Has the edge's own refusals of a known principal counted.
+    pub fn count(&self, problem: &Problem, principal: &Principal) {
+        if problem.at_edge {
+            self.service.refused(principal, problem.code.as_str());
+        }
+    }
+
     fn finish(&self, mut response: Response, context: &Context, tls: bool) -> Response {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            if problem.at_edge
-                && let Some(principal) = context.principal.get()
-            {
-                self.service.refused(principal, problem.code.as_str());
+            if let Some(principal) = context.principal.get() {
+                self.count(&problem, principal);
             }
             response = answer::problem(&problem, &context.correlation, response);
         }

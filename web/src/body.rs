@@ -142,11 +142,14 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len())
-        && key.as_bytes().iter().all(u8::is_ascii_graphic);
-    match key.to_str() {
-        Ok(text) if fits => Ok(Some(text.to_owned())),
+    headers.get("idempotency-key").map(|key| checked_key(key.as_bytes())).transpose()
+}
+
+/// A key for repeats, if it may be one.
+pub(crate) fn checked_key(key: &[u8]) -> Result<String, Problem> {
+    let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+    match std::str::from_utf8(key) {
+        Ok(text) if fits => Ok(text.to_owned()),
         _ => Err(Problem::edge(Code::BadIdempotencyKey)),
     }
 }
@@ -175,11 +178,20 @@ async fn collect(mut upload: Upload) -> Result<Bytes, Problem> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    match json::check(bytes, JSON_DEPTH_MAX) {
-        Ok(()) => {
-            let read = serde_json::from_slice::<Object<T>>(bytes);
-            read.map(|object| object.0).map_err(|error| refused(&error))
-        }
+    check(bytes, JSON_DEPTH_MAX)?;
+    read(bytes)
+}
+
+/// Reads one object from a text that was checked.
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    let read = serde_json::from_slice::<Object<T>>(bytes);
+    read.map(|object| object.0).map_err(|error| refused(&error))
+}
+
+/// Checks that bytes are one JSON text that everybody reads the same way.
+pub(crate) fn check(bytes: &[u8], depth_max: usize) -> Result<(), Problem> {
+    match json::check(bytes, depth_max) {
+        Ok(()) => Ok(()),
         Err(json::Error::NotUtf8) => Err(Problem::edge(Code::NotUtf8)),
         Err(json::Error::TooDeep(_)) => Err(Problem::edge(Code::JsonTooDeep)),
         Err(json::Error::Twin(key)) => {

@@ -45,10 +45,8 @@ impl<S: Service> FromRequestParts<App<S>> for AsAgent {
 
     async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, Problem> {
         let call = authenticated(parts, app)?;
-        match call.principal {
-            Principal::Agent { id, .. } => Ok(AsAgent(call, id)),
-            _ => Err(Problem::edge(Code::AgentsOnly)),
-        }
+        let id = agent(&call)?;
+        Ok(AsAgent(call, id))
     }
 }
 
@@ -64,31 +62,49 @@ impl<S: Service> FromRequestParts<App<S>> for AsOperator {
     }
 }
 
-fn context(parts: &Parts) -> Result<&Arc<Context>, Problem> {
+/// The agent that calls.
+pub(crate) fn agent(call: &Call) -> Result<AgentId, Problem> {
+    match call.principal {
+        Principal::Agent { id, .. } => Ok(id),
+        _ => Err(Problem::edge(Code::AgentsOnly)),
+    }
+}
+
+/// What the front door knows of a request.
+pub(crate) fn context(parts: &Parts) -> Result<&Arc<Context>, Problem> {
     // The front door puts it there; a router that is called without one has nobody to answer to.
     parts.extensions.get::<Arc<Context>>().ok_or_else(|| Problem::of(Code::Internal))
 }
 
-fn call(context: &Context, principal: Principal) -> Call {
+/// A call of this principal.
+pub(crate) fn call(context: &Context, principal: Principal) -> Call {
     Call { principal, correlation: context.correlation.clone(), remote: context.remote, idempotency: None }
 }
 
-fn authenticated<S: Service>(parts: &Parts, app: &App<S>) -> Result<Call, Problem> {
+/// The call of whoever bears the request's token; it takes one of an agent's requests.
+pub(crate) fn authenticated<S: Service>(parts: &Parts, app: &App<S>) -> Result<Call, Problem> {
     let context = context(parts)?;
-    let principal = principal(parts, app, context.remote)?;
+    let header = parts.headers.get(AUTHORIZATION).and_then(|header| bearer(header.as_bytes()));
+    let principal = bears(app, header.ok_or_else(|| Problem::edge(Code::Unauthenticated))?, context.remote)?;
     // Set once: a request has one caller.
     let _ = context.principal.set(principal);
-    if let Principal::Agent { id, .. } = &principal {
-        app.agents.take(id.key().bytes()).map_err(rate_limited)?;
-    }
+    take_one(app, &principal)?;
     Ok(call(context, principal))
 }
 
-fn principal<S: Service>(parts: &Parts, app: &App<S>, remote: IpAddr) -> Result<Principal, Problem> {
-    let Some(header) = parts.headers.get(AUTHORIZATION) else {
+/// Takes one of an agent's requests; the operator's are not counted.
+pub(crate) fn take_one<S: Service>(app: &App<S>, principal: &Principal) -> Result<(), Problem> {
+    match principal {
+        Principal::Agent { id, .. } => app.agents.take(id.key().bytes()).map_err(rate_limited),
+        _ => Ok(()),
+    }
+}
+
+/// Who bears a token that came from there.
+pub(crate) fn bears<S: Service>(app: &App<S>, token: &str, remote: IpAddr) -> Result<Principal, Problem> {
+    if !(1..=TOKEN_CHARS_MAX).contains(&token.len()) {
         return Err(Problem::edge(Code::Unauthenticated));
-    };
-    let token = bearer(header.as_bytes()).ok_or_else(|| Problem::edge(Code::Unauthenticated))?;
+    }
     if let Some(principal) = app.service.recognise(token) {
         return Ok(principal);
     }
@@ -105,8 +121,7 @@ fn bearer(header: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(header).ok()?;
     let (scheme, token) = text.split_once(' ')?;
     let token = token.trim_matches(' ');
-    let fits = scheme.eq_ignore_ascii_case("bearer") && (1..=TOKEN_CHARS_MAX).contains(&token.len());
-    fits.then_some(token)
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 /// Takes one enrollment of this address.

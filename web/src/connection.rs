@@ -81,6 +81,11 @@ impl<T> Timed<T> {
         Timed { io, watch, limits, active: now, head: (0, Some(now)), stuck: None, linger: None, timer }
     }
 
+    /// The socket, without its clock.
+    pub fn into_inner(self) -> T {
+        self.io
+    }
+
     /// When a peer that sends nothing is given up; nothing while a request is being answered.
     fn read_deadline(&mut self) -> Option<Instant> {
         let begun = self.watch.begun.load(Ordering::Relaxed);

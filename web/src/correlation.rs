@@ -18,7 +18,7 @@ pub(crate) fn of(headers: &HeaderMap) -> Correlation {
 }
 
 /// A new id: the moment, and a keyed hash of a counter. It tells requests apart; it is no secret.
-fn fresh() -> Correlation {
+pub(crate) fn fresh() -> Correlation {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let n = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -40,6 +40,12 @@ pub struct Options {
     pub answer: Duration,
     /// The longest wait that a caller may ask for (`wait_ms`); a longer one is cut to this.
     pub wait_max: Duration,
+    /// How long a WebSocket may take to say who it is; then it is ended. Longer, and strangers hold more of them.
+    pub socket_unknown: Duration,
+    /// After how long without a word of its peer a WebSocket is pinged. Below what proxies keep.
+    pub socket_quiet: Duration,
+    /// How much longer it may be silent then; after that it is ended.
+    pub socket_silent: Duration,
     /// How long open requests may go on at shutdown; then their connections are cut.
     pub shutdown: Duration,
     /// Requests of one agent. The operator is not limited.
@@ -69,6 +75,9 @@ impl Default for Options {
             write: Duration::from_secs(30),
             answer: Duration::from_secs(30),
             wait_max: Duration::from_secs(30),
+            socket_unknown: Duration::from_secs(10),
+            socket_quiet: Duration::from_secs(30),
+            socket_silent: Duration::from_secs(30),
             shutdown: Duration::from_secs(10),
             agent_rate: Rate { per_second: 5_000.0, burst: 10_000 },
             enroll_rate: Rate { per_second: 2.0, burst: 256 },

@@ -61,6 +61,9 @@ codes! {
     MethodNotAllowed "method_not_allowed" 405 "this path does not take this method; the Allow header names those it takes"
     HostNotAllowed "host_not_allowed" 403 "this Host is not one of this node's names; use its address or add the name to its configuration"
     OriginNotAllowed "origin_not_allowed" 403 "pages of this Origin may not call this node; add the name to its configuration if they should"
+    UpgradeRequired "upgrade_required" 426 "this path is a WebSocket; ask for it as RFC 6455 says, in version 13"
+    TooManySockets "too_many_sockets" 503 "too many WebSockets are open; use those that there are, or try again later"
+    UnknownMessage "unknown_message" 422 "there is no message of this type"
     RateLimited "rate_limited" 429 "too many requests; wait as long as Retry-After says"
 
     // Who asks.

@@ -83,7 +83,8 @@ async fn path_params<S: Service>(parts: &mut Parts, app: &App<S>) -> Result<RawP
     RawPathParams::from_request_parts(parts, app).await.map_err(|_| Problem::edge(Code::BadId))
 }
 
-fn bad_id<T: InPath>() -> Problem {
+/// What an id of a wrong form gets.
+pub(crate) fn bad_id<T: InPath>() -> Problem {
     Problem::edge_saying(Code::BadId, format!("the path wants {} here", T::FORM))
 }
 

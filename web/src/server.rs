@@ -6,6 +6,7 @@ use crate::connection::{Limits, Timed, Watch};
 use crate::options::Options;
 use crate::routes;
 use crate::service::Service;
+use crate::socket::{Opening, Session};
 use axum::Router;
 use hyper::body::Body as _;
 use hyper::server::conn::http1;
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -116,13 +117,23 @@ impl Server {
             else {
                 continue;
             };
-            let (shared, tls) = (shared.clone(), tls.clone());
+            let (shared, tls, more) = (shared.clone(), tls.clone(), tasks.clone());
             tasks.spawn(async move {
-                let _held = (slot, place);
+                let held = (slot, place);
                 let kill = shared.kill.clone();
-                tokio::select! {
-                    () = connect(shared, stream, remote, tls) => {}
-                    () = kill.cancelled() => {}
+                let session = tokio::select! {
+                    session = connect(shared, stream, remote, tls) => session,
+                    () = kill.cancelled() => None,
+                };
+                // A socket that stays has a task of its own, without the room that its requests took.
+                if let Some(session) = session {
+                    more.spawn(async move {
+                        let _held = held;
+                        tokio::select! {
+                            () = session => {}
+                            () = kill.cancelled() => {}
+                        }
+                    });
                 }
             });
         }
@@ -160,38 +171,43 @@ impl<S> Clone for Shared<S> {
     }
 }
 
+/// What goes on with a connection that became a WebSocket.
+type Going = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 async fn connect<S: Service>(
     shared: Shared<S>,
     stream: TcpStream,
     remote: SocketAddr,
     tls: Option<TlsAcceptor>,
-) {
+) -> Option<Going> {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    let Ok(local) = stream.local_addr() else { return };
+    let local = stream.local_addr().ok()?;
     let ends = Ends { remote: remote.ip().to_canonical(), local: local.ip(), tls: tls.is_some() };
     let Some(tls) = tls else { return serve(shared, stream, ends).await };
     match tokio::time::timeout(shared.app.options.handshake, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve(shared, stream, ends).await,
+        Ok(Ok(stream)) => return serve(shared, stream, ends).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
+    None
 }
 
 async fn serve<S: Service, T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     shared: Shared<S>,
     stream: T,
     ends: Ends,
-) {
+) -> Option<Going> {
     let watch = Arc::new(Watch::default());
     let stream = Timed::new(stream, Arc::clone(&watch), Limits::from(&shared.app.options));
-    let closing = shared.app.closing.clone();
+    let (closing, app, opening) = (shared.app.closing.clone(), shared.app.clone(), Opening::default());
     let answer = {
-        let watch = Arc::clone(&watch);
+        let (watch, opening) = (Arc::clone(&watch), opening.clone());
         move |request: hyper::Request<hyper::body::Incoming>| {
             watch.begin();
             let has_body = !request.body().is_end_stream();
-            let request = request.map(app::incoming);
+            let mut request = request.map(app::incoming);
+            request.extensions_mut().insert(opening.clone());
             let (watch, app, router) = (Arc::clone(&watch), shared.app.clone(), shared.router.clone());
             async move {
                 let response = app.answer(router, ends, request).await;
@@ -200,25 +216,29 @@ async fn serve<S: Service, T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
         }
     };
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES)
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service_fn(answer));
-    let mut connection = pin!(connection);
     let mut asked_to_close = false;
     let ended = loop {
         tokio::select! {
-            ended = connection.as_mut() => break ended,
+            ended = &mut connection => break ended,
             () = closing.cancelled(), if !asked_to_close => {
                 asked_to_close = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection ended early");
+        return None;
     }
+    // The connection is whole where its last answer was that it changes its protocol.
+    let opened = opening.take()?;
+    let parts = connection.into_parts();
+    Some(Box::pin(Session::new(app, parts.io.into_inner().into_inner(), &parts.read_buf, opened)))
 }
 
 /// How many connections each remote address has.

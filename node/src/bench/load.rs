@@ -3,11 +3,13 @@
 
 use super::measure::PAYLOAD_BYTES;
 use super::node::Node;
+use super::socket::{Said, Socket};
 use super::wire::Line;
 use crate::data;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,6 +68,11 @@ struct Token {
 /// # Errors
 /// What the node or the socket says.
 pub(super) async fn enroll(address: SocketAddr, skill: &str, delegate: bool) -> anyhow::Result<Line> {
+    Line::connect(address, Some(&token(address, skill, delegate).await?)).await
+}
+
+/// Enrolls such an agent; answers with its token.
+async fn token(address: SocketAddr, skill: &str, delegate: bool) -> anyhow::Result<String> {
     let key = data::new_key();
     let mut line = Line::connect(address, None).await?;
     // As many leases as the operator gives: a racer that wins much must not be out of the race.
@@ -77,7 +84,25 @@ pub(super) async fn enroll(address: SocketAddr, skill: &str, delegate: bool) -> 
     let path = format!("/v1/enroll/{}/respond", asked.enrollment_id);
     let status = line.post(&path, &json!({"signature": signature}).to_string()).await?;
     let answer: Token = line.read(status, 200)?;
-    Line::connect(address, Some(&answer.token)).await
+    Ok(answer.token)
+}
+
+/// Enrolls `count` agents for a queue; answers with a socket of each.
+///
+/// # Errors
+/// What the node or a socket says.
+pub(super) async fn sockets(
+    node: &Node,
+    queue: &Queue,
+    count: u64,
+    delegate: bool,
+) -> anyhow::Result<Vec<Socket>> {
+    let mut sockets = Vec::new();
+    for _ in 0..count {
+        let token = token(node.address, &queue.skill, delegate).await?;
+        sockets.push(Socket::connect(node.address, &token).await?);
+    }
+    Ok(sockets)
 }
 
 /// Enrolls `count` agents for a queue; answers with their connections.
@@ -119,13 +144,43 @@ pub(super) async fn post(node: &Node, queue: &Queue, count: u64, in_flight: u64)
     all(posters).await
 }
 
+/// The same on one socket: all that were answered together make room for as many, which go out together.
+///
+/// # Errors
+/// What the node or the socket says.
+pub(super) async fn post_on_a_socket(
+    node: &Node,
+    queue: &Queue,
+    count: u64,
+    in_flight: u64,
+) -> anyhow::Result<()> {
+    let mut socket = Socket::connect(node.address, &node.token).await?;
+    let (mut posted, mut answered) = (0, 0);
+    while answered < count {
+        while posted < count.min(answered + in_flight) {
+            let task = queue.task(&format!("t{posted}"));
+            socket.say(&format!(r#"{{"type":"post","id":{posted},"data":{task}}}"#));
+            posted += 1;
+        }
+        socket.send().await?;
+        loop {
+            socket.next::<IgnoredAny>().await?.wanted(201)?;
+            answered += 1;
+            if !socket.has_more() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Posts one task.
 ///
 /// # Errors
 /// What the node or the socket says.
 pub(super) async fn post_one(line: &mut Line, queue: &Queue, number: u64) -> anyhow::Result<()> {
     let status = line.post("/v1/tasks", &queue.task(&format!("t{number}"))).await?;
-    line.read::<serde::de::IgnoredAny>(status, 201).map(drop)
+    line.read::<IgnoredAny>(status, 201).map(drop)
 }
 
 #[derive(Deserialize)]
@@ -235,6 +290,16 @@ impl Workers {
         Workers { tasks, claims }
     }
 
+    /// The same, each on its socket.
+    pub fn start_on_sockets(sockets: Vec<Socket>) -> Workers {
+        let (sender, claims) = mpsc::channel(CLAIMS_MAX);
+        let mut tasks = JoinSet::new();
+        for socket in sockets {
+            tasks.spawn(work_on_a_socket(socket, sender.clone()));
+        }
+        Workers { tasks, claims }
+    }
+
     /// The next claim that was won.
     pub async fn claim(&mut self) -> Option<Claim> {
         self.claims.recv().await
@@ -276,6 +341,25 @@ async fn work(mut line: Line, claims: mpsc::Sender<Claim>) -> anyhow::Result<()>
     }
 }
 
+/// The same on a socket.
+async fn work_on_a_socket(mut socket: Socket, claims: mpsc::Sender<Claim>) -> anyhow::Result<()> {
+    let mut lease: Option<Lease> = None;
+    loop {
+        let Some(Lease { task_id, title, epoch }) = lease.take() else {
+            socket.say(&format!(r#"{{"type":"claim_next","id":0,"data":{{"wait_ms":{WAIT_MS}}}}}"#));
+            let said: Said<Lease> = socket.next().await?;
+            lease = if said.status == Some(204) { None } else { Some(said.wanted(200)?) };
+            continue;
+        };
+        socket.say(&format!(
+            r#"{{"type":"submit","id":0,"task_id":"{task_id}","data":{{"epoch":{epoch},"output":{{"id":"{title}"}},"claim_next":{{"wait_ms":{WAIT_MS}}}}}}}"#
+        ));
+        // Whoever counts claims may have counted enough.
+        let _ = claims.try_send(Claim { title, at: Instant::now() });
+        lease = socket.next::<Submitted>().await?.wanted(200)?.next;
+    }
+}
+
 #[derive(Deserialize)]
 struct Events {
     items: Vec<Event>,
@@ -290,7 +374,7 @@ struct Event {
 #[derive(Deserialize)]
 struct Accepted {
     task_id: String,
-    output: Option<serde::de::IgnoredAny>,
+    output: Option<IgnoredAny>,
 }
 
 /// Whoever waits for results: it hears of them by one look that waits, and has each one's output before it counts it.
@@ -310,6 +394,22 @@ impl Results {
         let (sender, seen) = mpsc::channel(RESULTS_MAX);
         let mut task = JoinSet::new();
         task.spawn(look(news, fetch, after, sender));
+        Ok(Results { task, seen })
+    }
+
+    /// The same on a socket.
+    ///
+    /// # Errors
+    /// What the node or the socket says.
+    pub async fn watch_on_a_socket(node: &Node) -> anyhow::Result<Results> {
+        let (mut news, fetch) = (Socket::connect(node.address, &node.token).await?, node.line().await?);
+        news.say(&format!(
+            r#"{{"type":"subscribe","id":0,"data":{{"after":"now","event_name":"xyn.task.accepted","limit":{PAGE}}}}}"#
+        ));
+        news.next::<IgnoredAny>().await?.wanted(200)?;
+        let (sender, seen) = mpsc::channel(RESULTS_MAX);
+        let mut task = JoinSet::new();
+        task.spawn(hear(news, fetch, sender));
         Ok(Results { task, seen })
     }
 
@@ -347,14 +447,32 @@ async fn look(
         let status = news.get(&path).await?;
         let page: Events = news.read(status, 200)?;
         after = page.next_cursor.unwrap_or(after);
-        for Event { data: Accepted { task_id, output } } in page.items {
-            if output.is_none() {
-                let status = fetch.get(&format!("/v1/tasks/{task_id}")).await?;
-                fetch.read::<serde::de::IgnoredAny>(status, 200)?;
-            }
+        for event in page.items {
+            count(event, &mut fetch).await?;
             if seen.send(()).await.is_err() {
                 return Ok(());
             }
+        }
+    }
+}
+
+/// A result counts once its output is here.
+async fn count(event: Event, fetch: &mut Line) -> anyhow::Result<()> {
+    let Event { data: Accepted { task_id, output } } = event;
+    if output.is_none() {
+        let status = fetch.get(&format!("/v1/tasks/{task_id}")).await?;
+        fetch.read::<IgnoredAny>(status, 200)?;
+    }
+    Ok(())
+}
+
+async fn hear(mut news: Socket, mut fetch: Line, seen: mpsc::Sender<()>) -> anyhow::Result<()> {
+    loop {
+        let said: Said<Event> = news.next().await?;
+        let Some(event) = said.data else { anyhow::bail!("the node said {:?}, not an event", said.kind) };
+        count(event, &mut fetch).await?;
+        if seen.send(()).await.is_err() {
+            return Ok(());
         }
     }
 }

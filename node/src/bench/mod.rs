@@ -9,6 +9,7 @@ mod measure;
 mod mesh;
 mod node;
 mod report;
+mod socket;
 mod start;
 mod step;
 mod tasks;

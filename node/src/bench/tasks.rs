@@ -34,6 +34,9 @@ pub(super) struct Shape {
     /// The agents are at another node, which joined the one that tasks are posted to.
     #[arg(long)]
     pub away: bool,
+    /// Over HTTP, one request after the other on each connection, instead of WebSockets.
+    #[arg(long)]
+    pub plain: bool,
 }
 
 /// Queues of tasks at one node, each with a skill of its own.
@@ -57,9 +60,14 @@ impl Bench<'_> {
     /// Durable life-cycles a second, with the CPU that they cost.
     pub async fn throughput(&mut self, shape: Shape) -> anyhow::Result<()> {
         let queue = self.queue();
-        let mut results = Results::watch(self.node).await?;
         let away = !std::ptr::eq(self.node, self.at);
-        let workers = Workers::start(load::enroll_all(self.at, &queue, shape.workers, away).await?);
+        let (mut results, workers) = if shape.plain {
+            let lines = load::enroll_all(self.at, &queue, shape.workers, away).await?;
+            (Results::watch(self.node).await?, Workers::start(lines))
+        } else {
+            let sockets = load::sockets(self.at, &queue, shape.workers, away).await?;
+            (Results::watch_on_a_socket(self.node).await?, Workers::start_on_sockets(sockets))
+        };
         let fsync_us = measure::fsync_p50_us(self.dir)?;
         let used =
             || self.node.usage().map(|home| (home, self.at.usage().filter(|_| away).unwrap_or_default()));
@@ -67,7 +75,11 @@ impl Bench<'_> {
         let begun = Instant::now();
         let (posted, done) = tokio::join!(
             async {
-                load::post(self.node, &queue, shape.tasks, shape.in_flight).await.map(|()| begun.elapsed())
+                match shape.plain {
+                    true => load::post(self.node, &queue, shape.tasks, shape.in_flight).await?,
+                    false => load::post_on_a_socket(self.node, &queue, shape.tasks, shape.in_flight).await?,
+                }
+                Ok::<_, anyhow::Error>(begun.elapsed())
             },
             async { results.wait(shape.tasks, DONE_WITHIN).await.map(|()| begun.elapsed()) },
         );
@@ -85,6 +97,7 @@ impl Bench<'_> {
                 "in_flight": shape.in_flight,
                 "workers": shape.workers,
                 "away": away,
+                "plain": shape.plain,
                 "fsync_p50_us": fsync_us,
                 "tasks_s": rate(shape.tasks, done),
                 "submit_s": rate(shape.tasks, posted),

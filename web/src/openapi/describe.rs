@@ -88,7 +88,8 @@ impl<'a> Operation<'a> {
         self.codes(&[Code::BadId, Code::RouteUnknown]);
     }
 
-    fn callers(&mut self, callers: &'static [&'static str], codes: &[Code]) {
+    /// Says who may call, `""` being anybody, and adds what a caller may be refused with.
+    pub fn callers(&mut self, callers: &'static [&'static str], codes: &[Code]) {
         self.callers = callers;
         self.codes(&[Code::Unauthenticated, Code::BadToken, Code::TokenExpired, Code::TokenRevoked]);
         self.codes(&[Code::AgentRevoked, Code::RateLimited]);
@@ -104,7 +105,8 @@ impl<'a> Operation<'a> {
         for (status, codes) in by_status {
             self.answers.insert(status.to_string(), refusal(&codes));
         }
-        let security: Vec<Value> = self.callers.iter().map(|caller| json!({*caller: []})).collect();
+        let scheme = |caller: &&str| if caller.is_empty() { json!({}) } else { json!({*caller: []}) };
+        let security: Vec<Value> = self.callers.iter().map(scheme).collect();
         let mut operation = json!({
             "operationId": id,
             "tags": [tag],

@@ -4,6 +4,7 @@ use crate::answer::{Answer, Own};
 use crate::app::App;
 use crate::body::Input;
 use crate::caller::{AsOperator, Known};
+use crate::calls;
 use crate::problem::{Code, Problem};
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
@@ -32,7 +33,7 @@ pub(super) struct ListParams {
     run_id: Option<String>,
 }
 
-/// `GET /v1/events`. At shutdown a wait ends with an empty page.
+/// `GET /v1/events`.
 pub(super) async fn list<S: Service>(
     State(app): State<App<S>>,
     Known(call): Known,
@@ -44,21 +45,12 @@ pub(super) async fn list<S: Service>(
     let page = page(params.limit, params.after.or(params.cursor))?;
     let query = EventQuery {
         after: page.cursor,
-        wait_ms: app.wait_ms(params.wait_ms),
+        wait_ms: params.wait_ms,
         limit: page.limit,
         event_name: params.event_name,
         run_id: checked("run_id", params.run_id, RunId::parse)?,
     };
-    let (wait_ms, after) = (query.wait_ms, query.after.clone());
-    let reading = app.within_wait(wait_ms, app.service.events(&call, query));
-    let events: List<Event> = if wait_ms == 0 {
-        reading.await?
-    } else {
-        tokio::select! {
-            events = reading => events?,
-            () = app.closing.cancelled() => List { items: Vec::new(), next_cursor: after },
-        }
-    };
+    let events = calls::events(&app, &call, query).await?;
     Ok(Answer::of(&call.correlation, &events))
 }
 

@@ -24,6 +24,7 @@ use crate::app::{self, App};
 use crate::openapi::{Row, describe};
 use crate::problem::Code;
 use crate::service::Service;
+use crate::socket;
 use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
 
@@ -110,6 +111,9 @@ routes! {
     post "/v1/tasks/{id}/cancel" tasks::cancel "Cancels a task" [NotFound Forbidden Finished];
     get "/v1/tasks/{id}/receipt" tasks::receipt "Gives the receipt of a task's outcome, to be verified by anybody"
         [NotFound];
+
+    get "/v1/agent/connect" socket::connect "Opens a WebSocket: many calls at once, and events as they happen"
+        [TooManySockets];
 
     get "/v1/offers" tasks::offers "Lists what other homes offer" [];
     get "/v1/homes" homes::list "Lists other homes and how they deal with workers" [];

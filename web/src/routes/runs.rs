@@ -4,10 +4,10 @@ use crate::answer::{Answer, Own};
 use crate::app::App;
 use crate::body::{Input, Keyed, Nothing};
 use crate::caller::Known;
+use crate::calls;
 use crate::problem::{Code, Problem};
 use crate::query::{Id, Ids, Query, page};
 use crate::routes::agents::PageParams;
-use crate::routes::tasks;
 use crate::service::Service;
 use crate::types::List;
 use crate::types::form;
@@ -49,7 +49,7 @@ pub(super) async fn post<S: Service>(
     if post.inputs.bytes().len() > INPUT_BYTES_MAX {
         return Err(Problem::edge(Code::InputTooLarge));
     }
-    post.steps.iter().try_for_each(|step| tasks::check(&step.task))?;
+    post.steps.iter().try_for_each(|step| calls::check_post(&step.task))?;
     let run = app.within(app.service.post_run(&call, post)).await?;
     Ok(Own::of(&run))
 }

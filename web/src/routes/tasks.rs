@@ -5,7 +5,8 @@ use crate::answer::{Answer, Maybe};
 use crate::app::App;
 use crate::body::{Input, Keyed, Nothing};
 use crate::caller::{AsAgent, Known};
-use crate::problem::{Code, Problem};
+use crate::calls;
+use crate::problem::Problem;
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
 use crate::types::List;
@@ -17,7 +18,6 @@ use crate::types::task::{
     Task, TaskPost, TaskQuery, TaskStatus,
 };
 use artel_protocol::id::{RunId, StepId};
-use artel_protocol::limits::{INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
 use artel_protocol::skill::Skill;
 use axum::extract::State;
 use schemars::JsonSchema;
@@ -114,17 +114,8 @@ pub(super) async fn post<S: Service>(
     input: Keyed<TaskPost>,
 ) -> Result<Answer<Task, 201>, Problem> {
     let post = input.keyed(&mut call);
-    check(&post)?;
-    let task = app.within(app.service.post_task(&call, post)).await?;
+    let task = calls::post_task(&app, &call, post).await?;
     Ok(Answer::of(&call.correlation, &task))
-}
-
-/// Refuses a task whose input is too large for a task.
-pub(super) fn check(post: &TaskPost) -> Result<(), Problem> {
-    if post.input.bytes().len() > INPUT_BYTES_MAX {
-        return Err(Problem::edge(Code::InputTooLarge));
-    }
-    Ok(())
 }
 
 /// `GET /v1/tasks/{id}`.
@@ -144,8 +135,7 @@ pub(super) async fn claim<S: Service>(
     Id(task): Id<StepId>,
     input: Input<ClaimRequest>,
 ) -> Result<Answer<Lease>, Problem> {
-    let claim = bounded(&app, input.value);
-    let lease = app.within_wait(claim.wait_ms, app.service.claim(&call, me, task, claim)).await?;
+    let lease = calls::claim(&app, &call, me, task, input.value).await?;
     Ok(Answer::of(&call.correlation, &lease))
 }
 
@@ -155,17 +145,7 @@ pub(super) async fn claim_next<S: Service>(
     AsAgent(call, me): AsAgent,
     input: Input<ClaimRequest>,
 ) -> Result<Maybe<Lease>, Problem> {
-    let claim = bounded(&app, input.value);
-    let wait_ms = claim.wait_ms;
-    let claiming = app.within_wait(wait_ms, app.service.claim_next(&call, me, claim));
-    let lease = if wait_ms == 0 {
-        claiming.await?
-    } else {
-        tokio::select! {
-            lease = claiming => lease?,
-            () = app.closing.cancelled() => None,
-        }
-    };
+    let lease = calls::claim_next(&app, &call, me, input.value).await?;
     Ok(Maybe::of(&call.correlation, lease.as_ref()))
 }
 
@@ -191,23 +171,14 @@ pub(super) async fn release<S: Service>(
     Ok(Answer::of(&call.correlation, &Released { released: true }))
 }
 
-/// `POST /v1/tasks/{id}/submit`. At shutdown the service ends the wait for the next task; the acknowledgement is owed.
+/// `POST /v1/tasks/{id}/submit`.
 pub(super) async fn submit<S: Service>(
     State(app): State<App<S>>,
     AsAgent(call, me): AsAgent,
     Id(task): Id<StepId>,
     input: Input<SubmitRequest>,
 ) -> Result<Answer<Submitted>, Problem> {
-    let mut submission = input.value;
-    if submission.output.bytes().len() > OUTPUT_BYTES_MAX {
-        return Err(Problem::edge(Code::OutputTooLarge));
-    }
-    if submission.artifacts.len() > STEP_ARTIFACTS_MAX {
-        return Err(Problem::edge(Code::TooManyArtifacts));
-    }
-    submission.claim_next = submission.claim_next.map(|claim| bounded(&app, claim));
-    let wait_ms = submission.claim_next.as_ref().map_or(0, |claim| claim.wait_ms);
-    let submitted = app.within_wait(wait_ms, app.service.submit(&call, me, task, submission)).await?;
+    let submitted = calls::submit(&app, &call, me, task, input.value).await?;
     Ok(Answer::of(&call.correlation, &submitted))
 }
 
@@ -230,9 +201,4 @@ pub(super) async fn receipt<S: Service>(
 ) -> Result<Answer<Receipt>, Problem> {
     let receipt = app.within(app.service.receipt(&call, task)).await?;
     Ok(Answer::of(&call.correlation, &receipt))
-}
-
-fn bounded<S: Service>(app: &App<S>, mut claim: ClaimRequest) -> ClaimRequest {
-    claim.wait_ms = app.wait_ms(claim.wait_ms);
-    claim
 }

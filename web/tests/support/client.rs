@@ -54,6 +54,11 @@ pub async fn connect(address: SocketAddr) -> Client {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
+    /// The connection, and what was read of it beyond the last reply.
+    pub fn into_parts(self) -> (T, Vec<u8>) {
+        (self.stream, self.buffer)
+    }
+
     pub fn over(stream: T) -> Self {
         Client { stream, buffer: Vec::new() }
     }
@@ -106,7 +111,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
             .collect();
         let mut reply = Reply { status, headers, body: Vec::new() };
         let length: usize = reply.header("content-length").map_or(0, |l| l.parse().expect("a length"));
-        if method == "HEAD" || status == 204 || status == 304 {
+        if method == "HEAD" || status == 101 || status == 204 || status == 304 {
             return Some(reply);
         }
         while self.buffer.len() < length && self.fill().await {}

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod fake;
+pub mod socket;
 
 use artel_web::{Options, Server};
 use fake::Fake;

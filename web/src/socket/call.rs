@@ -1,0 +1,108 @@
+//! One call of a socket, from its request to the text of its answer.
+
+use super::message::{self, Request};
+use crate::answer;
+use crate::app::App;
+use crate::caller;
+use crate::calls;
+use crate::problem::{Code, Problem};
+use crate::service::{Call, Service};
+use futures_util::FutureExt as _;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use tracing::Instrument as _;
+
+/// A call that is done.
+pub(super) struct Done {
+    /// The answer's text.
+    pub text: Vec<u8>,
+    /// What the call had taken up on the way in.
+    pub bytes: usize,
+    /// Whether it might have waited for a task.
+    pub waited: bool,
+    /// The caller's credential does not stand any more: the socket has to end.
+    pub is_over: Option<Code>,
+}
+
+/// Runs a call. Nothing that it does, a panic included, leaves it without an answer.
+pub(super) async fn run<S: Service>(
+    app: App<S>,
+    call: Call,
+    id: Box<str>,
+    request: Request,
+    bytes: usize,
+) -> Done {
+    let waited = request.wait_ms() > 0;
+    let span = tracing::debug_span!("call", correlation = %call.correlation);
+    let answering = AssertUnwindSafe(answer(&app, &call, &id, request)).catch_unwind().instrument(span);
+    let answered = answering.await.unwrap_or_else(|_| {
+        tracing::error!(correlation = %call.correlation, "a call's handler panicked");
+        Err(Problem::of(Code::Internal))
+    });
+    let (text, is_over) = match answered {
+        Ok(text) => (text, None),
+        Err(problem) => {
+            app.count(&problem, &call.principal);
+            (message::refusal(Some(&id), &problem, &call.correlation), ends(&problem))
+        }
+    };
+    Done { text, bytes, waited, is_over }
+}
+
+/// Whether a refusal means that a credential does not stand any more.
+pub(super) fn ends(problem: &Problem) -> Option<Code> {
+    matches!(problem.code, Code::TokenRevoked | Code::AgentRevoked | Code::TokenExpired)
+        .then_some(problem.code)
+}
+
+async fn answer<S: Service>(
+    app: &App<S>,
+    call: &Call,
+    id: &str,
+    request: Request,
+) -> Result<Vec<u8>, Problem> {
+    match request {
+        Request::Post(post) => said(id, call, 201, &calls::post_task(app, call, post).await?),
+        Request::Show(task) => said(id, call, 200, &app.within(app.service.task(call, task)).await?),
+        Request::Claim(task, claim) => {
+            said(id, call, 200, &calls::claim(app, call, caller::agent(call)?, task, claim).await?)
+        }
+        Request::ClaimNext(claim) => match calls::claim_next(app, call, caller::agent(call)?, claim).await? {
+            Some(lease) => said(id, call, 200, &lease),
+            None => nothing(id, call),
+        },
+        Request::Renew(task, lease) => {
+            let me = caller::agent(call)?;
+            said(id, call, 200, &app.within(app.service.renew(call, me, task, lease)).await?)
+        }
+        Request::Release(task, lease) => {
+            let me = caller::agent(call)?;
+            app.within(app.service.release(call, me, task, lease)).await?;
+            said(id, call, 200, &BTreeMap::from([("released", true)]))
+        }
+        Request::Submit(task, result) => {
+            said(id, call, 200, &calls::submit(app, call, caller::agent(call)?, task, result).await?)
+        }
+    }
+}
+
+fn said<T: Serialize>(id: &str, call: &Call, status: u16, value: &T) -> Result<Vec<u8>, Problem> {
+    let mut text = Vec::with_capacity(1_024);
+    message::head(&mut text, Some(id), status);
+    text.extend_from_slice(br#""data":"#);
+    answer::write_object(&mut text, value, Some(&call.correlation))
+        .map_err(|_| Problem::of(Code::Internal))?;
+    text.push(b'}');
+    Ok(text)
+}
+
+/// What over HTTP has no body.
+fn nothing(id: &str, call: &Call) -> Result<Vec<u8>, Problem> {
+    let mut text = Vec::with_capacity(128);
+    message::head(&mut text, Some(id), 204);
+    text.extend_from_slice(br#""correlation_id":"#);
+    serde_json::to_writer(&mut text, call.correlation.as_str()).map_err(|_| Problem::of(Code::Internal))?;
+    text.push(b'}');
+    Ok(text)
+}

@@ -1,0 +1,569 @@
+//! One socket's session: reads what has come, starts its calls, tells what is wanted, writes all that is ready in one go. It
+//! holds no buffer while nothing is under way.
+//!
+//! It keeps to bounds by not reading further: a peer that asks more than is taken at a time, or takes no answers, finds its
+//! own socket full. Nothing is dropped in silence.
+
+use super::call::{self, Done};
+use super::census::Place;
+use super::frame::{self, CloseCode, Decoder, Received, Violation};
+use super::message::{self, Asked, Request};
+use super::upgrade::Opened;
+use crate::app::App;
+use crate::caller;
+use crate::calls;
+use crate::correlation;
+use crate::problem::{Code, Problem};
+use crate::service::{Call, Principal, Service};
+use crate::types::List;
+use crate::types::event::{Event, EventQuery};
+use artel_protocol::text::Correlation;
+use futures_util::stream::{FuturesUnordered, Stream as _};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+/// The largest message (528 KiB): a task or a result, the largest bodies that are taken here, and its envelope.
+const MESSAGE_BYTES_MAX: usize = (512 + 16) << 10;
+
+/// The largest message of a stranger (8 KiB): a token and its envelope.
+const UNKNOWN_BYTES_MAX: usize = 8 << 10;
+
+/// How many calls of one socket are under way at once. At the limit its socket is not read further until one is answered, so
+/// more would buy a client nothing but a longer queue at the driver.
+const CALLS_MAX: usize = 256;
+
+/// How many of these may wait for a task; one more is refused, for results and renewals must get through beside them.
+const WAITS_MAX: usize = 128;
+
+/// How many bytes calls that are under way may have had on the way in (1 MiB); beyond it the socket is not read further.
+const CALL_BYTES_MAX: usize = 1 << 20;
+
+/// How many bytes may wait to be written (256 KiB) before no further answer and no event is taken up.
+const OUT_BYTES_MAX: usize = 256 << 10;
+
+/// How much is read at a time (64 KiB), into room that all sockets of a thread share.
+const READ_BYTES: usize = 64 << 10;
+
+/// How long a peer may take to say goodbye, once it was told why.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// A socket.
+pub(crate) struct Session<S: Service, T> {
+    app: App<S>,
+    io: T,
+    remote: IpAddr,
+    place: Place,
+    /// The connection's own correlation id: what has no call of its own bears it.
+    correlation: Correlation,
+    caller: Option<Call>,
+    decoder: Decoder,
+    /// What was read and not taken yet.
+    input: Vec<u8>,
+    out: Vec<u8>,
+    written: usize,
+    calls: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send>>>,
+    call_bytes: usize,
+    waits: usize,
+    joining: Option<Joining>,
+    events: Option<Events>,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    is_closing: bool,
+    opened: Instant,
+    heard: Instant,
+    pinged: bool,
+    /// Since when the peer takes nothing.
+    stuck: Option<Instant>,
+    ending: Option<Ending>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// A stranger's token stands; whether its bearer's credential does is being asked.
+struct Joining {
+    call: Call,
+    asking: Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>,
+}
+
+/// A socket that was told that it ends.
+struct Ending {
+    until: Instant,
+    is_shut: bool,
+}
+
+type Page = Result<List<Event>, Problem>;
+
+/// Events that a peer wants.
+struct Events {
+    query: EventQuery,
+    reading: Pin<Box<dyn Future<Output = Page> + Send>>,
+}
+
+impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
+    /// A socket over an upgraded connection, from which `read` was read already.
+    pub fn new(app: App<S>, io: T, read: &[u8], opened: Opened) -> Self {
+        let Opened { call, correlation, remote, place } = opened;
+        let now = Instant::now();
+        let mut session = Session {
+            closing: Box::pin(app.closing.clone().cancelled_owned()),
+            app,
+            io,
+            remote,
+            place,
+            correlation,
+            caller: None,
+            decoder: Decoder::default(),
+            input: read.to_vec(),
+            out: Vec::new(),
+            written: 0,
+            calls: FuturesUnordered::new(),
+            call_bytes: 0,
+            waits: 0,
+            joining: None,
+            events: None,
+            is_closing: false,
+            opened: now,
+            heard: now,
+            pinged: false,
+            stuck: None,
+            ending: None,
+            timer: Box::pin(tokio::time::sleep_until(now)),
+        };
+        if let Some(call) = call {
+            session.welcome(call);
+        }
+        session
+    }
+
+    fn welcome(&mut self, call: Call) {
+        #[derive(Serialize)]
+        struct Welcome<'a> {
+            principal: &'a str,
+            agent_id: Option<String>,
+            calls_max: usize,
+            message_bytes_max: usize,
+        }
+        let (principal, agent_id) = match &call.principal {
+            Principal::Agent { id, .. } => ("agent", Some(id.to_string())),
+            _ => ("operator", None),
+        };
+        let said =
+            Welcome { principal, agent_id, calls_max: CALLS_MAX, message_bytes_max: MESSAGE_BYTES_MAX };
+        self.tell("welcome", None, &said);
+        self.caller = Some(call);
+    }
+
+    /// Puts a message that answers no call.
+    fn tell(&mut self, kind: &str, cursor: Option<u64>, data: &impl Serialize) {
+        let mut text = format!(r#"{{"type":"{kind}","#).into_bytes();
+        if let Some(cursor) = cursor {
+            text.extend_from_slice(format!(r#""cursor":"{cursor}","#).as_bytes());
+        }
+        text.extend_from_slice(br#""data":"#);
+        if serde_json::to_writer(&mut text, data).is_ok() {
+            text.push(b'}');
+            frame::put_text(&mut self.out, &text);
+        }
+    }
+
+    /// Tells the peer why, and ends.
+    fn end(&mut self, code: CloseCode, reason: &'static str) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.app.sockets.ended(reason);
+        tracing::debug!(reason, correlation = %self.correlation, "a socket ends");
+        frame::put_close(&mut self.out, code, reason);
+        self.ending = Some(Ending { until: Instant::now() + CLOSE_WITHIN, is_shut: false });
+        // A waiting claim is taken back; everything else is done all the same.
+        self.calls.clear();
+        (self.events, self.joining) = (None, None);
+    }
+
+    /// Takes up what is ready; whether there was something.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        if !self.is_closing && self.closing.as_mut().poll(cx).is_ready() {
+            (self.is_closing, moved) = (true, true);
+            self.events = None;
+        }
+        while self.out.len() < OUT_BYTES_MAX {
+            let Poll::Ready(Some(done)) = Pin::new(&mut self.calls).poll_next(cx) else { break };
+            moved = true;
+            self.call_bytes -= done.bytes;
+            self.waits -= usize::from(done.waited);
+            frame::put_text(&mut self.out, &done.text);
+            if let Some(code) = done.is_over {
+                self.end(CloseCode::Policy, code.as_str());
+            }
+        }
+        moved | self.poll_joining(cx) | self.poll_events(cx)
+    }
+
+    fn poll_joining(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(joining) = &mut self.joining else { return false };
+        let Poll::Ready(stands) = joining.asking.as_mut().poll(cx) else { return false };
+        let Some(Joining { call, .. }) = self.joining.take() else { return false };
+        match stands.and_then(|()| self.place.known(&call.principal)) {
+            Ok(()) => self.welcome(call),
+            Err(problem) => self.refuse_stranger(&problem),
+        }
+        true
+    }
+
+    fn refuse_stranger(&mut self, problem: &Problem) {
+        let text = message::refusal(None, problem, &self.correlation);
+        frame::put_text(&mut self.out, &text);
+        self.end(CloseCode::Policy, problem.code.as_str());
+    }
+
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.out.len() >= OUT_BYTES_MAX {
+            return false;
+        }
+        let Some(events) = &mut self.events else { return false };
+        let Poll::Ready(page) = events.reading.as_mut().poll(cx) else { return false };
+        match page {
+            Ok(List { items, next_cursor }) => {
+                let mut query = events.query.clone();
+                query.after = next_cursor.or(query.after);
+                for event in &items {
+                    self.tell("event", Some(event.entry), event);
+                }
+                self.follow(query);
+            }
+            Err(problem) => {
+                self.events = None;
+                let text = message::refusal(None, &problem, &self.correlation);
+                frame::put_text(&mut self.out, &text);
+                if let Some(code) = call::ends(&problem) {
+                    self.end(CloseCode::Policy, code.as_str());
+                }
+            }
+        }
+        true
+    }
+
+    /// Has events read from a cursor on.
+    fn follow(&mut self, mut query: EventQuery) {
+        let Some(call) = self.caller.clone() else { return };
+        query.wait_ms = u32::MAX;
+        let (app, asked) = (self.app.clone(), query.clone());
+        let reading = Box::pin(async move { calls::events(&app, &call, asked).await });
+        self.events = Some(Events { query, reading });
+    }
+
+    fn takes_more(&self) -> bool {
+        self.ending.is_none()
+            && !self.is_closing
+            && self.joining.is_none()
+            && self.calls.len() < CALLS_MAX
+            && self.call_bytes < CALL_BYTES_MAX
+            && self.out.len() < OUT_BYTES_MAX
+    }
+
+    /// Takes messages from what was read before, then reads on; whether there was something.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, End>> {
+        let mut moved = false;
+        if !self.input.is_empty() {
+            let mut input = std::mem::take(&mut self.input);
+            let took = self.take(&mut input);
+            moved |= took > 0;
+            input.drain(..took);
+            self.input = input;
+        }
+        if !self.takes_more() {
+            return Poll::Ready(Ok(moved));
+        }
+        READ.with_borrow_mut(|room| {
+            let mut buf = ReadBuf::new(room);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Ready(Ok(moved)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(End)),
+                Poll::Ready(Ok(())) => {}
+            }
+            let read = buf.filled_mut();
+            if read.is_empty() {
+                return Poll::Ready(Err(End));
+            }
+            (self.heard, self.pinged) = (Instant::now(), false);
+            // Usually what comes is whole messages, which then are read where they are.
+            if self.input.is_empty() {
+                let took = self.take(read);
+                self.input = read[took..].to_vec();
+            } else {
+                let mut input = std::mem::take(&mut self.input);
+                input.extend_from_slice(read);
+                let took = self.take(&mut input);
+                input.drain(..took);
+                self.input = input;
+            }
+            if self.input.is_empty() {
+                self.input = Vec::new();
+            }
+            Poll::Ready(Ok(true))
+        })
+    }
+
+    /// Takes messages from the front of these bytes while more are taken; how many bytes it took.
+    fn take(&mut self, bytes: &mut [u8]) -> usize {
+        let mut at = 0;
+        while self.takes_more() {
+            let most = if self.caller.is_some() { MESSAGE_BYTES_MAX } else { UNKNOWN_BYTES_MAX };
+            let rest = &mut bytes[at..];
+            match self.decoder.take(rest, most) {
+                Ok(None) => break,
+                Ok(Some((received, took))) => {
+                    match received {
+                        Received::Text(place) => self.message(&rest[place]),
+                        Received::Joined(text) => self.message(&text),
+                        Received::Ping(place) => frame::put_pong(&mut self.out, &rest[place]),
+                        Received::Close(_) => self.end(CloseCode::Normal, "closed_by_peer"),
+                        Received::Part | Received::Pong => {}
+                    }
+                    at += took;
+                }
+                Err(Violation { code, reason }) => {
+                    self.end(code, reason);
+                    break;
+                }
+            }
+        }
+        at
+    }
+
+    fn message(&mut self, text: &[u8]) {
+        let message::Message { id, asked } = message::read(text, correlation::fresh);
+        let done = match (asked, self.caller.clone()) {
+            (Ok(Asked::Authenticate(token)), None) => return self.authenticate(&token),
+            (_, None) => return self.refuse_stranger(&Problem::edge(Code::Unauthenticated)),
+            (asked, Some(caller)) => {
+                // As over HTTP: whatever comes of it, it is one of the agent's requests.
+                caller::take_one(&self.app, &caller.principal)
+                    .and(asked)
+                    .and_then(|asked| self.start(caller, id.clone(), asked, text.len()))
+            }
+        };
+        if let Err(problem) = done {
+            if let Some(caller) = &self.caller {
+                self.app.count(&problem, &caller.principal);
+            }
+            frame::put_text(&mut self.out, &message::refusal(id.as_deref(), &problem, &self.correlation));
+        }
+    }
+
+    fn authenticate(&mut self, token: &str) {
+        match caller::bears(&self.app, token, self.remote) {
+            Ok(principal) => {
+                let call = Call {
+                    principal,
+                    correlation: self.correlation.clone(),
+                    remote: self.remote,
+                    idempotency: None,
+                };
+                let (app, asking) = (self.app.clone(), call.clone());
+                let asking = Box::pin(async move { app.within(app.service.verify(&asking)).await.map(drop) });
+                self.joining = Some(Joining { call, asking });
+            }
+            Err(problem) => self.refuse_stranger(&problem),
+        }
+    }
+
+    fn start(
+        &mut self,
+        caller: Call,
+        id: Option<Box<str>>,
+        asked: Asked,
+        bytes: usize,
+    ) -> Result<(), Problem> {
+        match asked {
+            Asked::Authenticate(_) => {
+                Err(Problem::edge_saying(Code::Invalid, "this socket knows already who it is from"))
+            }
+            Asked::Subscribe(query) => {
+                self.follow(query);
+                self.agree(id, "subscribed");
+                Ok(())
+            }
+            Asked::Unsubscribe => {
+                self.events = None;
+                self.agree(id, "unsubscribed");
+                Ok(())
+            }
+            Asked::Call(request, correlation, idempotency) => {
+                let id = id.expect("a call without an id is refused when it is read");
+                self.call(Call { correlation, idempotency, ..caller }, id, *request, bytes)
+            }
+        }
+    }
+
+    /// Answers what has nothing more to say than that it is done.
+    fn agree(&mut self, id: Option<Box<str>>, word: &str) {
+        let mut text = Vec::new();
+        message::head(&mut text, id.as_deref(), 200);
+        text.extend_from_slice(format!(r#""data":{{"{word}":true}}}}"#).as_bytes());
+        frame::put_text(&mut self.out, &text);
+    }
+
+    fn call(&mut self, call: Call, id: Box<str>, request: Request, bytes: usize) -> Result<(), Problem> {
+        let waits = request.wait_ms() > 0;
+        if waits && self.waits >= WAITS_MAX {
+            return Err(Problem::edge(Code::TooManyWaiting));
+        }
+        self.waits += usize::from(waits);
+        self.call_bytes += bytes;
+        self.calls.push(Box::pin(call::run(self.app.clone(), call, id, request, bytes)));
+        Ok(())
+    }
+
+    /// Writes what there is; whether something went out.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut moved = false;
+        while self.written < self.out.len() {
+            match Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..]) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.written += n;
+                    (self.stuck, moved) = (None, true);
+                }
+                Poll::Ready(_) => return Err(End),
+                Poll::Pending => {
+                    self.stuck.get_or_insert_with(Instant::now);
+                    return Ok(moved);
+                }
+            }
+        }
+        if moved {
+            (self.out, self.written) = (Vec::new(), 0);
+            if Pin::new(&mut self.io).poll_flush(cx).is_pending() {
+                self.stuck.get_or_insert_with(Instant::now);
+            }
+        }
+        Ok(moved)
+    }
+
+    /// The goodbye: all is written, our side is shut, and the peer's last words are read away.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(ending) = &mut self.ending else { return Poll::Pending };
+        if !ending.is_shut && self.out.is_empty() {
+            match Pin::new(&mut self.io).poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => ending.is_shut = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        READ.with_borrow_mut(|room| {
+            loop {
+                let mut buf = ReadBuf::new(room);
+                match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                    Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+    }
+
+    /// What the clock asks for next, and when.
+    fn due(&self) -> (Instant, Due) {
+        if let Some(ending) = &self.ending {
+            return (ending.until, Due::Over);
+        }
+        if let Some(since) = self.stuck {
+            return (since + self.app.options.write, Due::Stuck);
+        }
+        if self.caller.is_none() {
+            return (self.opened + self.app.options.socket_unknown, Due::Unknown);
+        }
+        let quiet = self.heard + self.app.options.socket_quiet;
+        match self.pinged {
+            false => (quiet, Due::Ping),
+            true => (quiet + self.app.options.socket_silent, Due::Silent),
+        }
+    }
+
+    /// Does what the clock asks for; whether something was due.
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        loop {
+            let (at, due) = self.due();
+            // A timer that fires too early is set anew then: most of what it was set for never comes.
+            if self.timer.deadline() > at {
+                self.timer.as_mut().reset(at);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Ok(false);
+            }
+            if Instant::now() < at {
+                self.timer.as_mut().reset(at);
+                continue;
+            }
+            match due {
+                Due::Over => return Err(End),
+                Due::Stuck => {
+                    self.app.sockets.ended("takes_nothing");
+                    return Err(End);
+                }
+                Due::Unknown => self.end(CloseCode::Policy, "unauthenticated"),
+                Due::Silent => self.end(CloseCode::Policy, "silent"),
+                Due::Ping => {
+                    self.pinged = true;
+                    frame::put_ping(&mut self.out);
+                }
+            }
+            return Ok(true);
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut moved = self.poll_work(cx);
+        if self.ending.is_none() {
+            match self.poll_input(cx) {
+                Poll::Ready(read) => moved |= read?,
+                Poll::Pending => {}
+            }
+        }
+        // What was just started goes on its way, and what is answered at once goes out with the rest.
+        moved |= self.poll_work(cx);
+        if self.is_closing && self.calls.is_empty() {
+            self.end(CloseCode::Away, "shutting_down");
+        }
+        moved |= self.poll_output(cx)?;
+        if self.poll_ending(cx).is_ready() {
+            return Err(End);
+        }
+        Ok(moved | self.poll_clock(cx)?)
+    }
+}
+
+/// There is nobody any more.
+struct End;
+
+enum Due {
+    Over,
+    Stuck,
+    Unknown,
+    Silent,
+    Ping,
+}
+
+impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Future for Session<S, T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.turn(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(End) => return Poll::Ready(()),
+            }
+        }
+    }
+}
