@@ -4,6 +4,7 @@ mod agents;
 mod artifacts;
 mod audit;
 mod auth;
+mod doctor;
 mod enroll;
 mod events;
 mod homes;
@@ -96,6 +97,7 @@ routes! {
     get "/v1/peers" peers::list;
     get "/v1/journals" peers::journals;
     get "/v1/traffic" peers::traffic;
+    get "/v1/doctor" doctor::examine;
     get "/v1/nodes" nodes::list;
     post "/v1/nodes/{did}/expel" nodes::expel;
     post "/v1/nodes/{did}/admit" nodes::admit;

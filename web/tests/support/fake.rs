@@ -10,6 +10,7 @@ use artel_web::types::agent::*;
 use artel_web::types::artifact::*;
 use artel_web::types::audit::{Entry, EntryQuery, Proof};
 use artel_web::types::auth::{Role, SignedStatement, Verified};
+use artel_web::types::doctor::{Check, Finding};
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token, TokenType};
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 use artel_web::types::home::Home;
@@ -670,6 +671,11 @@ impl Service for Fake {
             claims_waiting: 2,
             refused: vec![("sync_proof".into(), 4)],
         })
+    }
+
+    async fn doctor(&self, _: &Call) -> Result<List<Finding>, Problem> {
+        let found = Finding::warn(Check::DiskSync, "slow", "another disk").with("p50 12.00 ms of 33 syncs");
+        Ok(List { items: vec![found], next_cursor: None })
     }
 
     async fn journals(&self, _: &Call, page: Page) -> Result<List<Journal>, Problem> {
