@@ -3,7 +3,7 @@
 //! setting.
 
 use crate::clock::{Clock, wall};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::data::{CONFIG, DataDir};
 use crate::driver::{Driver, Running, start_effects};
 use crate::events::Events;
@@ -28,8 +28,10 @@ use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::invitation::{self, Invitation};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
+use artel_protocol::time::Wall;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -92,7 +94,7 @@ impl Join {
 /// # Errors
 /// Whatever keeps it from starting, with the file or the setting that is at fault.
 pub async fn up(options: UpOptions) -> anyhow::Result<()> {
-    let started = Instant::now();
+    let started = (Instant::now(), wall());
     let config = Arc::new(load_config(&options)?);
     telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
     // Before anything is written: a start that fails here leaves no trace. Who connects waits until the node is sound.
@@ -109,7 +111,7 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     .await??;
     node.meet_neighbours().await?;
     node.redo_what_is_drawn();
-    let (service, url) = (node.service(started)?, server.url());
+    let (service, url) = (node.service(started, server.address())?, server.url());
     let closing = CancellationToken::new();
     tokio::spawn(service.clone().keep_counts());
     let serving = tokio::spawn(server.run(service, closing.clone()));
@@ -144,9 +146,7 @@ fn load_config(options: &UpOptions) -> anyhow::Result<Config> {
         Some(file) => (file.as_path(), true),
         None => (own.as_path(), false),
     };
-    let environment =
-        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    Ok(Config::load((file, asked_for), environment, &options.flags)?)
+    Ok(Config::load((file, asked_for), config::environment(), &options.flags)?)
 }
 
 /// A node whose rules run, before and behind its HTTP server.
@@ -289,7 +289,7 @@ impl Node {
     }
 
     /// What HTTP talks to.
-    fn service(&self, started: Instant) -> anyhow::Result<NodeService> {
+    fn service(&self, started: (Instant, Wall), http: SocketAddr) -> anyhow::Result<NodeService> {
         let tokens = Tokens::new(
             self.identity.node,
             self.identity.federation,
@@ -312,6 +312,8 @@ impl Node {
             config: self.config.clone(),
             identity: self.identity,
             federation_name: self.federation_name.clone(),
+            data: self.data.path().to_owned(),
+            http,
             started,
         }))
     }

@@ -100,6 +100,16 @@ macro_rules! keys {
                 Err(Error::UnknownKey { key: key.into(), origin: origin.into(), nearest })
             }
 
+            /// What is set otherwise than by default, as `key = value`.
+            pub fn differences(&self) -> Vec<String> {
+                let usual = Config::default();
+                let mut set = Vec::new();
+                $(if self.$key != usual.$key {
+                    set.push(format!("{} = {}", stringify!($key), self.$key.show()));
+                })*
+                set
+            }
+
             /// The effective configuration as text, one key a line; its digest stands in the journal at each start.
             pub fn text(&self) -> String {
                 let mut text = String::new();
@@ -346,6 +356,19 @@ impl Config {
     pub fn digest(&self) -> Digest {
         Digest::of(self.text().as_bytes())
     }
+}
+
+/// What a start in this directory would take without flags: its own file, then the environment.
+///
+/// # Errors
+/// As [`Config::load`].
+pub fn of_directory(dir: &Path) -> Result<Config, Error> {
+    Config::load((&dir.join(crate::data::CONFIG), false), environment(), &BTreeMap::new())
+}
+
+/// The environment, as far as it is text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
 }
 
 fn read_rules(texts: &[String]) -> Result<Vec<Rule>, String> {

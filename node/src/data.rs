@@ -162,6 +162,25 @@ pub fn operator_token(dir: &Path) -> Result<Zeroizing<String>, Error> {
     Ok(Zeroizing::new(token.to_owned()))
 }
 
+/// All that a start would refuse of a directory's key and token files. Nothing is made or changed.
+pub fn problems(dir: &Path) -> Vec<Error> {
+    let mut wrong = Vec::new();
+    wrong.extend([NODE_KEY, TOKEN_KEY].into_iter().filter_map(|name| key(dir, name).err()));
+    wrong.extend(operator_token(dir).err());
+    if dir.join(DATA_KEY_FILE).exists() {
+        wrong.extend(KeyRing::load(&OsFiles::new(dir)).err().map(Error::from));
+    } else {
+        wrong.push(Error::Missing { path: dir.join(DATA_KEY_FILE) });
+    }
+    if dir.join(RECOVERY_KEY).exists() {
+        wrong.extend(key(dir, RECOVERY_KEY).err());
+    }
+    if wrong.is_empty() && dir.join(SUMS).exists() {
+        wrong.extend(compare_sums(dir).err());
+    }
+    wrong
+}
+
 /// Reads a private key file, with its mode checked.
 ///
 /// # Errors
@@ -235,10 +254,13 @@ fn make_missing_secrets(path: &Path) -> Result<(), Error> {
 /// Compares the key and token files with what they were. A list that is not there is made: at the first start, and when the
 /// operator has removed it because a file was to change.
 fn check_sums(path: &Path) -> Result<(), Error> {
+    if path.join(SUMS).exists() { compare_sums(path) } else { write_sums(path) }
+}
+
+fn compare_sums(path: &Path) -> Result<(), Error> {
     let name = path.join(SUMS);
     let list = match fs::read_to_string(&name) {
         Ok(list) => list,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return write_sums(path),
         Err(e) if e.kind() == io::ErrorKind::InvalidData => return Err(not_a_list(name)),
         Err(e) => return Err(io_error("read", &name)(e)),
     };

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod data;
 pub mod demo;
+pub mod doctor;
 pub mod driver;
 pub mod events;
 mod given;

@@ -8,6 +8,7 @@ use crate::types::agent::{
 use crate::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
 use crate::types::audit::{Entry, EntryQuery, Proof};
 use crate::types::auth::{SignedStatement, Verified};
+use crate::types::doctor::Finding;
 use crate::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use crate::types::event::{Event, EventId, EventPost, EventQuery};
 use crate::types::home::Home;
@@ -317,6 +318,8 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn peers(&self, call: &Call) -> impl Future<Output = Result<List<Peer>, Problem>> + Send;
     /// `GET /v1/traffic`; the caller is the operator. Zeros where this node has to do with no other.
     fn traffic(&self) -> Traffic;
+    /// `GET /v1/doctor`, by check; the caller is the operator.
+    fn doctor(&self, call: &Call) -> impl Future<Output = Result<List<Finding>, Problem>> + Send;
     /// `GET /v1/journals`, by origin; the caller is the operator.
     fn journals(
         &self,

@@ -420,6 +420,22 @@ async fn neighbours_are_the_operators_to_see() {
 }
 
 #[tokio::test]
+async fn findings_are_the_operators_to_see() {
+    let server = start(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let found = client.ask("GET", "/v1/doctor", OPERATOR, b"").await.json();
+    let found = &found["items"][0];
+    assert_eq!((&found["check"], &found["status"]), (&"disk_sync".into(), &"warn".into()));
+    assert_eq!(
+        (&found["value"], &found["advice"]),
+        (&"p50 12.00 ms of 33 syncs".into(), &"Move the data directory to another disk".into())
+    );
+    for (who, status) in [(AGENT, 403), ("", 401)] {
+        assert_eq!(client.ask("GET", "/v1/doctor", who, b"").await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn a_node_is_expelled_with_a_reason_and_let_in_by_name() {
     let server = start(Options::default()).await;
     let mut client = connect(server.address).await;

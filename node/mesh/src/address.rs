@@ -5,7 +5,7 @@ use artel_protocol::key::{NodeId, PublicKey};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// Where a node is: a multiaddress, `/ip4/192.0.2.1/tcp/4001` or `/dns4/node.example/udp/4001/quic-v1`, with or without
@@ -57,6 +57,15 @@ impl Address {
             Protocol::Ip6(ip) => ip.is_loopback(),
             _ => false,
         })
+    }
+
+    /// The socket that it stands for; nothing where it names a host that must be looked up.
+    pub fn socket(&self) -> Option<(SocketAddr, Transport)> {
+        let port = self.0.iter().find_map(|part| match part {
+            Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
+            _ => None,
+        })?;
+        Some((SocketAddr::new(ip_of(&self.0)?, port), self.transport()))
     }
 
     /// How it is reached.
@@ -165,6 +174,12 @@ pub(crate) fn worth_keeping(address: &Multiaddr, peer: &PeerId, teller_is_local:
         Some(ip) => !ip.is_unspecified() && !ip.is_multicast() && (!ip.is_loopback() || teller_is_local),
     };
     (has_port && ip_is_usable).then_some(place)
+}
+
+/// What is kept of where a peer says that it sees this node: the place, if it is one.
+pub(crate) fn sight(address: &Multiaddr) -> Option<Multiaddr> {
+    let (place, _) = split(address).ok()?;
+    (place.len() <= ADDRESS_BYTES_MAX && is_place(&place)).then_some(place)
 }
 
 #[cfg(test)]

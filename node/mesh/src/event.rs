@@ -114,6 +114,8 @@ pub struct Peer {
     pub connections: Vec<Neighbour>,
     /// Where it says it listens.
     pub listens: Vec<Address>,
+    /// Where it says that it sees this node, for each of its connections.
+    pub sees_us: Vec<Sight>,
     /// Whether both hellos were accepted.
     pub admitted: bool,
     /// The last round trip.
@@ -122,6 +124,15 @@ pub struct Peer {
     pub score: f64,
     /// How long it is connected.
     pub since: Duration,
+}
+
+/// Where a peer says that it sees this node. It is the peer's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// The address.
+    pub address: Address,
+    /// Whether the peer reached this node there; otherwise this node dialled, and came from there.
+    pub dialled: bool,
 }
 
 /// The node's judgement of a gossip message.

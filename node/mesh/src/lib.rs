@@ -36,7 +36,7 @@ pub use artel_protocol::topic::Topic;
 pub use counts::{Counts, Lane, Refusal};
 pub use direct::Answer;
 pub use error::{Error, OpenError, PublishError, RequestError};
-pub use event::{Event, Neighbour, Peer, Protocol, Verdict};
+pub use event::{Event, Neighbour, Peer, Protocol, Sight, Verdict};
 pub use hello::HelloAnswer;
 pub use mesh::{Events, Mesh, Running};
 pub use options::{Options, Pace};

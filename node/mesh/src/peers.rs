@@ -43,6 +43,8 @@ pub(crate) struct Peer {
 pub(crate) struct Connection {
     pub(crate) remote: Multiaddr,
     pub(crate) outbound: bool,
+    /// Where the peer says that it sees this node: of an incoming connection what it dialled, else where this node came from.
+    pub(crate) sees_us: Option<Multiaddr>,
     pub(crate) since: Instant,
     /// When it is closed unless it is admitted by then.
     pub(crate) until: Instant,
@@ -77,6 +79,7 @@ impl Connection {
         Connection {
             remote,
             outbound,
+            sees_us: None,
             since: now,
             until: now + wait,
             ours: Ours::Said,

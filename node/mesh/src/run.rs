@@ -8,11 +8,11 @@ use crate::budget::Budget;
 use crate::counts::Refusal;
 use crate::direct::{AskerTask, Request};
 use crate::error::{Error, OpenError};
-use crate::event::{Event, Neighbour, Peer as PeerView, Protocol};
+use crate::event::{Event, Neighbour, Peer as PeerView, Protocol, Sight};
 use crate::gossip::{self, Waiting};
 use crate::limits;
 use crate::mesh::{Command, Shared};
-use crate::peers::{Peer, Peers};
+use crate::peers::{Connection, Peer, Peers};
 use crate::standing::Standings;
 use crate::streams::{Event as StreamEvent, Ticket};
 use crate::traffic::Told;
@@ -375,8 +375,10 @@ impl Loop {
                 }
                 self.handle_lookup(result);
             }
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })
-            | BehaviourEvent::Identify(identify::Event::Pushed { peer_id, info, .. }) => {
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, connection_id, info }) => {
+                if let Some(connection) = self.peers.connection(&peer_id, connection_id) {
+                    connection.sees_us = address::sight(&info.observed_addr);
+                }
                 self.handle_listens(peer_id, &info.listen_addrs);
             }
             BehaviourEvent::Ping(event) => self.handle_ping(event),
@@ -563,6 +565,7 @@ impl Loop {
                 .filter_map(|connection| neighbour(peer, *connection))
                 .collect(),
             listens: peer.listens.iter().cloned().map(Address).collect(),
+            sees_us: peer.connections.values().filter_map(sight).collect(),
             admitted: peer.up.is_some(),
             round_trip: peer.round_trip,
             score: gossip.peer_score(id).unwrap_or(0.0),
@@ -588,6 +591,11 @@ pub(crate) fn neighbour(peer: &Peer, id: ConnectionId) -> Option<Neighbour> {
         outbound: connection.outbound,
         transport: address::transport_of(&connection.remote),
     })
+}
+
+fn sight(connection: &Connection) -> Option<Sight> {
+    let address = Address(connection.sees_us.clone()?);
+    Some(Sight { address, dialled: !connection.outbound })
 }
 
 /// libp2p lets two processes listen on one TCP port (`SO_REUSEPORT`), and the system deals connections out between them.

@@ -45,6 +45,7 @@ pub use outcome::{Artifact, Death, Fault, Log, Outcome, Refusal, Resource, Spent
 pub use policy::{Ask, Kind, Policy, Rule, allows};
 pub use runner::{Counts, Error, Options, Runner, smallest_module};
 pub use step::{Given, Module, Step};
+pub use sys::landlock_abi;
 pub use walls::{Wall, Walls};
 
 /// Becomes a runner's child and never returns, when this process was started as one; otherwise does nothing.

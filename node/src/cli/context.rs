@@ -52,6 +52,16 @@ impl Context {
         }
     }
 
+    /// Whether the node is named by its URL.
+    pub fn names_url(&self) -> bool {
+        self.global.node.is_some()
+    }
+
+    /// Whether a node has run in the data directory and said where.
+    pub fn has_url_file(&self) -> bool {
+        self.data_or_default().join(URL_FILE).exists()
+    }
+
     /// The node, called by whoever the flags name; by nobody where they name none.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ pub mod artifact;
 pub mod audit;
 mod conduct;
 pub mod context;
+mod doctor;
 mod enroll;
 mod event;
 mod fraud;
@@ -15,6 +16,7 @@ mod key;
 mod ledger;
 pub mod log;
 mod lots;
+pub mod paint;
 mod peers;
 pub mod receipt;
 mod recompute;
@@ -104,6 +106,7 @@ enum Verb {
     #[command(hide = true)]
     DemoWorker,
     Status(status::Status),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Key(key::Key),
     #[command(subcommand)]
@@ -160,6 +163,7 @@ async fn run_verb(cli: Cli) -> anyhow::Result<()> {
         Verb::DemoWorker => crate::demo::worker::run().await,
         Verb::Bench(bench) => bench.run(&context).await,
         Verb::Status(status) => status.run(&context).await,
+        Verb::Doctor(doctor) => doctor.run(&context).await,
         Verb::Key(key) => key.run(&context),
         Verb::Agent(agent) => agent.run(&context).await,
         Verb::Work(work) => work.run(&context).await,

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use artel_federation::chain::Link;
 use artel_federation::{Entry, Fact, Reply};
 use artel_mesh::{HelloAnswer, Lane};
-use artel_protocol::hello::{Expected, Hello, Welcome};
+use artel_protocol::hello::{Error as HelloError, Expected, Hello, Welcome};
 use artel_protocol::key::NodeId;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -60,6 +60,9 @@ async fn judge(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Welcome {
     let hello = match Hello::check(data, &Expected { federation, peer: from, now: wall() }) {
         Ok(hello) => hello,
         Err(error) => {
+            if let HelloError::Clock(theirs) = &error {
+                shared.clocks.hello(from, *theirs, wall());
+            }
             if matches!(Reason::from(&error), Reason::Malformed | Reason::Proof) {
                 // The mesh may have ended, and every connection with it.
                 let _ = shared.mesh.blame(&from).await;
@@ -67,6 +70,7 @@ async fn judge(shared: &Arc<Shared>, from: NodeId, data: &[u8]) -> Welcome {
             return hello::unwelcome(&error);
         }
     };
+    shared.clocks.hello(from, hello.at, wall());
     if shared.is_liar(&from) {
         return Welcome::refused(
             FRAUD_PROVEN,

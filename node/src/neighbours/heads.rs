@@ -9,6 +9,7 @@ use super::cosignatures::Said;
 use super::requests::Response;
 use super::shared::Shared;
 use super::witness;
+use crate::clock::wall;
 use artel_audit::Reader;
 use artel_protocol::continuity::{Ask, Continued, Shown};
 use artel_protocol::key::NodeId;
@@ -106,6 +107,7 @@ pub(super) fn cosigned(shared: &Shared, from: NodeId, data: &[u8]) -> Option<Byt
         && shared.watch().quarantine(&from).is_none();
     let kept = counts && shared.cosignatures().keep(from, cosigned.cosignature().clone());
     if kept {
+        shared.clocks.cosignature(from, cosigned.cosignature().at_s(), wall());
         shared.cosigned.send_modify(|count| *count += 1);
     }
     kept.then(Bytes::new)

@@ -8,6 +8,7 @@ mod blob;
 mod board;
 mod book;
 mod bringing;
+mod clocks;
 mod company;
 mod cosignatures;
 mod drawing;
@@ -313,6 +314,7 @@ impl Neighbours {
             wills: Mutex::default(),
             refused_by: Mutex::default(),
             refusals: Refusals::default(),
+            clocks: clocks::Clocks::default(),
             wants,
         });
         let keeper = keeper::start((store, members), kept, Arc::downgrade(&shared))?;
@@ -357,6 +359,16 @@ impl Neighbours {
     /// Where this node listens.
     pub fn listening(&self) -> Vec<String> {
         self.shared.addresses()
+    }
+
+    /// The same, as addresses.
+    pub fn addresses(&self) -> Vec<artel_mesh::Address> {
+        self.shared.mesh.listening()
+    }
+
+    /// How far neighbours' clocks were from this node's, by what they dated last.
+    pub fn clocks(&self) -> Vec<crate::doctor::Difference> {
+        self.shared.clocks.all()
     }
 
     /// Who is connected.

@@ -4,6 +4,7 @@ use super::admission::Admission;
 use super::board::Board;
 use super::book;
 use super::bringing::Results;
+use super::clocks::Clocks;
 use super::cosignatures::Cosignatures;
 use super::evidence::Evidence;
 use super::home::Large;
@@ -113,6 +114,8 @@ pub(super) struct Shared {
     pub refused_by: Mutex<BTreeMap<NodeId, String>>,
     /// What was refused of neighbours.
     pub refusals: Refusals,
+    /// How far neighbours' clocks are from this node's.
+    pub clocks: Clocks,
     /// Whom something should be fetched from.
     pub wants: mpsc::Sender<NodeId>,
 }

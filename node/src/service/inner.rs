@@ -5,6 +5,7 @@ use super::refusal;
 use super::shown::Viewer;
 use crate::clock;
 use crate::config::Config;
+use crate::doctor::Doctor;
 use crate::driver::Down;
 use crate::events::Events;
 use crate::hand::Hand;
@@ -19,8 +20,11 @@ use artel_federation::view::{Counts, View};
 use artel_federation::{Entry, Fact, Identity, Input, Json, Reply, Request};
 use artel_protocol::id::{Digest, RunId};
 use artel_protocol::key::SecretKey;
+use artel_protocol::time::Wall;
 use artel_web::{Call, Code, Principal, Problem};
 use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
@@ -55,8 +59,12 @@ pub struct Parts {
     pub neighbours: Option<crate::neighbours::Neighbours>,
     /// What signs acknowledgements with the node's key.
     pub hand: Arc<Hand>,
-    /// When the node started.
-    pub started: Instant,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Where the API listens.
+    pub http: SocketAddr,
+    /// When the node started, by the monotonic and by the wall clock.
+    pub started: (Instant, Wall),
 }
 
 /// A node, as HTTP sees it. Cheap to clone.
@@ -77,6 +85,8 @@ pub(super) struct Inner {
     pub walking: tokio::sync::Mutex<()>,
     /// How much of everything there is, as far as [`NodeService::keep_counts`] has seen.
     pub counts: OnceLock<Mutex<Counts>>,
+    /// What examines the node and its machine.
+    pub doctor: Doctor,
 }
 
 impl NodeService {
@@ -90,6 +100,7 @@ impl NodeService {
             checks: tokio::sync::Semaphore::new(super::upload::CHECKS_AT_ONCE),
             walking: tokio::sync::Mutex::new(()),
             counts: OnceLock::new(),
+            doctor: Doctor::default(),
         }))
     }
 
@@ -260,6 +271,6 @@ fn admit(view: View<'_>, principal: &Principal) -> Result<Viewer, Problem> {
 }
 
 /// This moment, for what people read.
-pub(super) fn now() -> artel_protocol::time::Wall {
+pub(super) fn now() -> Wall {
     clock::wall()
 }

@@ -11,6 +11,7 @@ mod audit;
 mod away;
 mod claiming;
 mod convert;
+mod doctor;
 mod enroll;
 mod events;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use artel_web::types::agent::{
 use artel_web::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
 use artel_web::types::audit::{Entry, EntryQuery, Proof};
 use artel_web::types::auth::{SignedStatement, Verified};
+use artel_web::types::doctor::Finding;
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 use artel_web::types::home::Home;
@@ -287,6 +289,10 @@ impl Service for NodeService {
 
     fn traffic(&self) -> Traffic {
         peers::traffic(self)
+    }
+
+    async fn doctor(&self, _: &Call) -> Result<List<Finding>, Problem> {
+        Ok(doctor::findings(self).await)
     }
 
     async fn journals(&self, _: &Call, page: Page) -> Result<List<Journal>, Problem> {

@@ -30,7 +30,7 @@ fn status_of(service: &NodeService) -> HealthStatus {
 }
 
 fn uptime(service: &NodeService) -> u64 {
-    service.parts().started.elapsed().as_secs()
+    service.parts().started.0.elapsed().as_secs()
 }
 
 /// `GET /readyz`. It does not wait for the index.

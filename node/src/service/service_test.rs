@@ -108,7 +108,9 @@ fn home_of(
         neighbours: None,
         key: Arc::new(key()),
         hand: Arc::new(Hand::new(&key())),
-        started: Instant::now(),
+        data: dir.path().to_owned(),
+        http: ([127, 0, 0, 1], 0).into(),
+        started: (Instant::now(), crate::clock::wall()),
     });
     Home { service, node, running: Some(running), _dir: dir }
 }

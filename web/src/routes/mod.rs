@@ -8,6 +8,7 @@ mod agents;
 mod artifacts;
 mod audit;
 mod auth;
+mod doctor;
 mod enroll;
 mod events;
 mod homes;
@@ -142,6 +143,7 @@ routes! {
     get "/v1/peers" peers::list "Lists neighbours" [];
     get "/v1/journals" peers::journals "Lists what is kept of others' journals" [];
     get "/v1/traffic" peers::traffic "Says what went through the mesh" [];
+    get "/v1/doctor" doctor::examine "Says what the node finds when it examines itself and its machine" [];
     get "/v1/nodes" nodes::list "Lists the nodes of the federation" [];
     post "/v1/nodes/{did}/expel" nodes::expel "Expels a node" [NotFound Forbidden];
     post "/v1/nodes/{did}/admit" nodes::admit "Lets a node in by name" [NotFound Forbidden MembersFull];

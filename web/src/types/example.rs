@@ -4,6 +4,7 @@ use super::agent::*;
 use super::artifact::{Artifact, ArtifactPost};
 use super::audit::{Entry, Proof};
 use super::auth::{Role, Verified};
+use super::doctor::{Check, Finding};
 use super::done::{Ready, Released, Revoked};
 use super::enroll::{Challenge, Token, TokenType};
 use super::event::{Event, EventId, Resource};
@@ -343,6 +344,12 @@ examples! {
         balance: Balance(-1_500_000),
     };
 
+    Finding: Finding::warn(
+        Check::DiskSync,
+        "The disk takes long to make a few bytes durable",
+        "Move the data directory to another disk",
+    )
+    .with("p50 12.00 ms of 33 syncs");
     Peer: Peer {
         node_id: NodeId::example(),
         peer_id: NodeId::example().key().peer_id(),

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod artifact;
 pub mod audit;
 pub mod auth;
+pub mod doctor;
 pub mod done;
 pub(crate) mod edge;
 pub mod enroll;

@@ -8,6 +8,7 @@ use artel_web::types::agent::*;
 use artel_web::types::artifact::*;
 use artel_web::types::audit::{Entry, EntryQuery, Proof};
 use artel_web::types::auth::{Role, SignedStatement, Verified};
+use artel_web::types::doctor::Finding;
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
 use artel_web::types::event::{Event, EventId, EventPost, EventQuery};
 pub use artel_web::types::example::{CONTENT, Example, NOW};
@@ -383,6 +384,10 @@ impl Service for Fake {
 
     fn traffic(&self) -> Traffic {
         Traffic::example()
+    }
+
+    async fn doctor(&self, _: &Call) -> Result<List<Finding>, Problem> {
+        Ok(List { items: vec![Finding::example()], next_cursor: None })
     }
 
     async fn journals(&self, _: &Call, page: Page) -> Result<List<Journal>, Problem> {

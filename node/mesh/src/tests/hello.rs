@@ -51,6 +51,27 @@ async fn both_hellos_admit_over_quic() {
 }
 
 #[tokio::test]
+async fn each_says_where_it_sees_the_other() {
+    let (a, b) = pair(TCP).await;
+    for (node, dialled) in [(&a, true), (&b, false)] {
+        let seen = async {
+            loop {
+                let peers = node.mesh.peers().await.expect("running");
+                match peers.into_iter().flat_map(|peer| peer.sees_us).next() {
+                    Some(sight) => return sight,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let sight = tokio::time::timeout(DEADLINE, seen).await.expect("in time");
+        assert_eq!(sight.dialled, dialled);
+        // A dial may leave from the port that is listened on, so that only of a dial to it more is known.
+        assert!(!dialled || sight.address == node.mesh.listening()[0], "{sight:?}");
+        assert!(sight.address.socket().is_some_and(|(at, _)| at.ip().is_loopback()));
+    }
+}
+
+#[tokio::test]
 async fn three_nodes_meet() {
     let (mut a, mut b) = pair(TCP).await;
     let mut c = node(3, options(QUIC)).await;
