@@ -8,6 +8,7 @@ use crate::options::Options;
 use crate::problem::{Code, Problem};
 use crate::rate::Buckets;
 use crate::service::{Principal, Service};
+use crate::ui;
 use crate::upload::Pace;
 use artel_protocol::text::Correlation;
 use axum::Router;
@@ -39,6 +40,8 @@ pub(crate) struct Inner<S> {
     pub agents: Buckets<[u8; 32]>,
     pub enrollments: Buckets<IpAddr>,
     pub refused_tokens: Buckets<IpAddr>,
+    /// Who is signed in to the pages, and their open streams.
+    pub sessions: ui::Sessions,
     /// Cancelled when the server begins to shut down.
     pub closing: CancellationToken,
     names: Names,
@@ -57,8 +60,12 @@ impl<S> std::ops::Deref for App<S> {
 pub(crate) struct Context {
     pub correlation: Correlation,
     pub remote: IpAddr,
+    /// Whether the connection is TLS.
+    pub tls: bool,
     /// Who called, once that is known.
     pub principal: OnceLock<Principal>,
+    /// What is known of a page's visitor; nothing where the request is not for a page.
+    pub visit: Option<ui::Visit>,
 }
 
 /// Where a connection comes from and goes to.
@@ -76,6 +83,7 @@ impl<S: Service> App<S> {
             enrollments: Buckets::new(options.enroll_rate),
             refused_tokens: Buckets::new(options.refused_token_rate),
             names: Names::new(options.names.clone()),
+            sessions: ui::Sessions::new(&options),
             service,
             options,
             closing,
@@ -113,7 +121,9 @@ impl<S: Service> App<S> {
         let span = tracing::debug_span!(
             "request", method = %request.method(), route = request.uri().path(), %correlation, status = tracing::field::Empty
         );
-        let context = Arc::new(Context { correlation, remote: ends.remote, principal: OnceLock::new() });
+        let visit = ui::is_page(request.uri().path()).then(ui::Visit::default);
+        let (remote, tls) = (ends.remote, ends.tls);
+        let context = Arc::new(Context { correlation, remote, tls, principal: OnceLock::new(), visit });
         let response = AssertUnwindSafe(self.route(router, ends, &context, request));
         let response = response.catch_unwind().instrument(span.clone()).await.unwrap_or_else(|_| {
             tracing::error!(correlation = %context.correlation, "a request's handler panicked");
@@ -152,7 +162,10 @@ impl<S: Service> App<S> {
             {
                 self.service.refused(principal, problem.code.as_str());
             }
-            response = answer::problem(&problem, &context.correlation, response);
+            response = match &context.visit {
+                Some(visit) => ui::problem(self, visit, &problem, context, response),
+                None => answer::problem(&problem, &context.correlation, response),
+            };
         }
         answer::finish(response.headers_mut(), &context.correlation, tls);
         response

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest bearer token that is looked at. Ours have about 500 characters.
-const TOKEN_CHARS_MAX: usize = 4_096;
+pub(crate) const TOKEN_CHARS_MAX: usize = 4_096;
 
 /// Whoever.
 pub(crate) struct Anyone(pub Call);
@@ -64,12 +64,12 @@ impl<S: Service> FromRequestParts<App<S>> for AsOperator {
     }
 }
 
-fn context(parts: &Parts) -> Result<&Arc<Context>, Problem> {
+pub(crate) fn context(parts: &Parts) -> Result<&Arc<Context>, Problem> {
     // The front door puts it there; a router that is called without one has nobody to answer to.
     parts.extensions.get::<Arc<Context>>().ok_or_else(|| Problem::of(Code::Internal))
 }
 
-fn call(context: &Context, principal: Principal) -> Call {
+pub(crate) fn call(context: &Context, principal: Principal) -> Call {
     Call { principal, correlation: context.correlation.clone(), remote: context.remote, idempotency: None }
 }
 
@@ -89,6 +89,14 @@ fn principal<S: Service>(parts: &Parts, app: &App<S>, remote: IpAddr) -> Result<
         return Err(Problem::edge(Code::Unauthenticated));
     };
     let token = bearer(header.as_bytes()).ok_or_else(|| Problem::edge(Code::Unauthenticated))?;
+    bears(token, app, remote)
+}
+
+/// Whom a token names.
+///
+/// # Errors
+/// What is wrong with the token, or that too many wrong ones came from there.
+pub(crate) fn bears<S: Service>(token: &str, app: &App<S>, remote: IpAddr) -> Result<Principal, Problem> {
     if let Some(principal) = app.service.recognise(token) {
         return Ok(principal);
     }
@@ -124,7 +132,7 @@ fn network(remote: IpAddr) -> IpAddr {
     }
 }
 
-fn rate_limited(wait: Duration) -> Problem {
+pub(crate) fn rate_limited(wait: Duration) -> Problem {
     let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
     let message = format!("too many requests; wait {seconds} s and send fewer");
     Problem::edge_saying(Code::RateLimited, message).retry_after(seconds)

@@ -1,4 +1,4 @@
-//! HTTP for an Artel node: the REST API, the log's tiles and the status page, over one trait that the node implements.
+//! HTTP for an Artel node: the REST API, the log's tiles and the dashboard, over one trait that the node implements.
 //!
 //! This crate knows sockets, headers, JSON and limits. It knows no rule of the federation and opens no file.
 
@@ -19,6 +19,7 @@ mod server;
 pub mod service;
 mod suggest;
 pub mod types;
+mod ui;
 mod upload;
 
 pub use body::IDEMPOTENCY_KEY_CHARS_MAX;
@@ -28,4 +29,5 @@ pub use rate::{CALLERS_MAX, Rate};
 pub use routes::ROUTES;
 pub use server::{Error, Server};
 pub use service::{Blob, Call, Idempotency, Principal, Service};
+pub use ui::PAGES;
 pub use upload::Upload;

@@ -145,7 +145,8 @@ fn artifact_name(text: &str) -> Result<ArtifactName, Problem> {
     })
 }
 
-async fn send<S: Service>(
+/// An artifact's bytes, to be saved.
+pub(crate) async fn send<S: Service>(
     app: &App<S>,
     call: &Call,
     name: ArtifactName,

@@ -15,8 +15,11 @@ mod peers;
 mod runs;
 mod tasks;
 
+pub(crate) use artifacts::send as send_artifact;
+
 use crate::app::{self, App};
 use crate::service::Service;
+use crate::ui;
 use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
 
@@ -29,6 +32,7 @@ macro_rules! routes {
         pub(crate) fn router<S: Service>(app: App<S>) -> Router {
             Router::new()
                 $(.route($path, $method($module::$handler::<S>)))*
+                .merge(ui::router::<S>())
                 .fallback(app::route_unknown)
                 .method_not_allowed_fallback(app::method_not_allowed)
                 .with_state(app)
@@ -37,8 +41,6 @@ macro_rules! routes {
 }
 
 routes! {
-    get "/" node::page;
-    get "/style.css" node::style;
     get "/healthz" node::health;
     get "/readyz" node::ready;
     get "/v1/health" node::health;
