@@ -11,6 +11,7 @@ use crate::rate::Buckets;
 use crate::routes;
 use crate::service::{Principal, Service};
 use crate::socket::Census;
+use crate::ui;
 use crate::upload::Pace;
 use artel_protocol::text::Correlation;
 use axum::Router;
@@ -42,6 +43,8 @@ pub(crate) struct Inner<S> {
     pub agents: Buckets<[u8; 32]>,
     pub enrollments: Buckets<IpAddr>,
     pub refused_tokens: Buckets<IpAddr>,
+    /// Who is signed in to the pages, and their open streams.
+    pub sessions: ui::Sessions,
     /// Cancelled when the server begins to shut down.
     pub closing: CancellationToken,
     pub sockets: Arc<Census>,
@@ -62,8 +65,12 @@ impl<S> std::ops::Deref for App<S> {
 pub(crate) struct Context {
     pub correlation: Correlation,
     pub remote: IpAddr,
+    /// Whether the connection is TLS.
+    pub tls: bool,
     /// Who called, once that is known.
     pub principal: OnceLock<Principal>,
+    /// What is known of a page's visitor; nothing where the request is not for a page.
+    pub visit: Option<ui::Visit>,
 }
 
 /// Where a connection comes from and goes to.
@@ -83,6 +90,7 @@ impl<S: Service> App<S> {
             names: Names::new(options.names.clone()),
             document: OnceLock::new(),
             sockets: Census::new(options.connections_max),
+            sessions: ui::Sessions::new(&options),
             service,
             options,
             closing,
@@ -125,7 +133,9 @@ impl<S: Service> App<S> {
         let span = tracing::debug_span!(
             "request", method = %request.method(), route = request.uri().path(), %correlation, status = tracing::field::Empty
         );
-        let context = Arc::new(Context { correlation, remote: ends.remote, principal: OnceLock::new() });
+        let visit = ui::is_page(request.uri().path()).then(ui::Visit::default);
+        let (remote, tls) = (ends.remote, ends.tls);
+        let context = Arc::new(Context { correlation, remote, tls, principal: OnceLock::new(), visit });
         let response = AssertUnwindSafe(self.route(router, ends, &context, request));
         let response = response.catch_unwind().instrument(span.clone()).await.unwrap_or_else(|_| {
             tracing::error!(correlation = %context.correlation, "a request's handler panicked");
@@ -169,7 +179,12 @@ impl<S: Service> App<S> {
             if let Some(principal) = context.principal.get() {
                 self.count(&problem, principal);
             }
-            response = answer::problem(&problem, &context.correlation, response);
+            // Who comes under another name, or from another's page, learns not even what this node is called.
+            let is_foreign = matches!(problem.code, Code::HostNotAllowed | Code::OriginNotAllowed);
+            response = match &context.visit {
+                Some(visit) if !is_foreign => ui::problem(self, visit, &problem, context, response),
+                _ => answer::problem(&problem, &context.correlation, response),
+            };
         }
         answer::finish(response.headers_mut(), &context.correlation, tls);
         response

@@ -164,7 +164,8 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::edge(Code::UnsupportedMediaType))
 }
 
-async fn collect(mut upload: Upload) -> Result<Bytes, Problem> {
+/// All of a body.
+pub(crate) async fn collect(mut upload: Upload) -> Result<Bytes, Problem> {
     let Some(first) = upload.chunk().await? else { return Ok(Bytes::new()) };
     // Most bodies come in one piece, which then is not copied.
     let Some(second) = upload.chunk().await? else { return Ok(first) };

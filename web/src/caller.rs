@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest bearer token that is looked at. Ours have about 500 characters.
-const TOKEN_CHARS_MAX: usize = 4_096;
+pub(crate) const TOKEN_CHARS_MAX: usize = 4_096;
 
 /// Whoever.
 pub(crate) struct Anyone(pub Call);
@@ -139,7 +139,7 @@ fn network(remote: IpAddr) -> IpAddr {
     }
 }
 
-fn rate_limited(wait: Duration) -> Problem {
+pub(crate) fn rate_limited(wait: Duration) -> Problem {
     let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
     let message = format!("too many requests; wait {seconds} s and send fewer");
     Problem::edge_saying(Code::RateLimited, message).retry_after(seconds)

@@ -1,4 +1,4 @@
-//! HTTP for an Artel node: the REST API, the log's tiles and the status page, over one trait that the node implements.
+//! HTTP for an Artel node: the REST API, the log's tiles and the dashboard, over one trait that the node implements.
 //!
 //! This crate knows sockets, headers, JSON and limits. It knows no rule of the federation and opens no file.
 
@@ -22,6 +22,7 @@ pub mod service;
 mod socket;
 mod suggest;
 pub mod types;
+mod ui;
 mod upload;
 
 pub use body::IDEMPOTENCY_KEY_CHARS_MAX;
@@ -31,4 +32,5 @@ pub use rate::{CALLERS_MAX, Rate};
 pub use routes::ROUTES;
 pub use server::{Error, Server};
 pub use service::{Blob, Call, Idempotency, Principal, Service};
+pub use ui::PAGES;
 pub use upload::Upload;

@@ -54,6 +54,14 @@ pub struct Options {
     pub enroll_rate: Rate,
     /// Refused tokens from one address; beyond it only tokens that are known without a signature check are taken.
     pub refused_token_rate: Rate,
+    /// How long somebody stays signed in to the pages without coming back; an agent never longer than its token.
+    pub session: Duration,
+    /// The most people signed in at once, each about 300 bytes. Agents beyond it are refused; the operator never is.
+    pub sessions_max: usize,
+    /// The most live streams of pages at once; a page beyond it shows what it showed last, and says so.
+    pub streams_max: usize,
+    /// How long one live stream goes on; then the page opens another. It bounds what a reader that never reads holds.
+    pub stream: Duration,
     /// The most bytes of one artifact.
     pub artifact_bytes_max: u64,
 }
@@ -82,6 +90,10 @@ impl Default for Options {
             agent_rate: Rate { per_second: 5_000.0, burst: 10_000 },
             enroll_rate: Rate { per_second: 2.0, burst: 256 },
             refused_token_rate: Rate { per_second: 1.0, burst: 64 },
+            session: Duration::from_hours(12),
+            sessions_max: 4_096,
+            streams_max: 256,
+            stream: Duration::from_mins(10),
             artifact_bytes_max: artel_protocol::limits::ARTIFACT_BYTES_MAX,
         }
     }

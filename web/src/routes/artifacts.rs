@@ -166,7 +166,7 @@ impl Argument for Bytes {
 }
 
 /// Whether and which part of the bytes is wanted.
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     method: Method,
     headers: HeaderMap,
 }
@@ -195,7 +195,7 @@ impl Argument for Conditions {
 }
 
 /// An artifact's bytes.
-pub(super) struct Sent(Response);
+pub(crate) struct Sent(Response);
 
 impl IntoResponse for Sent {
     fn into_response(self) -> Response {
@@ -243,7 +243,8 @@ fn artifact_name(text: &str) -> Result<ArtifactName, Problem> {
     })
 }
 
-async fn send<S: Service>(
+/// An artifact's bytes, to be saved.
+pub(crate) async fn send<S: Service>(
     app: &App<S>,
     call: &Call,
     name: ArtifactName,

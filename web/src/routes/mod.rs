@@ -5,7 +5,7 @@
 //! for people, or what a page needs.
 
 mod agents;
-mod artifacts;
+pub(crate) mod artifacts;
 mod audit;
 mod auth;
 mod doctor;
@@ -26,6 +26,7 @@ use crate::openapi::{Row, describe};
 use crate::problem::Code;
 use crate::service::Service;
 use crate::socket;
+use crate::ui;
 use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
 
@@ -38,6 +39,7 @@ macro_rules! routes {
         pub(crate) fn router<S: Service>(app: App<S>) -> Router {
             Router::new()
                 $(.route($path, $method($module::$handler::<S>)))*
+                .merge(ui::router::<S>())
                 .fallback(app::route_unknown)
                 .method_not_allowed_fallback(app::method_not_allowed)
                 .with_state(app)
@@ -59,8 +61,6 @@ macro_rules! routes {
 }
 
 routes! {
-    get "/" node::page;
-    get "/style.css" node::style;
     get "/openapi" openapi::page;
     get "/openapi.css" openapi::style;
     get "/openapi.json" openapi::document "Gives this document" [];

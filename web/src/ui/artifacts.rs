@@ -1,0 +1,195 @@
+//! Artifacts: which there are, and a look into one. Whatever it says it is, here it is data: text is escaped, a picture is
+//! loaded as a picture in a sandbox of its own, anything else is only saved.
+
+use super::page::html;
+use super::pager::Pager;
+use super::pretty;
+use super::show;
+use super::visitor::{Shell, Visitor};
+use crate::app::App;
+use crate::problem::{Code, Problem};
+use crate::query::{Id, Query, checked, page};
+use crate::routes::artifacts::{self, Conditions, Sent};
+use crate::service::{Blob as _, Service};
+use crate::types::Json;
+use crate::types::artifact::{Artifact, ArtifactName, ArtifactQuery};
+use artel_protocol::id::{ArtifactId, RunId};
+use artel_protocol::json;
+use artel_protocol::limits::JSON_DEPTH_MAX;
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{self, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+/// How much of a text is shown (64 KiB); all of it can be saved.
+const TEXT_BYTES_MAX: u64 = 64 << 10;
+/// The largest picture that is shown (8 MiB).
+const IMAGE_BYTES_MAX: u64 = 8 << 20;
+/// Pictures that browsers draw and that hold no script. SVG does, so it is shown as the text that it is.
+const IMAGES: [&str; 5] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
+
+#[derive(Deserialize)]
+pub(super) struct ListParams {
+    run_id: Option<String>,
+    kind: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "ui/artifacts.html")]
+struct ListPageOf<'a> {
+    shell: &'a Shell,
+    run_id: &'a str,
+    kind: &'a str,
+    artifacts: &'a [Artifact],
+    pager: Pager,
+}
+
+/// `GET /ui/artifacts`.
+pub(super) async fn list<S: Service>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+    Query(params): Query<ListParams>,
+) -> Result<Response, Problem> {
+    let run_id = params.run_id.filter(|text| !text.is_empty());
+    let kind = params.kind.filter(|text| !text.is_empty());
+    let query = ArtifactQuery {
+        run_id: checked("run_id", run_id.clone(), RunId::parse)?,
+        kind: kind.clone(),
+        page: page(None, params.cursor.clone())?,
+    };
+    let artifacts = app.within(app.service.artifacts(&visitor.call, query)).await?;
+    let kept = [("run_id", run_id.as_deref()), ("kind", kind.as_deref())];
+    let pager =
+        Pager::new("/ui/artifacts", &kept, params.cursor.as_deref(), artifacts.next_cursor.as_deref());
+    html(&ListPageOf {
+        shell: &visitor.shell,
+        run_id: run_id.as_deref().unwrap_or_default(),
+        kind: kind.as_deref().unwrap_or_default(),
+        artifacts: &artifacts.items,
+        pager,
+    })
+}
+
+/// What is shown of an artifact's bytes.
+enum Look {
+    /// Its text, and whether that is all of it.
+    Text(String, bool),
+    /// A picture.
+    Image,
+    /// Nothing, and why.
+    Nothing(&'static str),
+}
+
+#[derive(Template)]
+#[template(path = "ui/artifact.html")]
+struct ShowPage<'a> {
+    shell: &'a Shell,
+    artifact: &'a Artifact,
+    look: Look,
+    metadata: String,
+}
+
+/// `GET /ui/artifacts/{id}`.
+pub(super) async fn show<S: Service>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+    Id(id): Id<ArtifactId>,
+) -> Result<Response, Problem> {
+    let artifact = app.within(app.service.artifact(&visitor.call, id)).await?;
+    let look = look(&app, &visitor, &artifact).await?;
+    let metadata = pretty::json(&artifact.metadata);
+    html(&ShowPage { shell: &visitor.shell, artifact: &artifact, look, metadata })
+}
+
+async fn look<S: Service>(app: &App<S>, visitor: &Visitor, artifact: &Artifact) -> Result<Look, Problem> {
+    let (Some(_), Some(length)) = (artifact.sha256, artifact.byte_length) else {
+        return Ok(Look::Nothing("Its bytes have not come yet. Whoever announced it has to put them."));
+    };
+    let kind = essence(&artifact.content_type);
+    if IMAGES.contains(&kind.as_str()) {
+        return Ok(if length <= IMAGE_BYTES_MAX {
+            Look::Image
+        } else {
+            Look::Nothing("This picture is too large to be shown. Save it.")
+        });
+    }
+    let is_text = kind.starts_with("text/")
+        || kind.ends_with("json")
+        || kind.ends_with("xml")
+        || kind.ends_with("yaml");
+    if !is_text {
+        return Ok(Look::Nothing("This is no text and no picture that can be shown here. Save it."));
+    }
+    let bytes = read(app, visitor, artifact, length.min(TEXT_BYTES_MAX)).await?;
+    let whole = length <= TEXT_BYTES_MAX;
+    if whole && kind.ends_with("json") && json::check(&bytes, JSON_DEPTH_MAX).is_ok() {
+        return Ok(Look::Text(pretty::json(&Json::new(bytes)), true));
+    }
+    Ok(Look::Text(String::from_utf8_lossy(&bytes).into_owned(), whole))
+}
+
+/// The first bytes of an artifact.
+async fn read<S: Service>(
+    app: &App<S>,
+    visitor: &Visitor,
+    artifact: &Artifact,
+    length: u64,
+) -> Result<Vec<u8>, Problem> {
+    let content =
+        app.within(app.service.content(&visitor.call, ArtifactName::Id(artifact.artifact_id))).await?;
+    let length = length.min(content.byte_length);
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    let all = async {
+        let mut blob = app.service.read_content(&visitor.call, content.digest, 0, length).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = blob.read().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    };
+    app.within(all).await
+}
+
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// `GET /ui/artifacts/{id}/download`: saved, never shown.
+pub(super) async fn download<S: Service>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+    Id(id): Id<ArtifactId>,
+    conditions: Conditions,
+) -> Result<Sent, Problem> {
+    artifacts::send(&app, &visitor.call, ArtifactName::Id(id), &conditions).await
+}
+
+/// `GET /ui/artifacts/{id}/image`: a picture's bytes under one of the few types that are drawn, in a sandbox.
+pub(super) async fn image<S: Service>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+    Id(id): Id<ArtifactId>,
+) -> Result<Response, Problem> {
+    let artifact = app.within(app.service.artifact(&visitor.call, id)).await?;
+    let kind = essence(&artifact.content_type);
+    let known = IMAGES.into_iter().find(|image| *image == kind);
+    let (Some(known), Some(length)) =
+        (known, artifact.byte_length.filter(|length| *length <= IMAGE_BYTES_MAX))
+    else {
+        return Err(Problem::edge_saying(
+            Code::NotFound,
+            "there is no picture to be shown here; save the artifact",
+        ));
+    };
+    let bytes = read(&app, &visitor, &artifact, length).await?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(known)),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+    ];
+    Ok((headers, Body::from(bytes)).into_response())
+}

@@ -1,0 +1,195 @@
+//! The audit log: entries newest first or by a filter, one entry, and what a browser needs to verify its proof by itself.
+
+use super::events;
+use super::page::html;
+use super::pager::Pager;
+use super::pretty;
+use super::show;
+use super::visitor::{Shell, Visitor};
+use crate::answer::Answer;
+use crate::app::App;
+use crate::problem::Problem;
+use crate::query::{Id, Query, checked, page};
+use crate::service::Service;
+use crate::types::Page as ListPage;
+use crate::types::audit::{Entry, EntryQuery};
+use artel_protocol::id::StepId;
+use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::text::Correlation;
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+/// How many entries a page has.
+const ROWS: u64 = 50;
+
+#[derive(Deserialize, Default)]
+pub(super) struct Params {
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    correlation: String,
+    #[serde(default)]
+    agent: String,
+    #[serde(default)]
+    node: String,
+    #[serde(default)]
+    task: String,
+    cursor: Option<String>,
+    /// Without a filter: only entries before this index.
+    before: Option<u64>,
+}
+
+impl Params {
+    fn is_filtered(&self) -> bool {
+        [&self.kind, &self.correlation, &self.agent, &self.node, &self.task]
+            .iter()
+            .any(|text| !text.is_empty())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "ui/audit.html")]
+struct ListPageOf<'a> {
+    shell: &'a Shell,
+    params: &'a Params,
+    entries: &'a [(Entry, String)],
+    is_newest_first: bool,
+    older: Option<u64>,
+    pager: Pager,
+}
+
+/// `GET /ui/audit`.
+pub(super) async fn list<S: Service>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+    Query(params): Query<Params>,
+) -> Result<Response, Problem> {
+    let newest_first = !params.is_filtered() && params.cursor.is_none() && visitor.agent().is_none();
+    let (query, older) = if newest_first {
+        let end = match params.before {
+            Some(before) => before,
+            None => events::size(&app, &visitor.call).await?,
+        };
+        let from = end.saturating_sub(ROWS);
+        let cursor = from.checked_sub(1).map(|last| last.to_string());
+        let limit = u32::try_from(end - from).unwrap_or(1).max(1);
+        (
+            EntryQuery { page: ListPage { limit, cursor }, ..EntryQuery::default() },
+            Some(from).filter(|from| *from > 0),
+        )
+    } else {
+        (query(&params)?, None)
+    };
+    let found = app.within(app.service.entries(&visitor.call, query)).await?;
+    let mut entries: Vec<(Entry, String)> = found
+        .items
+        .into_iter()
+        .map(|entry| {
+            let said = said(&entry);
+            (entry, said)
+        })
+        .collect();
+    if newest_first {
+        entries.reverse();
+    }
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let all = [
+        text(&params.kind),
+        text(&params.correlation),
+        text(&params.agent),
+        text(&params.node),
+        text(&params.task),
+    ];
+    let names = ["kind", "correlation", "agent", "node", "task"];
+    let filter: Vec<(&str, Option<&str>)> = names.into_iter().zip(all.iter().map(Option::as_deref)).collect();
+    let next = found.next_cursor.as_deref().filter(|_| !newest_first);
+    let pager = Pager::new("/ui/audit", &filter, params.cursor.as_deref(), next);
+    html(&ListPageOf {
+        shell: &visitor.shell,
+        params: &params,
+        entries: &entries,
+        is_newest_first: newest_first,
+        older,
+        pager,
+    })
+}
+
+fn query(params: &Params) -> Result<EntryQuery, Problem> {
+    let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let correlation = |text: &str| Correlation::parse(text).ok_or("want 1 to 64 visible ASCII characters");
+    Ok(EntryQuery {
+        kind: given(&params.kind),
+        correlation: checked("correlation", given(&params.correlation), correlation)?,
+        agent: checked("agent", given(&params.agent), AgentId::from_did)?,
+        node: checked("node", given(&params.node), NodeId::from_did)?,
+        task: checked("task", given(&params.task), StepId::parse)?,
+        page: page(None, params.cursor.clone())?,
+    })
+}
+
+/// An entry in a line: its fact's beginning.
+fn said(entry: &Entry) -> String {
+    const CHARS: usize = 160;
+    let text = String::from_utf8_lossy(entry.fact.bytes());
+    let line: String = text.chars().filter(|c| !"{}\"".contains(*c)).take(CHARS).collect();
+    line.replace(',', ", ").replace("did:key:", "")
+}
+
+#[derive(Template)]
+#[template(path = "ui/entry.html")]
+struct ShowPage<'a> {
+    shell: &'a Shell,
+    entry: &'a Entry,
+    fact: String,
+    agent: Option<AgentId>,
+    task: Option<StepId>,
+}
+
+/// `GET /ui/audit/{index}`.
+pub(super) async fn show<S: Service>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+    Id(index): Id<u64>,
+) -> Result<Response, Problem> {
+    let entry = app.within(app.service.entry(&visitor.call, index)).await?;
+    let about: About = serde_json::from_slice(entry.fact.bytes()).unwrap_or_default();
+    html(&ShowPage {
+        shell: &visitor.shell,
+        entry: &entry,
+        fact: pretty::json(&entry.fact),
+        agent: about.agent_id.and_then(|did| AgentId::from_did(&did).ok()),
+        task: about.task_id.and_then(|id| StepId::parse(&id).ok()),
+    })
+}
+
+/// What of a fact leads to another page.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct About {
+    agent_id: Option<String>,
+    task_id: Option<String>,
+}
+
+/// What a browser verifies.
+#[derive(Serialize)]
+pub(super) struct Verifiable {
+    /// The leaf and its proof, as `GET /v1/audit/proof/{index}` has them.
+    #[serde(flatten)]
+    proof: crate::types::audit::Proof,
+    /// The node's key, which must have signed the checkpoint; hex.
+    node_key: String,
+}
+
+/// `GET /ui/audit/{index}/proof`.
+pub(super) async fn proof<S: Service>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+    Id(index): Id<u64>,
+) -> Result<Answer<Verifiable>, Problem> {
+    let proof = app.within(app.service.proof(&visitor.call, index)).await?;
+    let node = app.within(app.service.verify(&visitor.call)).await?.node_id;
+    let node_key = artel_protocol::id::Digest(*node.key().bytes()).hex();
+    Ok(Answer::of(&visitor.call.correlation, &Verifiable { proof, node_key }))
+}
