@@ -20,6 +20,7 @@ mod federation;
 mod forms;
 pub mod homes;
 pub mod input;
+pub mod interest;
 pub mod json;
 pub mod ledger;
 mod market;

@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod demo;
 mod disk;
+mod interest;
 mod join;
 mod journey;
 mod liar;
