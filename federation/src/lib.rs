@@ -13,6 +13,7 @@ pub mod chain;
 pub mod commitment;
 pub mod conduct;
 pub mod effect;
+pub mod endings;
 pub mod evidence;
 pub mod exchange;
 pub mod fact;

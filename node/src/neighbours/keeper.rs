@@ -280,8 +280,11 @@ fn count_on(shared: &Shared, members: &mut Members, (records, from): (&Records, 
     if !matches!(kept, Kept::New | Kept::OverCap) {
         return;
     }
-    members.learn(records, &mut exchange);
+    let ended = members.learn(records, &mut exchange);
     drop(exchange);
+    for agent in ended {
+        shared.waits.end(&(origin.node(), agent));
+    }
     shared.hear_of_home(records, Some(from));
     if shared.board.is_due(Instant::now()) {
         shared.board.sweep(&shared.dealt_with());
