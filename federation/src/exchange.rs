@@ -5,6 +5,7 @@
 //! (`artel_protocol::record`); carrying and keeping is the shell's.
 
 use crate::chain::{self, Link};
+use crate::endings::{Endings, OfNode};
 use crate::fact::{AdmittedBy, Entry, Error, Fact, Genesis};
 use crate::nodes::Node;
 use crate::roll::Roll;
@@ -29,6 +30,7 @@ pub fn topic_of(fact: &Fact) -> Option<Topic> {
         Fact::Genesis(_) | Fact::Joined(_) | Fact::Started(_) | Fact::Admitted(_) | Fact::Expelled(_) => {
             Some(Topic::Agents)
         }
+        Fact::DelegationEnded(_) => Some(Topic::Agents),
         _ => Some(Topic::Trust),
     }
 }
@@ -53,12 +55,14 @@ pub struct Exchange {
     roll: Roll,
     held: BTreeMap<Origin, u64>,
     full: BTreeSet<Origin>,
+    endings: Endings,
 }
 
 impl Exchange {
     /// Knows the founders, and nothing yet of anybody else.
     pub fn new(me: NodeId, genesis: Genesis) -> Self {
-        Exchange { me, roll: Roll::new(me, genesis), held: BTreeMap::new(), full: BTreeSet::new() }
+        let (held, full, endings) = (BTreeMap::new(), BTreeSet::new(), Endings::default());
+        Exchange { me, roll: Roll::new(me, genesis), held, full, endings }
     }
 
     /// The record that founded the federation.
@@ -106,10 +110,29 @@ impl Exchange {
         false
     }
 
-    /// Learns of entries of a journal, this node's own or another's; those that say nothing of membership change nothing.
+    /// Learns of entries of a journal, this node's own or another's; those that say nothing of membership or of the end of a
+    /// delegation change nothing.
     /// Gossip brings them in any order: the last word on a node is the one with the highest index.
     pub fn hear<'a>(&mut self, author: NodeId, entries: impl IntoIterator<Item = (u64, &'a Fact)>) {
-        self.roll.hear(author, entries);
+        let endings = &mut self.endings;
+        self.roll.hear(
+            author,
+            entries.into_iter().inspect(|(_, fact)| {
+                if let Fact::DelegationEnded(f) = fact {
+                    endings.hear(author, f.agent, f.before);
+                }
+            }),
+        );
+    }
+
+    /// What was heard of delegations that ended.
+    pub fn endings(&self) -> &Endings {
+        &self.endings
+    }
+
+    /// Takes what was heard of delegations that ended, as [`Endings::all`] has it.
+    pub fn take_endings(&mut self, rows: impl IntoIterator<Item = (NodeId, OfNode)>) {
+        self.endings.take(rows);
     }
 
     /// Learns whom this node itself admitted and expelled, as its own journal's fold has it.

@@ -1,7 +1,7 @@
 //! Requests of strangers and agents about membership, and the one place where a request finds its rule.
 
 use crate::effect::{Code, Refusal, Reply};
-use crate::fact::{Configured, Enrolled, Fact, Poster, Revoked, Revoker, Rotated};
+use crate::fact::{Configured, DelegationEnded, Enrolled, Fact, Poster, Revoked, Revoker, Rotated};
 use crate::federation::Federation;
 use crate::input::{Principal, Profile, ReplyTo, Request};
 use crate::member::{OwnAct, check_profile, check_statement, text_bytes};
@@ -9,6 +9,7 @@ use crate::options::{AGENT_FIXED_BYTES, AGENTS_BYTES_MAX, AGENTS_MAX};
 use crate::turn::Turn;
 use artel_protocol::id::EnrollmentId;
 use artel_protocol::key::{AgentId, NodeId, Signature};
+use artel_protocol::time::Wall;
 
 impl Federation {
     /// Serves a request whose principal's credential stands; `None` when the answer comes later.
@@ -162,8 +163,14 @@ impl Federation {
             challenge: challenge.text,
             signature,
         };
+        let agent = challenge.agent;
+        let lets = enrolled.delegation.is_some();
+        let let_before = self.has_delegated(&agent, turn.now.wall);
         turn.record(&mut self.state, Fact::Enrolled(enrolled));
-        Ok(self.token(challenge.agent))
+        if let_before && !lets {
+            self.announce_end(turn, agent);
+        }
+        Ok(self.token(agent))
     }
 
     /// Whether this agent may come in, or come back. Asked at both ends of a challenge, for things change in a minute.
@@ -219,13 +226,29 @@ impl Federation {
         (by, signature): (Revoker, Option<Signature>),
     ) -> Result<Option<Reply>, Refusal> {
         let serial = self.state.agents[&agent].serial + 1;
+        let let_before = self.has_delegated(&agent, turn.now.wall);
         turn.record(&mut self.state, Fact::Revoked(Revoked { agent, by, serial, signature }));
+        if let_before {
+            self.announce_end(turn, agent);
+        }
         let held: Vec<_> = self.state.leases.get(&agent).into_iter().flatten().copied().collect();
         for step in held {
             let epoch = self.state.step(&step).expect("a lease has its step").1.epoch;
             self.lapse(turn, step, epoch, agent);
         }
         Ok(Some(Reply::Agent(self.state.agents[&agent].clone())))
+    }
+
+    /// Whether an agent that is enrolled here lets this node act in its name.
+    fn has_delegated(&self, agent: &AgentId, now: Wall) -> bool {
+        let known = self.state.agents.get(agent).filter(|agent| agent.guest.is_none());
+        known.and_then(|agent| agent.delegation).is_some_and(|delegation| delegation.until > now)
+    }
+
+    /// Tells all homes that this node may not act in an agent's name any more.
+    fn announce_end(&mut self, turn: &mut Turn, agent: AgentId) {
+        let before = turn.now.wall;
+        turn.record(&mut self.state, Fact::DelegationEnded(DelegationEnded { agent, before }));
     }
 
     fn capacity(&self, wanted: Option<u32>) -> u32 {

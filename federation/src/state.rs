@@ -174,6 +174,7 @@ impl State {
             Fact::LetGo(f) => self.away.let_go(f),
             Fact::Unanswered(f) => self.away.unanswered(f),
             Fact::RunEnded(_)
+            | Fact::DelegationEnded(_)
             | Fact::Emitted(_)
             | Fact::Refused(_)
             | Fact::FraudProven(_)

@@ -529,6 +529,9 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
     ];
     let mut entries = without_correlation(dated(facts));
     entries.extend(lot_entries(entries.len() as u64));
+    let over = Fact::DelegationEnded(DelegationEnded { agent, before: BEGIN });
+    let over = Entry { correlation: None, ..at(entries.len() as u64, over) };
+    entries.push(("delegation ended", over));
     entries
 }
 

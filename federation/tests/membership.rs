@@ -10,6 +10,8 @@ use artel_federation::{Code, Fact, Kind, Principal, Refusal, Reply, Request};
 use artel_protocol::id::{EnrollmentId, FederationId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey, Signature};
 use artel_protocol::limits::{METADATA_BYTES_MAX, NAME_BYTES_MAX, SKILLS_MAX};
+use artel_protocol::log::Class;
+use artel_protocol::time::Wall;
 use common::*;
 
 fn respond(home: &mut Home, enrollment: EnrollmentId, signature: Signature) -> Result<Reply, Refusal> {
@@ -254,6 +256,44 @@ fn an_agent_that_revokes_itself_may_come_back() {
     let back = home.enroll(1, &[]);
     assert_eq!(back.serial, 3);
     assert!(home.claim_next(&back).is_ok());
+}
+
+/// Whose delegations the journal says to be over, and up to when.
+fn ended(home: &Home) -> Vec<(AgentId, Wall)> {
+    home.facts(|fact| if let Fact::DelegationEnded(f) = fact { Some((f.agent, f.before)) } else { None })
+}
+
+#[test]
+fn that_a_delegation_is_over_is_public_whoever_ends_it() {
+    let mut home = Home::new();
+    let ada = home.enroll_with(1, profile("ada", &[]), true);
+    assert!(revoke_own(&mut home, &ada).is_ok());
+    assert_eq!(home.kinds(), [Kind::Revoked, Kind::DelegationEnded]);
+    assert_eq!(home.last[1].fact.class(), Class::Public);
+    let mut all = vec![(ada.id, home.wall)];
+    assert_eq!(ended(&home), all);
+    // By the operator.
+    let bob = home.enroll_with(2, profile("bob", &[]), true);
+    home.pass(10);
+    home.revoke(&bob);
+    all.push((bob.id, home.wall));
+    assert_eq!(ended(&home), all);
+    // By enrolling again without.
+    home.enroll_with(3, profile("eve", &[]), true);
+    home.enroll_with(3, profile("eve", &[]), true);
+    assert_eq!(ended(&home), all, "it still delegates");
+    let eve = home.enroll_with(3, profile("eve", &[]), false);
+    all.push((eve.id, home.wall));
+    assert_eq!(ended(&home), all);
+    home.revoke(&eve);
+    let dan = home.enroll(4, &[]);
+    home.revoke(&dan);
+    assert_eq!(ended(&home), all, "where nothing was delegated nothing ends");
+    // What has run out by itself is over for everybody.
+    let fay = home.enroll_with(5, profile("fay", &[]), true);
+    home.pass(TOKEN_MS_MAX);
+    home.revoke(&fay);
+    assert_eq!(ended(&home), all);
 }
 
 #[test]

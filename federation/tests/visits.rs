@@ -7,8 +7,11 @@ use artel_federation::effect::Lease;
 use artel_federation::fact::{Account, Authority, HandedAt, TaskSpec};
 use artel_federation::input::{ArtifactPut, ClaimNext, Signed};
 use artel_federation::member::{OwnAct, statement_text};
-use artel_federation::options::{GUEST_ACCEPTED_PER_LEASE, GUEST_CHANGE_MS, LEASE_ARTIFACT_BYTES_MAX};
+use artel_federation::options::{
+    CHALLENGE_MS, GUEST_ACCEPTED_PER_LEASE, GUEST_CHANGE_MS, LEASE_ARTIFACT_BYTES_MAX,
+};
 use artel_federation::visit::message::{Act, Handing, Visit, Warrant};
+use artel_federation::visit::warrant::check_not_ended;
 use artel_federation::{Code, Fact, Kind, Options, Principal, Reply, Request, commitment::Salt};
 use artel_protocol::id::{ArtifactId, Digest, Epoch};
 use artel_protocol::key::NodeId;
@@ -90,6 +93,26 @@ fn an_agent_of_another_node_claims_hands_in_and_is_paid() {
     assert!(home.mind.view().balance(Account::Agent(ada.member.id)) > 0);
     let introductions = home.facts(|f| matches!(f, Fact::Introduced(_)).then_some(()));
     assert_eq!(introductions.len(), 1);
+}
+
+#[test]
+fn a_visit_rests_on_no_delegation_that_its_node_says_to_be_over() {
+    let home = Home::new();
+    let ada = Stranger::new(1, peer(1));
+    // The challenge expires at `BEGIN`, so it was made this long before.
+    let made = Wall(BEGIN.0 - CHALLENGE_MS);
+    let visit = ada.visit(next());
+    assert!(check_not_ended(&visit, None).is_ok());
+    assert!(
+        check_not_ended(&visit, Some(Wall(made.0 - 1))).is_ok(),
+        "what was delegated before that is over"
+    );
+    for before in [made, BEGIN] {
+        let refused = check_not_ended(&visit, Some(before)).expect_err("it is over");
+        assert_eq!(refused.code, Code::BadStatement);
+    }
+    let own = ada.signed(&home, next());
+    assert!(check_not_ended(&own, Some(home.wall)).is_ok(), "the agent's own act rests on none");
 }
 
 #[test]

@@ -147,6 +147,7 @@ KINDS = {
                                          ("delegation", option(u64)), ("warrant", option(digest)), ("will", text),
                                          ("signature", signature))),
     21: ("Forgotten", "private", struct(("agent", key))),
+    22: ("DelegationEnded", "public", struct(("agent", key), ("before", u64))),
     32: ("RunPosted", "private", run_posted(task)),
     33: ("CancelAsked", "private", struct(("run", uuid), ("step", option(uuid)), ("by", poster))),
     34: ("RunEnded", "private", struct(("run", uuid), ("status", plain(5)))),

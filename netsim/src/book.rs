@@ -322,6 +322,7 @@ impl Book {
             | Fact::Redoing(_)
             | Fact::Introduced(_)
             | Fact::Forgotten(_)
+            | Fact::DelegationEnded(_)
             | Fact::Undertaken(_)
             | Fact::Outgoing(_)
             | Fact::HandedIn(_)

@@ -255,6 +255,7 @@ impl Node {
                 blobs: self.blobs.clone(),
                 index: self.index.clone(),
                 bench: self.bench.clone(),
+                interest: self.config.interest(),
                 options: mesh_options(&self.config, federation, invitation.as_ref())?,
                 dir,
             })

@@ -3,6 +3,7 @@
 
 use crate::rules;
 use artel_federation::Options;
+use artel_federation::interest::Interest;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::Digest;
 use artel_protocol::limits::NAME_BYTES_MAX;
@@ -127,6 +128,7 @@ keys! {
     public_hosts: Vec<String> = vec![], "Host names beside loopback under which the API may be called.";
     listen: Vec<String> = vec![], "Where the mesh listens, as multiaddrs such as /ip4/0.0.0.0/tcp/7434; none: this node only dials.";
     mdns: bool = true, "Whether nodes of the local network are looked for; never where the mesh listens on loopback alone.";
+    interest: Vec<String> = vec!["all".into()], "Which offers of others are followed by gossip: all; own, those that agents enrolled here could work on; or skills, for these beside their own.";
     tls_cert: String = String::new(), "PEM file with the certificate chain; wanted when not listening on loopback.";
     tls_key: String = String::new(), "PEM file with the certificate's private key.";
     plain_http: bool = false, "Allow HTTP without TLS beyond loopback (behind a proxy that ends TLS).";
@@ -318,10 +320,18 @@ impl Config {
                 return bad(key, &format!("want rules: {reason}"), rules.join(","));
             }
         }
+        if let Err(reason) = Interest::read(&self.interest) {
+            return bad("interest", &format!("want all, own, or skills: {reason}"), self.interest.join(","));
+        }
         if self.tls_cert.is_empty() != self.tls_key.is_empty() {
             return bad("tls_cert", "want tls_cert and tls_key together", self.tls_cert.clone());
         }
         Ok(())
+    }
+
+    /// What is followed of others' offers.
+    pub fn interest(&self) -> Interest {
+        Interest::read(&self.interest).expect("checked when it was loaded")
     }
 
     /// The numbers that the rules go by.

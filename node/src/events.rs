@@ -204,6 +204,7 @@ pub fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::Configured(f) => Some(f.agent),
         Fact::Rotated(f) => Some(f.agent),
         Fact::Revoked(f) => Some(f.agent),
+        Fact::DelegationEnded(f) => Some(f.agent),
         Fact::Granted(f) => Some(f.agent),
         Fact::Released(f) | Fact::Lapsed(f) => Some(f.agent),
         Fact::Submitted(f) => Some(f.agent),
@@ -293,6 +294,7 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
         Fact::Configured(_) => "agent.configured",
         Fact::Rotated(_) => "agent.token_rotated",
         Fact::Revoked(_) => "agent.revoked",
+        Fact::DelegationEnded(_) => "agent.delegation_ended",
         Fact::RunPosted(_) => "run.created",
         Fact::RunEnded(f) => match f.status {
             RunStatus::Completed => "run.completed",
@@ -389,6 +391,7 @@ pub fn data(fact: &Fact) -> Value {
             json!({"agent_id": f.agent.to_string(), "serial": f.serial, "expires_at": f.expires.iso8601()})
         }
         Fact::Revoked(f) => json!({"agent_id": f.agent.to_string(), "serial": f.serial}),
+        Fact::DelegationEnded(f) => json!({"agent_id": f.agent.to_string(), "before": f.before.iso8601()}),
         Fact::ArtifactStored(f) => json!({
             "artifact_id": f.artifact.to_string(),
             "sha256": f.digest.to_string(),

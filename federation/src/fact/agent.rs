@@ -105,6 +105,16 @@ pub enum Revoker {
     Operator,
 }
 
+/// What an agent let this node do in its name is over: no home is to take this node's word for it any more. Public, and without a
+/// reason: whose will it was is the agent's and this node's matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct DelegationEnded {
+    /// The agent.
+    pub agent: AgentId,
+    /// Every challenge by which it delegated that was made up to this moment is void.
+    pub before: Wall,
+}
+
 /// An agent's token and delegation ended.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Revoked {

@@ -12,7 +12,9 @@ mod record;
 mod redo;
 mod run;
 
-pub use agent::{Configured, Delegation, Enrolled, Forgotten, Introduced, Revoked, Revoker, Rotated};
+pub use agent::{
+    Configured, Delegation, DelegationEnded, Enrolled, Forgotten, Introduced, Revoked, Revoker, Rotated,
+};
 pub use away::{Abroad, Acknowledged, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken};
 pub use ledger::{Account, Cause, Leg, Transfer};
 pub use market::{
@@ -109,6 +111,7 @@ facts! {
     19 1 private Revoked(Revoked) "An agent's token and delegation ended.",
     20 1 private Introduced(Introduced) "An agent of another node is known here.",
     21 1 private Forgotten(Forgotten) "An agent of another node is not known here any more.",
+    22 1 public DelegationEnded(DelegationEnded) "What an agent let this node do in its name is over.",
     32 2 private RunPosted(RunPosted) "A run was posted.",
     33 1 private CancelAsked(CancelAsked) "Somebody asked that a run or step stops.",
     34 1 private RunEnded(RunEnded) "Every step of a run has come to an end.",

@@ -140,8 +140,20 @@ pub(crate) fn check_newer(visit: &Visit, revoked: Wall) -> Result<(), Refusal> {
     }
     Err(Refusal::new(
         Code::BadStatement,
-        "the agent has ended its delegation here after it signed this; enroll again at your node, or sign the act itself",
+        "the agent's delegation was ended after it signed this; enroll again at your node, or sign the act itself",
     ))
+}
+
+/// Whether a visit rests on a delegation that its node has not said to be over. An act that the agent signed itself does not rest
+/// on any.
+///
+/// # Errors
+/// A refusal that says what to do.
+pub fn check_not_ended(visit: &Visit, ended: Option<Wall>) -> Result<(), Refusal> {
+    match (&visit.warrant, ended) {
+        (Warrant::Delegated { .. }, Some(before)) => check_newer(visit, before),
+        _ => Ok(()),
+    }
 }
 
 /// Checks what the agent signed.

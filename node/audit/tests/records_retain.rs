@@ -45,7 +45,9 @@ fn new_store() -> RecordStore {
 fn keep(store: &mut RecordStore, frame: NewFrame) -> Kept {
     loop {
         let kept = store.append(vec![frame.clone()]).expect("answered")[0];
-        let Some(node) = store.who_gives_way(&frame).filter(|_| kept == Kept::OverCap) else { return kept };
+        let Some(node) = store.who_gives_way(&frame, |_| false).filter(|_| kept == Kept::OverCap) else {
+            return kept;
+        };
         store.give_up_oldest(&node).expect("given up");
     }
 }
@@ -135,13 +137,53 @@ fn a_hole_that_two_lack_is_given_up_only_where_much_is_held_behind_it() {
 }
 
 #[test]
-fn by_one_neighbours_word_alone_as_much_is_held_as_whoever_has_no_room_keeps() {
+fn by_one_neighbours_word_alone_less_is_held_than_whoever_has_no_room_or_interest_keeps() {
     let mut store = new_store();
     let (author, by) = (origin(1, 0), origin(8, 0).node());
-    for seq in 100..119 {
+    for seq in 100..113 {
         assert_eq!(keep(&mut store, one(author, seq)), Kept::New);
         assert_eq!(store.lacks(&author, by, 100).expect("looked"), None, "{seq}");
     }
-    assert_eq!(keep(&mut store, one(author, 119)), Kept::New);
+    assert_eq!(keep(&mut store, one(author, 113)), Kept::New);
     assert_eq!(store.lacks(&author, by, 100).expect("looked"), Some(100));
+}
+
+#[test]
+fn of_a_node_that_nobody_is_interested_in_half_a_share_is_kept_and_enough_to_begin_after_it() {
+    let mut store = new_store();
+    let author = origin(1, 0);
+    let mut least = u64::MAX;
+    for seq in 0..200 {
+        assert_eq!(keep(&mut store, one(author, seq)), Kept::New);
+        if store.is_more_than_distant(&author.node()) {
+            store.give_up_distant(&author.node()).expect("given up");
+            least = least.min(store.reader().mark(&author).records);
+        }
+        let mark = store.reader().mark(&author);
+        assert!(mark.records <= 20 && mark.next == seq + 1, "{mark:?}");
+    }
+    assert_eq!(least, 15);
+    // Whoever comes later and gets no more than that reads on after it, by one neighbour's word.
+    let mut later = new_store();
+    for seq in 200 - least..200 {
+        assert_eq!(keep(&mut later, one(author, seq)), Kept::New);
+    }
+    let lacked = later.lacks(&author, origin(8, 0).node(), 200 - least).expect("looked");
+    assert_eq!(lacked, Some(200 - least));
+}
+
+#[test]
+fn in_a_full_store_those_that_nobody_is_interested_in_give_way_first() {
+    let mut store = new_store();
+    for (node, count) in (1..11).map(|node| (node, 40)) {
+        (0..count).for_each(|seq| assert_eq!(keep(&mut store, one(origin(node, 0), seq)), Kept::New));
+    }
+    let frame = one(origin(20, 0), 0);
+    let distant = origin(4, 0).node();
+    assert_eq!(store.who_gives_way(&frame, |node| *node == distant), Some(distant));
+    store.give_up_oldest(&distant).expect("given up");
+    store.give_up_oldest(&distant).expect("given up");
+    (0..20).for_each(|seq| assert_eq!(keep(&mut store, one(origin(20, 0), seq)), Kept::New));
+    // What is left to it is as much as any node keeps.
+    assert_ne!(store.who_gives_way(&one(origin(21, 0), 0), |node| *node == distant), Some(distant));
 }

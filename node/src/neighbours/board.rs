@@ -10,6 +10,7 @@ use artel_protocol::key::NodeId;
 use artel_protocol::record::Records;
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
+use artel_protocol::topic::Topic;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -161,6 +162,15 @@ impl Board {
         let inner = self.inner();
         let mut homes = inner.homes.iter().filter(|(home, _)| dealt_with.contains(home));
         homes.find(|(_, home)| home.offers.contains_key(step)).map(|(home, _)| *home)
+    }
+
+    /// Whether a home offers something in one of these shards.
+    pub(super) fn offers_in(&self, home: &NodeId, shards: &BTreeSet<u8>) -> bool {
+        let is_in = |offer: &Offer| match Topic::of_offer(&offer.offered.skills) {
+            Topic::Tasks(shard) => shards.contains(&shard),
+            _ => false,
+        };
+        self.inner().homes.get(home).is_some_and(|board| board.offers.values().any(is_in))
     }
 
     /// How many offers of a home are on the board.

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 /// How often records are fetched from one neighbour in turn, whatever gossip brought.
 const ROUND: Duration = Duration::from_secs(30);
@@ -21,21 +22,48 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How often a fetch that broke off is tried at once; then in a later round.
 const PULLS_MAX: usize = 4;
 
+/// How long what is not waited for may be missing before it is fetched: what gossip does not bring, because it is of a shard that
+/// is not followed. Longer, and evidence that stands behind it is read later; shorter, and each of these fetches, which asks for
+/// the marks of all journals, brings less.
+const LATER: Duration = Duration::from_secs(5);
+
+/// Whom something is to be fetched from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Want {
+    /// At once.
+    Now(NodeId),
+    /// Within [`LATER`].
+    Later(NodeId),
+}
+
 /// How many neighbours may wait to be fetched from.
 pub(super) const WANTS_MAX: usize = 64;
 
 /// Fetches from whoever may have something new, and from one neighbour in turn now and then; one stream to each at a time.
-pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<NodeId>) {
+pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<Want>) {
     let (done, mut finished) = mpsc::channel(WANTS_MAX);
-    let (mut under_way, mut again) = (BTreeSet::new(), BTreeSet::new());
+    let (mut under_way, mut again, mut later) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut later_is_due = tokio::time::interval(LATER);
+    later_is_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut round = tokio::time::interval(ROUND);
     let mut last = None;
     loop {
         let peer = tokio::select! {
             peer = wanted.recv() => match peer {
-                Some(peer) => peer,
+                Some(Want::Now(peer)) => peer,
+                Some(Want::Later(peer)) => {
+                    // They are neighbours, so there are few of them.
+                    later.insert(peer);
+                    continue;
+                }
                 None => return,
             },
+            _ = later_is_due.tick() => {
+                for peer in std::mem::take(&mut later) {
+                    shared.want_from(peer);
+                }
+                continue;
+            }
             peer = finished.recv() => {
                 let peer: NodeId = peer.expect("we hold a sender");
                 under_way.remove(&peer);

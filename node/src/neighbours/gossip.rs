@@ -51,7 +51,7 @@ async fn records(shared: &Arc<Shared>, topic: Topic, from: NodeId, data: &[u8]) 
     match judged {
         Judgement::Keep => {
             if lacks {
-                shared.want_from(from);
+                shared.fill_hole(records.origin().node(), from);
             }
             shared.keeper.offer(records, from);
             Verdict::Accept

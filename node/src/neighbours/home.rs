@@ -7,6 +7,7 @@ use crate::hand::acknowledge;
 use crate::handle::{Answer, Unavailable};
 use artel_federation::effect::{Code, Refusal};
 use artel_federation::visit::message::{Act, Enough, Error, Told, Visit};
+use artel_federation::visit::warrant::check_not_ended;
 use artel_federation::{Principal, Reply, Request};
 use artel_mesh::limits::DIRECT_FRAME_BYTES_MAX;
 use artel_mesh::{Answer as Asker, Lane};
@@ -76,6 +77,9 @@ async fn serve(shared: &Shared, from: NodeId, mut visit: Visit, asker: &Asker) -
         }
         _ => None,
     };
+    // Asked once the claim can be ended from outside, so that no word comes in between.
+    let ended = shared.exchange().endings().ended(&from, &visit.agent);
+    check_not_ended(&visit, ended).map_err(|Refusal { code, message }| refused(code.as_str(), &message))?;
     let told = match (&visit.act, &mut wait) {
         (Act::Submit(handing), _) if !handing.artifacts.is_empty() => {
             bringing::submit(shared, from, visit).await

@@ -9,7 +9,7 @@ use artel_audit::records::{Error, Item, Kept, NewFrame, RecordStore};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -127,6 +127,7 @@ fn run(
             next = if jobs.len() < BATCH_MAX && end.is_none() { queue.try_recv().ok() } else { None };
         }
         let Some(shared) = shared.upgrade() else { break };
+        let grown: BTreeSet<NodeId> = jobs.iter().map(|job| job.records.origin().node()).collect();
         let overlaps: Vec<bool> = jobs.iter().map(|job| overlaps(&shared, &job.records)).collect();
         match store.append(jobs.iter().map(|job| frame_of(&job.records)).collect()) {
             Ok(kept) => {
@@ -153,6 +154,9 @@ fn run(
                 drop(jobs);
                 std::thread::sleep(REST);
             }
+        }
+        for node in grown {
+            keep_less_of_distant(&mut store, &mut members, &shared, &node);
         }
         for ((origin, peer), before) in lacking {
             if let Err(error) = lacks(&mut store, &mut members, &shared, (peer, origin, before)) {
@@ -197,19 +201,38 @@ fn keep_in_place(
     for _ in 0..GIVE_WAY_MAX {
         // Room may have been made for another frame of its author.
         let kept = store.append(vec![frame.clone()])?[0];
-        let gives_way = store.who_gives_way(&frame).filter(|_| kept == Kept::OverCap);
+        let gives_way = store
+            .who_gives_way(&frame, |node| !shared.is_of_interest(node))
+            .filter(|_| kept == Kept::OverCap);
         let Some(node) = gives_way else { return Ok(kept) };
         if !read_up(store, members, shared, &node) {
             return Ok(Kept::OverCap);
         }
         let given_up = store.give_up_oldest(&node);
-        for (origin, mark) in shared.records.marks_of(&node) {
-            tracing::info!(%origin, below = mark.floor, "old records gave way to new ones");
-            shared.exchange().holds_up_to(origin, mark.next, false);
-        }
+        tell_given_up(shared, &node);
         given_up?;
     }
     Ok(store.append(vec![frame])?[0])
+}
+
+/// Of a node that nobody here is interested in less is kept than a share.
+fn keep_less_of_distant(store: &mut RecordStore, members: &mut Members, shared: &Shared, node: &NodeId) {
+    let too_much = store.is_more_than_distant(node) && !shared.is_of_interest(node);
+    if !too_much || !read_up(store, members, shared, node) {
+        return;
+    }
+    if let Err(error) = store.give_up_distant(node) {
+        tracing::error!(%error, %node, "old records that nobody here is interested in cannot be given up");
+    }
+    tell_given_up(shared, node);
+}
+
+/// What a node's journals hold after some of it was given up.
+fn tell_given_up(shared: &Shared, node: &NodeId) {
+    for (origin, mark) in shared.records.marks_of(node) {
+        tracing::info!(%origin, below = mark.floor, "old records gave way to new ones");
+        shared.exchange().holds_up_to(origin, mark.next, false);
+    }
 }
 
 /// Gives up the records of a journal that a neighbour lacks below a number, if others do too and enough is held from there on.
@@ -257,8 +280,11 @@ fn count_on(shared: &Shared, members: &mut Members, (records, from): (&Records, 
     if !matches!(kept, Kept::New | Kept::OverCap) {
         return;
     }
-    members.learn(records, &mut exchange);
+    let ended = members.learn(records, &mut exchange);
     drop(exchange);
+    for agent in ended {
+        shared.waits.end(&(origin.node(), agent));
+    }
     shared.hear_of_home(records, Some(from));
     if shared.board.is_due(Instant::now()) {
         shared.board.sweep(&shared.dealt_with());

@@ -1,13 +1,14 @@
-//! What others' records say of membership, found again at a start without reading all of them: a file of it as it was lately,
+//! What others' records say of membership and of delegations that ended, found again at a start without reading all of them: a file of it as it was lately,
 //! and the records since. Rebuildable: without the file all kept records are read once.
 
 use crate::data;
 use artel_audit::records::Records as Kept;
+use artel_federation::endings::OfNode;
 use artel_federation::exchange::Exchange;
 use artel_federation::words::Word;
 use artel_federation::{Entry, Fact};
 use artel_protocol::codec;
-use artel_protocol::key::NodeId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
 use std::collections::BTreeMap;
@@ -17,9 +18,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The file in the data directory.
 const FILE: &str = "members";
 
-/// The form of the file; another one is not read, and the records are. The first form began with the number of its marks,
+/// The form of the file; an unknown one is not read, and the records are. The first form began with the number of its marks,
 /// which is never so large.
-const FORM: u32 = 0xffff_0002;
+const FORM: u32 = 0xffff_0003;
+
+/// The form before it, which has no endings: its words are taken, since the records that said them may have gone, and all records
+/// that are kept are read for the rest.
+const FORM_WITHOUT_ENDINGS: u32 = 0xffff_0002;
 
 /// After how many kept records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 4_096;
@@ -37,6 +42,9 @@ type Mark = (Origin, u64);
 /// The last word of an author on a node.
 type Row = (NodeId, NodeId, Word);
 
+/// Which agents' delegations to a node are over.
+type Ended = (NodeId, OfNode);
+
 /// Keeps the file.
 pub(super) struct Members {
     dir: PathBuf,
@@ -49,10 +57,9 @@ impl Members {
     /// Tells `exchange` up to where records are kept, and what they say of membership.
     pub fn restore(dir: &Path, kept: &Kept, exchange: &mut Exchange) -> Self {
         let read = std::fs::read(dir.join(FILE)).ok();
-        let read = read.as_deref().and_then(|bytes| bytes.strip_prefix(FORM.to_le_bytes().as_slice()));
-        let read = read.and_then(|bytes| codec::decode_large::<(Vec<Mark>, Vec<Row>)>(bytes).ok());
-        let (marks, rows) = read.unwrap_or_default();
+        let (marks, rows, ended) = read.as_deref().and_then(decode).unwrap_or_default();
         exchange.take_words(rows);
+        exchange.take_endings(ended);
         let marks: BTreeMap<Origin, u64> = marks.into_iter().collect();
         let mut members = Members { dir: dir.into(), since: 0, unheard_max: 0 };
         for (origin, mark) in kept.marks() {
@@ -79,12 +86,13 @@ impl Members {
         }
     }
 
-    /// Learns what newly kept records say of membership.
-    pub fn learn(&mut self, records: &Records, exchange: &mut Exchange) {
+    /// Learns what newly kept records say; whose delegations to their author are over by them.
+    pub fn learn(&mut self, records: &Records, exchange: &mut Exchange) -> Vec<AgentId> {
         let author = records.origin().node();
         let entries = records.records().iter().filter_map(|record| {
             let fact = Entry::decode(&record.body).ok()?.fact;
-            matches!(fact, Fact::Admitted(_) | Fact::Expelled(_)).then_some((record.index, fact))
+            let is_heard = matches!(fact, Fact::Admitted(_) | Fact::Expelled(_) | Fact::DelegationEnded(_));
+            is_heard.then_some((record.index, fact))
         });
         let entries: Vec<(u64, Fact)> = entries.collect();
         exchange.hear(author, entries.iter().map(|(index, fact)| (*index, fact)));
@@ -94,6 +102,11 @@ impl Members {
             self.unheard_max = 2 * unheard;
             tracing::warn!(%author, unheard, "admissions or expulsions find no place and are not heard");
         }
+        let ended = entries.into_iter().filter_map(|(_, fact)| match fact {
+            Fact::DelegationEnded(f) => Some(f.agent),
+            _ => None,
+        });
+        ended.collect()
     }
 
     /// Writes the file where enough has come since it was written, or since that was tried.
@@ -127,10 +140,21 @@ impl Members {
                 break;
             }
         }
+        let ended: Vec<Ended> =
+            locked(exchange).endings().all().map(|(node, of)| (*node, of.clone())).collect();
         let mut bytes = Vec::new();
-        codec::encode_large_into(&(FORM, marks, rows), &mut bytes);
+        codec::encode_large_into(&(FORM, marks, rows, ended), &mut bytes);
         data::replace(&self.dir, FILE, &bytes)
     }
+}
+
+/// What a file says.
+fn decode(bytes: &[u8]) -> Option<(Vec<Mark>, Vec<Row>, Vec<Ended>)> {
+    if let Some(bytes) = bytes.strip_prefix(FORM_WITHOUT_ENDINGS.to_le_bytes().as_slice()) {
+        let (_, rows) = codec::decode_large::<(Vec<Mark>, Vec<Row>)>(bytes).ok()?;
+        return Some((Vec::new(), rows, Vec::new()));
+    }
+    codec::decode_large(bytes.strip_prefix(FORM.to_le_bytes().as_slice())?).ok()
 }
 
 fn locked(exchange: &Mutex<Exchange>) -> MutexGuard<'_, Exchange> {
@@ -142,7 +166,7 @@ mod tests {
     use super::*;
     use crate::neighbours::open_store;
     use artel_audit::os::OsFiles;
-    use artel_federation::fact::{Admission, Admitted, AdmittedBy, Expelled, Genesis};
+    use artel_federation::fact::{Admission, Admitted, AdmittedBy, DelegationEnded, Expelled, Genesis};
     use artel_federation::words::WORDS_EACH;
     use artel_protocol::id::{Digest, FederationId};
     use artel_protocol::key::PublicKey;
@@ -165,6 +189,14 @@ mod tests {
 
     fn admitted(n: u32) -> Fact {
         Fact::Admitted(Admitted { node: nth(n), by: AdmittedBy::Operator })
+    }
+
+    fn agent(n: u32) -> AgentId {
+        AgentId(nth(n).0)
+    }
+
+    fn ended(n: u32) -> Fact {
+        Fact::DelegationEnded(DelegationEnded { agent: agent(n), before: Wall(7) })
     }
 
     fn expelled(n: u32) -> Fact {
@@ -199,6 +231,7 @@ mod tests {
             heard.hear(nth(1), facts.iter().enumerate().map(|(at, fact)| (index(at), fact)));
         }
         heard.hear(nth(1), [(1 << 20, &expelled(101))]);
+        heard.hear(nth(1), [(1 << 21, &ended(5))]);
         heard.hear(nth(2), [(1, &admitted(90_000)), (2, &admitted(90_001)), (3, &expelled(90_000))]);
         heard.hear(nth(FOUNDER), [(3, &expelled(90_001))]);
         let heard = Mutex::new(heard);
@@ -213,9 +246,18 @@ mod tests {
         assert!(
             found.members().eq(heard.members()) && found.words().after(None).eq(heard.words().after(None))
         );
+        assert_eq!(found.endings().ended(&nth(1), &agent(5)), Some(Wall(7)));
         for gone in [101, 90_000, 90_001] {
             assert!(!found.is_member(&nth(gone)), "{gone}");
         }
+        // A file of the form before: its words stand, and all records are to be read for the rest.
+        let rows: Vec<Row> = heard.words().after(None).collect();
+        let mut bytes = Vec::new();
+        codec::encode_large_into(&(FORM_WITHOUT_ENDINGS, Vec::<Mark>::new(), rows), &mut bytes);
+        std::fs::write(dir.path().join(FILE), bytes).expect("written");
+        let mut found = exchange();
+        Members::restore(dir.path(), &store.reader(), &mut found);
+        assert!(found.members().eq(heard.members()));
         // A file of the first form, with two marks: nothing of it is read.
         std::fs::write(dir.path().join(FILE), [&2u64.to_le_bytes()[..], &[0xee; 500]].concat())
             .expect("written");

@@ -21,6 +21,7 @@ mod heads;
 mod home;
 mod homes;
 mod inputs;
+mod interest;
 mod keeper;
 mod manners;
 mod members;
@@ -56,6 +57,7 @@ use artel_audit::records::{self, Mark, Opened, RecordStore, Records};
 use artel_federation::evidence::{Tally, View, Viewer};
 use artel_federation::exchange::Exchange;
 use artel_federation::homes::Standing as HomeStanding;
+use artel_federation::interest::Interest;
 use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::{Event, Lane, Mesh, Protocol, Running};
 use artel_protocol::id::{Digest, FederationId};
@@ -185,6 +187,8 @@ pub struct Parts {
     pub index: Index,
     /// Where this node runs steps again.
     pub bench: Arc<Bench>,
+    /// What is followed of others' offers.
+    pub interest: Interest,
     /// Where to listen, whether to look around, and whom to dial first.
     pub options: artel_mesh::Options,
 }
@@ -259,15 +263,15 @@ impl Neighbours {
             blobs,
             index,
             bench,
+            interest,
             mut options,
         } = parts;
         options.known.extend(book::read(&dir)?);
         let secret = admission.secret(&me, &exchange);
         options.hello = hello::say((&me, &key), wall(), vec![], admission.chain(), secret)?.into();
         let Running { mesh, events: happened, ended, .. } = Mesh::start(&key, options).await?;
-        for topic in artel_mesh::Topic::all() {
-            mesh.subscribe(topic).await?;
-        }
+        let following = interest::Following::new(interest);
+        interest::begin(&mesh, &following).await?;
         let (wants, wanted) = mpsc::channel(fetch::WANTS_MAX);
         let records: Records = store.reader();
         let members = Members::restore(&dir, &records, &mut exchange);
@@ -315,6 +319,7 @@ impl Neighbours {
             refused_by: Mutex::default(),
             refusals: Refusals::default(),
             clocks: clocks::Clocks::default(),
+            following,
             wants,
         });
         let keeper = keeper::start((store, members), kept, Arc::downgrade(&shared))?;
@@ -324,6 +329,7 @@ impl Neighbours {
             ("the fetcher of records", tokio::spawn(fetch::run(shared.clone(), wanted))),
             ("the keeper of the hello", tokio::spawn(greeting::keep_fresh(shared.clone()))),
             ("the teller of company", tokio::spawn(company::tell(shared.clone()))),
+            ("the follower of offers", tokio::spawn(interest::run(shared.clone()))),
             ("the outbox", tokio::spawn(outbox::run(shared.clone(), heard_of))),
         ];
         let evidence = tokio::spawn(summaries::run(shared.clone()));
@@ -407,6 +413,11 @@ impl Neighbours {
         let offers = |node: &NodeId| self.shared.board.count(node);
         let all = self.shared.homes.all().into_iter();
         all.map(|(node, standing)| Home { node, offers: offers(&node), standing }).collect()
+    }
+
+    /// The shards whose offers come by gossip, ascending.
+    pub fn followed(&self) -> Vec<u8> {
+        self.shared.following.followed().into_iter().collect()
     }
 
     /// Who cosigned this node's heads, by key.

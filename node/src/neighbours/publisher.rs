@@ -6,6 +6,7 @@ use super::shared::Shared;
 use artel_audit::Reader;
 use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
 use artel_federation::exchange::topic_of;
+use artel_federation::interest::Interest;
 use artel_federation::{Entry, Fact};
 use artel_protocol::log::Class;
 use artel_protocol::record::Records;
@@ -60,7 +61,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut next: u64) {
         }
         let (from, me, listened) = (next, shared.me, !shared.up().is_empty());
         let read = tokio::task::spawn_blocking(move || between(&reader, from, end, listened)).await;
-        let (heard, frames, public) = match read {
+        let Read { heard, frames, public, agents_changed } = match read {
             Ok(Ok(read)) => read,
             Ok(Err(error)) => {
                 tracing::error!(%error, "public entries cannot be read");
@@ -68,6 +69,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut next: u64) {
             }
             Err(_) => return,
         };
+        if agents_changed {
+            shared.following.agents_changed.notify_one();
+        }
         let is_busy = is_busy(public.len() as u64, gathering);
         shared.evidence.hear_own(me, (from, end), public);
         heard.iter().for_each(|(_, fact)| shared.homes.hear_own(me.node(), fact));
@@ -93,39 +97,52 @@ fn is_busy(public: u64, within: Duration) -> bool {
 
 type Heard = Vec<(u64, Fact)>;
 
-/// What was read of the own journal: of membership and of silent homes, all as frames by topic, and all for its evidence.
-type Read = (Heard, Vec<(Topic, Records)>, Vec<Public>);
+/// What was read of the own journal.
+#[derive(Default)]
+struct Read {
+    /// Of membership and of silent homes.
+    heard: Heard,
+    /// All that is public, as frames by topic.
+    frames: Vec<(Topic, Records)>,
+    /// All that is public, for the evidence in it.
+    public: Vec<Public>,
+    /// Other agents, or other skills, may be here than before.
+    agents_changed: bool,
+}
 
 /// What this node's own entries say of membership and of silent homes, where somebody listens all that is public as frames by topic, and all of
 /// it for its evidence.
 fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Read, artel_audit::Error> {
-    let (mut heard, mut frames, mut open) = (Vec::new(), Vec::new(), BTreeMap::<Topic, Frame>::new());
-    let mut public = Vec::new();
+    let (mut read, mut open) = (Read::default(), BTreeMap::<Topic, Frame>::new());
     let mut index = from;
     while index < end {
         let stride: Vec<u64> = (index..end.min(index + STRIDE)).collect();
         let (entries, next) = reader.some(&stride, RECORDS_BYTES)?;
         index = next.unwrap_or(index + stride.len() as u64);
-        for stored in entries.into_iter().filter(|entry| entry.leaf.class() == Class::Public) {
+        for stored in entries {
+            if stored.leaf.class() != Class::Public {
+                read.agents_changed |= Interest::may_change_with(&stored.body);
+                continue;
+            }
             let decoded = Entry::decode(&stored.body);
             let body_bytes = stored.body.len();
-            public.push(of_interest(stored.leaf.public_seq(), stored.index, stored.body));
+            read.public.push(of_interest(stored.leaf.public_seq(), stored.index, stored.body));
             let Ok(entry) = decoded else { continue };
             if let Some(topic) = topic_of(&entry.fact).filter(|_| listened) {
                 let frame = open.entry(topic).or_default();
                 if let Some(full) = frame.add(stored.index, body_bytes) {
-                    frames.push((topic, reader.records(&full)?));
+                    read.frames.push((topic, reader.records(&full)?));
                 }
             }
             if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_) | Fact::Unanswered(_)) {
-                heard.push((stored.index, entry.fact));
+                read.heard.push((stored.index, entry.fact));
             }
         }
     }
     for (topic, frame) in open {
-        frames.push((topic, reader.records(&frame.positions)?));
+        read.frames.push((topic, reader.records(&frame.positions)?));
     }
-    Ok((heard, frames, public))
+    Ok(read)
 }
 
 /// The entries of a topic that go into its next frame.

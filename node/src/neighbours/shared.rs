@@ -7,9 +7,11 @@ use super::bringing::Results;
 use super::clocks::Clocks;
 use super::cosignatures::Cosignatures;
 use super::evidence::Evidence;
+use super::fetch::Want;
 use super::home::Large;
 use super::homes::Homes;
 use super::inputs::Inputs;
+use super::interest::Following;
 use super::keeper::Keeper;
 use super::manners::Manners;
 use super::outbox::Outbox;
@@ -116,8 +118,10 @@ pub(super) struct Shared {
     pub refusals: Refusals,
     /// How far neighbours' clocks are from this node's.
     pub clocks: Clocks,
+    /// What is followed of others' offers.
+    pub following: Following,
     /// Whom something should be fetched from.
-    pub wants: mpsc::Sender<NodeId>,
+    pub wants: mpsc::Sender<Want>,
 }
 
 /// Where an enrollment stands in the journal, the challenge and the agent's signature over it.
@@ -253,7 +257,12 @@ impl Shared {
     /// Asks that what is missing is fetched from a neighbour. Where too many are asked for already, gossip or the next round
     /// asks again.
     pub fn want_from(&self, peer: NodeId) {
-        let _ = self.wants.try_send(peer);
+        let _ = self.wants.try_send(Want::Now(peer));
+    }
+
+    /// The same, in a while: what is missing is not waited for.
+    pub fn want_later(&self, peer: NodeId) {
+        let _ = self.wants.try_send(Want::Later(peer));
     }
 
     /// Writes down whom this node knows.

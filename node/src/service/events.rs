@@ -413,9 +413,11 @@ fn resource(fact: &Fact) -> Option<Resource> {
     let of = |kind: &str, id: String| Some(Resource { kind: kind.into(), id });
     match fact {
         Fact::ArtifactStored(stored) => of("artifact", stored.artifact.to_string()),
-        Fact::Enrolled(_) | Fact::Configured(_) | Fact::Rotated(_) | Fact::Revoked(_) => {
-            agent_of(fact).and_then(|agent| of("agent", agent.to_string()))
-        }
+        Fact::Enrolled(_)
+        | Fact::Configured(_)
+        | Fact::Rotated(_)
+        | Fact::Revoked(_)
+        | Fact::DelegationEnded(_) => agent_of(fact).and_then(|agent| of("agent", agent.to_string())),
         Fact::Admitted(_) | Fact::Expelled(_) | Fact::FraudProven(_) => {
             node_of(fact).and_then(|node| of("node", node.to_string()))
         }

@@ -68,6 +68,7 @@ pub(super) fn traffic(service: &NodeService) -> Traffic {
         gossip_copies: counts.gossip_copies,
         gossip_messages: counts.gossip_messages,
         gossip_published: counts.gossip_published,
+        offers_followed: neighbours.followed(),
         requests: neighbours.asked(),
         claims_waiting: neighbours.claims_waiting() as u64,
         refused: neighbours.refusals(),

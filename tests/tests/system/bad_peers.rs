@@ -10,7 +10,8 @@ use artel_audit::os::OsFiles;
 use artel_audit::{Commit, Journal, KeyRing, NewEntry, Options};
 use artel_federation::commitment::Salt;
 use artel_federation::exchange::topic_of;
-use artel_federation::fact::{Authority, Granted, Offered};
+use artel_federation::fact::{Authority, DelegationEnded, Granted, Offered};
+use artel_federation::options::CHALLENGE_MS;
 use artel_federation::redo::message::REDO_KIND;
 use artel_federation::visit::message::{
     Act, Fetch, Handing, Served, Told, VISIT_KIND, Visit, Wanted, Warrant,
@@ -28,6 +29,7 @@ use artel_protocol::record::{self, Records};
 use artel_protocol::skill::Skill;
 use artel_protocol::summary::{Said, Scored, Summary};
 use artel_protocol::sync::{Mark, Message, marks_digest};
+use artel_protocol::time::Wall;
 use artel_protocol::witness::HEAD_KIND;
 use artel_reputation::{Complexity, Level};
 use artel_tests::agent::{key_of, task};
@@ -37,7 +39,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How many streams of a protocol one node may open to another.
@@ -78,6 +80,13 @@ impl World {
         }
         until("all are gone", || admitted(&home) == 0);
         World { home, invitation, dirs, origins, dir: home_dir }
+    }
+
+    /// The same after another start of the founder.
+    fn restarted(self) -> Self {
+        assert_eq!(self.home.stop().code, Some(0));
+        let home = founder(self.dir.path());
+        World { home, ..self }
     }
 
     fn home_origin(&self) -> Origin {
@@ -293,6 +302,56 @@ fn a_home_whose_own_log_grants_twice_is_shown_and_left_alone() {
     let breach = home().expect("it is known")["breach"].to_string();
     assert!(breach.contains("entry 2") && breach.contains("granted to a second agent at once"), "{breach}");
     assert_eq!(items(&world.home, "/v1/offers"), Vec::<Value>::new(), "what it offers since is not listed");
+}
+
+#[test]
+fn no_home_serves_a_node_on_a_delegation_that_it_said_to_be_over() {
+    let world = World::start(1, 0);
+    let (key, node) = (key_of("ada"), world.origins[0].node());
+    let (agent, federation) = (AgentId(key.public()), world.origins[0].federation());
+    let delegated = |made: Wall| {
+        let (expires, until) = (made.plus_ms(CHALLENGE_MS).iso8601(), made.plus_ms(3_600_000));
+        let challenge = format!(
+            "artel enrollment\npurpose: enroll this key as an agent\nfederation: {federation}\nnode: {node}\nagent: {agent}\nname: ada\nnonce: 00\nexpires: {expires}\ndelegates: this node may claim, renew and submit in the agent's name until {}\n",
+            until.iso8601()
+        );
+        let signature = key.sign(challenge.as_bytes());
+        let skills = vec![Skill::parse("text").expect("a skill")];
+        let warrant = Warrant::Delegated { challenge, until, signature };
+        let act = Act::ClaimNext { wait_ms: 20_000 };
+        Visit { agent, name: "ada".into(), skills, warrant, act }
+    };
+    let now = wall();
+    let (old, at_once) = (delegated(now), Act::ClaimNext { wait_ms: 0 });
+    let liar = world.liar(0);
+    let told = |liar: &Liar, visit: &Visit| {
+        Told::read(&liar.ask(&visit.to_frame()).expect("an answer")).expect("a word")
+    };
+    let tells =
+        |liar: &Liar, visit: &Visit| match told(liar, &Visit { act: at_once.clone(), ..visit.clone() }) {
+            Told::Refused { code, .. } => Some(code),
+            Told::Nothing => None,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(tells(&liar, &old), None, "it may ask");
+    let before = wall();
+    let said = journal(&world, 0, vec![Fact::DelegationEnded(DelegationEnded { agent, before })]);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| told(&liar, &old));
+        until("its claim waits", || world.home.operator().get("/v1/traffic").is(200)["claims_waiting"] == 1);
+        let since = Instant::now();
+        until("gossip takes it", || liar.gossip(said[0].0, &said[0].1));
+        assert_eq!(waits.join().expect("an answer"), Told::Nothing);
+        assert!(since.elapsed() < WITHOUT_WAITING, "it waited to its end");
+    });
+    assert_eq!(tells(&liar, &old).as_deref(), Some("bad_statement"));
+    assert_eq!(tells(&liar, &delegated(before.plus_ms(1))), None, "what was delegated since stands");
+    // Another start knows it still.
+    drop(liar);
+    until("it is gone", || admitted(&world.home) == 0);
+    let world = world.restarted();
+    let liar = world.liar(0);
+    assert_eq!(tells(&liar, &old).as_deref(), Some("bad_statement"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod crash;
 mod demo;
 mod disk;
 mod doctor;
+mod interest;
 mod join;
 mod journey;
 mod liar;

@@ -376,6 +376,7 @@ examples! {
             gossip_copies: 2,
             gossip_messages: 1,
             gossip_published: 0,
+            offers_followed: vec![0, 7],
             requests: vec![("visit".into(), 6)],
             claims_waiting: 2,
             refused: vec![("sync_proof".into(), 4)],

@@ -92,6 +92,8 @@ pub struct Traffic {
     pub gossip_messages: u64,
     /// Gossip messages of this node's own.
     pub gossip_published: u64,
+    /// The shards, 0 to 15, whose offers come by gossip; those of others are fetched later.
+    pub offers_followed: Vec<u8>,
     /// Direct requests of peers that were dealt with, by what they are: `visit` (an agent's act at this home), `enough`, `head`,
     /// `cosigned`, `continuity`, `fraud`, `redo`; without those that never came.
     #[serde(serialize_with = "edge::by_name")]

@@ -163,7 +163,7 @@ impl Member {
         let live = self.live.as_mut()?;
         for _ in 0..GIVE_WAY_MAX {
             let kept = live.store.append(vec![frame_of(records)]).ok()?[0];
-            let gives_way = live.store.who_gives_way(&frame_of(records));
+            let gives_way = live.store.who_gives_way(&frame_of(records), |_| false);
             let Some(node) = gives_way.filter(|_| kept == Kept::OverCap) else { return Some(kept) };
             context.counts.given_up += 1;
             self.words.clone_from(&live.words);

@@ -18,11 +18,21 @@ use std::collections::BTreeMap;
 /// its limit costs its readers a prune more often, with some syncs of the index.
 const GIVEN_UP_ONE_IN: u64 = 4;
 
+/// How much of a share the records of a node that nobody here is interested in may take, in eighths, and how much of it stays when
+/// they are more. Less, and what such nodes keep of an author would not be enough to begin after it: [`RecordStore::lacks`] asks
+/// for a third of a share by one neighbour's word.
+const DISTANT_EIGHTHS: u64 = 4;
+const DISTANT_LEFT_EIGHTHS: u64 = 3;
+
+/// How much of a share has to be held behind missing records, as one in so many, before one neighbour's word that it lacks them is
+/// enough to wait for them no longer.
+const ALONE_ONE_IN: u64 = 3;
+
 impl RecordStore {
     /// The node whose oldest records give way to a frame that there is no room for: its author, where that has used up its
-    /// share; where the store is full, the one that takes most, as long as half of its share is left to it. Nothing where that
-    /// would not help.
-    pub fn who_gives_way(&self, frame: &NewFrame) -> Option<NodeId> {
+    /// share; where the store is full, the one that takes most, as long as half of its share is left to it, and of those first one that
+    /// nobody here is interested in. Nothing where that would not help.
+    pub fn who_gives_way(&self, frame: &NewFrame, is_distant: impl Fn(&NodeId) -> bool) -> Option<NodeId> {
         let (state, limits) = (self.shared.state(), self.limits());
         let bytes = frame::record_bytes(frame) as u64;
         let has_place =
@@ -40,9 +50,28 @@ impl RecordStore {
         for (origin, author) in &state.authors {
             *bytes_of.entry(origin.node()).or_default() += author.bytes;
         }
-        let (node, most) = bytes_of.into_iter().max_by_key(|(_, bytes)| *bytes)?;
-        let left = most.saturating_sub(self.given_up_at_once());
-        (left >= limits.author_bytes_max / 2).then_some(node)
+        bytes_of
+            .retain(|_, bytes| bytes.saturating_sub(self.given_up_at_once()) >= limits.author_bytes_max / 2);
+        let first = bytes_of.into_iter().max_by_key(|(node, bytes)| (is_distant(node), *bytes));
+        first.map(|(node, _)| node)
+    }
+
+    /// Whether the records of a node take more than they may where nobody here is interested in it.
+    pub fn is_more_than_distant(&self, node: &NodeId) -> bool {
+        self.bytes_of(node) > self.limits().author_bytes_max / 8 * DISTANT_EIGHTHS
+    }
+
+    /// Gives up the oldest records of a node that nobody here is interested in, until three eighths of a share are left.
+    ///
+    /// # Errors
+    /// [`Error`], as for [`RecordStore::prune`].
+    pub fn give_up_distant(&mut self, node: &NodeId) -> Result<(), Error> {
+        let left = self.limits().author_bytes_max / 8 * DISTANT_LEFT_EIGHTHS;
+        self.give_up(node, self.bytes_of(node).saturating_sub(left))
+    }
+
+    fn bytes_of(&self, node: &NodeId) -> u64 {
+        self.reader().marks_of(node).iter().map(|(_, mark)| mark.bytes).sum()
     }
 
     /// Gives up a node's oldest records, its oldest journal first, until a quarter of its share is freed or nothing is left. Up to where
@@ -51,8 +80,11 @@ impl RecordStore {
     /// # Errors
     /// [`Error`], as for [`RecordStore::prune`].
     pub fn give_up_oldest(&mut self, node: &NodeId) -> Result<(), Error> {
+        self.give_up(node, self.given_up_at_once())
+    }
+
+    fn give_up(&mut self, node: &NodeId, mut wanted: u64) -> Result<(), Error> {
         self.feed()?;
-        let mut wanted = self.given_up_at_once();
         let records = self.reader();
         for (origin, mark) in records.marks_of(node).into_iter().filter(|(_, mark)| mark.bytes > 0) {
             if wanted == 0 {
@@ -68,7 +100,7 @@ impl RecordStore {
     /// A neighbour that was asked for more of a journal has nothing of it below a number. The number up to which its missing
     /// records need not be waited for any longer, if there is one: so much is held from there on, in it and in later journals of
     /// its node, that they would be among the first to give way. That is a quarter of a share where two neighbours lack them,
-    /// and half of it by one's word alone: whoever gave them up for want of room keeps as much, so what comes from there meets
+    /// and a third of it by one's word alone: whoever gave them up for want of room or interest keeps as much, so what comes from there meets
     /// this, and who leaves out what it has cannot make it up.
     ///
     /// # Errors
@@ -88,7 +120,9 @@ impl RecordStore {
         let (alone, agreed) = self.lacks.hear(*origin, by, before);
         let given_up = self.given_up_at_once();
         let share = self.limits().author_bytes_max;
-        for (below, wanted) in agreed.map(|below| (below, given_up)).into_iter().chain([(alone, share / 2)]) {
+        for (below, wanted) in
+            agreed.map(|below| (below, given_up)).into_iter().chain([(alone, share / ALONE_ONE_IN)])
+        {
             if next < below && self.holds_from(origin, below, wanted.saturating_sub(later))? {
                 self.lacks.forget(origin);
                 return Ok(Some(below));

@@ -4,6 +4,7 @@ use super::{Answer, Bringing, Context, DIRECT_BYTES_MAX, Does, Mail, Member, Out
 use crate::mesh::packet::Slot;
 use artel_federation::effect::Receipt;
 use artel_federation::visit::message::{Act, Told, Visit};
+use artel_federation::visit::warrant::check_not_ended;
 use artel_federation::{Principal, Reply, ReplyTo, Request};
 use artel_protocol::codec;
 use artel_protocol::id::FederationId;
@@ -24,6 +25,11 @@ impl Member {
     ) -> Does {
         if !self.live()?.exchange.is_member(&node) {
             return self.tell((from, node), call, Told::refused("forbidden", "no member"));
+        }
+        let ended = self.live()?.exchange.endings().ended(&node, &visit.agent);
+        if let Err(refusal) = check_not_ended(&visit, ended) {
+            let told = Told::refused(refusal.code.as_str(), &refusal.message);
+            return self.tell((from, node), call, told);
         }
         context.counts.visits += 1;
         match &visit.act {
