@@ -11,6 +11,7 @@ use crate::types::auth::SignedStatement;
 use crate::types::enroll::{EnrollRequest, RespondRequest};
 use crate::types::event::EventPost;
 use crate::types::member::{Expulsion, InvitationPost};
+use crate::types::notice::MarkRead;
 use crate::types::object::Object;
 use crate::types::run::RunPost;
 use crate::types::task::{ClaimRequest, LeaseRequest, SubmitRequest, TaskPost};
@@ -75,6 +76,7 @@ bodies! {
     EventPost: BYTES_AGENT, false;
     InvitationPost: BYTES_SMALL, true;
     Expulsion: BYTES_SMALL, false;
+    MarkRead: BYTES_SMALL, false;
 }
 
 /// A checked body, and the key under which its post may be repeated.

@@ -11,6 +11,7 @@ mod invitations;
 mod log;
 mod node;
 mod nodes;
+mod notifications;
 mod peers;
 mod runs;
 mod tasks;
@@ -75,6 +76,9 @@ routes! {
     get "/v1/tasks/{id}/receipt" tasks::receipt;
 
     get "/v1/agent/connect" socket::connect;
+
+    get "/v1/notifications" notifications::list;
+    post "/v1/notifications/mark-read" notifications::mark_read;
 
     get "/v1/offers" tasks::offers;
     get "/v1/homes" homes::list;
