@@ -10,6 +10,7 @@ use crate::events::Events;
 use crate::hand::Hand;
 use crate::neighbours::{self, Neighbours};
 use crate::redo::{self, Bench, Runners};
+use crate::notices::Marks;
 use crate::service::{NodeService, Parts};
 use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
@@ -112,6 +113,7 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     let (service, url) = (node.service(started)?, server.url());
     let closing = CancellationToken::new();
     tokio::spawn(service.clone().keep_counts());
+    tokio::spawn(service.clone().tell_who_follows());
     let serving = tokio::spawn(server.run(service, closing.clone()));
     // Before the ready line: whoever reads it may send a signal at once.
     let stop = stop_signal()?;
@@ -312,6 +314,7 @@ impl Node {
             config: self.config.clone(),
             identity: self.identity,
             federation_name: self.federation_name.clone(),
+            marks: Marks::open(self.data.path())?,
             started,
         }))
     }

@@ -10,6 +10,7 @@ use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
 use crate::index::Index;
+use crate::notices::{Followers, Marks};
 use crate::store::Blobs;
 use crate::token::Tokens;
 use artel_audit::Reader;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub neighbours: Option<crate::neighbours::Neighbours>,
     /// What signs acknowledgements with the node's key.
     pub hand: Arc<Hand>,
+    /// Up to where agents have read their notices.
+    pub marks: Marks,
     /// When the node started.
     pub started: Instant,
 }
@@ -75,6 +78,8 @@ pub(super) struct Inner {
     pub checks: tokio::sync::Semaphore,
     /// Held by the one who walks through the whole book.
     pub walking: tokio::sync::Mutex<()>,
+    /// Those who are there to be told.
+    pub followers: Arc<Followers>,
     /// How much of everything there is, as far as [`NodeService::keep_counts`] has seen.
     pub counts: OnceLock<Mutex<Counts>>,
 }
@@ -89,6 +94,7 @@ impl NodeService {
             incoming_bytes: AtomicU64::new(0),
             checks: tokio::sync::Semaphore::new(super::upload::CHECKS_AT_ONCE),
             walking: tokio::sync::Mutex::new(()),
+            followers: Arc::default(),
             counts: OnceLock::new(),
         }))
     }

@@ -108,6 +108,7 @@ fn home_of(
         neighbours: None,
         key: Arc::new(key()),
         hand: Arc::new(Hand::new(&key())),
+        marks: crate::notices::Marks::open(dir.path()).unwrap(),
         started: Instant::now(),
     });
     Home { service, node, running: Some(running), _dir: dir }
