@@ -9,6 +9,7 @@ use crate::driver::{Driver, Running, start_effects};
 use crate::events::Events;
 use crate::hand::Hand;
 use crate::neighbours::{self, Neighbours};
+use crate::notices::Marks;
 use crate::redo::{self, Bench, Runners};
 use crate::service::{NodeService, Parts};
 use crate::source::{SharedReader, Source};
@@ -114,6 +115,7 @@ pub async fn up(options: UpOptions) -> anyhow::Result<()> {
     let (service, url) = (node.service(started, server.address())?, server.url());
     let closing = CancellationToken::new();
     tokio::spawn(service.clone().keep_counts());
+    tokio::spawn(service.clone().tell_who_follows());
     let serving = tokio::spawn(server.run(service, closing.clone()));
     // Before the ready line: whoever reads it may send a signal at once.
     let stop = stop_signal()?;
@@ -315,6 +317,7 @@ impl Node {
             federation_name: self.federation_name.clone(),
             data: self.data.path().to_owned(),
             http,
+            marks: Marks::open(self.data.path())?,
             started,
         }))
     }

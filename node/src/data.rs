@@ -370,7 +370,8 @@ fn remedy(cause: &io::Error) -> &'static str {
     }
 }
 
-fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+/// What the disk said, with the file.
+pub(crate) fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |cause| Error::Io { doing, path, cause }
 }

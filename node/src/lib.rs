@@ -21,6 +21,7 @@ pub mod hello;
 pub mod index;
 pub mod neighbours;
 pub mod news;
+pub mod notices;
 pub mod recompute;
 pub mod redo;
 mod rules;

@@ -11,6 +11,7 @@ use crate::types::auth::SignedStatement;
 use crate::types::enroll::{EnrollRequest, RespondRequest};
 use crate::types::event::EventPost;
 use crate::types::member::{Expulsion, InvitationPost};
+use crate::types::notice::MarkRead;
 use crate::types::object::Object;
 use crate::types::run::RunPost;
 use crate::types::task::{ClaimRequest, LeaseRequest, SubmitRequest, TaskPost};
@@ -84,6 +85,7 @@ bodies! {
     EventPost: BYTES_AGENT, false, r#"{"event_name":"xyn.report.ready","data":{"pages":3}}"#;
     InvitationPost: BYTES_SMALL, true, r#"{"uses":2,"for_ms":3600000}"#;
     Expulsion: BYTES_SMALL, false, r#"{"reason":"it signed two histories"}"#;
+    MarkRead: BYTES_SMALL, false, r#"{"up_to":"57.0f1e2d3c"}"#;
 }
 
 /// A checked body, and the key under which its post may be repeated.

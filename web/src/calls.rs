@@ -6,6 +6,7 @@ use crate::problem::{Code, Problem};
 use crate::service::{Call, Service};
 use crate::types::List;
 use crate::types::event::{Event, EventQuery};
+use crate::types::notice::{MarkRead, Marked};
 use crate::types::task::{ClaimRequest, Lease, SubmitRequest, Submitted, Task, TaskPost};
 use artel_protocol::id::StepId;
 use artel_protocol::key::AgentId;
@@ -95,6 +96,16 @@ pub(crate) async fn events<S: Service>(
         events = reading => events,
         () = app.closing.cancelled() => Ok(List { items: Vec::new(), next_cursor: after }),
     }
+}
+
+/// Marks notices read, up to a cursor.
+pub(crate) async fn mark_read<S: Service>(
+    app: &App<S>,
+    call: &Call,
+    me: AgentId,
+    mark: MarkRead,
+) -> Result<Marked, Problem> {
+    app.within(app.service.mark_read(call, me, mark)).await
 }
 
 fn bounded<S: Service>(app: &App<S>, mut claim: ClaimRequest) -> ClaimRequest {

@@ -31,6 +31,6 @@ pub use problem::{Code, Problem};
 pub use rate::{CALLERS_MAX, Rate};
 pub use routes::ROUTES;
 pub use server::{Error, Server};
-pub use service::{Blob, Call, Idempotency, Principal, Service};
+pub use service::{Attendance, Blob, Call, Idempotency, Principal, Service};
 pub use ui::PAGES;
 pub use upload::Upload;

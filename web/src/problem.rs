@@ -52,6 +52,8 @@ codes! {
     Invalid "invalid" 422 "a value is outside its bounds"
     BadId "bad_id" 400 "an id in the path is not of the right form"
     BadQuery "bad_query" 400 "the query string is not understood"
+    CursorAhead "cursor_ahead" 409 "the cursor is ahead of this node's journal, so it is not one that this node gave; leave it out"
+    CursorForeign "cursor_foreign" 403 "the cursor is another agent's; use those that came with your own notices"
     BadIdempotencyKey "bad_idempotency_key" 400 "Idempotency-Key must be 1 to 128 visible ASCII characters"
     BodyTooLarge "body_too_large" 413 "the body is larger than this route takes; put large data into artifacts"
     UnsupportedMediaType "unsupported_media_type" 415 "send the body with content-type: application/json"

@@ -15,6 +15,7 @@ use crate::types::home::Home;
 use crate::types::ledger::Account;
 use crate::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use crate::types::node::{Health, Status};
+use crate::types::notice::{MarkRead, Marked, NoticeQuery, Notifications, Told};
 use crate::types::peer::{Journal, Peer, Traffic};
 use crate::types::receipt::Receipt;
 use crate::types::run::{Run, RunPost, RunQuery, Step};
@@ -76,10 +77,22 @@ pub trait Blob: Send + 'static {
     fn read(&mut self) -> impl Future<Output = Result<Option<Bytes>, Problem>> + Send;
 }
 
+/// A caller who stays: a socket. Clones are the same.
+pub trait Attendance: Clone + Unpin + Send + Sync + 'static {
+    /// Has it told of these notices from now on, in place of others.
+    fn begin(&self, query: NoticeQuery) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// No notices any more.
+    fn end(&self);
+    /// Waits for the next ones. A refusal that says that the credential does not stand any more is the last word.
+    fn next(&self) -> impl Future<Output = Result<Told, Problem>> + Send;
+}
+
 /// A node, as HTTP sees it. Futures may be dropped at any point: the caller is gone, or the time is up.
 pub trait Service: Clone + Send + Sync + 'static {
     /// How artifacts are read.
     type Blob: Blob;
+    /// How a caller who stays is looked after.
+    type Attendance: Attendance;
 
     /// Says whom a bearer token names if that is known without a signature check (a cache, the operator's token).
     fn recognise(&self, bearer: &str) -> Option<Principal>;
@@ -313,6 +326,23 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn event(&self, call: &Call, event: EventId) -> impl Future<Output = Result<Event, Problem>> + Send;
     /// `POST /v1/events`; the caller is the operator.
     fn emit(&self, call: &Call, post: EventPost) -> impl Future<Output = Result<Event, Problem>> + Send;
+
+    /// `GET /v1/notifications`; the caller is an agent.
+    fn notifications(
+        &self,
+        call: &Call,
+        me: AgentId,
+        query: NoticeQuery,
+    ) -> impl Future<Output = Result<Notifications, Problem>> + Send;
+    /// `POST /v1/notifications/mark-read`; the caller is an agent. The mark is on disk when it is answered.
+    fn mark_read(
+        &self,
+        call: &Call,
+        me: AgentId,
+        mark: MarkRead,
+    ) -> impl Future<Output = Result<Marked, Problem>> + Send;
+    /// Begins to look after a caller who stays: whether its credential stands, and its notices.
+    fn attend(&self, call: &Call) -> Self::Attendance;
 
     /// `GET /v1/peers`; the caller is the operator. None where this node has to do with no other.
     fn peers(&self, call: &Call) -> impl Future<Output = Result<List<Peer>, Problem>> + Send;

@@ -41,6 +41,7 @@ fn body(method: &str, path: &str) -> String {
         ("post", "/v1/runs") => r#"{"name":"r"}"#.into(),
         ("post", "/v1/events") => r#"{"event_name":"xyn.test"}"#.into(),
         ("post", "/v1/artifacts") => r#"{"name":"a"}"#.into(),
+        ("post", "/v1/notifications/mark-read") => r#"{"up_to":"57.ab"}"#.into(),
         ("post", p) if p.ends_with("/expel") => r#"{"reason":"it lied"}"#.into(),
         ("post", p) if p.ends_with("/renew") || p.ends_with("/release") => r#"{"epoch":1}"#.into(),
         ("post", p) if p.ends_with("/submit") => r#"{"epoch":1,"output":{}}"#.into(),

@@ -342,3 +342,32 @@ async fn at_shutdown_waits_end_and_the_socket_is_told() {
     assert_eq!(socket.text().await["status"], 204, "the wait ended with none");
     assert_eq!(socket.closed().await, (1_001, "shutting_down".into()));
 }
+
+#[tokio::test]
+async fn notices_come_behind_a_cursor_and_a_credential_that_fell_ends_the_socket() {
+    let server = start(Options::default()).await;
+    let mut socket = Socket::welcomed(server.address, AGENT).await;
+    let subscribe = |id: u32, after: &str| {
+        format!(r#"{{"type":"subscribe","id":{id},"data":{{"feed":"notices","after":"{after}"}}}}"#)
+    };
+    assert_eq!(code(&socket.ask(&subscribe(1, "ahead")).await), (409, "cursor_ahead"));
+    assert_eq!(socket.ask(&subscribe(2, "5")).await["data"], json!({"subscribed": true}));
+    assert_eq!(socket.text().await, json!({"type": "gap", "data": {"from_entry": 3, "to_entry": 9}}));
+    let notice = socket.text().await;
+    assert_eq!((&notice["type"], &notice["cursor"]), (&json!("task_available"), &json!("57.ab")));
+    let said = socket.ask(r#"{"type":"acknowledge","id":3,"data":{"up_to":"57.ab"}}"#).await;
+    assert_eq!(said["data"]["read_up_to"], "57.ab");
+    for (data, refusal) in [
+        (r#"{"feed":"notices","run_id":"x"}"#, (422, "invalid")),
+        (r#"{"types":["quality"]}"#, (422, "invalid")),
+        (r#"{"feed":"notices","types":["fame"]}"#, (422, "invalid")),
+    ] {
+        let said = socket.ask(&format!(r#"{{"type":"subscribe","id":4,"data":{data}}}"#)).await;
+        assert_eq!(code(&said), refusal, "{data}");
+    }
+    socket.say(&subscribe(5, "revoked")).await;
+    assert_eq!(socket.closed().await, (1_008, "token_revoked".into()));
+
+    let mut operator = Socket::welcomed(server.address, OPERATOR).await;
+    assert_eq!(code(&operator.ask(&subscribe(1, "5")).await), (403, "agents_only"));
+}

@@ -87,20 +87,22 @@ async fn token(address: SocketAddr, skill: &str, delegate: bool) -> anyhow::Resu
     Ok(answer.token)
 }
 
-/// Enrolls `count` agents for a queue; answers with a socket of each.
+/// Enrolls agents for a queue, each with up to `slots` of `count` tasks in hand; answers with a socket of each.
 ///
 /// # Errors
 /// What the node or a socket says.
 pub(super) async fn sockets(
     node: &Node,
     queue: &Queue,
-    count: u64,
+    (count, slots): (u64, u64),
     delegate: bool,
-) -> anyhow::Result<Vec<Socket>> {
-    let mut sockets = Vec::new();
-    for _ in 0..count {
+) -> anyhow::Result<Vec<(Socket, u64)>> {
+    let (mut sockets, mut left) = (Vec::new(), count);
+    while left > 0 {
+        let slots = slots.min(left);
         let token = token(node.address, &queue.skill, delegate).await?;
-        sockets.push(Socket::connect(node.address, &token).await?);
+        sockets.push((Socket::connect(node.address, &token).await?, slots));
+        left -= slots;
     }
     Ok(sockets)
 }
@@ -290,12 +292,12 @@ impl Workers {
         Workers { tasks, claims }
     }
 
-    /// The same, each on its socket.
-    pub fn start_on_sockets(sockets: Vec<Socket>) -> Workers {
+    /// The same, each on its socket and with so many tasks in hand.
+    pub fn start_on_sockets(sockets: Vec<(Socket, u64)>) -> Workers {
         let (sender, claims) = mpsc::channel(CLAIMS_MAX);
         let mut tasks = JoinSet::new();
-        for socket in sockets {
-            tasks.spawn(work_on_a_socket(socket, sender.clone()));
+        for (socket, slots) in sockets {
+            tasks.spawn(work_on_a_socket(socket, slots, sender.clone()));
         }
         Workers { tasks, claims }
     }
@@ -341,23 +343,42 @@ async fn work(mut line: Line, claims: mpsc::Sender<Claim>) -> anyhow::Result<()>
     }
 }
 
-/// The same on a socket.
-async fn work_on_a_socket(mut socket: Socket, claims: mpsc::Sender<Claim>) -> anyhow::Result<()> {
-    let mut lease: Option<Lease> = None;
+/// The same on a socket, with several tasks in hand: what is ready together goes out together.
+async fn work_on_a_socket(mut socket: Socket, slots: u64, claims: mpsc::Sender<Claim>) -> anyhow::Result<()> {
+    let claim = |slot| format!(r#"{{"type":"claim_next","id":{slot},"data":{{"wait_ms":{WAIT_MS}}}}}"#);
+    (0..slots).for_each(|slot| socket.say(&claim(slot)));
     loop {
-        let Some(Lease { task_id, title, epoch }) = lease.take() else {
-            socket.say(&format!(r#"{{"type":"claim_next","id":0,"data":{{"wait_ms":{WAIT_MS}}}}}"#));
-            let said: Said<Lease> = socket.next().await?;
-            lease = if said.status == Some(204) { None } else { Some(said.wanted(200)?) };
+        if !socket.has_more() {
+            socket.send().await?;
+        }
+        let Said { id, status, data, kind } = socket.next::<Won>().await?;
+        let Some(slot) = id else { anyhow::bail!("the node said {kind:?}, no answer") };
+        let lease = match (status, data) {
+            (Some(204), _) => None,
+            (Some(200), Some(Won::Lease(lease) | Won::Submitted(Submitted { next: Some(lease) }))) => {
+                Some(lease)
+            }
+            (Some(200), Some(Won::Submitted(Submitted { next: None }))) => None,
+            (status, _) => anyhow::bail!("the node said {kind:?} with {status:?}"),
+        };
+        let Some(Lease { task_id, title, epoch }) = lease else {
+            socket.say(&claim(slot));
             continue;
         };
         socket.say(&format!(
-            r#"{{"type":"submit","id":0,"task_id":"{task_id}","data":{{"epoch":{epoch},"output":{{"id":"{title}"}},"claim_next":{{"wait_ms":{WAIT_MS}}}}}}}"#
+            r#"{{"type":"submit","id":{slot},"task_id":"{task_id}","data":{{"epoch":{epoch},"output":{{"id":"{title}"}},"claim_next":{{"wait_ms":{WAIT_MS}}}}}}}"#
         ));
         // Whoever counts claims may have counted enough.
         let _ = claims.try_send(Claim { title, at: Instant::now() });
-        lease = socket.next::<Submitted>().await?.wanted(200)?.next;
     }
+}
+
+/// What a claim and a submission are answered with.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Won {
+    Lease(Lease),
+    Submitted(Submitted),
 }
 
 #[derive(Deserialize)]

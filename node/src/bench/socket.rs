@@ -28,6 +28,8 @@ pub(super) struct Said<T> {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The call that it answers.
+    pub id: Option<u64>,
     /// The answer's status; nothing where it answers no call.
     pub status: Option<u16>,
     /// What it says.

@@ -28,13 +28,16 @@ pub(super) struct Shape {
     /// How many posts are under way at once.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=2_000))]
     pub in_flight: u64,
-    /// How many agents work.
+    /// How many tasks are in hand at once.
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub workers: u64,
+    /// How many of them each agent has on its WebSocket.
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub slots: u64,
     /// The agents are at another node, which joined the one that tasks are posted to.
     #[arg(long)]
     pub away: bool,
-    /// Over HTTP, one request after the other on each connection, instead of WebSockets.
+    /// Over HTTP, an agent for each task in hand and one request after the other on each connection, instead of WebSockets.
     #[arg(long)]
     pub plain: bool,
 }
@@ -65,7 +68,7 @@ impl Bench<'_> {
             let lines = load::enroll_all(self.at, &queue, shape.workers, away).await?;
             (Results::watch(self.node).await?, Workers::start(lines))
         } else {
-            let sockets = load::sockets(self.at, &queue, shape.workers, away).await?;
+            let sockets = load::sockets(self.at, &queue, (shape.workers, shape.slots), away).await?;
             (Results::watch_on_a_socket(self.node).await?, Workers::start_on_sockets(sockets))
         };
         let fsync_us = measure::fsync_p50_us(self.dir)?;
@@ -98,6 +101,7 @@ impl Bench<'_> {
                 "workers": shape.workers,
                 "away": away,
                 "plain": shape.plain,
+                "slots": if shape.plain { 1 } else { shape.slots },
                 "fsync_p50_us": fsync_us,
                 "tasks_s": rate(shape.tasks, done),
                 "submit_s": rate(shape.tasks, posted),

@@ -11,6 +11,7 @@ use crate::events::Events;
 use crate::hand::Hand;
 use crate::handle::Handle;
 use crate::index::Index;
+use crate::notices::{Followers, Marks};
 use crate::store::Blobs;
 use crate::token::Tokens;
 use artel_audit::Reader;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub http: SocketAddr,
     /// When the node started, by the monotonic and by the wall clock.
     pub started: (Instant, Wall),
+    /// Up to where agents have read their notices.
+    pub marks: Marks,
 }
 
 /// A node, as HTTP sees it. Cheap to clone.
@@ -83,6 +86,8 @@ pub(super) struct Inner {
     pub checks: tokio::sync::Semaphore,
     /// Held by the one who walks through the whole book.
     pub walking: tokio::sync::Mutex<()>,
+    /// Those who are there to be told.
+    pub followers: Arc<Followers>,
     /// How much of everything there is, as far as [`NodeService::keep_counts`] has seen.
     pub counts: OnceLock<Mutex<Counts>>,
     /// What examines the node and its machine.
@@ -99,6 +104,7 @@ impl NodeService {
             incoming_bytes: AtomicU64::new(0),
             checks: tokio::sync::Semaphore::new(super::upload::CHECKS_AT_ONCE),
             walking: tokio::sync::Mutex::new(()),
+            followers: Arc::default(),
             counts: OnceLock::new(),
             doctor: Doctor::default(),
         }))

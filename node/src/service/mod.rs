@@ -22,6 +22,7 @@ mod members;
 #[cfg(test)]
 mod members_test;
 mod node;
+mod notices;
 mod page;
 mod peers;
 mod refusal;
@@ -34,6 +35,7 @@ mod upload;
 
 pub use inner::{NodeService, Parts};
 pub use node::VERSION;
+pub use notices::Attending;
 pub(crate) use shown::receipt_of;
 pub use upload::FileBlob;
 
@@ -53,6 +55,7 @@ use artel_web::types::home::Home;
 use artel_web::types::ledger::Account;
 use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use artel_web::types::node::{Health, Status};
+use artel_web::types::notice::{MarkRead, Marked, NoticeQuery, Notifications};
 use artel_web::types::peer::{Journal, Peer, Traffic};
 use artel_web::types::receipt::Receipt;
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
@@ -66,6 +69,7 @@ use bytes::Bytes;
 
 impl Service for NodeService {
     type Blob = FileBlob;
+    type Attendance = Attending;
 
     fn recognise(&self, bearer: &str) -> Option<Principal> {
         enroll::recognise(self, bearer)
@@ -281,6 +285,21 @@ impl Service for NodeService {
     }
     async fn emit(&self, call: &Call, post: EventPost) -> Result<Event, Problem> {
         events::emit(self, call, post).await
+    }
+
+    async fn notifications(
+        &self,
+        call: &Call,
+        me: AgentId,
+        query: NoticeQuery,
+    ) -> Result<Notifications, Problem> {
+        notices::list(self, call, me, query).await
+    }
+    async fn mark_read(&self, call: &Call, me: AgentId, mark: MarkRead) -> Result<Marked, Problem> {
+        notices::mark_read(self, call, me, mark).await
+    }
+    fn attend(&self, call: &Call) -> Attending {
+        notices::attend(self, call)
     }
 
     async fn peers(&self, _: &Call) -> Result<List<Peer>, Problem> {

@@ -111,6 +111,7 @@ fn home_of(
         data: dir.path().to_owned(),
         http: ([127, 0, 0, 1], 0).into(),
         started: (Instant::now(), crate::clock::wall()),
+        marks: crate::notices::Marks::open(dir.path()).unwrap(),
     });
     Home { service, node, running: Some(running), _dir: dir }
 }

@@ -16,6 +16,7 @@ mod invitations;
 mod log;
 mod node;
 mod nodes;
+mod notifications;
 mod openapi;
 mod peers;
 mod runs;
@@ -115,6 +116,9 @@ routes! {
 
     get "/v1/agent/connect" socket::connect "Opens a WebSocket: many calls at once, and events as they happen"
         [TooManySockets];
+
+    get "/v1/notifications" notifications::list "Lists what the caller was told, as long as it is not marked read" [CursorAhead];
+    post "/v1/notifications/mark-read" notifications::mark_read "Marks notifications as read" [CursorAhead];
 
     get "/v1/offers" tasks::offers "Lists what other homes offer" [];
     get "/v1/homes" homes::list "Lists other homes and how they deal with workers" [];

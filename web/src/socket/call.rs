@@ -81,6 +81,9 @@ async fn answer<S: Service>(
             app.within(app.service.release(call, me, task, lease)).await?;
             said(id, call, 200, &BTreeMap::from([("released", true)]))
         }
+        Request::MarkRead(mark) => {
+            said(id, call, 200, &calls::mark_read(app, call, caller::agent(call)?, mark).await?)
+        }
         Request::Submit(task, result) => {
             said(id, call, 200, &calls::submit(app, call, caller::agent(call)?, task, result).await?)
         }

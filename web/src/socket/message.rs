@@ -7,6 +7,7 @@ use crate::problem::{Code, Problem};
 use crate::query::{self, InPath as _};
 use crate::service::Idempotency;
 use crate::types::event::EventQuery;
+use crate::types::notice::{MarkRead, NoticeKind, NoticeQuery};
 use crate::types::task::{ClaimRequest, LeaseRequest, SubmitRequest, TaskPost};
 use crate::types::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use artel_protocol::id::{Digest, RunId, StepId};
@@ -34,9 +35,11 @@ pub(super) enum Asked {
     /// Something that HTTP has, too.
     Call(Box<Request>, Correlation, Option<Idempotency>),
     /// Events from now on, or from a place on.
-    Subscribe(EventQuery),
-    /// No more events.
-    Unsubscribe,
+    Events(EventQuery),
+    /// Notices from a place on.
+    Notices(NoticeQuery),
+    /// No more events, or notices.
+    Unsubscribe(Feed),
 }
 
 /// A call.
@@ -48,6 +51,16 @@ pub(super) enum Request {
     Renew(StepId, LeaseRequest),
     Release(StepId, LeaseRequest),
     Submit(StepId, SubmitRequest),
+    MarkRead(MarkRead),
+}
+
+/// What comes without a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Feed {
+    #[default]
+    Events,
+    Notices,
 }
 
 impl Request {
@@ -87,17 +100,19 @@ struct IdAlone<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// Which events.
+/// Which events or notices.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Events {
+struct Subscription {
+    feed: Feed,
     after: Option<String>,
     limit: Option<u32>,
     event_name: Option<String>,
     run_id: Option<String>,
+    types: Option<Vec<NoticeKind>>,
 }
 
-impl Body for Events {
+impl Body for Subscription {
     const BYTES_MAX: u64 = 4 << 10;
     const MAY_BE_EMPTY: bool = true;
     const EXAMPLE: &'static str = r#"{"after":"now","event_name":"xyn.task.accepted"}"#;
@@ -141,8 +156,8 @@ fn asked(
             let token = envelope.token.as_deref().ok_or_else(|| Problem::edge(Code::Unauthenticated))?;
             return Ok(Asked::Authenticate(token.to_owned()));
         }
-        "subscribe" => return events(data(envelope)?).map(Asked::Subscribe),
-        "unsubscribe" => return Ok(Asked::Unsubscribe),
+        "subscribe" => return subscribe(data(envelope)?),
+        "unsubscribe" => return Ok(Asked::Unsubscribe(data::<Subscription>(envelope)?.feed)),
         _ => {}
     }
     let task = || {
@@ -157,6 +172,7 @@ fn asked(
         "renew" => Request::Renew(task()?, data(envelope)?),
         "release" => Request::Release(task()?, data(envelope)?),
         "submit" => Request::Submit(task()?, data(envelope)?),
+        "acknowledge" => Request::MarkRead(data(envelope)?),
         other => {
             let kind: String = other.chars().take(80).collect();
             let message =
@@ -183,19 +199,33 @@ fn data<T: Body>(envelope: &Envelope<'_>) -> Result<T, Problem> {
     }
 }
 
-fn events(asked: Events) -> Result<EventQuery, Problem> {
+fn subscribe(asked: Subscription) -> Result<Asked, Problem> {
+    let of_other = match asked.feed {
+        Feed::Events => asked.types.as_ref().map(|_| "types"),
+        Feed::Notices => {
+            asked.event_name.as_ref().map(|_| "event_name").or(asked.run_id.as_ref().map(|_| "run_id"))
+        }
+    };
+    if let Some(field) = of_other {
+        let message = format!("{field} belongs to the other feed; leave it out, or change feed");
+        return Err(Problem::edge_saying(Code::Invalid, message));
+    }
     let limit = asked.limit.unwrap_or(PAGE_ITEMS_DEFAULT);
     if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
         return Err(Problem::edge_saying(Code::Invalid, format!("limit must be 1 to {PAGE_ITEMS_MAX}")));
     }
+    if asked.feed == Feed::Notices {
+        let kinds = asked.types.unwrap_or_default();
+        return Ok(Asked::Notices(NoticeQuery { after: asked.after, kinds, limit }));
+    }
     let run_id = asked.run_id.as_deref().map(|text| RunId::read(text).ok_or_else(query::bad_id::<RunId>));
-    Ok(EventQuery {
+    Ok(Asked::Events(EventQuery {
         after: asked.after,
         wait_ms: 0,
         limit,
         event_name: asked.event_name,
         run_id: run_id.transpose()?,
-    })
+    }))
 }
 
 /// A refusal as a message: to the call of this id, or to whatever had none.

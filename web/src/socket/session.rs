@@ -7,16 +7,17 @@
 use super::call::{self, Done};
 use super::census::Place;
 use super::frame::{self, CloseCode, Decoder, Received, Violation};
-use super::message::{self, Asked, Request};
+use super::message::{self, Asked, Feed, Request};
 use super::upgrade::Opened;
 use crate::app::App;
 use crate::caller;
 use crate::calls;
 use crate::correlation;
 use crate::problem::{Code, Problem};
-use crate::service::{Call, Principal, Service};
+use crate::service::{Attendance, Call, Principal, Service};
 use crate::types::List;
 use crate::types::event::{Event, EventQuery};
+use crate::types::notice::Told;
 use artel_protocol::text::Correlation;
 use futures_util::stream::{FuturesUnordered, Stream as _};
 use serde::Serialize;
@@ -77,6 +78,7 @@ pub(crate) struct Session<S: Service, T> {
     waits: usize,
     joining: Option<Joining>,
     events: Option<Events>,
+    attending: Option<Attending<S>>,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
     is_closing: bool,
     opened: Instant,
@@ -98,6 +100,20 @@ struct Joining {
 struct Ending {
     until: Instant,
     is_shut: bool,
+}
+
+/// A caller who is looked after.
+struct Attending<S: Service> {
+    attendance: S::Attendance,
+    /// The notices to come, and the end of the credential.
+    next: Pin<Box<dyn Future<Output = Result<Told, Problem>> + Send>>,
+    /// A subscription that is being taken up, and the call that asked for it.
+    beginning: Option<Beginning>,
+}
+
+struct Beginning {
+    id: Option<Box<str>>,
+    taking: Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>,
 }
 
 type Page = Result<List<Event>, Problem>;
@@ -130,6 +146,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             waits: 0,
             joining: None,
             events: None,
+            attending: None,
             is_closing: false,
             opened: now,
             heard: now,
@@ -159,6 +176,8 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         let said =
             Welcome { principal, agent_id, calls_max: CALLS_MAX, message_bytes_max: MESSAGE_BYTES_MAX };
         self.tell("welcome", None, &said);
+        let attendance = self.app.service.attend(&call);
+        self.attending = Some(Attending { next: next(&attendance), attendance, beginning: None });
         self.caller = Some(call);
     }
 
@@ -186,7 +205,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         self.ending = Some(Ending { until: Instant::now() + CLOSE_WITHIN, is_shut: false });
         // A waiting claim is taken back; everything else is done all the same.
         self.calls.clear();
-        (self.events, self.joining) = (None, None);
+        (self.events, self.joining, self.attending) = (None, None, None);
     }
 
     /// Takes up what is ready; whether there was something.
@@ -206,7 +225,51 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
                 self.end(CloseCode::Policy, code.as_str());
             }
         }
-        moved | self.poll_joining(cx) | self.poll_events(cx)
+        moved | self.poll_joining(cx) | self.poll_events(cx) | self.poll_attending(cx)
+    }
+
+    fn poll_attending(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(attending) = &mut self.attending else { return false };
+        if let Some(Beginning { id, taking }) = &mut attending.beginning {
+            let Poll::Ready(taken) = taking.as_mut().poll(cx) else { return false };
+            let id = id.take();
+            attending.beginning = None;
+            match taken {
+                Ok(()) => self.agree(id, "subscribed"),
+                Err(problem) => self.refuse(id.as_deref(), &problem),
+            }
+            return true;
+        }
+        if self.out.len() >= OUT_BYTES_MAX {
+            return false;
+        }
+        let Poll::Ready(told) = attending.next.as_mut().poll(cx) else { return false };
+        attending.next = next(&attending.attendance);
+        match told {
+            Ok(Told { items, gap }) => {
+                gap.iter().for_each(|gap| self.tell("gap", None, gap));
+                for notice in items {
+                    match serde_json::to_vec(&notice) {
+                        Ok(text) => frame::put_text(&mut self.out, &text),
+                        Err(error) => tracing::error!(%error, "a notice is no JSON"),
+                    }
+                }
+            }
+            Err(problem) => {
+                attending.attendance.end();
+                self.refuse(None, &problem);
+            }
+        }
+        true
+    }
+
+    /// Refuses something; where the credential does not stand any more, the socket ends.
+    fn refuse(&mut self, id: Option<&str>, problem: &Problem) {
+        let text = message::refusal(id, problem, &self.correlation);
+        frame::put_text(&mut self.out, &text);
+        if let Some(code) = call::ends(problem) {
+            self.end(CloseCode::Policy, code.as_str());
+        }
     }
 
     fn poll_joining(&mut self, cx: &mut Context<'_>) -> bool {
@@ -243,11 +306,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             }
             Err(problem) => {
                 self.events = None;
-                let text = message::refusal(None, &problem, &self.correlation);
-                frame::put_text(&mut self.out, &text);
-                if let Some(code) = call::ends(&problem) {
-                    self.end(CloseCode::Policy, code.as_str());
-                }
+                self.refuse(None, &problem);
             }
         }
         true
@@ -266,6 +325,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         self.ending.is_none()
             && !self.is_closing
             && self.joining.is_none()
+            && self.attending.as_ref().is_none_or(|attending| attending.beginning.is_none())
             && self.calls.len() < CALLS_MAX
             && self.call_bytes < CALL_BYTES_MAX
             && self.out.len() < OUT_BYTES_MAX
@@ -389,13 +449,25 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             Asked::Authenticate(_) => {
                 Err(Problem::edge_saying(Code::Invalid, "this socket knows already who it is from"))
             }
-            Asked::Subscribe(query) => {
+            Asked::Events(query) => {
                 self.follow(query);
                 self.agree(id, "subscribed");
                 Ok(())
             }
-            Asked::Unsubscribe => {
-                self.events = None;
+            Asked::Notices(query) => {
+                caller::agent(&caller)?;
+                if let Some(attending) = &mut self.attending {
+                    let attendance = attending.attendance.clone();
+                    let taking = Box::pin(async move { attendance.begin(query).await });
+                    attending.beginning = Some(Beginning { id, taking });
+                }
+                Ok(())
+            }
+            Asked::Unsubscribe(feed) => {
+                match feed {
+                    Feed::Events => self.events = None,
+                    Feed::Notices => self.attending.iter().for_each(|attending| attending.attendance.end()),
+                }
                 self.agree(id, "unsubscribed");
                 Ok(())
             }
@@ -541,6 +613,11 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         }
         Ok(moved | self.poll_clock(cx)?)
     }
+}
+
+fn next<A: Attendance>(attendance: &A) -> Pin<Box<dyn Future<Output = Result<Told, Problem>> + Send>> {
+    let attendance = attendance.clone();
+    Box::pin(async move { attendance.next().await })
 }
 
 /// There is nobody any more.

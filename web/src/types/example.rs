@@ -12,6 +12,7 @@ use super::home::Home;
 use super::ledger::{Account, AccountKind, Balance};
 use super::member::{GivenInvitation, Invitation, InvitationStatus, Node, NodeStatus};
 use super::node::{Health, HealthStatus};
+use super::notice::{Marked, Notice, NoticeKind, Notifications};
 use super::peer::{Bytes, Journal, Peer, PeerStatus, Summaries, Traffic};
 use super::receipt::{Opening, Receipt, Record};
 use super::run::{Progress, Run, RunStatus, Step, StepStatus};
@@ -328,6 +329,16 @@ examples! {
         data: Json::object(),
         entry: 42,
     };
+    Notice: Notice {
+        kind: NoticeKind::Earning,
+        cursor: "57.0f1e2d3c".into(),
+        at: NOW,
+        correlation_id: Some(Correlation::example()),
+        read: false,
+        data: json(r#"{"task_id":"019c7aeb-ce00-7000-8000-000000000001","epoch":1,"title":"Build REST API","amount":50}"#),
+    };
+    Notifications: Notifications { items: vec![Notice::example()], next_cursor: None, read_up_to: None };
+    Marked: Marked { read_up_to: "57.0f1e2d3c".into() };
     Entry: Entry {
         index: 42,
         kind: "offered".into(),

@@ -17,6 +17,7 @@ mod json;
 pub mod ledger;
 pub mod member;
 pub mod node;
+pub mod notice;
 pub(crate) mod object;
 mod page;
 pub mod peer;

@@ -16,12 +16,13 @@ use artel_web::types::home::Home;
 use artel_web::types::ledger::Account;
 use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node, NodeStatus};
 use artel_web::types::node::{Health, HealthStatus, Status};
+use artel_web::types::notice::{Gap, MarkRead, Marked, Notice, NoticeKind, NoticeQuery, Notifications, Told};
 use artel_web::types::peer::{Journal, Peer, Quarantine, Traffic};
 use artel_web::types::receipt::Receipt;
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
-use artel_web::{Blob, Call, Code, Principal, Problem, Service, Upload};
+use artel_web::{Attendance, Blob, Call, Code, Principal, Problem, Service, Upload};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 
@@ -61,6 +62,41 @@ impl Fake {
     /// What it was asked since the last look.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().expect("unpoisoned"))
+    }
+}
+
+fn a_notice() -> Notice {
+    Notice {
+        kind: NoticeKind::TaskAvailable,
+        cursor: "57.ab".into(),
+        at: NOW,
+        correlation_id: None,
+        read: false,
+        data: Json::object(),
+    }
+}
+
+/// Tells of one task that is available, and of a gap before; to whoever says "revoked" that it is.
+#[derive(Clone, Default)]
+pub struct Watcher(Arc<(Mutex<Option<NoticeQuery>>, tokio::sync::Notify)>);
+
+impl Attendance for Watcher {
+    async fn begin(&self, query: NoticeQuery) -> Result<(), Problem> {
+        if query.after.as_deref() == Some("ahead") {
+            return Err(Problem::of(Code::CursorAhead));
+        }
+        *self.0.0.lock().expect("unpoisoned") = Some(query);
+        self.0.1.notify_one();
+        Ok(())
+    }
+    fn end(&self) {}
+    async fn next(&self) -> Result<Told, Problem> {
+        self.0.1.notified().await;
+        let query = self.0.0.lock().expect("unpoisoned").take().expect("begun");
+        match query.after.as_deref() {
+            Some("revoked") => Err(Problem::of(Code::TokenRevoked)),
+            _ => Ok(Told { items: vec![a_notice()], gap: Some(Gap { from_entry: 3, to_entry: 9 }) }),
+        }
     }
 }
 
@@ -108,6 +144,7 @@ async fn digest_of(mut bytes: Upload) -> Result<Digest, Problem> {
 
 impl Service for Fake {
     type Blob = Bits;
+    type Attendance = Watcher;
 
     fn recognise(&self, bearer: &str) -> Option<Principal> {
         (bearer == "operator-token").then_some(Principal::Operator)
@@ -375,6 +412,22 @@ impl Service for Fake {
     }
     async fn emit(&self, call: &Call, _: EventPost) -> Result<Event, Problem> {
         Ok(an_event(call))
+    }
+
+    async fn notifications(
+        &self,
+        _: &Call,
+        _: AgentId,
+        query: NoticeQuery,
+    ) -> Result<Notifications, Problem> {
+        self.note(format!("notifications {:?} {:?} {}", query.after, query.kinds, query.limit));
+        Ok(Notifications { items: vec![a_notice()], next_cursor: None, read_up_to: None })
+    }
+    async fn mark_read(&self, _: &Call, _: AgentId, mark: MarkRead) -> Result<Marked, Problem> {
+        Ok(Marked { read_up_to: mark.up_to })
+    }
+    fn attend(&self, _: &Call) -> Watcher {
+        Watcher::default()
     }
 
     async fn peers(&self, _: &Call) -> Result<List<Peer>, Problem> {

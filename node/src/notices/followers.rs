@@ -1,0 +1,263 @@
+//! Who is there to be told, and who wakes whom: one task reads each synced entry once and wakes only those whom it concerns.
+//! Without it every socket would wake for every commit.
+
+use super::what::{is_own, is_passing};
+use crate::events::{Events, Recent, agent_of};
+use artel_federation::Fact;
+use artel_protocol::key::AgentId;
+use artel_protocol::skill::Skill;
+use artel_web::types::notice::NoticeKind;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long the task rests after each round, so that a busy journal costs it two hundred rounds a second and not one for each
+/// commit. A notice comes that much later.
+const REST: Duration = Duration::from_millis(5);
+
+/// How many entries a round looks at; the rest comes with the next one.
+const ROUND_ENTRIES: usize = 4_096;
+
+/// Those who are there.
+#[derive(Default)]
+pub struct Followers {
+    by_agent: Mutex<HashMap<AgentId, Vec<Arc<Follower>>>>,
+    somebody: Notify,
+}
+
+/// One who is there. It leaves when it is dropped by whoever holds its [`Place`].
+pub struct Follower {
+    /// Who it is.
+    pub agent: AgentId,
+    state: Mutex<State>,
+    /// Something may be there for it.
+    pub woken: Notify,
+    /// Its credential may have changed.
+    changed: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: Option<Wanted>,
+    skills: Vec<Skill>,
+    /// Whether an entry came that concerns it and that it has not looked for.
+    is_due: bool,
+}
+
+/// What one wants to be told.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The first entry that was not told.
+    pub from: u64,
+    /// Only these kinds; all where there are none.
+    pub kinds: Vec<NoticeKind>,
+    /// How many entries at a time.
+    pub limit: usize,
+}
+
+impl Wanted {
+    /// Whether a kind is wanted.
+    pub fn takes(&self, kind: NoticeKind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+}
+
+/// A follower's place among those who are there, until it is dropped.
+pub struct Place {
+    /// Whose it is.
+    pub follower: Arc<Follower>,
+    among: Weak<Followers>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(among) = self.among.upgrade() else { return };
+        let mut by_agent = among.by_agent();
+        let Some(of_agent) = by_agent.get_mut(&self.follower.agent) else { return };
+        of_agent.retain(|one| !Arc::ptr_eq(one, &self.follower));
+        if of_agent.is_empty() {
+            by_agent.remove(&self.follower.agent);
+        }
+    }
+}
+
+impl Follower {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has it told of these from now on.
+    pub fn begin(&self, wanted: Wanted) {
+        let mut state = self.state();
+        (state.wanted, state.is_due) = (Some(wanted), true);
+        drop(state);
+        self.woken.notify_one();
+    }
+
+    /// Nothing any more.
+    pub fn end(&self) {
+        self.state().wanted = None;
+    }
+
+    /// What it wants, where there may be something.
+    pub fn due(&self) -> Option<Wanted> {
+        let mut state = self.state();
+        if !state.is_due {
+            return None;
+        }
+        state.is_due = false;
+        state.wanted.clone()
+    }
+
+    /// It was told of everything before this index, and has these skills; `is_all` says that nothing was left out.
+    pub fn told(&self, was: &Wanted, next: u64, skills: Vec<Skill>, is_all: bool) {
+        let mut state = self.state();
+        state.skills = skills;
+        state.is_due |= !is_all;
+        // Unless it wants something else meanwhile.
+        if let Some(wanted) = state.wanted.as_mut().filter(|wanted| wanted.from == was.from) {
+            wanted.from = next;
+        }
+    }
+
+    /// Whether its credential may have changed since it was asked last.
+    pub fn takes_change(&self) -> bool {
+        self.changed.swap(false, Ordering::AcqRel)
+    }
+
+    fn wake(&self) {
+        self.state().is_due = true;
+        self.woken.notify_one();
+    }
+
+    /// Whether an entry that concerns everybody concerns it.
+    fn wants(&self, fact: &Fact) -> bool {
+        let state = self.state();
+        let Some(wanted) = &state.wanted else { return false };
+        match fact {
+            Fact::Offered(offer) => {
+                wanted.takes(NoticeKind::TaskAvailable)
+                    && offer.skills.iter().all(|asked| state.skills.iter().any(|skill| skill.meets(asked)))
+            }
+            _ => wanted.takes(NoticeKind::System),
+        }
+    }
+}
+
+impl Followers {
+    fn by_agent(&self) -> MutexGuard<'_, HashMap<AgentId, Vec<Arc<Follower>>>> {
+        self.by_agent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one in.
+    pub fn enter(self: &Arc<Self>, agent: AgentId) -> Place {
+        let follower = Arc::new(Follower {
+            agent,
+            state: Mutex::default(),
+            woken: Notify::new(),
+            // What happened before it was there is found out by a look.
+            changed: AtomicBool::new(true),
+        });
+        self.by_agent().entry(agent).or_default().push(Arc::clone(&follower));
+        self.somebody.notify_one();
+        Place { follower, among: Arc::downgrade(self) }
+    }
+
+    /// Wakes those whom entries concern, as they are synced; for ever.
+    pub async fn run(self: Arc<Self>, events: Arc<Events>) {
+        let mut synced = events.watch();
+        let mut next = *synced.borrow_and_update();
+        loop {
+            if self.by_agent().is_empty() {
+                self.somebody.notified().await;
+                // Whoever came looks for itself at what was before.
+                next = next.max(*synced.borrow_and_update());
+                self.all();
+            }
+            if synced.wait_for(|size| *size > next).await.is_err() {
+                return;
+            }
+            next = self.round(&events, next);
+            tokio::time::sleep(REST).await;
+        }
+    }
+
+    /// One look at what was synced from an index on; where the next one begins.
+    fn round(&self, events: &Events, from: u64) -> u64 {
+        let (entries, next) = match events.from(from, ROUND_ENTRIES, |_| true) {
+            Recent::Here(entries, next) => (entries, next),
+            // More came than is kept in memory: whoever is there looks for itself.
+            Recent::Older(first) => {
+                self.all();
+                return first;
+            }
+        };
+        let by_agent = self.by_agent();
+        for kept in &entries {
+            let fact = &kept.entry().fact;
+            if is_passing(fact) {
+                let concerned = by_agent.values().flatten().filter(|follower| follower.wants(fact));
+                concerned.for_each(|follower| follower.wake());
+            } else if let Some(agent) = agent_of(fact)
+                && is_own(fact, &agent)
+            {
+                for follower in by_agent.get(&agent).into_iter().flatten() {
+                    if matches!(fact, Fact::Rotated(_) | Fact::Revoked(_)) {
+                        follower.changed.store(true, Ordering::Release);
+                    }
+                    follower.wake();
+                }
+            }
+        }
+        next
+    }
+
+    /// Wakes everybody to look for itself.
+    fn all(&self) {
+        for follower in self.by_agent().values().flatten() {
+            follower.changed.store(true, Ordering::Release);
+            follower.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_protocol::key::SecretKey;
+
+    fn agent(seed: u8) -> AgentId {
+        AgentId(SecretKey::from_seed(&[seed; 32]).public())
+    }
+
+    #[test]
+    fn who_leaves_is_not_remembered() {
+        let followers = Arc::new(Followers::default());
+        let places = [followers.enter(agent(1)), followers.enter(agent(1)), followers.enter(agent(2))];
+        assert_eq!(followers.by_agent()[&agent(1)].len(), 2);
+        drop(places);
+        assert!(followers.by_agent().is_empty());
+    }
+
+    #[test]
+    fn what_came_while_it_was_told_is_looked_for_again() {
+        let follower = Followers::enter(&Arc::default(), agent(1)).follower.clone();
+        assert!(follower.due().is_none());
+        follower.begin(Wanted { from: 5, kinds: Vec::new(), limit: 50 });
+        let wanted = follower.due().expect("begun");
+        follower.wake();
+        follower.told(&wanted, 9, Vec::new(), true);
+        assert_eq!(follower.due().expect("woken meanwhile").from, 9);
+        assert!(follower.due().is_none());
+        let wanted = Wanted { from: 9, kinds: Vec::new(), limit: 50 };
+        follower.begin(Wanted { from: 2, ..wanted.clone() });
+        follower.told(&wanted, 30, Vec::new(), true);
+        assert_eq!(
+            follower.due().expect("begun anew").from,
+            2,
+            "an older telling does not move a newer wish"
+        );
+    }
+}
