@@ -25,7 +25,9 @@ use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
 use artel_web::{Blob, Call, Code, Principal, Problem, Service, Upload};
 use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use tokio::sync::Semaphore;
 
 pub const NOW: Wall = Wall(1_771_588_800_000);
 
@@ -57,18 +59,63 @@ pub fn event() -> EventId {
     EventId::new(NOW, 42)
 }
 
+/// What names, titles and notes are in tests of pages: text that would do something if it were not text.
+pub const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{7*7}}";
+
+static IS_HOSTILE: AtomicBool = AtomicBool::new(false);
+
+/// From now on whatever others could have written is [`HOSTILE`], in all tests of this program.
+pub fn be_hostile() {
+    IS_HOSTILE.store(true, Ordering::Relaxed);
+}
+
+/// What somebody wrote.
+fn wrote(text: &str) -> String {
+    if IS_HOSTILE.load(Ordering::Relaxed) { format!("{text}{HOSTILE}") } else { text.into() }
+}
+
+/// JSON that somebody wrote.
+fn wrote_json() -> Json {
+    match IS_HOSTILE.load(Ordering::Relaxed) {
+        true => {
+            Json::new(serde_json::to_vec(&serde_json::json!({ HOSTILE: [HOSTILE, 1.5] })).expect("plain"))
+        }
+        false => Json::object(),
+    }
+}
+
 /// The service, and a word on each thing that it was asked.
-#[derive(Clone, Default)]
-pub struct Fake(Arc<Mutex<Vec<String>>>);
+#[derive(Clone)]
+pub struct Fake {
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Whether the agent's token was revoked since it signed in.
+    pub revoked: Arc<AtomicBool>,
+    /// One permit lets one waiting call for events have one.
+    pub happens: Arc<Semaphore>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Fake { asked: Arc::default(), revoked: Arc::default(), happens: Arc::new(Semaphore::new(0)) }
+    }
+}
 
 impl Fake {
     fn note(&self, word: String) {
-        self.0.lock().expect("unpoisoned").push(word);
+        self.asked.lock().expect("unpoisoned").push(word);
+    }
+
+    fn judge(&self, call: &Call) -> Result<(), Problem> {
+        let is_agent = matches!(call.principal, Principal::Agent { .. });
+        if is_agent && self.revoked.load(Ordering::Relaxed) {
+            return Err(Problem::of(Code::TokenRevoked));
+        }
+        Ok(())
     }
 
     /// What it was asked since the last look.
     pub fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().expect("unpoisoned"))
+        std::mem::take(&mut self.asked.lock().expect("unpoisoned"))
     }
 }
 
@@ -98,7 +145,7 @@ fn skills() -> Vec<Skill> {
 fn public() -> Agent {
     Agent {
         agent_id: agent(),
-        agent_name: "Ada".into(),
+        agent_name: wrote("Ada"),
         capabilities: skills(),
         status: AgentStatus::Active,
         reputation_score: Score(500_000),
@@ -132,9 +179,9 @@ fn a_task() -> Task {
         runner: None,
         task_id: task(),
         run_id: run(),
-        name: "only".into(),
-        title: "Build REST API".into(),
-        description: String::new(),
+        name: wrote("only"),
+        title: wrote("Build REST API"),
+        description: wrote(""),
         requirements: Requirements { capabilities: skills(), level: None },
         reward: Credits(50_000_000),
         complexity: Complexity::Simple,
@@ -149,7 +196,7 @@ fn a_task() -> Task {
         attempts: 0,
         lapses: 0,
         paid: Credits::ZERO,
-        input: Some(Json::object()),
+        input: Some(wrote_json()),
         output: None,
         output_schema: None,
         poster_may_claim: false,
@@ -196,7 +243,7 @@ fn verdict() -> Verdict {
 fn a_run(call: &Call) -> Run {
     Run {
         run_id: run(),
-        name: "a run".into(),
+        name: wrote("a run"),
         blueprint_ref: None,
         status: RunStatus::Completed,
         priority: 0,
@@ -205,7 +252,7 @@ fn a_run(call: &Call) -> Run {
         completed_at: Some(NOW),
         actor: "operator".into(),
         correlation_id: Some(call.correlation.clone()),
-        inputs: Json::object(),
+        inputs: wrote_json(),
         outputs: None,
         error: None,
         progress: Progress::default(),
@@ -216,7 +263,7 @@ fn a_step() -> Step {
     Step {
         step_id: task(),
         run_id: run(),
-        name: "only".into(),
+        name: wrote("only"),
         status: StepStatus::Created,
         needs: Vec::new(),
         started_at: None,
@@ -231,8 +278,8 @@ fn a_step() -> Step {
 fn an_artifact(post: &ArtifactPost, sha256: Option<Digest>) -> Artifact {
     Artifact {
         artifact_id: artifact(),
-        name: post.name.clone(),
-        kind: post.kind.clone(),
+        name: wrote(&post.name),
+        kind: wrote(&post.kind),
         content_type: post.content_type.clone(),
         byte_length: post.byte_length,
         created_at: NOW,
@@ -248,7 +295,7 @@ fn an_artifact(post: &ArtifactPost, sha256: Option<Digest>) -> Artifact {
 fn an_event(call: &Call) -> Event {
     Event {
         event_id: event(),
-        event_name: "xyn.task.accepted".into(),
+        event_name: wrote("xyn.task.accepted"),
         occurred_at: NOW,
         env_id: "local".into(),
         actor: "system".into(),
@@ -268,7 +315,7 @@ fn an_entry() -> Entry {
         public: true,
         at: NOW,
         correlation_id: None,
-        fact: Json::object(),
+        fact: wrote_json(),
     }
 }
 
@@ -392,7 +439,8 @@ impl Service for Fake {
     async fn agent(&self, _: &Call, _: AgentId) -> Result<Agent, Problem> {
         Ok(public())
     }
-    async fn own_agent(&self, _: &Call, _: AgentId) -> Result<OwnAgent, Problem> {
+    async fn own_agent(&self, call: &Call, _: AgentId) -> Result<OwnAgent, Problem> {
+        self.judge(call)?;
         Ok(own())
     }
     async fn configure(&self, _: &Call, _: AgentId, _: AgentPatch) -> Result<OwnAgent, Problem> {
@@ -624,8 +672,9 @@ impl Service for Fake {
     async fn events(&self, call: &Call, query: EventQuery) -> Result<List<Event>, Problem> {
         self.note(format!("events {:?} {} {}", query.after, query.wait_ms, query.limit));
         if query.wait_ms > 0 {
-            std::future::pending::<()>().await;
+            self.happens.acquire().await.expect("never closed").forget();
         }
+        self.judge(call)?;
         Ok(List { items: vec![an_event(call)], next_cursor: Some("43".into()) })
     }
     async fn event(&self, call: &Call, _: EventId) -> Result<Event, Problem> {
