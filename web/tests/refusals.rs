@@ -212,7 +212,7 @@ async fn foreign_hosts_and_origins_are_refused_on_every_path() {
         (format!("Host: 127.0.0.1:{port}\r\nOrigin: https://node.example"), None),
         ("Host: node.example".into(), None),
     ] {
-        for path in ["/", "/v1/health", "/log/checkpoint"] {
+        for path in ["/readyz", "/v1/health", "/log/checkpoint"] {
             let mut client = connect(server.address).await;
             client.send(format!("GET {path} HTTP/1.1\r\n{head}\r\n\r\n")).await;
             let reply = client.reply("GET").await.expect("an answer");

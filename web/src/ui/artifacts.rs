@@ -1,6 +1,7 @@
 //! Artifacts: which there are, and a look into one. Whatever it says it is, here it is data: text is escaped, a picture is
 //! loaded as a picture in a sandbox of its own, anything else is only saved.
 
+use super::agents::Names;
 use super::page::html;
 use super::pager::Pager;
 use super::pretty;
@@ -44,6 +45,7 @@ struct ListPageOf<'a> {
     run_id: &'a str,
     kind: &'a str,
     artifacts: &'a [Artifact],
+    names: &'a Names,
     pager: Pager,
 }
 
@@ -69,6 +71,7 @@ pub(super) async fn list<S: Service>(
         run_id: run_id.as_deref().unwrap_or_default(),
         kind: kind.as_deref().unwrap_or_default(),
         artifacts: &artifacts.items,
+        names: &Names::of(&app, &visitor.call).await?,
         pager,
     })
 }

@@ -1,5 +1,6 @@
 //! What happened, newest first, as it happens.
 
+use super::agents::Names;
 use super::page::html;
 use super::show;
 use super::visitor::{Shell, Visitor};
@@ -37,6 +38,7 @@ struct Page<'a> {
     name: &'a str,
     run_id: &'a str,
     events: &'a [Event],
+    names: &'a Names,
     is_newest: bool,
     older: Option<u64>,
 }
@@ -61,6 +63,7 @@ pub(super) async fn list<S: Service>(
         name: name.unwrap_or_default(),
         run_id: run_id.as_deref().unwrap_or_default(),
         events: &events,
+        names: &Names::of(&app, &visitor.call).await?,
         is_newest: params.before.is_none(),
         older,
     })

@@ -73,7 +73,7 @@ pub(super) async fn show<S: Service>(
         nodes: &nodes,
         homes: &homes,
         traffic: &app.service.traffic(),
-        size: (ring::WIDTH, ring::HEIGHT, ring::BOX.0, ring::BOX.1),
+        size: (ring::WIDTH, ring::height(peers.len().min(DRAWN_MAX)), ring::BOX.0, ring::BOX.1),
         pager,
     })
 }

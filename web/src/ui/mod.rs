@@ -79,4 +79,5 @@ pages! {
     get "/ui/ledger" ledger::show;
     get "/ui/events" events::list;
     get "/ui/settings" settings::show;
+    get "/ui/{*rest}" page::nothing;
 }

@@ -58,6 +58,7 @@ struct AgentPage<'a> {
     done: &'a [Work],
     offers: &'a [Task],
     events: &'a [Event],
+    names: &'a Names,
 }
 
 /// `GET /ui`.
@@ -187,5 +188,6 @@ async fn of_agent<S: Service>(app: &App<S>, visitor: &Visitor, me: AgentId) -> R
         done: &done,
         offers: &offers,
         events: &events,
+        names: &Names::of(app, call).await?,
     })
 }

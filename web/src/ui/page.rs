@@ -2,11 +2,12 @@
 
 use super::assets;
 use super::session::Key;
-use super::visitor::{self, Shell};
+use super::visitor::{self, Shell, Visitor};
 use crate::app::{App, Context};
 use crate::problem::{Code, Problem};
 use crate::service::Service;
 use askama::Template;
+use axum::extract::State;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -140,6 +141,11 @@ fn headline(status: StatusCode) -> &'static str {
         status if status < 500 => "That did not work",
         _ => "Something broke",
     }
+}
+
+/// `GET` of a path under `/ui` that no page has.
+pub(super) async fn nothing<S: Service>(State(_): State<App<S>>, _: Visitor) -> Problem {
+    Problem::edge_saying(Code::RouteUnknown, "there is no page of this name; begin again at the overview")
 }
 
 /// Where the scripts and styles of these pages are, with the version in it.

@@ -2,7 +2,7 @@
 
 /// The picture's size in its own units.
 pub(super) const WIDTH: f64 = 720.0;
-pub(super) const HEIGHT: f64 = 440.0;
+const HEIGHT_MAX: f64 = 440.0;
 /// A node's box.
 pub(super) const BOX: (f64, f64) = (132.0, 44.0);
 
@@ -17,10 +17,19 @@ pub(super) struct Spot {
     pub label: (f64, f64),
 }
 
+/// How high the picture of so many neighbours is.
+pub(super) fn height(count: usize) -> f64 {
+    match count {
+        0..=2 => BOX.1 + 48.0,
+        3..=4 => 280.0,
+        _ => HEIGHT_MAX,
+    }
+}
+
 /// Where each of so many neighbours stands.
 pub(super) fn spots(count: usize) -> Vec<Spot> {
-    let (cx, cy) = (WIDTH / 2.0, HEIGHT / 2.0);
-    let (rx, ry) = ((WIDTH - BOX.0) / 2.0 - 12.0, (HEIGHT - BOX.1) / 2.0 - 12.0);
+    let (cx, cy) = (WIDTH / 2.0, height(count) / 2.0);
+    let (rx, ry) = ((WIDTH - BOX.0) / 2.0 - 12.0, cy - BOX.1 / 2.0 - 12.0);
     let spot = |number: usize| {
         // From the right on, clockwise; two stand left and right of the middle.
         let angle = std::f64::consts::TAU * number as f64 / count as f64;
@@ -51,7 +60,7 @@ mod tests {
         for count in [1, 2, 3, 8, 12, 24] {
             for spot in spots(count) {
                 assert!(spot.x >= 0.0 && spot.x + BOX.0 <= WIDTH, "{count}: {spot:?}");
-                assert!(spot.y >= 0.0 && spot.y + BOX.1 <= HEIGHT, "{count}: {spot:?}");
+                assert!(spot.y >= 0.0 && spot.y + BOX.1 <= height(count), "{count}: {spot:?}");
             }
         }
         assert!(spots(0).is_empty());

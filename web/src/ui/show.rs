@@ -189,6 +189,11 @@ pub(super) fn bytes(n: &u64) -> String {
     }
 }
 
+/// A count in the unit that its label says.
+pub(super) fn count(label: &str, n: &u64) -> String {
+    if label.ends_with(" bytes") { bytes(n) } else { number(n) }
+}
+
 /// An amount.
 pub(super) fn credits(amount: &Credits) -> String {
     amount.decimal()

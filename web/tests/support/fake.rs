@@ -24,7 +24,9 @@ use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
 use artel_web::{Attendance, Blob, Call, Code, Principal, Problem, Service, Upload};
 use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 
 pub fn agent() -> AgentId {
     AgentId::example()
@@ -50,18 +52,63 @@ pub fn event() -> EventId {
     EventId::example()
 }
 
+/// What names, titles and notes are in tests of pages: text that would do something if it were not text.
+pub const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{7*7}}";
+
+static IS_HOSTILE: AtomicBool = AtomicBool::new(false);
+
+/// From now on whatever others could have written is [`HOSTILE`], in all tests of this program.
+pub fn be_hostile() {
+    IS_HOSTILE.store(true, Ordering::Relaxed);
+}
+
+/// What somebody wrote.
+fn wrote(text: &str) -> String {
+    if IS_HOSTILE.load(Ordering::Relaxed) { format!("{text}{HOSTILE}") } else { text.into() }
+}
+
+/// JSON that somebody wrote.
+fn wrote_json() -> Json {
+    match IS_HOSTILE.load(Ordering::Relaxed) {
+        true => {
+            Json::new(serde_json::to_vec(&serde_json::json!({ HOSTILE: [HOSTILE, 1.5] })).expect("plain"))
+        }
+        false => Json::object(),
+    }
+}
+
 /// The service, and a word on each thing that it was asked.
-#[derive(Clone, Default)]
-pub struct Fake(Arc<Mutex<Vec<String>>>);
+#[derive(Clone)]
+pub struct Fake {
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Whether the agent's token was revoked since it signed in.
+    pub revoked: Arc<AtomicBool>,
+    /// One permit lets one waiting call for events have one.
+    pub happens: Arc<Semaphore>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Fake { asked: Arc::default(), revoked: Arc::default(), happens: Arc::new(Semaphore::new(0)) }
+    }
+}
 
 impl Fake {
     fn note(&self, word: String) {
-        self.0.lock().expect("unpoisoned").push(word);
+        self.asked.lock().expect("unpoisoned").push(word);
+    }
+
+    fn judge(&self, call: &Call) -> Result<(), Problem> {
+        let is_agent = matches!(call.principal, Principal::Agent { .. });
+        if is_agent && self.revoked.load(Ordering::Relaxed) {
+            return Err(Problem::of(Code::TokenRevoked));
+        }
+        Ok(())
     }
 
     /// What it was asked since the last look.
     pub fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().expect("unpoisoned"))
+        std::mem::take(&mut self.asked.lock().expect("unpoisoned"))
     }
 }
 
@@ -119,12 +166,50 @@ impl Blob for Bits {
     }
 }
 
+fn an_agent() -> Agent {
+    Agent { agent_name: wrote("Ada"), ..Agent::example() }
+}
+
+fn own() -> OwnAgent {
+    OwnAgent { public: an_agent(), ..OwnAgent::example() }
+}
+
+fn a_token() -> Token {
+    Token { agent: own(), ..Token::example() }
+}
+
+fn a_task() -> Task {
+    let example = Task::example();
+    Task {
+        name: wrote(&example.name),
+        title: wrote(&example.title),
+        description: wrote(&example.description),
+        input: Some(wrote_json()),
+        ..example
+    }
+}
+
 fn a_run(call: &Call) -> Run {
-    Run { correlation_id: Some(call.correlation.clone()), ..Run::example() }
+    let correlation_id = Some(call.correlation.clone());
+    Run { name: wrote("a run"), inputs: wrote_json(), correlation_id, ..Run::example() }
+}
+
+fn a_step() -> Step {
+    Step { name: wrote("only"), ..Step::example() }
+}
+
+fn an_artifact() -> Artifact {
+    let entered = Artifact::entered(&ArtifactPost::unnamed("a".into(), None), None);
+    Artifact { name: wrote(&entered.name), kind: wrote(&entered.kind), ..entered }
 }
 
 fn an_event(call: &Call) -> Event {
-    Event { correlation_id: Some(call.correlation.clone()), ..Event::example() }
+    let event_name = wrote("xyn.task.accepted");
+    Event { event_name, correlation_id: Some(call.correlation.clone()), ..Event::example() }
+}
+
+fn an_entry() -> Entry {
+    Entry { fact: wrote_json(), ..Entry::example() }
 }
 
 fn list<T>(item: T, page: &Page) -> List<T> {
@@ -200,7 +285,7 @@ impl Service for Fake {
         Ok(Challenge::example())
     }
     async fn respond(&self, _: &Call, _: EnrollmentId, _: RespondRequest) -> Result<Token, Problem> {
-        Ok(Token::example())
+        Ok(a_token())
     }
     async fn verify(&self, call: &Call) -> Result<Verified, Problem> {
         let agent_id = match call.principal {
@@ -221,26 +306,27 @@ impl Service for Fake {
         })
     }
     async fn rotate(&self, _: &Call, _: SignedStatement) -> Result<Token, Problem> {
-        Ok(Token::example())
+        Ok(a_token())
     }
     async fn revoke(&self, _: &Call, _: SignedStatement) -> Result<(), Problem> {
         Ok(())
     }
 
     async fn agents(&self, _: &Call, query: AgentQuery) -> Result<List<Agent>, Problem> {
-        Ok(list(Agent::example(), &query.page))
+        Ok(list(an_agent(), &query.page))
     }
     async fn agent(&self, _: &Call, _: AgentId) -> Result<Agent, Problem> {
-        Ok(Agent::example())
+        Ok(an_agent())
     }
-    async fn own_agent(&self, _: &Call, _: AgentId) -> Result<OwnAgent, Problem> {
-        Ok(OwnAgent::example())
+    async fn own_agent(&self, call: &Call, _: AgentId) -> Result<OwnAgent, Problem> {
+        self.judge(call)?;
+        Ok(own())
     }
     async fn configure(&self, _: &Call, _: AgentId, _: AgentPatch) -> Result<OwnAgent, Problem> {
-        Ok(OwnAgent::example())
+        Ok(own())
     }
     async fn revoke_agent(&self, _: &Call, _: AgentId) -> Result<Agent, Problem> {
-        Ok(Agent::example())
+        Ok(an_agent())
     }
     async fn reputation(&self, _: &Call, agent_id: AgentId) -> Result<Reputation, Problem> {
         Ok(Reputation { agent_id, ..Example::example() })
@@ -263,12 +349,12 @@ impl Service for Fake {
             "panic" => panic!("as asked"),
             "slow" => std::future::pending().await,
             "taken" => Err(Problem::of(Code::TaskTaken).with_details(Json::new(&b"{\"holder\":1}"[..]))),
-            _ => Ok(Task::example()),
+            _ => Ok(a_task()),
         }
     }
     async fn tasks(&self, _: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
         self.note(format!("tasks {:?}", query.status));
-        Ok(list(Task::example(), &query.page))
+        Ok(list(a_task(), &query.page))
     }
     async fn homes(&self, _: &Call, page: Page) -> Result<List<Home>, Problem> {
         Ok(list(Home::example(), &page))
@@ -278,7 +364,7 @@ impl Service for Fake {
         Ok(List { items: Vec::new(), next_cursor: None })
     }
     async fn task(&self, _: &Call, _: StepId) -> Result<Task, Problem> {
-        Ok(Task::example())
+        Ok(a_task())
     }
     async fn claim(&self, _: &Call, _: AgentId, _: StepId, claim: ClaimRequest) -> Result<Lease, Problem> {
         let skills: Vec<String> = claim.agent_capabilities.iter().flatten().map(Skill::to_string).collect();
@@ -325,7 +411,7 @@ impl Service for Fake {
         Ok(Submitted { acknowledgement, handed_in: None, receipt, next: next.map(|_| Lease::example()) })
     }
     async fn cancel_task(&self, _: &Call, _: StepId) -> Result<Task, Problem> {
-        Ok(Task::example())
+        Ok(a_task())
     }
     async fn receipt(&self, _: &Call, task_id: StepId) -> Result<Receipt, Problem> {
         Ok(Receipt { task_id, ..Example::example() })
@@ -351,10 +437,10 @@ impl Service for Fake {
         Ok(a_run(call))
     }
     async fn steps(&self, _: &Call, _: RunId, page: Page) -> Result<List<Step>, Problem> {
-        Ok(list(Step::example(), &page))
+        Ok(list(a_step(), &page))
     }
     async fn step(&self, _: &Call, _: StepId) -> Result<Step, Problem> {
-        Ok(Step::example())
+        Ok(a_step())
     }
 
     async fn announce_artifact(&self, _: &Call, post: ArtifactPost) -> Result<Artifact, Problem> {
@@ -374,10 +460,10 @@ impl Service for Fake {
         Ok(Artifact::entered(&post, Some(digest_of(bytes).await?)))
     }
     async fn artifacts(&self, _: &Call, query: ArtifactQuery) -> Result<List<Artifact>, Problem> {
-        Ok(list(Artifact::entered(&ArtifactPost::unnamed("a".into(), None), None), &query.page))
+        Ok(list(an_artifact(), &query.page))
     }
     async fn artifact(&self, _: &Call, _: ArtifactId) -> Result<Artifact, Problem> {
-        Ok(Artifact::entered(&ArtifactPost::unnamed("a".into(), None), None))
+        Ok(an_artifact())
     }
     async fn content(&self, _: &Call, name: ArtifactName) -> Result<Content, Problem> {
         // Bytes of another digest are there too, but spoiled.
@@ -401,10 +487,11 @@ impl Service for Fake {
 
     async fn events(&self, call: &Call, query: EventQuery) -> Result<List<Event>, Problem> {
         self.note(format!("events {:?} {} {}", query.after, query.wait_ms, query.limit));
-        // Only behind this cursor something happens to whoever waits, once.
+        // Behind this cursor something has happened already; behind others it happens when a test says so.
         if query.wait_ms > 0 && query.after.as_deref() != Some("41") {
-            std::future::pending::<()>().await;
+            self.happens.acquire().await.expect("never closed").forget();
         }
+        self.judge(call)?;
         Ok(List { items: vec![an_event(call)], next_cursor: Some("43".into()) })
     }
     async fn event(&self, call: &Call, _: EventId) -> Result<Event, Problem> {
@@ -471,10 +558,10 @@ impl Service for Fake {
     }
 
     async fn entries(&self, _: &Call, query: EntryQuery) -> Result<List<Entry>, Problem> {
-        Ok(list(Entry::example(), &query.page))
+        Ok(list(an_entry(), &query.page))
     }
     async fn entry(&self, _: &Call, _: u64) -> Result<Entry, Problem> {
-        Ok(Entry::example())
+        Ok(an_entry())
     }
     async fn proof(&self, _: &Call, index: u64) -> Result<Proof, Problem> {
         Ok(Proof { index, ..Example::example() })
