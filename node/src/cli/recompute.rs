@@ -2,6 +2,7 @@
 //! receipt that counted. Offline: a copy of the directory is enough, and nobody's word is taken.
 
 use super::context::{Context, Usage};
+use super::progress::Progress;
 use crate::clock::wall;
 use crate::recompute::{self, Found};
 use artel_audit::os::OsFiles;
@@ -17,9 +18,6 @@ use std::sync::Arc;
 
 /// Compute an agent's score anew, from the records in a data directory or a copy of one.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  artel reputation recompute did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./copy-of-node\n  artel reputation recompute did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./copy-of-node --viewer did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH --json"
-)]
 pub struct Recompute {
     /// The agent's did.
     did: String,
@@ -46,7 +44,11 @@ impl Recompute {
         let (dir, now) = (context.data_or_default(), self.at.map_or_else(wall, Wall));
         let read = tokio::task::spawn_blocking({
             let dir = dir.clone();
-            move || recompute::read(Arc::new(OsFiles::new(&dir)), now)
+            move || {
+                let mut progress = Progress::new("entries read", None);
+                let mut tell = |entries| progress.update(entries, "");
+                recompute::read_with(Arc::new(OsFiles::new(&dir)), now, &mut tell)
+            }
         });
         let found = read.await?.map_err(|error| anyhow::anyhow!("{}: {error:#}", dir.display()))?;
         let liars = found.liars();

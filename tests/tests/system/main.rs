@@ -12,6 +12,7 @@ mod crash;
 mod demo;
 mod disk;
 mod doctor;
+mod examples;
 mod join;
 mod journey;
 mod liar;
