@@ -55,6 +55,7 @@ machine: the nodes listen on loopback, their data is in a temporary directory.",
         &[
             "artel status --data ./node",
             "artel status --node http://127.0.0.1:7433 --json",
+            "artel status --data ./node --wait 10",
             "artel status --data ./node --watch",
         ],
     ),
@@ -120,6 +121,7 @@ and so is all of it when the worker is gone.",
         &[
             "artel task post --data ./node --title 'count words' --capability text --input '{\"text\":\"a b c\"}' --reward 1.5",
             "artel task post --data ./node --file task.json",
+            "artel task post --data ./node --title 'count words' --capability words --watch",
         ],
     ),
     examples(

@@ -142,7 +142,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     // The demo starts its agents so; nobody types it, and no shell offers it.
     if args.get(1).is_some_and(|verb| verb == DEMO_WORKER) {
-        return on_threads(crate::demo::worker::run());
+        return on_threads(crate::demo::worker::run(), &Hints::default());
     }
     let parsed =
         examples::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
@@ -154,20 +154,21 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    on_threads(run_verb(cli))
+    let hints = Hints { data: cli.global.data.clone(), list: list_of(&cli.verb) };
+    on_threads(run_verb(cli), &hints)
 }
 
-fn on_threads(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+fn on_threads(work: impl Future<Output = anyhow::Result<()>>, hints: &Hints) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return told(&anyhow::anyhow!("cannot start threads: {error}")),
+        Err(error) => return told(&anyhow::anyhow!("cannot start threads: {error}"), hints),
     };
     let done = runtime.block_on(work);
     // A read of stdin that nobody waits for any more must not keep the process.
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => told(&error),
+        Err(error) => told(&error, hints),
     }
 }
 
@@ -198,44 +199,112 @@ async fn run_verb(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
+/// What is known of a command when it fails, for what to do next.
+#[derive(Debug, Default)]
+struct Hints {
+    /// The data directory that was named.
+    data: Option<PathBuf>,
+    /// What lists the things that the command is about.
+    list: Option<&'static str>,
+}
+
+/// The command that lists what another one is about.
+fn list_of(verb: &Verb) -> Option<&'static str> {
+    Some(match verb {
+        Verb::Task(_) => "artel task list --status any",
+        Verb::Run(_) => "artel run list",
+        Verb::Agent(_) | Verb::Reputation(_) => "artel agent list",
+        Verb::Artifact(_) => "artel artifact list",
+        Verb::Audit(_) => "artel audit show",
+        Verb::Invite(_) => "artel invite list",
+        Verb::Node(_) => "artel node list",
+        _ => return None,
+    })
+}
+
 /// Tells why a command did not do what was asked, and says it in the exit status.
-fn told(error: &anyhow::Error) -> ExitCode {
+fn told(error: &anyhow::Error, hints: &Hints) -> ExitCode {
     use std::io::Write as _;
     let closed_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
     if error.downcast_ref::<std::io::Error>().is_some_and(closed_pipe) {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    let own = error.downcast_ref::<crate::client::Error>().and_then(|e| e.code());
-    let sentence = own.and_then(in_our_words).map_or_else(|| format!("{error:#}"), str::to_owned);
+    let own = error.downcast_ref::<crate::client::Error>().and_then(|e| in_our_words(e, hints));
+    let sentence = own.unwrap_or_else(|| format!("{error:#}"));
     // Nothing is left to be told when stderr is closed too.
     let _ = writeln!(std::io::stderr(), "artel: {sentence}");
     let misused = error.downcast_ref::<crate::config::Error>().is_some_and(crate::config::Error::is_of_flags);
     ExitCode::from(if misused || error.is::<Usage>() { 2 } else { 1 })
 }
 
-/// Refusals whose own sentence speaks of HTTP, in the words of the command line.
-fn in_our_words(code: &str) -> Option<&'static str> {
-    match code {
-        "unauthenticated" => {
-            Some("the node wants to know who calls; say --data DIR, --key FILE or --token-file FILE")
-        }
-        "bad_token" => {
-            Some("the token is not one of this node's; get one with: artel agent enroll --key FILE")
-        }
-        "token_expired" => Some("the token has expired; get a new one with: artel agent enroll --key FILE"),
-        "token_revoked" => Some("the token was revoked; get a new one with: artel agent enroll --key FILE"),
-        "agents_only" => {
-            Some("only an agent can do this; say --key FILE, after: artel agent enroll --key FILE")
-        }
-        "operator_only" => Some("only the operator can do this; say --data DIR, the node's data directory"),
-        _ => None,
+/// What a node said, or did not, in the words of the command line, with the command to type next.
+fn in_our_words(error: &crate::client::Error, hints: &Hints) -> Option<String> {
+    if let (crate::client::Error::Away { url, cause }, Some(data)) = (error, &hints.data) {
+        let data = data.display();
+        return Some(format!(
+            "no answer from the node at {url} ({cause}); see what is wrong with: artel doctor --data {data}, \
+             or start it with: artel up --data {data}"
+        ));
     }
+    let sentence = match error.code()? {
+        "unauthenticated" => {
+            "the node wants to know who calls; say --data DIR, --key FILE or --token-file FILE"
+        }
+        "bad_token" => "the token is not one of this node's; get one with: artel agent enroll --key FILE",
+        "token_expired" => "the token has expired; get a new one with: artel agent enroll --key FILE",
+        "token_revoked" => "the token was revoked; get a new one with: artel agent enroll --key FILE",
+        "agents_only" => "only an agent can do this; say --key FILE, after: artel agent enroll --key FILE",
+        "operator_only" => "only the operator can do this; say --data DIR, the node's data directory",
+        "not_found" => {
+            return Some(format!("there is no such thing here; see what there is with: {}", hints.list?));
+        }
+        "index_opening" => {
+            "the index is still opening; try again in a moment, or watch it with: artel doctor"
+        }
+        "journal_unavailable" => {
+            "the journal cannot be written, so nothing is taken in; see why with: artel doctor --data DIR"
+        }
+        _ => return None,
+    };
+    Some(sentence.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_went_wrong_names_the_next_command() {
+        use crate::client::Error;
+        let refused = |code: &str| Error::Refused {
+            status: 404,
+            code: code.into(),
+            message: "no".into(),
+            retry_after_s: None,
+        };
+        let hints = |line: &str| {
+            let cli = Cli::try_parse_from(line.split_whitespace()).expect("parses");
+            Hints { data: cli.global.data.clone(), list: list_of(&cli.verb) }
+        };
+        for (error, line, wanted) in [
+            (refused("not_found"), "artel agent show did:key:z6Mk", Some("artel agent list")),
+            (refused("not_found"), "artel task show x", Some("artel task list --status any")),
+            (refused("not_found"), "artel node expel x --reason y", Some("artel node list")),
+            (refused("not_found"), "artel version", None),
+            (refused("unauthenticated"), "artel agent list", Some("--key FILE")),
+            (refused("task_taken"), "artel task claim", None),
+            (
+                Error::Away { url: "u".into(), cause: "c".into() },
+                "artel status --data ./there",
+                Some("artel up --data ./there"),
+            ),
+        ] {
+            let said = in_our_words(&error, &hints(line));
+            assert_eq!(said.is_some(), wanted.is_some(), "{line}: {said:?}");
+            assert!(said.unwrap_or_default().contains(wanted.unwrap_or_default()), "{line}: {wanted:?}");
+        }
+    }
 
     #[test]
     fn wrong_use_is_told_from_failure() {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::live::{self, Watched};
-use super::show::{Column, fields, table};
+use super::show::{self, Column, fields, table};
 use crate::client::escape;
 use clap::Args;
 use serde_json::{Value, json};
@@ -61,11 +61,11 @@ const WATCHED: &[Column] = &[
 const JOURNALS: &[Column] = &[
     ("node", "node_id"),
     ("member", "member"),
-    ("held up to", "held_up_to"),
+    ("public held to", "held_up_to"),
     ("records", "records"),
     ("bytes", "bytes"),
-    ("known to", "known_up_to"),
-    ("cosigned to", "cosigned_up_to"),
+    ("entries signed", "known_up_to"),
+    ("entries cosigned", "cosigned_up_to"),
     ("quarantine", "quarantine"),
     ("summaries checked", "summaries.checked"),
     ("wrong", "summaries.wrong"),
@@ -95,7 +95,13 @@ impl Peers {
         }
         if self.journals {
             let answer = context.client()?.get_text(&format!("/v1/journals?limit=50{cursor}")).await?;
-            return context.show.list(&answer, JOURNALS, "nothing is kept of other nodes' journals");
+            context.show.list(&answer, JOURNALS, "nothing is kept of other nodes' journals")?;
+            if !context.show.json {
+                show::note(
+                    "held are a journal's public entries, by their own number; signed and cosigned is the whole journal, so those numbers are higher",
+                );
+            }
+            return Ok(());
         }
         if self.traffic {
             return traffic(context).await;

@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// Compute an agent's score anew, from the records in a data directory or a copy of one.
 #[derive(Args, Debug)]
 pub struct Recompute {
-    /// The agent's did.
-    did: String,
+    /// The agent's did; without it the agent of --key.
+    did: Option<String>,
     /// As which node sees it; without it the one whose directory it is.
     #[arg(long, value_name = "NODE_DID")]
     viewer: Option<String>,
@@ -35,8 +35,11 @@ impl Recompute {
     /// # Errors
     /// [`Usage`] for what is no did, otherwise what is wrong with the directory.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let agent = AgentId::from_did(&self.did)
-            .map_err(|error| Usage(format!("{} is no agent's did: {error}", self.did)))?;
+        let agent = match &self.did {
+            Some(did) => AgentId::from_did(did)
+                .map_err(|error| Usage(format!("{did} is no agent's did: {error}; see artel agent list")))?,
+            None => AgentId(context.agent_key()?.public()),
+        };
         let viewer = self.viewer.as_deref().map(|did| {
             NodeId::from_did(did).map_err(|error| Usage(format!("{did} is no node's did: {error}")))
         });

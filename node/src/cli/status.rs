@@ -1,12 +1,16 @@
 //! `artel status`: whether a node is well, who it is, how long its log is.
 
-use super::context::Context;
+use super::context::{Context, Usage};
 use super::live::{self, Watched};
 use super::show::Column;
 use crate::client::{Client, Error};
 use artel_protocol::log::SignedCheckpoint;
 use clap::Args;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How long to wait before a node that does not answer yet is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Say whether the node is well and how long its log is.
 #[derive(Args, Debug)]
@@ -14,6 +18,9 @@ pub struct Status {
     /// Keep it up to date until Ctrl-C; where it does not go to a terminal, a line for each change.
     #[arg(long)]
     watch: bool,
+    /// Wait until the node answers, for so many seconds at the most.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30", conflicts_with = "watch")]
+    wait: Option<u32>,
 }
 
 /// What changes for a reason; the time that it is up does always.
@@ -40,6 +47,9 @@ const SHOWN: &[Column] = &[
 impl Status {
     /// Asks the node.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        if let Some(seconds) = self.wait {
+            wait(context, Duration::from_secs(seconds.into())).await?;
+        }
         let client = context.anonymous()?;
         if self.watch {
             let watched = Watched { path: String::new(), columns: WATCHED, key: "url", none: "" };
@@ -51,6 +61,27 @@ impl Status {
             anyhow::bail!("the node takes no work; see why with: artel doctor --data DIR");
         }
         Ok(())
+    }
+}
+
+/// Waits until the node has said where it is, and answers there.
+async fn wait(context: &Context, at_most: Duration) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let why = match context.anonymous() {
+            Ok(client) => match client.get_text("/v1/health").await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_passing() => error.into(),
+                Err(error) => return Err(error.into()),
+            },
+            // Nothing will ever come of a command without a node.
+            Err(error) if error.is::<Usage>() => return Err(error),
+            Err(error) => error,
+        };
+        if begun.elapsed() >= at_most {
+            return Err(why);
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::client::escape;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, StepId};
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -91,6 +91,9 @@ pub struct Post {
     /// A key under which posting again has no second effect.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Follow it until it is over; fails unless it was accepted.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Which tasks to list.
@@ -144,6 +147,11 @@ struct PostBody<'a> {
     input: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_schema: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Posted {
+    task_id: String,
 }
 
 #[derive(Serialize)]
@@ -208,7 +216,12 @@ impl Task {
         match self {
             Task::Post(post) => {
                 let key = post.idempotency_key.clone().unwrap_or_else(input::fresh_key);
-                let answer = context.client()?.post_once("/v1/tasks", &post.body()?, &key).await?;
+                let client = context.client()?;
+                let answer = client.post_once("/v1/tasks", &post.body()?, &key).await?;
+                if post.watch {
+                    let posted: Posted = client.read(&answer)?;
+                    return follow(context, &posted.task_id).await;
+                }
                 context.show.fields(&answer, SHOWN)
             }
             Task::List(list) if list.watch => {
@@ -265,13 +278,7 @@ impl Task {
                     ],
                 )
             }
-            Task::Watch { id } => {
-                let path = path(&id, "")?;
-                let run = StepId::parse(&id).map_err(|e| Usage(format!("{id}: {e}")))?.run().to_string();
-                let answer = watch::follow(context, &run, Some(&id), &path).await?;
-                context.show.fields(&answer, SHOWN)?;
-                ended_well(&answer, "accepted", "see why with: artel task show ID")
-            }
+            Task::Watch { id } => follow(context, &id).await,
             Task::Cancel { id } => {
                 let answer =
                     context.client()?.post(&path(&id, "/cancel")?, &json!({}), 0).await?.unwrap_or_default();
@@ -292,6 +299,15 @@ const SUBMISSION: &[Column] = &[
     ("findings", "verdict.findings"),
     ("paid", "verdict.paid"),
 ];
+
+/// Follows a task until it is over; fails unless it was accepted.
+async fn follow(context: &Context, id: &str) -> anyhow::Result<()> {
+    let path = path(id, "")?;
+    let run = StepId::parse(id).map_err(|e| Usage(format!("{id}: {e}")))?.run().to_string();
+    let answer = watch::follow(context, &run, Some(id), &path).await?;
+    context.show.fields(&answer, SHOWN)?;
+    ended_well(&answer, "accepted", &format!("see why with: artel task show {id}"))
+}
 
 /// Fails unless what ended has this status.
 pub fn ended_well(answer: &str, wanted: &str, next: &str) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use crate::{artel, fresh};
 use artel_node::cli::examples::ALL;
 use artel_tests::agent::{self, Agent, key_of};
 use artel_tests::mesh::{LISTEN, invite, until};
-use artel_tests::{Done, Node, Shell};
+use artel_tests::{Done, Node, Shell, wait};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -159,6 +159,17 @@ impl World {
     /// Types an example and sees it end well; what goes on for ever is seen at work and ended by Ctrl-C.
     fn example(&mut self, example: &str) {
         let line = self.prepare(example);
+        if line_begins(&line, "task post") && line.contains("--watch") {
+            let typed = self.shell.types(&line);
+            let mut worker = Agent::enroll(&self.node, "words", &["words"]);
+            let posted = wait::until("the task", || {
+                let open = self.node.operator().get("/v1/tasks?status=available&capability=words").is(200);
+                open["items"][0]["task_id"].as_str().map(str::to_owned)
+            });
+            worker.does(&posted, &json!({}));
+            assert_eq!(typed.wait().code, Some(0), "{line}");
+            return;
+        }
         if !goes_on(&line) {
             self.types(&line);
             return;
@@ -188,7 +199,8 @@ fn line_begins(line: &str, words: &str) -> bool {
 fn goes_on(line: &str) -> bool {
     let tails = line_begins(line, "event tail") && !line.contains("--until-quiet");
     let works = line_begins(line, "work") && !line.contains("--once");
-    tails || works || line_begins(line, "up") || line.contains("--watch")
+    let watches = line.contains("--watch") && !line_begins(line, "task post");
+    tails || works || watches || line_begins(line, "up")
 }
 
 fn script(path: &Path, text: &str) {

@@ -19,6 +19,7 @@ mod liar;
 mod market;
 mod mesh;
 mod race;
+mod readme;
 mod redo;
 mod refusals;
 mod reputation;

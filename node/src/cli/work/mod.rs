@@ -116,6 +116,12 @@ impl Work {
                     home(context).await?,
                 )
                 .await?;
+                if let Some(home) = sandbox.only_home() {
+                    let text = format!(
+                        "runs what {home} offers and nothing else; for tasks of other homes say --allow any"
+                    );
+                    tell.event("policy", json!({"home": home.to_string()}), &text);
+                }
                 Doer::Sandbox(Arc::new(sandbox))
             }
         };
