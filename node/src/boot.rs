@@ -343,6 +343,8 @@ impl Node {
         std::fs::write(self.data.path().join(URL_FILE), url)
             .context("cannot write the file with the node's address")?;
         let token_file = self.data.operator_token_file();
+        // Before the lines for people, so that these stand last and are seen.
+        tracing::info!(%url, "ready");
         let mut out = std::io::stdout().lock();
         if json {
             let ready = serde_json::json!({
@@ -369,9 +371,7 @@ impl Node {
                 writeln!(out, "  recovery    move {} to a safe place elsewhere", recovery.display())?;
             }
         }
-        out.flush()?;
-        tracing::info!(%url, "ready");
-        Ok(())
+        Ok(out.flush()?)
     }
 
     /// Writes down what is to be written, within a deadline.

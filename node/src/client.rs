@@ -31,7 +31,9 @@ pub enum Error {
     #[error("cannot set up HTTP: {0}")]
     Setup(String),
     /// Nobody answers, or the connection broke.
-    #[error("no answer from the node at {url} ({cause}); see whether it runs, start it with: artel up")]
+    #[error(
+        "no answer from the node at {url} ({cause}); see what is wrong with: artel doctor, or start it with: artel up"
+    )]
     Away {
         /// The node.
         url: String,

@@ -61,7 +61,15 @@ type Journal = BTreeMap<u64, (u64, Vec<u8>)>;
 /// # Errors
 /// A directory without a journal, or whose own journal is damaged.
 pub fn read(files: Arc<dyn Files>, now: Wall) -> anyhow::Result<Found> {
-    let report = verify::directory(files.clone())?;
+    read_with(files, now, &mut |_| {})
+}
+
+/// The same; `progress` hears how many of the own journal's entries were verified.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(files: Arc<dyn Files>, now: Wall, progress: &mut dyn FnMut(u64)) -> anyhow::Result<Found> {
+    let report = verify::directory_with(files.clone(), progress)?;
     if let Outcome::Damaged { file, what } = report.outcome {
         bail!("{file} is damaged: {what}; put it back from a copy");
     }

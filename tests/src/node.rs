@@ -270,7 +270,7 @@ impl Node {
 }
 
 /// A child process whose output is read as it comes. It is killed when this is dropped.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     _stdin: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -278,7 +278,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command) -> Running {
+    pub(crate) fn start(mut command: Command) -> Running {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let (sender, lines) = channel();
@@ -296,8 +296,13 @@ impl Running {
         Running { _stdin: child.stdin.take(), child, lines, stderr: Some(stderr) }
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of stdout; nothing when there will be none.
-    fn line(&mut self) -> Option<String> {
+    pub(crate) fn line(&mut self) -> Option<String> {
         match self.lines.recv_timeout(DEADLINE) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -306,7 +311,7 @@ impl Running {
     }
 
     #[track_caller]
-    fn wait(mut self) -> Done {
+    pub(crate) fn wait(mut self) -> Done {
         let mut stdout = String::new();
         let end = Instant::now() + 4 * DEADLINE;
         while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {

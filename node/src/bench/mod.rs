@@ -26,9 +26,6 @@ use tasks::{Bench as Queues, Shape};
 
 /// Measure how fast a node is on this machine.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  artel bench throughput\n  artel bench latency --json\n  artel bench start --entries 0 --entries 10000\n\nA node of its own is started in a directory that goes away again. Figures mean something beside the machine's\nload and its disk's own sync, which stand in each of them."
-)]
 pub struct Bench {
     #[command(flatten)]
     how: How,
@@ -52,12 +49,8 @@ struct How {
 #[derive(Subcommand, Debug)]
 enum What {
     /// Durable life-cycles a second: post, claim, submit, result seen.
-    #[command(
-        after_help = "Examples:\n  artel bench throughput\n  artel bench throughput --tasks 100000 --in-flight 256 --workers 32 --json"
-    )]
     Throughput(Shape),
     /// From post to claim and to visible result on an idle node.
-    #[command(after_help = "Examples:\n  artel bench latency --tasks 500")]
     Latency {
         /// How many tasks, one after the other.
         #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -67,7 +60,6 @@ enum What {
         workers: u64,
     },
     /// Racers empty a queue, then all try to claim the same named tasks.
-    #[command(after_help = "Examples:\n  artel bench contention --racers 64 --tasks 1000")]
     Contention {
         /// How many agents race.
         #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
@@ -77,7 +69,6 @@ enum What {
         tasks: u64,
     },
     /// What a backlog costs: tasks drained a second beside waiting ones.
-    #[command(after_help = "Examples:\n  artel bench growth --backlog 1000 --backlog 100000")]
     Growth {
         /// How many tasks wait; may be given more than once.
         #[arg(long, default_values_t = [1_000, 10_000, 100_000], value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -90,7 +81,6 @@ enum What {
         workers: u64,
     },
     /// The journal beside bare group commit, and what a proof costs.
-    #[command(after_help = "Examples:\n  artel bench audit --group 512")]
     Audit {
         /// How many records share a sync; may be given more than once.
         #[arg(long, default_values_t = [1, 8, 64, 512], value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4_096))]
@@ -100,9 +90,6 @@ enum What {
         each_ms: u64,
     },
     /// From start to ready after a kill, by the length of the journal.
-    #[command(
-        after_help = "Examples:\n  artel bench start\n  artel bench start --entries 1000000 --starts 5"
-    )]
     Start {
         /// How many entries the journal has at least; may be given more than once.
         #[arg(long, default_values_t = [0, 10_000, 1_000_000], value_name = "N")]
@@ -112,21 +99,18 @@ enum What {
         starts: u32,
     },
     /// A step in the sandbox, its module compiled before, beside starting /bin/true and one sync.
-    #[command(after_help = "Examples:\n  artel bench step\n  artel bench step --steps 2000 --json")]
     Step {
         /// How many steps, one after the other.
         #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         steps: u32,
     },
     /// A claim and a result at another home, beside the same at home.
-    #[command(after_help = "Examples:\n  artel bench claim --claims 1000 --json")]
     Claim {
         /// How many claims, one after the other.
         #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
         claims: u64,
     },
     /// An artifact fetched from another home, beside a plain copy over loopback.
-    #[command(after_help = "Examples:\n  artel bench blob --mb 200 --times 5")]
     Blob {
         /// How large it is, in megabytes of 1,048,576 bytes.
         #[arg(long, default_value_t = 64, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=230))]
@@ -136,7 +120,6 @@ enum What {
         times: u32,
     },
     /// Records that a node missed while it was down.
-    #[command(after_help = "Examples:\n  artel bench sync --records 1000 --times 5")]
     Sync {
         /// How many it missed.
         #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
@@ -146,10 +129,8 @@ enum What {
         times: u32,
     },
     /// How an offer spreads over many nodes.
-    #[command(after_help = "Examples:\n  artel bench gossip --nodes 30 --offers 1000 --rate 100")]
     Gossip(Spread),
     /// What a node takes of memory and CPU while its agents wait.
-    #[command(after_help = "Examples:\n  artel bench idle --workers 8")]
     Idle {
         /// How many agents wait.
         #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
@@ -172,6 +153,7 @@ impl Bench {
         let How { running, dir, reward } = self.how;
         let report =
             Report::new(context.show, if reward == 0 { "fsync-first-unpaid" } else { "fsync-first" });
+        let _ticking = report.tick();
         let scratch = Scratch::new(dir.as_deref())?;
         match &self.what {
             What::Audit { group, each_ms } => {

@@ -9,17 +9,10 @@ use serde_json::json;
 
 /// Enroll agents, look at them, end their tokens.
 #[derive(Subcommand, Debug)]
-#[command(
-    after_help = "Examples:\n  artel agent enroll --key agent.pem --name ada --capability text\n  artel agent list --data ./node"
-)]
 pub enum Agent {
     /// Enroll a key: the node sends a text, the key signs it, the token is kept in FILE.token beside the key.
-    #[command(
-        after_help = "Examples:\n  artel agent enroll --key agent.pem --node http://127.0.0.1:7433 --name ada --capability text --capability rust@2"
-    )]
     Enroll(Enroll),
     /// List agents.
-    #[command(after_help = "Examples:\n  artel agent list --data ./node --capability text")]
     List {
         /// Only those with this skill.
         #[arg(long, value_name = "SKILL")]
@@ -29,20 +22,13 @@ pub enum Agent {
         cursor: Option<String>,
     },
     /// Show one agent, or the one that calls.
-    #[command(
-        after_help = "Examples:\n  artel agent show --key agent.pem\n  artel agent show did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./node"
-    )]
     Show {
         /// The agent's did; without it the agent whose key or token is named.
         did: Option<String>,
     },
     /// Get a new token for the old one, under the agent's own signature.
-    #[command(after_help = "Examples:\n  artel agent rotate --key agent.pem --node http://127.0.0.1:7433")]
     Rotate,
     /// End a token and its delegation: one's own by signature, or another agent's as the operator.
-    #[command(
-        after_help = "Examples:\n  artel agent revoke --key agent.pem --node http://127.0.0.1:7433\n  artel agent revoke did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./node"
-    )]
     Revoke {
         /// The agent to let go, by the operator; without it the agent of --key.
         did: Option<String>,

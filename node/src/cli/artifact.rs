@@ -2,6 +2,7 @@
 //! gets the name that was asked for.
 
 use super::context::{Context, Usage};
+use super::progress::{MEGABYTES, Progress};
 use super::show::{self, Column};
 use crate::client::{Client, escape};
 use artel_protocol::id::{ArtifactId, Digest};
@@ -11,20 +12,18 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::ReaderStream;
 
 /// How many bytes are read at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Put bytes into a node and get them back.
 #[derive(Subcommand, Debug)]
-#[command(
-    after_help = "Examples:\n  artel artifact put report.html --data ./node --type text/html\n  artel artifact list --data ./node"
-)]
 pub enum Artifact {
     /// Store a file.
-    #[command(
-        after_help = "Examples:\n  artel artifact put report.html --data ./node --type text/html --kind report"
-    )]
     Put {
         /// The file.
         file: PathBuf,
@@ -42,9 +41,6 @@ pub enum Artifact {
         run: Option<String>,
     },
     /// Fetch an artifact's bytes and check them.
-    #[command(
-        after_help = "Examples:\n  artel artifact get sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --data ./node --out empty.bin\n  artel artifact get 01981f5e-0000-7000-8000-00000000000a --data ./node > file"
-    )]
     Get {
         /// Its digest or its id.
         name: String,
@@ -53,7 +49,6 @@ pub enum Artifact {
         out: Option<PathBuf>,
     },
     /// List artifacts.
-    #[command(after_help = "Examples:\n  artel artifact list --data ./node --kind report")]
     List {
         /// Only those of this run.
         #[arg(long, value_name = "RUN")]
@@ -103,7 +98,12 @@ impl Artifact {
                     path.push_str(&format!("&run_id={}", escape(&run)));
                 }
                 let opened = tokio::fs::File::open(&file).await?;
-                let answer = client.put(&path, &media_type, opened).await?;
+                let bytes = opened.metadata().await?.len();
+                let body = reqwest::Body::wrap_stream(ReaderStream::with_capacity(
+                    Told { inner: opened, done: 0, progress: Progress::new(MEGABYTES, Some(bytes)) },
+                    PIECE_BYTES,
+                ));
+                let answer = client.put(&path, &media_type, body).await?;
                 context.show.fields(&answer, COLUMNS)
             }
             Artifact::Get { name, out } => {
@@ -119,6 +119,28 @@ impl Artifact {
                 context.show.list(&client.get_text(&path).await?, &COLUMNS[..6], none)
             }
         }
+    }
+}
+
+/// A file that is read, and how far that is.
+struct Told {
+    inner: tokio::fs::File,
+    done: u64,
+    progress: Progress,
+}
+
+impl AsyncRead for Told {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        self.done += (buf.filled().len() - before) as u64;
+        let done = self.done;
+        self.progress.update(done, "");
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -176,11 +198,17 @@ async fn get(context: &Context, client: &Client, digest: &Digest, out: Option<&P
         None => Box::new(std::io::stdout()),
     };
     let (mut hash, mut bytes) = (Sha256::new(), 0_u64);
+    // What goes to a terminal itself is not to be drawn over.
+    let mut progress = out.map(|_| Progress::new(MEGABYTES, response.content_length()));
     while let Some(piece) = response.chunk().await.map_err(|e| client.away(&e))? {
         hash.update(&piece);
         bytes += piece.len() as u64;
         sink.write_all(&piece)?;
+        if let Some(progress) = &mut progress {
+            progress.update(bytes, "");
+        }
     }
+    drop(progress);
     sink.flush()?;
     drop(sink);
     let right = Digest(hash.finalize().into()) == *digest;

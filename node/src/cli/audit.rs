@@ -6,7 +6,8 @@ use super::context::Context;
 use super::fraud;
 use super::log;
 use super::lots;
-use super::show::{self, Column};
+use super::progress::Progress;
+use super::show::Column;
 use crate::client::escape;
 use crate::data::{self, DataDir};
 use artel_audit::os::OsFiles;
@@ -15,37 +16,24 @@ use artel_protocol::log::SignedCheckpoint;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The directory that `audit rebuild` throws away.
 const INDEX_DIR: &str = "index";
-/// After how many entries progress is told.
-const PROGRESS_ENTRIES: u64 = 65_536;
 
 /// Read the log, prove its entries, verify all of it.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel audit show --data ./node\n  artel audit verify ./node")]
 pub enum Audit {
     /// Show entries in their order, or the one that is named.
-    #[command(
-        after_help = "Examples:\n  artel audit show --data ./node --kind Granted\n  artel audit show 12 --data ./node --json"
-    )]
     Show(Filter),
     /// Verify a whole log: a data directory (or a copy of one) with the proofs of fraud in it, a node's log over HTTP, or one
     /// proof of fraud.
-    #[command(
-        after_help = "Examples:\n  artel audit verify ./node\n  artel audit verify http://127.0.0.1:7433\n  artel audit verify ./node/records/frauds/01ab….fraud"
-    )]
     Verify {
         /// A data directory, a node's URL, or a file with a proof of fraud.
         source: Option<String>,
     },
     /// Prove that an entry stands in the log: writes a C2SP .tlog-proof.
-    #[command(
-        after_help = "Examples:\n  artel audit prove 12 --data ./node --out 12.tlog-proof\n  artel audit prove 12 ./copy-of-node"
-    )]
     Prove {
         /// The entry's index.
         index: u64,
@@ -56,11 +44,12 @@ pub enum Audit {
         out: Option<PathBuf>,
     },
     /// Print the newest signed checkpoint (a C2SP signed note).
-    #[command(after_help = "Examples:\n  artel audit checkpoint --data ./node")]
     Checkpoint,
     /// Throw the index of a stopped node away; its next start builds it again from the journal.
-    #[command(after_help = "Examples:\n  artel audit rebuild --data ./node")]
-    Rebuild,
+    Rebuild {
+        /// The data directory, as for verify; --data names it as well.
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Which entries to show.
@@ -134,7 +123,7 @@ impl Audit {
                     .map_err(|e| anyhow::anyhow!("the node's checkpoint does not verify: {e}"))?;
                 context.show.done(&checkpoint_json(&checkpoint), note.trim_end())
             }
-            Audit::Rebuild => rebuild(context, &context.data_or_default()),
+            Audit::Rebuild { dir } => rebuild(context, &dir.unwrap_or_else(|| context.data_or_default())),
         }
     }
 }
@@ -335,12 +324,6 @@ fn checkpoint_json(checkpoint: &SignedCheckpoint) -> serde_json::Value {
 
 /// Says on a terminal how many entries were read.
 fn progress() -> impl FnMut(u64) + Send + 'static {
-    let terminal = std::io::stderr().is_terminal();
-    let mut next = PROGRESS_ENTRIES;
-    move |entries| {
-        if terminal && entries >= next {
-            show::note(&format!("{entries} entries read"));
-            next = entries + PROGRESS_ENTRIES;
-        }
-    }
+    let mut progress = Progress::new("entries read", None);
+    move |entries| progress.update(entries, "")
 }

@@ -134,15 +134,19 @@ impl Context {
         match fs::read_to_string(dir.join(URL_FILE)) {
             Ok(url) => Ok(url.trim().to_owned()),
             Err(_) if self.global.data.is_none() => Err(Usage(
-                "no node is named; say --node URL or --data DIR, or start one with: artel up".into(),
+                "no node is named; say --node URL or --data DIR, or start one with: artel up --data DIR"
+                    .into(),
             )
             .into()),
             Err(_) => {
-                anyhow::bail!(
-                    "no node runs in {}; start it with: artel up --data {}",
-                    dir.display(),
-                    dir.display()
-                )
+                let dir = dir.display();
+                anyhow::bail!(match self.data_or_default().join(artel_audit::JOURNAL_DIR).is_dir() {
+                    true => format!("no node runs in {dir}; start it with: artel up --data {dir}"),
+                    false => format!(
+                        "{dir} is no node's data directory; name another one with --data, or start a node there \
+                         with: artel up --data {dir}"
+                    ),
+                })
             }
         }
     }

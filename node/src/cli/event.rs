@@ -7,17 +7,12 @@ use crate::client::escape;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Emit events and follow them.
 #[derive(Subcommand, Debug)]
-#[command(
-    after_help = "Examples:\n  artel event tail --data ./node\n  artel event emit xyn.report.ready --data ./node --body '{\"file\":\"a.html\"}'"
-)]
 pub enum Event {
     /// Emit an event as the operator.
-    #[command(
-        after_help = "Examples:\n  artel event emit xyn.report.ready --data ./node --body '{\"file\":\"a.html\"}'"
-    )]
     Emit {
         /// What happened; begins with a letter.
         name: String,
@@ -29,9 +24,6 @@ pub enum Event {
         run: Option<String>,
     },
     /// Show events as they happen, one a line, until interrupted.
-    #[command(
-        after_help = "Examples:\n  artel event tail --data ./node --json\n  artel event tail --data ./node --name xyn.task.accepted --until-quiet"
-    )]
     Tail {
         /// Only events behind this cursor.
         #[arg(long, value_name = "CURSOR")]
@@ -80,8 +72,12 @@ impl Event {
                     .filter_map(|(key, value)| Some(format!("{key}={}", escape(&value?))))
                     .collect();
                 let mut events = Events::new(&client, filter.join("&"), after);
+                let mut interrupt = signal(SignalKind::interrupt())?;
                 loop {
-                    let items = events.next_patiently().await?;
+                    let items = tokio::select! {
+                        items = events.next_patiently() => items?,
+                        _ = interrupt.recv() => return Ok(()),
+                    };
                     if items.is_empty() && until_quiet {
                         return Ok(());
                     }

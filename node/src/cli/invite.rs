@@ -8,10 +8,7 @@ use serde_json::{Value, json};
 
 /// Invite other nodes into this node's federation.
 #[derive(Args, Debug)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  artel invite --data ./node\n  artel invite --data ./node --uses 3 --for 7d --json\n  artel invite list --data ./node"
-)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Invite {
     #[command(subcommand)]
     act: Option<Act>,
@@ -26,16 +23,12 @@ pub struct Invite {
 #[derive(Subcommand, Debug)]
 enum Act {
     /// List the invitations that were made and not taken back.
-    #[command(after_help = "Examples:\n  artel invite list --data ./node")]
     List {
         /// Where to go on, as the last page said.
         #[arg(long)]
         cursor: Option<String>,
     },
     /// Take an invitation back; whom it let in stays.
-    #[command(
-        after_help = "Examples:\n  artel invite revoke sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae --data ./node"
-    )]
     Revoke {
         /// The invitation's digest, as the list shows it.
         digest: String,

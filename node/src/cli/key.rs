@@ -8,16 +8,13 @@ use std::path::PathBuf;
 
 /// Make and look at keys.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel key new agent.pem\n  artel key show agent.pem")]
 pub enum Key {
     /// Make a new Ed25519 key (PKCS#8 PEM, mode 0600); never over an existing file.
-    #[command(after_help = "Examples:\n  artel key new agent.pem")]
     New {
         /// The file to make.
         file: PathBuf,
     },
     /// Show whom a key file is: its did:key and its peer id, never the key.
-    #[command(after_help = "Examples:\n  artel key show agent.pem --json")]
     Show {
         /// The key file.
         file: PathBuf,

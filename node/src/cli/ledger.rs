@@ -6,12 +6,8 @@ use serde_json::Value;
 
 /// Look at accounts and earnings.
 #[derive(Subcommand, Debug)]
-#[command(after_help = "Examples:\n  artel ledger show --data ./node")]
 pub enum Ledger {
     /// Show all accounts (as the operator), or one's earnings and payments (as an agent).
-    #[command(
-        after_help = "Examples:\n  artel ledger show --data ./node --json\n  artel ledger show --key agent.pem --node http://127.0.0.1:7433"
-    )]
     Show {
         /// Where to go on, as the last page said.
         #[arg(long)]

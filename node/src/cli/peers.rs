@@ -1,16 +1,14 @@
 //! `artel peers`: the nodes that this one is connected to.
 
 use super::context::Context;
-use super::show::Column;
+use super::live::{self, Watched};
+use super::show::{self, Column, fields, table};
 use crate::client::escape;
 use clap::Args;
 use serde_json::{Value, json};
 
 /// Show the nodes that this node is connected to.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  artel peers --data ./node\n  artel peers --data ./node --json\n  artel peers --journals --data ./node\n  artel peers --homes --data ./node\n  artel peers --refused --data ./node"
-)]
 pub struct Peers {
     /// Show what is kept of other nodes' journals instead.
     #[arg(long)]
@@ -21,13 +19,19 @@ pub struct Peers {
     /// Show what was refused of other nodes since the start instead, by reason.
     #[arg(long, conflicts_with_all = ["journals", "homes", "cursor"])]
     refused: bool,
+    /// Show what went through the mesh since the start instead, by what carried it, and requests by what they are.
+    #[arg(long, conflicts_with_all = ["journals", "homes", "refused", "cursor"])]
+    traffic: bool,
+    /// Keep the peers up to date until Ctrl-C; where they do not go to a terminal, a line for each change.
+    #[arg(long, conflicts_with_all = ["journals", "homes", "refused", "traffic", "cursor"])]
+    watch: bool,
     /// Where to go on in the journals or homes, as the last page said.
     #[arg(long)]
     cursor: Option<String>,
 }
 
 const COLUMNS: &[Column] = &[
-    ("peer", "peer_id"),
+    ("node", "node_id"),
     ("status", "status"),
     ("direction", "direction"),
     ("by", "transport"),
@@ -37,18 +41,31 @@ const COLUMNS: &[Column] = &[
     ("behind", "witness_behind"),
     ("we witnessed to", "we_witnessed_up_to"),
     ("quarantine", "quarantine"),
+    ("peer id", "peer_id"),
     ("addresses", "addresses"),
+    ("reason", "reason"),
+];
+
+/// What changes for a reason; a round trip does with every ping.
+const WATCHED: &[Column] = &[
+    ("node", "node_id"),
+    ("status", "status"),
+    ("direction", "direction"),
+    ("by", "transport"),
+    ("witnessed us to", "witnessed_us_up_to"),
+    ("we witnessed to", "we_witnessed_up_to"),
+    ("quarantine", "quarantine"),
     ("reason", "reason"),
 ];
 
 const JOURNALS: &[Column] = &[
     ("node", "node_id"),
     ("member", "member"),
-    ("held up to", "held_up_to"),
+    ("public held to", "held_up_to"),
     ("records", "records"),
     ("bytes", "bytes"),
-    ("known to", "known_up_to"),
-    ("cosigned to", "cosigned_up_to"),
+    ("entries signed", "known_up_to"),
+    ("entries cosigned", "cosigned_up_to"),
     ("quarantine", "quarantine"),
     ("summaries checked", "summaries.checked"),
     ("wrong", "summaries.wrong"),
@@ -78,7 +95,16 @@ impl Peers {
         }
         if self.journals {
             let answer = context.client()?.get_text(&format!("/v1/journals?limit=50{cursor}")).await?;
-            return context.show.list(&answer, JOURNALS, "nothing is kept of other nodes' journals");
+            context.show.list(&answer, JOURNALS, "nothing is kept of other nodes' journals")?;
+            if !context.show.json {
+                show::note(
+                    "held are a journal's public entries, by their own number; signed and cosigned is the whole journal, so those numbers are higher",
+                );
+            }
+            return Ok(());
+        }
+        if self.traffic {
+            return traffic(context).await;
         }
         if self.refused {
             let traffic: Value = context.client()?.get("/v1/traffic").await?;
@@ -88,11 +114,48 @@ impl Peers {
             let answer = json!({ "items": items }).to_string();
             return context.show.list(&answer, REFUSED, "nothing was refused");
         }
+        let none = "no peers; a node that listens (artel up --listen) can be joined with: artel invite";
+        if self.watch {
+            let path = "/v1/peers".to_owned();
+            return live::watch(context, Watched { path, columns: WATCHED, key: "node_id", none }).await;
+        }
         let answer = context.client()?.get_text("/v1/peers").await?;
-        context.show.list(
-            &answer,
-            COLUMNS,
-            "no peers; a node that listens (artel up --listen) can be joined with: artel invite",
-        )
+        context.show.list(&answer, COLUMNS, none)
     }
+}
+
+async fn traffic(context: &Context) -> anyhow::Result<()> {
+    let answer = context.client()?.get_text("/v1/traffic").await?;
+    context.show.answer(&answer, |traffic| {
+        if traffic.is_null() {
+            return "nothing went through: this node has to do with no other".to_owned();
+        }
+        let lanes = traffic["lanes"].as_object().into_iter().flatten();
+        let ways = [("tcp", &traffic["tcp"]), ("quic", &traffic["quic"])].into_iter();
+        let rows: Vec<Value> = ways
+            .chain(lanes.map(|(lane, bytes)| (lane.as_str(), bytes)))
+            .map(|(way, bytes)| json!({"way": way, "received": bytes["received"], "sent": bytes["sent"]}))
+            .collect();
+        let mut text =
+            table(&rows, &[("through", "way"), ("bytes received", "received"), ("bytes sent", "sent")]);
+        let requests = traffic["requests"].as_object().into_iter().flatten();
+        let rows: Vec<Value> =
+            requests.map(|(request, times)| json!({"request": request, "times": times})).collect();
+        if !rows.is_empty() {
+            text.push_str(&format!("\n{}", table(&rows, &[("request", "request"), ("times", "times")])));
+        }
+        text.push_str(&format!(
+            "\n{}",
+            fields(
+                traffic,
+                &[
+                    ("gossip heard", "gossip_messages"),
+                    ("copies of it", "gossip_copies"),
+                    ("gossip told", "gossip_published"),
+                    ("claims waiting", "claims_waiting"),
+                ],
+            )
+        ));
+        text
+    })
 }

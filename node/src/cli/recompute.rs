@@ -2,6 +2,7 @@
 //! receipt that counted. Offline: a copy of the directory is enough, and nobody's word is taken.
 
 use super::context::{Context, Usage};
+use super::progress::Progress;
 use crate::clock::wall;
 use crate::recompute::{self, Found};
 use artel_audit::os::OsFiles;
@@ -17,12 +18,9 @@ use std::sync::Arc;
 
 /// Compute an agent's score anew, from the records in a data directory or a copy of one.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  artel reputation recompute did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./copy-of-node\n  artel reputation recompute did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./copy-of-node --viewer did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH --json"
-)]
 pub struct Recompute {
-    /// The agent's did.
-    did: String,
+    /// The agent's did; without it the agent of --key.
+    did: Option<String>,
     /// As which node sees it; without it the one whose directory it is.
     #[arg(long, value_name = "NODE_DID")]
     viewer: Option<String>,
@@ -37,8 +35,11 @@ impl Recompute {
     /// # Errors
     /// [`Usage`] for what is no did, otherwise what is wrong with the directory.
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let agent = AgentId::from_did(&self.did)
-            .map_err(|error| Usage(format!("{} is no agent's did: {error}", self.did)))?;
+        let agent = match &self.did {
+            Some(did) => AgentId::from_did(did)
+                .map_err(|error| Usage(format!("{did} is no agent's did: {error}; see artel agent list")))?,
+            None => AgentId(context.agent_key()?.public()),
+        };
         let viewer = self.viewer.as_deref().map(|did| {
             NodeId::from_did(did).map_err(|error| Usage(format!("{did} is no node's did: {error}")))
         });
@@ -46,7 +47,11 @@ impl Recompute {
         let (dir, now) = (context.data_or_default(), self.at.map_or_else(wall, Wall));
         let read = tokio::task::spawn_blocking({
             let dir = dir.clone();
-            move || recompute::read(Arc::new(OsFiles::new(&dir)), now)
+            move || {
+                let mut progress = Progress::new("entries read", None);
+                let mut tell = |entries| progress.update(entries, "");
+                recompute::read_with(Arc::new(OsFiles::new(&dir)), now, &mut tell)
+            }
         });
         let found = read.await?.map_err(|error| anyhow::anyhow!("{}: {error:#}", dir.display()))?;
         let liars = found.liars();

@@ -8,14 +8,8 @@ use serde::Deserialize;
 
 /// Look at an agent's score.
 #[derive(Subcommand, Debug)]
-#[command(
-    after_help = "Examples:\n  artel reputation show --key agent.pem\n  artel reputation recompute did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./copy-of-node"
-)]
 pub enum Reputation {
     /// Show an agent's layers, score, lower bound and level.
-    #[command(
-        after_help = "Examples:\n  artel reputation show --key agent.pem\n  artel reputation show did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --data ./node --json"
-    )]
     Show {
         /// The agent's did; without it the agent whose key or token is named.
         did: Option<String>,

@@ -1,6 +1,7 @@
 //! `artel run`: runs of several steps.
 
 use super::context::{Context, Usage};
+use super::live::{self, Watched};
 use super::show::{self, Column};
 use super::{input, task, watch};
 use crate::client::escape;
@@ -10,14 +11,8 @@ use serde_json::{Value, json};
 
 /// Start runs of several steps, follow and cancel them.
 #[derive(Subcommand, Debug)]
-#[command(
-    after_help = "Examples:\n  artel run start run.json --data ./node\n  artel run list --data ./node --status running"
-)]
 pub enum Run {
     /// Start a run from JSON as POST /v1/runs takes it.
-    #[command(
-        after_help = "Examples:\n  artel run start run.json --data ./node\n\nrun.json:\n  {\"name\":\"two steps\",\"steps\":[\n    {\"name\":\"count\",\"task\":{\"title\":\"count words\",\"reward\":1,\"input\":{\"text\":\"a b\"}}},\n    {\"name\":\"sum\",\"needs\":[\"count\"],\"task\":{\"title\":\"sum up\",\"reward\":1}}]}"
-    )]
     Start {
         /// The file; - is stdin.
         file: String,
@@ -26,7 +21,6 @@ pub enum Run {
         idempotency_key: Option<String>,
     },
     /// List runs.
-    #[command(after_help = "Examples:\n  artel run list --data ./node --status completed --json")]
     List {
         /// created, running, completed, failed or cancelled.
         #[arg(long)]
@@ -34,23 +28,21 @@ pub enum Run {
         /// Where to go on, as the last page said.
         #[arg(long)]
         cursor: Option<String>,
+        /// Keep the list up to date until Ctrl-C; where it does not go to a terminal, a line for each change.
+        #[arg(long)]
+        watch: bool,
     },
     /// Show a run and its steps.
-    #[command(after_help = "Examples:\n  artel run show 01981f5e-0000-7000-8000-000000000000 --data ./node")]
     Show {
         /// The run.
         id: String,
     },
     /// Follow a run until it is over; fails unless it was completed.
-    #[command(after_help = "Examples:\n  artel run watch 01981f5e-0000-7000-8000-000000000000 --data ./node")]
     Watch {
         /// The run.
         id: String,
     },
     /// Cancel a run.
-    #[command(
-        after_help = "Examples:\n  artel run cancel 01981f5e-0000-7000-8000-000000000000 --data ./node"
-    )]
     Cancel {
         /// The run.
         id: String,
@@ -89,10 +81,14 @@ impl Run {
                 let answer = client.post_once("/v1/runs", &input::json_file("the run", &file)?, &key).await?;
                 context.show.fields(&answer, SHOWN)
             }
-            Run::List { status, cursor } => {
+            Run::List { status, cursor, watch } => {
                 let mut path = "/v1/runs?limit=50".to_owned();
                 for (name, value) in [("status", status), ("cursor", cursor)] {
                     path.push_str(&value.map(|v| format!("&{name}={}", escape(&v))).unwrap_or_default());
+                }
+                if watch {
+                    let (columns, none) = (&SHOWN[..7], "no such runs now");
+                    return live::watch(context, Watched { path, columns, key: "run_id", none }).await;
                 }
                 let answer = client.get_text(&path).await?;
                 context.show.list(&answer, &SHOWN[..7], "no such runs; start one with: artel run start FILE")

@@ -1,6 +1,7 @@
 //! How answers are shown: the node's own JSON for programs, aligned text for people. Output goes through here only, so
 //! that a closed pipe is an error like any other. Text from others is shown without its control characters.
 
+use super::paint::{Paint, Tone, tone_of};
 use serde_json::Value;
 use std::io::{self, Write as _};
 
@@ -48,7 +49,7 @@ impl Show {
             if items.is_empty() {
                 return none.to_owned();
             }
-            let mut text = table(items, columns);
+            let mut text = painted_table(items, columns, Paint::of_stdout());
             if let Some(cursor) = value["next_cursor"].as_str() {
                 text.push_str(&format!("\nmore: add --cursor {}", plain(cursor)));
             }
@@ -92,23 +93,41 @@ pub fn fields(value: &Value, columns: &[Column]) -> String {
     rows.iter().map(|(heading, text)| format!("{heading:width$}  {text}\n")).collect()
 }
 
+/// What a table shows of one item, cell by cell.
+pub fn cells(item: &Value, columns: &[Column]) -> Vec<String> {
+    columns.iter().map(|(_, path)| cell(at(item, path))).collect()
+}
+
 /// A table with its columns aligned, numbers to the right.
 pub fn table(items: &[Value], columns: &[Column]) -> String {
+    painted_table(items, columns, Paint::PLAIN)
+}
+
+/// The same, a status in the colour of what it means.
+pub fn painted_table(items: &[Value], columns: &[Column], paint: Paint) -> String {
     let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(heading, _)| (*heading).to_owned()).collect()];
-    rows.extend(items.iter().map(|item| columns.iter().map(|(_, path)| cell(at(item, path))).collect()));
+    rows.extend(items.iter().map(|item| cells(item, columns)));
     let widths: Vec<usize> = (0..columns.len())
         .map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0))
         .collect();
     let numeric: Vec<bool> =
         columns.iter().map(|(_, path)| items.iter().all(|i| at(i, path).is_number())).collect();
+    let last = columns.len().saturating_sub(1);
     let mut text = String::new();
-    for row in rows {
+    for (number, row) in rows.iter().enumerate() {
         let cells: Vec<String> = row
             .iter()
             .enumerate()
             .map(|(c, cell)| {
-                let width = widths[c];
-                if numeric[c] { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+                // The last cell is followed by nothing, so that it needs no blanks, which a colour would keep.
+                let width = if c == last && !numeric[c] { 0 } else { widths[c] };
+                let padded = if numeric[c] { format!("{cell:>width$}") } else { format!("{cell:width$}") };
+                let tone = match (number, columns[c].1) {
+                    (0, _) => Some(Tone::Dim),
+                    (_, "status") => tone_of(cell),
+                    _ => None,
+                };
+                tone.map_or(padded.clone(), |tone| paint.say(tone, &padded))
             })
             .collect();
         text.push_str(cells.join("  ").trim_end());

@@ -1,40 +1,39 @@
 //! `artel task`: posting tasks and doing them by hand.
 
 use super::context::{Context, Usage};
+use super::live::{self, Watched};
 use super::show::Column;
 use super::{input, watch};
 use crate::client::escape;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, StepId};
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 /// Post tasks, look at them, claim and submit them by hand.
 #[derive(Subcommand, Debug)]
-#[command(
-    after_help = "Examples:\n  artel task post --data ./node --title 'count words' --input '{\"text\":\"a b c\"}' --reward 1.5\n  artel task list --data ./node --status any"
-)]
 pub enum Task {
     /// Post a task.
-    #[command(
-        after_help = "Examples:\n  artel task post --data ./node --title 'count words' --capability text --input '{\"text\":\"a b c\"}' --reward 1.5\n  artel task post --data ./node --file task.json"
-    )]
     Post(Post),
     /// List tasks; those that are open to claims unless --status says otherwise.
-    #[command(after_help = "Examples:\n  artel task list --data ./node --status any --json")]
     List(List),
+    /// List what other homes offer, as far as this node has heard.
+    Offers {
+        /// Only those that ask for this skill.
+        #[arg(long, value_name = "SKILL")]
+        capability: Option<String>,
+        /// Where to go on, as the last page said.
+        #[arg(long)]
+        cursor: Option<String>,
+    },
     /// Show a task with its submissions.
-    #[command(after_help = "Examples:\n  artel task show 01981f5e-0000-7000-8000-000000000001 --data ./node")]
     Show {
         /// The task.
         id: String,
     },
     /// Claim a task as an agent: the one named, or the best one, waiting for it where asked.
-    #[command(
-        after_help = "Examples:\n  artel task claim --key agent.pem --node http://127.0.0.1:7433 --wait 30"
-    )]
     Claim {
         /// The task; without it the best one that the agent qualifies for.
         id: Option<String>,
@@ -43,22 +42,13 @@ pub enum Task {
         wait: u32,
     },
     /// Hand in a result under a lease.
-    #[command(
-        after_help = "Examples:\n  artel task submit 01981f5e-0000-7000-8000-000000000001 --epoch 1 --output '{\"words\":3}' --key agent.pem"
-    )]
     Submit(Submit),
     /// Follow a task until it is over; fails unless it was accepted.
-    #[command(
-        after_help = "Examples:\n  artel task watch 01981f5e-0000-7000-8000-000000000001 --data ./node"
-    )]
     Watch {
         /// The task.
         id: String,
     },
     /// Cancel a task.
-    #[command(
-        after_help = "Examples:\n  artel task cancel 01981f5e-0000-7000-8000-000000000001 --data ./node"
-    )]
     Cancel {
         /// The task.
         id: String,
@@ -101,6 +91,9 @@ pub struct Post {
     /// A key under which posting again has no second effect.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Follow it until it is over; fails unless it was accepted.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Which tasks to list.
@@ -121,6 +114,9 @@ pub struct List {
     /// How many at most.
     #[arg(long, default_value_t = 50)]
     limit: u32,
+    /// Keep the list up to date until Ctrl-C; where it does not go to a terminal, a line for each change.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// A result.
@@ -153,6 +149,11 @@ struct PostBody<'a> {
     output_schema: Option<Box<RawValue>>,
 }
 
+#[derive(Deserialize)]
+struct Posted {
+    task_id: String,
+}
+
 #[derive(Serialize)]
 struct SubmitBody {
     epoch: u32,
@@ -167,6 +168,17 @@ const LISTED: &[Column] = &[
     ("reward", "reward"),
     ("complexity", "complexity"),
     ("agent", "assigned_agent_id"),
+];
+
+const OFFERED: &[Column] = &[
+    ("task", "task_id"),
+    ("home", "home"),
+    ("skills", "requirements.capabilities"),
+    ("level", "requirements.level"),
+    ("complexity", "complexity"),
+    ("reward", "reward"),
+    ("deadline", "deadline"),
+    ("heard", "heard_at"),
 ];
 
 const SHOWN: &[Column] = &[
@@ -204,8 +216,17 @@ impl Task {
         match self {
             Task::Post(post) => {
                 let key = post.idempotency_key.clone().unwrap_or_else(input::fresh_key);
-                let answer = context.client()?.post_once("/v1/tasks", &post.body()?, &key).await?;
+                let client = context.client()?;
+                let answer = client.post_once("/v1/tasks", &post.body()?, &key).await?;
+                if post.watch {
+                    let posted: Posted = client.read(&answer)?;
+                    return follow(context, &posted.task_id).await;
+                }
                 context.show.fields(&answer, SHOWN)
+            }
+            Task::List(list) if list.watch => {
+                let (path, none) = (list.path(), "no such tasks now");
+                live::watch(context, Watched { path, columns: LISTED, key: "task_id", none }).await
             }
             Task::List(list) => {
                 let answer = context.client()?.get_text(&list.path()).await?;
@@ -214,6 +235,14 @@ impl Task {
                     LISTED,
                     "no such tasks; post one with: artel task post --title TITLE",
                 )
+            }
+            Task::Offers { capability, cursor } => {
+                let mut path = "/v1/offers?limit=50".to_owned();
+                for (name, value) in [("capability", capability), ("cursor", cursor)] {
+                    path.push_str(&value.map(|v| format!("&{name}={}", escape(&v))).unwrap_or_default());
+                }
+                let none = "no offers of other homes were heard; see who is connected with: artel peers";
+                context.show.list(&context.client()?.get_text(&path).await?, OFFERED, none)
             }
             Task::Show { id } => {
                 let answer = context.client()?.get_text(&path(&id, "")?).await?;
@@ -249,13 +278,7 @@ impl Task {
                     ],
                 )
             }
-            Task::Watch { id } => {
-                let path = path(&id, "")?;
-                let run = StepId::parse(&id).map_err(|e| Usage(format!("{id}: {e}")))?.run().to_string();
-                let answer = watch::follow(context, &run, Some(&id), &path).await?;
-                context.show.fields(&answer, SHOWN)?;
-                ended_well(&answer, "accepted", "see why with: artel task show ID")
-            }
+            Task::Watch { id } => follow(context, &id).await,
             Task::Cancel { id } => {
                 let answer =
                     context.client()?.post(&path(&id, "/cancel")?, &json!({}), 0).await?.unwrap_or_default();
@@ -276,6 +299,15 @@ const SUBMISSION: &[Column] = &[
     ("findings", "verdict.findings"),
     ("paid", "verdict.paid"),
 ];
+
+/// Follows a task until it is over; fails unless it was accepted.
+async fn follow(context: &Context, id: &str) -> anyhow::Result<()> {
+    let path = path(id, "")?;
+    let run = StepId::parse(id).map_err(|e| Usage(format!("{id}: {e}")))?.run().to_string();
+    let answer = watch::follow(context, &run, Some(id), &path).await?;
+    context.show.fields(&answer, SHOWN)?;
+    ended_well(&answer, "accepted", &format!("see why with: artel task show {id}"))
+}
 
 /// Fails unless what ended has this status.
 pub fn ended_well(answer: &str, wanted: &str, next: &str) -> anyhow::Result<()> {

@@ -8,9 +8,6 @@ use std::path::PathBuf;
 
 /// Start a node and run it until SIGINT or SIGTERM.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  artel up --data ./node\n  artel up --data ./node --http 127.0.0.1:0 --json\n  artel up --data ./node --listen /ip4/127.0.0.1/tcp/7434 --listen /ip4/127.0.0.1/udp/7434/quic-v1\n  artel up --data ./node --set lease_ms=30000 --set log=debug\n  artel up --data ./other --join artel-invitation-1:AbCd"
-)]
 pub struct Up {
     /// Where the HTTP API listens; port 0 takes a free one.
     #[arg(long, value_name = "ADDR:PORT")]

@@ -6,7 +6,6 @@ use serde_json::json;
 
 /// Say which version this is.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  artel version\n  artel version --json")]
 pub struct Version {}
 
 impl Version {

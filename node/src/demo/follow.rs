@@ -1,7 +1,7 @@
 //! Watching the demo's run until it is over, and making trouble in the middle of it where that was asked for.
 
-use super::progress::Progress;
 use super::stage::Stage;
+use crate::cli::progress::Progress;
 use crate::cli::show;
 use crate::cli::watch::{Event, Events, is_over};
 use crate::client::{Client, escape};
@@ -70,7 +70,7 @@ pub async fn follow(
     let mut events = Events::new(&client, format!("run_id={}", escape(run)), None);
     let (mut working, mut done) = (BTreeSet::new(), BTreeSet::new());
     let mut watched = Watched::default();
-    progress.update(0, 0);
+    progress.update(0, "");
     loop {
         let items = next(stage, &mut events).await?;
         if items.is_empty() {
@@ -103,7 +103,7 @@ pub async fn follow(
                 make(stage, trouble, (run, &event), &mut watched, progress).await?;
             }
         }
-        progress.update(done.len(), working.len());
+        progress.update(done.len() as u64, &format!("{} in work", working.len()));
     }
 }
 

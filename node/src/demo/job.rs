@@ -5,13 +5,13 @@ use super::files::{self, FILE_BYTES_MAX, Found, LeftOut};
 use super::follow::{Trouble, follow};
 use super::outcome::Outcome;
 use super::processes::{MERGE_SKILL, SURVEY_SKILL};
-use super::progress::Progress;
 use super::report::Report;
 use super::stage::Stage;
 use super::survey::{CHUNK, MODULE};
 use super::worker::{Input, Merged};
 use super::{chunk, page, proof};
 use crate::cli::artifact;
+use crate::cli::progress::Progress;
 use crate::client::Client;
 use anyhow::Context as _;
 use artel_protocol::id::Digest;
@@ -100,10 +100,10 @@ pub async fn perform(
     let body = run_body(&title, &module, &digests, left_out);
     let run: Run = client.read(&client.post_once("/v1/runs", &body, "demo").await?)?;
     let tasks = digests.len() + 1;
-    let mut progress = Progress::new(tasks, quiet);
+    let mut progress = Progress::new("tasks", Some(tasks as u64)).or_lines(!quiet);
     let following = follow(stage, (&run.run_id, tasks), &mut progress, trouble);
     let watched = tokio::time::timeout(RUN_WITHIN, following).await;
-    progress.finish();
+    drop(progress);
     let watched =
         watched.map_err(|_| anyhow::anyhow!("the run took longer than {} s", RUN_WITHIN.as_secs()))??;
     let merged = merged(&client, &run.run_id).await?;

@@ -9,7 +9,6 @@ mod job;
 mod outcome;
 mod page;
 mod processes;
-mod progress;
 mod proof;
 mod report;
 mod stage;
@@ -32,9 +31,6 @@ const AGENTS_PER_NODE: u8 = 2;
 
 /// See it work: nodes and agents survey a directory, and all that they did is proven.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  artel demo --once\n  artel demo ./src --nodes 2 --agents 8\n  artel demo --once --json\n\nThe first node is the home: it founds a federation, invites the others and posts the work. The agents run it as WebAssembly in\ntheir sandbox; where this machine lacks a wall of the sandbox, nothing is run.\n\nNothing leaves this machine: the nodes listen on loopback, their data is in a temporary directory."
-)]
 pub struct Demo {
     /// The directory to survey; the current one unless it is named.
     #[arg(value_name = "DIR")]

@@ -1,6 +1,7 @@
 //! The demo's processes: nodes and their agents, each this same program started anew. They end when they are stopped, when
 //! this process ends (their stdin ends with it), and when they are dropped.
 
+use crate::cli::DEMO_WORKER;
 use crate::data;
 use anyhow::Context as _;
 use artel_protocol::key::AgentId;
@@ -149,7 +150,7 @@ pub fn start_agent(
         Does::Survey { allow } => command.args(["--capability", SURVEY_SKILL, "--allow", allow]),
         Does::Merge => command
             .args(["--capability", MERGE_SKILL, "--exec"])
-            .arg(format!("{} demo-worker", quoted(&program()?)?)),
+            .arg(format!("{} {DEMO_WORKER}", quoted(&program()?)?)),
     };
     let child =
         command.stdout(Stdio::null()).spawn().with_context(|| format!("cannot start the agent {name}"))?;

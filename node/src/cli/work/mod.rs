@@ -27,9 +27,6 @@ const CODE_DIR: &str = "code";
 
 /// Claim tasks, do them in a sandbox or have a command do them, hand in what comes of it.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text\n  artel work --node http://127.0.0.1:7433 --key agent.pem --allow module=sha256:HEX\n  artel work --node http://127.0.0.1:7433 --key agent.pem --name ada --capability text --exec ./count-words.sh\n  artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4\n\nA sandboxed worker's agent delegates to its node, which takes tasks of other homes for it (--no-delegate: not so); one with\n--exec does only where --delegate says so, for a command runs with no walls around it.\nIn the sandbox a task gets files by name where its input says so: {\"artifacts\":{NAME:\"sha256:HEX\"}}.\n\nCMD gets the step as one JSON object on stdin (task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, gives the task back; another agent may take it then.\nIt ends with its shell: what that leaves in the background is killed, and so is all of it when the worker is gone."
-)]
 pub struct Work {
     /// The command, run by sh -c for each task. Without one, tasks with a runner are run in the sandbox, others given back.
     #[arg(long, value_name = "CMD")]
@@ -119,6 +116,12 @@ impl Work {
                     home(context).await?,
                 )
                 .await?;
+                if let Some(home) = sandbox.only_home() {
+                    let text = format!(
+                        "runs what {home} offers and nothing else; for tasks of other homes say --allow any"
+                    );
+                    tell.event("policy", json!({"home": home.to_string()}), &text);
+                }
                 Doer::Sandbox(Arc::new(sandbox))
             }
         };

@@ -112,6 +112,7 @@ impl Session {
             let known = self.anonymous.with_token(&kept);
             match known.get::<Value>("/v1/agents/me").await {
                 Ok(me) if me["agent_id"] == self.key.public().did().as_str() => {
+                    self.say_what_the_token_lacks(&me);
                     self.configure(&known, &me).await?;
                     *client = known;
                     return Ok(());
@@ -124,6 +125,22 @@ impl Session {
         }
         *client = self.enroll().await?;
         Ok(())
+    }
+
+    /// A token stands for what was said when it was got: where that is not what is wanted now, it is said.
+    fn say_what_the_token_lacks(&self, me: &Value) {
+        let delegated = !me["delegated_until"].is_null();
+        let (wanted, file) = (self.profile.delegate, self.token_file.display());
+        let lacks = match (wanted, delegated) {
+            (true, false) => "does not let the node act for this agent: tasks of other homes are not taken",
+            (false, true) => "lets the node act for this agent: tasks of other homes are taken, too",
+            _ => return,
+        };
+        let about = json!({"wanted": wanted, "delegated": delegated, "token_file": self.token_file});
+        let text = format!(
+            "the token in {file} {lacks}; to change it: artel agent revoke --key FILE, and start this again"
+        );
+        self.tell.event("delegation", about, &text);
     }
 
     /// Brings the node's picture of this agent up to what was asked for now.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one claim waits at the node, in milliseconds. Nodes cut longer waits to 30 s.
 const WAIT_MS: u64 = 25_000;
@@ -21,6 +21,8 @@ const WAIT_MS: u64 = 25_000;
 const RENEWALS_PER_TERM: u32 = 3;
 /// The longest pause after commands that failed one after the other.
 const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long one task's verdict is waited for: a home judges within ten minutes unless it is configured otherwise.
+const VERDICT_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How often a task that is given back is offered to a node that does not answer; then its lease lapses by itself.
 const RELEASE_ATTEMPTS: u32 = 3;
 
@@ -54,6 +56,19 @@ struct Submitted {
     next: Option<Box<RawValue>>,
 }
 
+/// What is looked at in a task whose verdict is waited for.
+#[derive(Deserialize)]
+struct Judged {
+    #[serde(default)]
+    submissions: Vec<JudgedSubmission>,
+}
+
+#[derive(Deserialize)]
+struct JudgedSubmission {
+    epoch: u32,
+    verdict: Option<Verdict>,
+}
+
 #[derive(Deserialize)]
 struct Verdict {
     accepted: bool,
@@ -63,8 +78,10 @@ struct Verdict {
 
 /// How a step's work ended here.
 enum Outcome {
-    /// It was handed in and not rejected; perhaps with the next step.
+    /// It was handed in and accepted, or waits for its home; perhaps with the next step.
     Done(Option<Box<RawValue>>),
+    /// It was handed in and is still to be judged; perhaps with the next step.
+    Unjudged(Option<Box<RawValue>>),
     /// It was handed in and rejected.
     Rejected(Option<Box<RawValue>>, String),
     /// There was no result, or the node did not want it.
@@ -121,7 +138,7 @@ impl Slot {
                 },
             };
             failures = match self.work(&step, true).await? {
-                Outcome::Done(following) => {
+                Outcome::Done(following) | Outcome::Unjudged(following) => {
                     next = following;
                     0
                 }
@@ -146,6 +163,7 @@ impl Slot {
         let Some(step) = self.claim().await? else { return Ok(()) };
         match self.work(&step, false).await? {
             Outcome::Done(_) => Ok(()),
+            Outcome::Unjudged(_) => self.verdict(serde_json::from_str(step.get())?).await,
             Outcome::Rejected(_, why) => anyhow::bail!("the result was rejected: {why}"),
             Outcome::Failed(why) => anyhow::bail!("{why}"),
             Outcome::Stopped => anyhow::bail!("stopped before the task was done; it was given back"),
@@ -347,9 +365,60 @@ impl Slot {
                 };
                 let about = json!({"task_id": lease.task_id, "epoch": lease.epoch, "accepted": accepted.then_some(true), "paid": paid});
                 self.tell.event("submitted", about, &format!("submitted {} ({shown})", lease.task_id));
-                Outcome::Done(next)
+                let to_be_judged = !accepted && submitted.acknowledgement.is_some();
+                if to_be_judged { Outcome::Unjudged(next) } else { Outcome::Done(next) }
             }
         })
+    }
+
+    /// Waits for the verdict on what was handed in. That of another home's task is not told here.
+    async fn verdict(&self, lease: Lease) -> anyhow::Result<()> {
+        let path = format!("/v1/tasks/{}", lease.task_id);
+        let (begun, mut backoff) = (Instant::now(), Backoff::new());
+        while begun.elapsed() < VERDICT_WAIT {
+            let client = self.session.client().await;
+            match client.get::<Judged>(&path).await {
+                Ok(task) => {
+                    let mine =
+                        task.submissions.into_iter().find(|submission| submission.epoch == lease.epoch);
+                    match mine.and_then(|submission| submission.verdict) {
+                        Some(verdict) if verdict.accepted => {
+                            let paid = verdict.paid.get();
+                            let about = json!({"task_id": lease.task_id, "epoch": lease.epoch, "accepted": true, "paid": verdict.paid});
+                            self.tell.event(
+                                "judged",
+                                about,
+                                &format!("accepted {} (paid {paid})", lease.task_id),
+                            );
+                            return Ok(());
+                        }
+                        Some(verdict) => {
+                            anyhow::bail!("the result was rejected: {}", verdict.findings.unwrap_or_default())
+                        }
+                        None => {}
+                    }
+                }
+                Err(Error::Refused { status: 403 | 404, .. }) => {
+                    let about = json!({"task_id": lease.task_id, "epoch": lease.epoch});
+                    self.tell.event(
+                        "handed_in",
+                        about,
+                        "its home will judge it; see with: artel ledger show --key FILE",
+                    );
+                    return Ok(());
+                }
+                Err(error) => self.mend(&client, error, &mut backoff).await?,
+            }
+            if self.pause(backoff.next(None)).await {
+                return Ok(());
+            }
+        }
+        anyhow::bail!(
+            "no verdict on {} came within {} min; see: artel task show {}",
+            lease.task_id,
+            VERDICT_WAIT.as_secs() / 60,
+            lease.task_id
+        )
     }
 
     /// A next step that came although the worker stops goes back.

@@ -159,6 +159,30 @@ async fn a_result_that_waits_for_its_home_is_handed_in() {
 }
 
 #[tokio::test]
+async fn one_task_ends_with_its_verdict() {
+    for (accepted, ends_well) in [(true, true), (false, false)] {
+        let node = Played::start(move |path, before| match (path, before) {
+            ("/v1/tasks/claim", _) => lease(60_000),
+            ("/v1/tasks/t/submit", _) => {
+                Some((200, json!({"acknowledgement": {}, "receipt": null, "next": null})))
+            }
+            ("/v1/tasks/t", 0) => Some((200, json!({"submissions": [{"epoch": 2, "verdict": null}]}))),
+            ("/v1/tasks/t", 1) => refused(503, "overloaded"),
+            ("/v1/tasks/t", _) => {
+                let verdict = json!({"accepted": accepted, "paid": 1, "findings": "not that"});
+                Some((200, json!({"submissions": [{"epoch": 3, "verdict": verdict}]})))
+            }
+            _ => refused(404, "route_unknown"),
+        })
+        .await;
+        let ended = within(node.slot("echo 1", &Stop::default()).await.run_once()).await;
+        assert_eq!(ended.is_ok(), ends_well, "{ended:?}");
+        assert!(ended.err().is_none_or(|why| why.to_string().contains("not that")));
+        assert_eq!(node.bodies("/v1/tasks/t").len(), 3, "it was asked until there was one");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_command_gives_its_task_back() {
     let node = Played::start(|path, _| match path {
         "/v1/tasks/claim" => lease(60_000),

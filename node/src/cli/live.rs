@@ -1,0 +1,258 @@
+//! `--watch`: what a command shows, kept up to date until Ctrl-C. On a terminal the picture is redrawn in place; elsewhere
+//! each row that changed is a line, so that a file or a pipe reads as a history. With `--json` each changed row is an object.
+
+use super::context::Context;
+use super::paint::{Paint, Tone};
+use super::show::{self, Column};
+use crate::client::Client;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often the node is asked. Slower, and the picture seems to stand still; faster, and nobody could read it.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How many lines are drawn where the terminal does not say how high it is.
+const LINES_USUAL: usize = 24;
+
+/// What is watched: rows with a key each.
+pub struct Watched {
+    /// Where the node shows them.
+    pub path: String,
+    /// What is shown of each.
+    pub columns: &'static [Column],
+    /// The column that names a row.
+    pub key: &'static str,
+    /// What is said where there is none.
+    pub none: &'static str,
+}
+
+/// Shows it until Ctrl-C. A node that is away or busy is waited for.
+///
+/// # Errors
+/// What waiting will not mend, and what stdout says.
+pub async fn watch(context: &Context, watched: Watched) -> anyhow::Result<()> {
+    let client = context.client()?;
+    let rows = async |client: &Client| -> Result<Vec<Value>, crate::client::Error> {
+        Ok(client.get::<Value>(&watched.path).await?["items"].as_array().cloned().unwrap_or_default())
+    };
+    follow(context, &watched, async || rows(&client).await).await
+}
+
+/// Shows what `read` finds until Ctrl-C.
+///
+/// # Errors
+/// As [`watch`].
+pub async fn follow(
+    context: &Context,
+    watched: &Watched,
+    read: impl AsyncFn() -> Result<Vec<Value>, crate::client::Error>,
+) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut screen = Screen::new(context.show.json);
+    let mut before = None;
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = interrupt.recv() => return Ok(screen.end()),
+        }
+        let answer = tokio::select! {
+            answer = read() => answer,
+            _ = interrupt.recv() => return Ok(screen.end()),
+        };
+        match answer {
+            Ok(rows) => {
+                screen.show(watched, before.as_deref(), &rows)?;
+                before = Some(rows);
+            }
+            Err(error) if error.is_passing() => screen.away(&error.to_string())?,
+            Err(error) => {
+                screen.end();
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+/// Where it is shown.
+enum Screen {
+    /// In place; how many lines stand there now.
+    Terminal { lines: usize, paint: Paint },
+    /// A line for each change; whether the node is known to be away.
+    Lines { json: bool, away: bool },
+}
+
+impl Screen {
+    fn new(json: bool) -> Self {
+        if json || !std::io::stdout().is_terminal() {
+            return Screen::Lines { json, away: false };
+        }
+        Screen::Terminal { lines: 0, paint: Paint::of_stdout() }
+    }
+
+    fn show(&mut self, watched: &Watched, before: Option<&[Value]>, rows: &[Value]) -> anyhow::Result<()> {
+        match self {
+            Screen::Terminal { lines, paint } => {
+                let text = picture(watched, rows, *paint);
+                draw(lines, &text)
+            }
+            Screen::Lines { json, away } => {
+                *away = false;
+                let now = crate::clock::wall().iso8601();
+                for change in changes(watched, before.unwrap_or_default(), rows) {
+                    show::line(&told(watched, &change, *json, &now))?;
+                }
+                if before.is_none() && rows.is_empty() && !*json {
+                    show::note(watched.none);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn away(&mut self, why: &str) -> anyhow::Result<()> {
+        match self {
+            Screen::Terminal { lines, paint } => {
+                let text = paint.say(Tone::Bad, &format!("waiting for the node: {}", show::plain(why)));
+                draw(lines, &text)
+            }
+            Screen::Lines { away, .. } => {
+                if !std::mem::replace(away, true) {
+                    show::note(&format!("waiting for the node: {}", show::plain(why)));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The last picture stays.
+    fn end(&self) {}
+}
+
+/// Draws over what stands there: as many lines as the terminal holds.
+fn draw(lines: &mut usize, text: &str) -> anyhow::Result<()> {
+    let (wide, high) = size();
+    let mut out = std::io::stdout().lock();
+    out.write_all(frame(*lines, text, (wide, high)).as_bytes())?;
+    out.flush()?;
+    *lines = text.lines().count().min(high.saturating_sub(1));
+    Ok(())
+}
+
+/// The bytes that put `text` over `before` lines: up, then each line over the old one, then nothing below.
+fn frame(before: usize, text: &str, (wide, high): (usize, usize)) -> String {
+    let mut bytes = String::new();
+    if before > 0 {
+        bytes.push_str(&format!("\x1b[{before}A"));
+    }
+    bytes.push('\r');
+    for line in text.lines().take(high.saturating_sub(1)) {
+        bytes.push_str(&cut(line, wide));
+        bytes.push_str("\x1b[K\n");
+    }
+    bytes.push_str("\x1b[J");
+    bytes
+}
+
+/// As much of a line as fits; colours take no room.
+fn cut(line: &str, wide: usize) -> String {
+    let (mut kept, mut room, mut in_code) = (String::new(), wide, false);
+    for c in line.chars() {
+        match c {
+            '\x1b' => in_code = true,
+            _ if in_code => in_code = !c.is_ascii_alphabetic(),
+            _ if room == 0 => continue,
+            _ => room -= 1,
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+fn size() -> (usize, usize) {
+    match rustix::termios::tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_row > 1 && size.ws_col > 0 => (size.ws_col.into(), size.ws_row.into()),
+        _ => (usize::MAX, LINES_USUAL),
+    }
+}
+
+fn picture(watched: &Watched, rows: &[Value], paint: Paint) -> String {
+    let now = crate::clock::wall().iso8601();
+    let head = paint.say(Tone::Dim, &format!("{now}, each second; Ctrl-C ends it"));
+    match rows.is_empty() {
+        true => format!("{head}\n{}\n", watched.none),
+        false => format!("{head}\n{}", show::painted_table(rows, watched.columns, paint)),
+    }
+}
+
+/// A row that came, changed or went.
+#[derive(Debug, PartialEq)]
+struct Change<'a> {
+    row: &'a Value,
+    is_gone: bool,
+}
+
+/// What a reader sees of two pictures: rows that are new or look otherwise, and those that went.
+fn changes<'a>(watched: &Watched, before: &'a [Value], now: &'a [Value]) -> Vec<Change<'a>> {
+    let key = |row: &'a Value| row[watched.key].as_str().unwrap_or_default();
+    let old: BTreeMap<&str, &Value> = before.iter().map(|row| (key(row), row)).collect();
+    let new: BTreeMap<&str, &Value> = now.iter().map(|row| (key(row), row)).collect();
+    let looks = |row: &Value| show::cells(row, watched.columns);
+    let came = now.iter().filter(|row| old.get(key(row)).is_none_or(|was| looks(was) != looks(row)));
+    let gone = before.iter().filter(|row| !new.contains_key(key(row)));
+    let came = came.map(|row| Change { row, is_gone: false });
+    came.chain(gone.map(|row| Change { row, is_gone: true })).collect()
+}
+
+fn told(watched: &Watched, change: &Change<'_>, json: bool, now: &str) -> String {
+    if json {
+        return json!({"at": now, "gone": change.is_gone, "item": change.row}).to_string();
+    }
+    let cells = show::cells(change.row, watched.columns);
+    let parts = watched.columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty());
+    let parts: Vec<String> = parts.map(|((heading, _), cell)| format!("{heading}={cell}")).collect();
+    format!("{now}  {}{}", if change.is_gone { "gone: " } else { "" }, parts.join("  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WATCHED: Watched = Watched {
+        path: String::new(),
+        columns: &[("task", "id"), ("status", "status")],
+        key: "id",
+        none: "none",
+    };
+
+    #[test]
+    fn only_what_looks_otherwise_is_a_change() {
+        let row = |id: &str, status: &str, hidden: u64| json!({"id": id, "status": status, "hidden": hidden});
+        let before = [row("a", "available", 1), row("b", "claimed", 1)];
+        let now = [row("a", "available", 2), row("c", "available", 1)];
+        let found: Vec<(String, bool)> = changes(&WATCHED, &before, &now)
+            .iter()
+            .map(|change| (change.row["id"].as_str().unwrap_or_default().to_owned(), change.is_gone))
+            .collect();
+        assert_eq!(found, [("c".to_owned(), false), ("b".to_owned(), true)]);
+        let change = Change { row: &now[1], is_gone: true };
+        assert_eq!(told(&WATCHED, &change, false, "now"), "now  gone: task=c  status=available");
+        assert!(told(&WATCHED, &change, true, "now").contains("\"gone\":true"));
+    }
+
+    #[test]
+    fn a_picture_is_drawn_over_the_last_one() {
+        assert_eq!(frame(0, "a\nb\n", (80, 24)), "\ra\x1b[K\nb\x1b[K\n\x1b[J");
+        assert_eq!(frame(2, "c\n", (80, 24)), "\x1b[2A\rc\x1b[K\n\x1b[J");
+        assert_eq!(
+            frame(0, "a\nb\nc\n", (80, 3)),
+            "\ra\x1b[K\nb\x1b[K\n\x1b[J",
+            "no more than the terminal holds"
+        );
+        assert_eq!(cut("\x1b[32mabc\x1b[0md", 2), "\x1b[32mab\x1b[0m");
+    }
+}
