@@ -55,6 +55,8 @@ pub struct Parts {
     pub neighbours: Option<crate::neighbours::Neighbours>,
     /// What signs acknowledgements with the node's key.
     pub hand: Arc<Hand>,
+    /// What the operator has run again after its verdict.
+    pub redos: Arc<crate::redo::late::LateRedos>,
     /// When the node started.
     pub started: Instant,
 }

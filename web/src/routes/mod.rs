@@ -71,6 +71,7 @@ routes! {
     post "/v1/tasks/{id}/release" tasks::release;
     post "/v1/tasks/{id}/submit" tasks::submit;
     post "/v1/tasks/{id}/cancel" tasks::cancel;
+    post "/v1/tasks/{id}/redo" tasks::redo;
     get "/v1/tasks/{id}/receipt" tasks::receipt;
 
     get "/v1/offers" tasks::offers;

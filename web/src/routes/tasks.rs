@@ -4,7 +4,7 @@
 use crate::answer;
 use crate::app::App;
 use crate::body::{Input, Nothing};
-use crate::caller::{AsAgent, Known};
+use crate::caller::{AsAgent, AsOperator, Known};
 use crate::problem::{Code, Problem};
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
@@ -212,6 +212,17 @@ pub(super) async fn cancel<S: Service>(
 ) -> Result<Response, Problem> {
     let task = app.within(app.service.cancel_task(&call, task)).await?;
     Ok(answer::json(StatusCode::OK, &call.correlation, &task))
+}
+
+/// `POST /v1/tasks/{id}/redo`.
+pub(super) async fn redo<S: Service>(
+    State(app): State<App<S>>,
+    AsOperator(call): AsOperator,
+    Id(task): Id<StepId>,
+    _: Input<Nothing>,
+) -> Result<Response, Problem> {
+    let redo = app.within(app.service.redo_task(&call, task)).await?;
+    Ok(answer::json(StatusCode::OK, &call.correlation, &redo))
 }
 
 /// `GET /v1/tasks/{id}/receipt`.
