@@ -89,6 +89,7 @@ impl Home {
             rejected: 0,
             lapsed: 0,
             unrefuted: u64::MAX,
+            refuted: u64::MAX,
             earned_units: 0,
             entry: 0,
             guest: None,

@@ -46,6 +46,9 @@ pub enum Breach {
     /// A submission is not judged, but the step ends.
     #[error("ended while a submission waited for its verdict")]
     Unjudged,
+    /// A result is refuted that was not accepted, or a second time.
+    #[error("refuted without a result that stands")]
+    NotRefutable,
     /// Something happens to a step that is over.
     #[error("changed after its end")]
     Over,
@@ -82,6 +85,7 @@ struct Step {
     /// The epoch of the last lease.
     epoch: u32,
     paid: bool,
+    refuted: bool,
 }
 
 /// An author's steps, as its public entries tell of them.
@@ -116,6 +120,7 @@ impl Conduct {
             Fact::Verdict(f) => f.step,
             Fact::StepEnded(f) => f.step,
             Fact::Transfer(f) if f.cause == Cause::Payment => f.step,
+            Fact::Refuted(f) => f.step,
             _ => return None,
         };
         let known = self.steps.get(&id).copied();
@@ -123,7 +128,7 @@ impl Conduct {
             return None;
         }
         let at = if self.has_gaps { At::Unsure } else { At::Waiting };
-        let mut step = known.unwrap_or(Step { at, epoch: 0, paid: false });
+        let mut step = known.unwrap_or(Step { at, epoch: 0, paid: false, refuted: false });
         let breach = step.take(index, fact).err();
         self.steps.insert(id, step);
         breach.map(|breach| Illegal { index, step: id, breach })
@@ -183,6 +188,14 @@ impl Step {
                     _ => Err(Breach::NotSubmitted),
                 }
             }
+            Fact::Refuted(f) => {
+                let again = std::mem::replace(&mut self.refuted, true);
+                match before {
+                    At::Accepted => rule(!again && last == f.epoch.0, Breach::NotRefutable),
+                    At::Unsure => rule(!again, Breach::NotRefutable),
+                    _ => Err(Breach::NotRefutable),
+                }
+            }
             Fact::Verdict(f) => {
                 let accepted = matches!(f.judgement, Judgement::Accepted { .. });
                 self.at = if accepted { At::Accepted } else { At::Rejected };
@@ -228,7 +241,7 @@ pub fn about_a_step(fact: Fact) -> Option<Fact> {
         Fact::Granted(_) | Fact::Released(_) | Fact::Lapsed(_) | Fact::Submitted(_) | Fact::Verdict(_) => {
             Some(fact)
         }
-        Fact::StepEnded(_) | Fact::Transfer(_) => Some(fact),
+        Fact::StepEnded(_) | Fact::Transfer(_) | Fact::Refuted(_) => Some(fact),
         _ => None,
     }
 }

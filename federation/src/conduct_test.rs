@@ -1,5 +1,7 @@
 use super::*;
-use crate::fact::{Authority, End, Granted, LeaseEnded, Offered, StepEnded, Submitted, Transfer, Verdict};
+use crate::fact::{
+    Authority, End, Granted, LeaseEnded, Offered, Refuted, StepEnded, Submitted, Transfer, Verdict,
+};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId};
 use artel_protocol::key::SecretKey;
@@ -72,6 +74,22 @@ fn paid() -> Fact {
     Fact::Transfer(Transfer { cause: Cause::Payment, step: step(0), legs: vec![] })
 }
 
+fn refuted(epoch: u32) -> Fact {
+    Fact::Refuted(Refuted {
+        step: step(0),
+        epoch: Epoch(epoch),
+        agent: agent(1),
+        submitted: 2,
+        verdict: 3,
+        judged: Wall(1),
+        late: false,
+        quality: None,
+        other: Digest::of(b""),
+        profile: Digest::of(b""),
+        recalled: Credits::ZERO,
+    })
+}
+
 fn ended() -> Fact {
     Fact::StepEnded(StepEnded { step: step(0), end: End::Cancelled })
 }
@@ -89,6 +107,8 @@ fn an_honest_path_is_clean() {
     let reject =
         [verdict(2, 2, 5, false), offered(3), granted(3, 3), submitted(3, 3), paid(), verdict(3, 3, 9, true)];
     assert_eq!(breaches(&[&lapse[..], &reject].concat()), []);
+    let found = [offered(1), granted(1, 1), submitted(1, 1), verdict(1, 1, 2, true), refuted(1)];
+    assert_eq!(breaches(&found), [], "what is refuted stays accepted");
     assert_eq!(breaches(&[offered(1), ended()]), []);
     assert_eq!(breaches(&[ended()]), [], "one that was never offered");
     assert_eq!(breaches(&[submitted(4, 1)]), [], "a worker's record of another home's step");
@@ -136,6 +156,17 @@ fn a_lying_home_is_shown_by_its_own_log() {
             Breach::PaidAndRejected,
         ),
         (&[offered(1), granted(1, 1), submitted(1, 1), ended()], 3, Breach::Unjudged),
+        (&[offered(1), granted(1, 1), submitted(1, 1), refuted(1)], 3, Breach::NotRefutable),
+        (
+            &[offered(1), granted(1, 1), submitted(1, 1), verdict(1, 1, 2, true), refuted(2)],
+            4,
+            Breach::NotRefutable,
+        ),
+        (
+            &[offered(1), granted(1, 1), submitted(1, 1), verdict(1, 1, 2, true), refuted(1), refuted(1)],
+            5,
+            Breach::NotRefutable,
+        ),
         (&[offered(1), ended(), offered(2)], 2, Breach::Over),
         (&[offered(1), ended(), granted(1, 1)], 2, Breach::Over),
     ];

@@ -6,6 +6,7 @@ use crate::fact::{
     Witnessing,
 };
 use crate::json::Json;
+use crate::run::Run;
 use crate::visit::message::Visit;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
 use artel_protocol::invitation::InvitationSecret;
@@ -13,6 +14,7 @@ use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::{Mono, Wall};
+use std::sync::Arc;
 
 /// The moment of an input, and fresh randomness for it.
 #[derive(Debug, Clone, Copy)]
@@ -302,6 +304,19 @@ pub struct Signed {
     pub signature: Signature,
 }
 
+/// What this node's own runs of an accepted result agreed on.
+#[derive(Debug, Clone)]
+pub struct LateRun {
+    /// The step.
+    pub step: StepId,
+    /// Its run as the index has it, where it has left the rules' memory.
+    pub run: Arc<Run>,
+    /// What the runs came to, unsalted.
+    pub other: Digest,
+    /// The engine of both.
+    pub profile: Digest,
+}
+
 /// What can be asked.
 #[derive(Debug, Clone)]
 pub enum Request {
@@ -416,6 +431,8 @@ pub enum Request {
     },
     /// The node that asks, a home, wants a step of its own run again here.
     Redo(Redoing),
+    /// This node's own runs of an accepted result of its own agreed on another one; the operator had them made.
+    Refute(Box<LateRun>),
     /// The operator expels a node.
     Expel {
         /// The node.

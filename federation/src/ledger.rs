@@ -147,6 +147,12 @@ pub fn refund(step: StepId, poster: Poster, escrow: Credits) -> Option<Transfer>
     })
 }
 
+/// Takes back of what was paid to an agent, for whoever posted the work.
+pub fn recall(agent: AgentId, poster: Account, amount: Credits) -> Vec<Leg> {
+    let units = i128::from(amount.0);
+    vec![leg(Account::Agent(agent), -units), leg(poster, units)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -53,7 +53,9 @@ pub struct Agent {
     pub lapsed: u64,
     /// Results of a module accepted here since a redo last found one false; by it a redo is drawn (`redo`).
     pub unrefuted: u64,
-    /// Units earned in all.
+    /// Accepted results that were found to be others later.
+    pub refuted: u64,
+    /// Units earned in all, less what was taken back.
     pub earned_units: u64,
     /// The journal index of the entry in which it came in, last time: there stands what it signed.
     pub entry: u64,
@@ -92,6 +94,7 @@ impl Agent {
             rejected: 0,
             lapsed: 0,
             unrefuted: 0,
+            refuted: 0,
             earned_units: 0,
             entry: 0,
             guest: None,

@@ -104,6 +104,10 @@ impl Federation {
                 Principal::Node(_) => Ok(Some(self.redo_for(turn, redoing))),
                 _ => Err(Refusal::new(Code::Forbidden, "only a home has its steps run again")),
             },
+            Request::Refute(late) => {
+                operator()?;
+                self.refute(turn, *late).map(Some)
+            }
             Request::Expel { node, reason } => {
                 operator()?;
                 self.expel(turn, node, reason).map(Some)

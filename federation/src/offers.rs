@@ -233,6 +233,7 @@ mod tests {
             rejected: 0,
             lapsed: 0,
             unrefuted: 0,
+            refuted: 0,
             earned_units: 0,
             entry: 0,
             guest: None,

@@ -215,7 +215,13 @@ pub const EXPELLED_BYTES: usize = 384;
 /// What an invitation takes in a snapshot, in bytes, and a little more.
 pub const INVITATION_ROW_BYTES: usize = 72;
 
-/// The most bytes of a snapshot: nodes and invitations, open runs with their results and one submission beyond, agents, recent runs, post keys,
+/// The most results that are remembered to be refuted, so that none is twice. Larger, and snapshots grow for what never happens;
+/// at the limit none is refuted any more.
+pub const REFUTED_MAX: usize = 65_536;
+/// What one takes in a snapshot, in bytes.
+pub const REFUTED_BYTES: usize = 24;
+
+/// The most bytes of a snapshot: refuted results, nodes and invitations, open runs with their results and one submission beyond, agents, recent runs, post keys,
 /// and a mebibyte for the head and that submission. Accounts count with their agents and steps.
 pub const SNAPSHOT_BYTES_MAX: u64 = HELD_BYTES_MAX
     + AGENTS_BYTES_MAX
@@ -224,4 +230,5 @@ pub const SNAPSHOT_BYTES_MAX: u64 = HELD_BYTES_MAX
     + (MEMBERS_MAX * MEMBER_BYTES + EXPELLED_MAX * EXPELLED_BYTES) as u64
     + (INVITATIONS_MAX * INVITATION_ROW_BYTES) as u64
     + ((ENGAGEMENTS_MAX + CONCLUDED_MAX) * ENGAGEMENT_BYTES) as u64
+    + (REFUTED_MAX * REFUTED_BYTES) as u64
     + (1 << 20);

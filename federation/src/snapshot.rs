@@ -9,11 +9,12 @@ use crate::post_keys::PostRow;
 use crate::run::Run;
 use crate::state::{Open, State, Totals};
 use artel_protocol::codec::{self, Decode, Encode};
+use artel_protocol::id::{Epoch, StepId};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot, and of each run in it; another one is refused, and the journal is folded from the start instead.
-pub const FORM: u32 = 6;
+pub const FORM: u32 = 7;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
@@ -30,6 +31,7 @@ pub struct Snapshot {
     invitations: Vec<LiveInvitation>,
     away: Vec<Arc<Engagement>>,
     concluded: Vec<Arc<Engagement>>,
+    refuted: Vec<(StepId, Epoch)>,
 }
 
 impl Snapshot {
@@ -49,6 +51,7 @@ impl Snapshot {
         out.section(self.invitations.iter());
         out.section(self.away.iter().map(AsRef::as_ref));
         out.section(self.concluded.iter().map(AsRef::as_ref));
+        out.section(self.refuted.iter());
         out.0
     }
 }
@@ -68,6 +71,7 @@ impl State {
             invitations: self.nodes.invitations().cloned().collect(),
             away: self.away.all().cloned().collect(),
             concluded: self.away.concluded().cloned().collect(),
+            refuted: self.refuted.iter().copied().collect(),
         }
     }
 
@@ -103,6 +107,9 @@ impl State {
         from.section(|row| away.push(row))?;
         from.section(|row| concluded.push(row))?;
         state.away = Engagements::from_rows(away, concluded);
+        from.section(|row| {
+            state.refuted.insert(row);
+        })?;
         from.end()?;
         state.derive();
         Ok(state)

@@ -296,6 +296,7 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
         rejected: 1,
         lapsed: 1,
         unrefuted: u64::MAX,
+        refuted: u64::MAX,
         earned_units: 1,
         entry: 1,
         guest: Some(Guest { node: NodeId(key(1).public()), warrant: Some(digest) }),

@@ -63,6 +63,8 @@ pub struct State {
     pub(crate) totals: Totals,
     /// What this node's agents have under way at other homes.
     pub(crate) away: Engagements,
+    /// The accepted results that were found to be others.
+    pub(crate) refuted: BTreeSet<(StepId, Epoch)>,
     // Derived from the above; never in a snapshot.
     pub(crate) offers: Offers,
     pub(crate) leases: BTreeMap<AgentId, BTreeSet<StepId>>,
@@ -73,6 +75,8 @@ pub struct State {
     pub(crate) agent_bytes: u64,
     pub(crate) guests: Guests,
     touched: BTreeSet<RunId>,
+    /// What the entry before has to be followed by: how much of what was paid goes back. Never between two inputs.
+    recalling: Option<(StepId, Epoch, AgentId, Credits)>,
 }
 
 /// Counts since the first entry.
@@ -112,6 +116,9 @@ impl State {
         let result = match &entry.fact {
             other if index == 0 && !matches!(other, Fact::Genesis(_) | Fact::Joined(_)) => {
                 Err("a journal begins with the record of its federation".into())
+            }
+            other if self.recalling.is_some() && !matches!(other, Fact::Recalled(_)) => {
+                Err("what was paid for a refuted result does not go back right behind it".into())
             }
             Fact::Genesis(f) => self.begin(f, true, index),
             Fact::Joined(f) => self.begin(&f.genesis, false, index),
@@ -162,6 +169,8 @@ impl State {
             Fact::Verdict(f) => self.verdict(f, entry.at, index),
             Fact::StepEnded(f) => self.step_ended(f, entry.at),
             Fact::Transfer(f) => self.transfer(f),
+            Fact::Refuted(f) => self.refute(f),
+            Fact::Recalled(f) => self.recall(f),
             Fact::ArtifactStored(f) => {
                 self.artifact_bytes = self.artifact_bytes.saturating_add(f.bytes_new);
                 Ok(())
@@ -698,6 +707,52 @@ impl State {
         }
         self.work_ends(&f.agent);
         Ok(())
+    }
+
+    fn refute(&mut self, f: &Refuted) -> Result<(), String> {
+        if let Some((_, step)) = self.step(&f.step) {
+            let is_of = |h: &Handed| (h.epoch, h.index) == (f.epoch, f.submitted);
+            let stands = step.state == StepState::Accepted { agent: f.agent }
+                && step.handed.last().is_some_and(is_of)
+                && f.recalled <= step.paid;
+            if !stands {
+                return Err(format!("step {} has no such accepted result", f.step));
+            }
+        }
+        if !self.refuted.insert((f.step, f.epoch)) {
+            return Err(format!("the result of step {} was refuted before", f.step));
+        }
+        if f.recalled > Credits::ZERO {
+            self.recalling = Some((f.step, f.epoch, f.agent, f.recalled));
+        }
+        let outcome = if f.late { reputation::Outcome::Late } else { reputation::Outcome::OnTime };
+        let quality = f.quality.and_then(Quality::new);
+        let evidence = Evidence { at: f.judged, fact: reputation::Fact::Receipt { outcome, quality } };
+        self.with_worker(&f.agent, |agent| {
+            agent.refuted += 1;
+            agent.unrefuted = 0;
+            agent.earned_units = agent.earned_units.saturating_sub(f.recalled.0);
+            agent.standing.remove(&evidence);
+        });
+        Ok(())
+    }
+
+    fn recall(&mut self, f: &Recalled) -> Result<(), String> {
+        let due = self.recalling.take().filter(|(step, epoch, ..)| (*step, *epoch) == (f.step, f.epoch));
+        let Some((.., agent, amount)) = due else {
+            return Err(format!("nothing goes back for step {}", f.step));
+        };
+        let [from, to] = f.legs.as_slice() else { return Err("not two legs".into()) };
+        let is_posters = matches!(to.account, Account::Operator | Account::Agent(_));
+        let units = i64::try_from(amount.0).map_err(|_| "more than a ledger holds")?;
+        if from != (&Leg { account: Account::Agent(agent), units: -units })
+            || !is_posters
+            || to.units != units
+        {
+            return Err(format!("what goes back for step {} is not what was said", f.step));
+        }
+        let transfer = Transfer { cause: Cause::Refund, step: f.step, legs: f.legs.clone() };
+        self.ledger.enter(&transfer, to.account).map_err(|error| error.to_string())
     }
 
     fn step_ended(&mut self, f: &StepEnded, at: Wall) -> Result<(), String> {

@@ -1,13 +1,15 @@
 //! Receipts from the records of several nodes: whatever order the journals come in, whatever is missing or forged.
 
 use artel_federation::evidence::{
-    Book, HANDED_MAX, Half, JOURNALS_MAX, Learnt, LeftOut, ROWS_EACH, Receipt, Viewer, WAITING_MAX,
+    Book, HANDED_MAX, Half, JOURNALS_MAX, Learnt, LeftOut, REFUTABLE_MAX, ROWS_EACH, Receipt, Viewer,
+    WAITING_MAX,
 };
 use artel_federation::fact::{
-    Abroad, Authority, HandedAt, HandedIn, Judgement, LeaseEnded, Started, Submitted, Verdict,
+    Abroad, Authority, HandedAt, HandedIn, Judgement, LeaseEnded, Refuted, Started, Submitted, Verdict,
 };
 use artel_federation::watch::JOURNALS_OF_NODE_MAX;
 use artel_federation::{Entry, Fact};
+use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey};
 use artel_protocol::log::Origin;
@@ -262,6 +264,96 @@ proptest! {
         elsewhere.marks[0].next += 1;
         elsewhere.heads = marks_digest(&elsewhere.marks);
         prop_assert_eq!(ours.comparing(&founders, &NONE).agrees(&elsewhere), None);
+    }
+}
+
+/// Says at the end of home's journal that a task's accepted result is another.
+fn refute(journals: &mut [Journal], tasks: &[Task], made: &[Vec<(usize, usize)>], number: usize) {
+    let Task { home, agent: who, .. } = tasks[number];
+    let index_of = |back: usize| {
+        let (n, position) = made[number][made[number].len() - 1 - back];
+        journals[n][position].0
+    };
+    let (verdict, submitted) = (index_of(0), index_of(1));
+    let refuted = Refuted {
+        step: step(number),
+        epoch: Epoch(1),
+        agent: agent(who),
+        submitted,
+        verdict,
+        judged: NOW,
+        late: false,
+        quality: Some(90),
+        other: Digest::of(b"another"),
+        profile: Digest::of(b"profile"),
+        recalled: Credits(1),
+    };
+    write(&mut journals[home], NOW, Fact::Refuted(refuted));
+}
+
+fn assessments(book: &Book) -> Vec<String> {
+    let founders = [node(0)];
+    let of = |viewer: usize, who: u8| {
+        let viewer = Viewer { node: node(viewer), founders: &founders, liars: &NONE };
+        format!("{:?}", book.view(viewer, &agent(who), NOW).assessment)
+    };
+    (0..NODES).flat_map(|viewer| (0..AGENTS).map(move |who| of(viewer, who))).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_refuted_result_counts_for_nobody_whatever_order_the_journals_come_in(
+        tasks in tasks(), turns in turns(), which in prop::collection::vec(any::<bool>(), 40), again in any::<bool>()
+    ) {
+        let (mut journals, made) = live(&tasks);
+        let is_refuted =
+            |n: usize| which[n] && tasks[n].ends == Ends::Accepted && tasks[n].home != tasks[n].worker;
+        let refuted: Vec<usize> = (0..tasks.len()).filter(|n| is_refuted(*n)).collect();
+        let mut never = journals.clone();
+        for n in &refuted {
+            refute(&mut journals, &tasks, &made, *n);
+            if again {
+                refute(&mut journals, &tasks, &made, *n);
+            }
+            for (node, position) in &made[*n] {
+                never[*node][*position].1.fact = Fact::Started(Started {
+                    boot: 9, version: String::new(), configuration: Digest::of(&[]),
+                });
+            }
+        }
+        let (one, learnt) = read(&journals, &[]);
+        let (other, _) = read(&journals, &turns);
+        prop_assert_eq!(&one, &other);
+        prop_assert!(one.is_whole());
+        let told = learnt.iter().filter(|piece| matches!(piece, Learnt::Refuted(_))).count();
+        prop_assert_eq!(told, refuted.len());
+        let never = read(&never, &[]).0;
+        prop_assert_eq!(assessments(&one), assessments(&never));
+        for (a, b) in (0..NODES).flat_map(|a| (0..NODES).map(move |b| (a, b))) {
+            prop_assert_eq!(one.settled(node(a), node(b)), never.settled(node(a), node(b)));
+        }
+    }
+}
+
+#[test]
+fn what_names_another_result_or_too_old_a_one_changes_no_book() {
+    let count = REFUTABLE_MAX + 1;
+    let tasks = vec![accepted(0, 1, 0); count];
+    let (journals, made) = live(&tasks);
+    let plain = read(&journals, &[]).0;
+    let with = |number: usize, change: fn(&mut Refuted)| {
+        let mut journals = journals.clone();
+        refute(&mut journals, &tasks, &made, number);
+        let Fact::Refuted(f) = &mut journals[0].last_mut().expect("just written").1.fact else {
+            panic!("it is")
+        };
+        change(f);
+        assessments(&read(&journals, &[]).0)
+    };
+    assert_eq!(with(0, |_| {}), assessments(&plain), "as many were accepted since as are remembered");
+    assert_ne!(with(1, |_| {}), assessments(&plain));
+    for change in [(|f| f.agent = agent(2)) as fn(&mut Refuted), |f| f.epoch = Epoch(2), |f| f.verdict += 2] {
+        assert_eq!(with(count - 1, change), assessments(&plain));
     }
 }
 

@@ -303,6 +303,33 @@ fn journal() -> Vec<(&'static str, Entry)> {
                 verdict_within_ms: 600_000,
             }),
         ),
+        (
+            "refuted",
+            Fact::Refuted(Refuted {
+                step,
+                epoch: Epoch(4),
+                agent,
+                submitted: 22,
+                verdict: 25,
+                judged: BEGIN.plus_ms(25),
+                late: true,
+                quality: Some(80),
+                other: Digest::of(b"another"),
+                profile: Digest::of(b"profile"),
+                recalled: Credits(4_000_000),
+            }),
+        ),
+        (
+            "recalled",
+            Fact::Recalled(Recalled {
+                step,
+                epoch: Epoch(4),
+                legs: vec![
+                    Leg { account: Account::Agent(agent), units: -4_000_000 },
+                    Leg { account: Account::Operator, units: 4_000_000 },
+                ],
+            }),
+        ),
     ];
     let mut entries = dated(facts);
     // The first files had a correlation in every entry but one; newer public entries have none, as in a journal.

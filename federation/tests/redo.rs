@@ -4,17 +4,18 @@
 mod common;
 
 use artel_federation::effect::{Lease, ToWitness};
-use artel_federation::fact::{Abroad, Came, Lot, Redoing, RunnerSpec, TaskSpec, Witnessing};
-use artel_federation::input::Ran;
+use artel_federation::fact::{Abroad, Account, Came, Lot, Redoing, RunnerSpec, TaskSpec, Witnessing};
+use artel_federation::input::{LateRun, Ran};
 use artel_federation::redo::{self, RATE_FIRST, RATE_LEAST};
 use artel_federation::visit::message::{Act, Handing, Visit};
-use artel_federation::{Fact, Input, Kind, Options, Principal, Reply, Request, commitment::Salt};
+use artel_federation::{Code, Fact, Input, Kind, Options, Principal, Reply, Request, commitment::Salt};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::key::NodeId;
 use common::crowd::Dice;
 use common::referee::judge;
 use common::*;
+use std::sync::Arc;
 
 const OTHER: Came = Came::Other(Digest([8; 32]));
 
@@ -86,6 +87,89 @@ const ACCEPTED: Option<(bool, String)> = Some((true, String::new()));
 
 fn refuted() -> Option<(bool, String)> {
     Some((false, redo::CHECK.to_owned()))
+}
+
+/// A home with an accepted result of a module that was paid for.
+fn paid() -> (Home, Member, StepId) {
+    let (mut home, worker) = (Home::new(), member(1));
+    let task = TaskSpec { reward: home.task().reward, ..task(&home) };
+    let lease = hand_in_and_draw(&mut home, &worker, task);
+    if !home.redos.is_empty() {
+        home.redone(Some(peer(2)), Came::Same);
+    }
+    assert_eq!(judged(&home, lease.step), ACCEPTED);
+    (home, worker, lease.step)
+}
+
+fn refute(home: &mut Home, step: StepId) -> Answer {
+    let run = Arc::new(home.mind.view().run(&step.run()).expect("it is remembered").clone());
+    let late = LateRun { step, run, other: Digest([8; 32]), profile: Digest([3; 32]) };
+    home.ask(Principal::Operator, Request::Refute(Box::new(late))).expect("answered at once")
+}
+
+#[test]
+fn a_mismatch_after_the_verdict_takes_back_what_the_result_brought_and_it_stays_accepted() {
+    let (mut home, worker, step) = paid();
+    let account = Account::Agent(worker.id);
+    let paid = home.mind.view().balance(account);
+    assert!(paid > 0);
+    let standing = |home: &Home| home.mind.view().agent(&worker.id).expect("known").standing.clone();
+    let before = standing(&home);
+    assert!(refute(&mut home, step).is_ok());
+    assert_eq!(home.kinds(), [Kind::Refuted, Kind::Recalled]);
+    let Fact::Refuted(said) = home.last[0].fact.clone() else { panic!("just seen") };
+    assert_eq!((said.recalled, said.late, said.quality), (Credits(paid as u64), false, None));
+    assert_ne!(said.other, Digest([8; 32]), "nobody may try out what it was");
+    let legs = |fact: &Fact| if let Fact::Recalled(f) = fact { Some(f.legs.clone()) } else { None };
+    assert_eq!(legs(&home.last[1].fact).expect("just seen").iter().map(|leg| leg.units).sum::<i64>(), 0);
+    assert_eq!((home.mind.view().balance(account), judged(&home, step)), (0, ACCEPTED));
+    assert_ne!(standing(&home), before);
+    assert_eq!(standing(&home).assess(home.wall).receipts_micro, 0);
+    assert_eq!(unrefuted(&home, &worker), 0, "it is looked at as a newcomer again");
+    // Once, also after a start.
+    assert!(refute(&mut home, step).is_ok());
+    assert!(home.last.is_empty());
+    home.restart();
+    assert!(refute(&mut home, step).is_ok());
+    assert_eq!(home.facts(|f| matches!(f, Fact::Refuted(_)).then_some(())).len(), 1);
+    judge(&home.journal);
+}
+
+#[test]
+fn no_more_is_taken_back_than_its_worker_still_has() {
+    let (mut home, worker, step) = paid();
+    let account = Account::Agent(worker.id);
+    let paid = home.mind.view().balance(account);
+    // It spends most of it on a task of its own.
+    let spends = home.enroll(1, &["text"]);
+    let own = TaskSpec { reward: Credits((paid / 4) as u64), ..home.task() };
+    home.post(spends.principal(), common::run(vec![common::step("own", &[], own)])).expect("a good post");
+    let left = home.mind.view().balance(account);
+    assert!(left > 0 && left < paid);
+    assert!(refute(&mut home, step).is_ok());
+    let taken = home.facts(|f| if let Fact::Refuted(f) = f { Some(f.recalled) } else { None });
+    assert_eq!((taken, home.mind.view().balance(account)), (vec![Credits(left as u64)], 0));
+    judge(&home.journal);
+}
+
+#[test]
+fn only_an_accepted_result_of_a_module_is_refuted_and_by_the_operator_alone() {
+    let (mut home, worker, step) = paid();
+    let task = task(&home);
+    let other = hand_in(&mut home, &worker, task);
+    let plain = home.post_one(home.task());
+    for (step, wanted) in [(other.step, Code::TaskNotOpen), (plain, Code::TaskNotOpen)] {
+        assert_eq!(refute(&mut home, step).expect_err("refused").code, wanted);
+    }
+    let done = home.enroll(2, &["text"]);
+    let lease = home.claim(&done, plain).expect("open");
+    home.submit(&done, &lease, "{}").expect("taken");
+    assert_eq!(refute(&mut home, plain).expect_err("refused").code, Code::RunnerUnavailable);
+    let run = Arc::new(home.mind.view().run(&step.run()).expect("remembered").clone());
+    let late = LateRun { step, run, other: Digest([8; 32]), profile: Digest([3; 32]) };
+    let by_agent = home.ask(done.principal(), Request::Refute(Box::new(late))).expect("answered");
+    assert_eq!(by_agent.expect_err("refused").code, Code::Forbidden);
+    assert!(home.facts(|f| matches!(f, Fact::Refuted(_)).then_some(())).is_empty());
 }
 
 #[test]

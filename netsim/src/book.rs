@@ -320,6 +320,8 @@ impl Book {
             | Fact::Redone(_)
             | Fact::Unsettled(_)
             | Fact::Redoing(_)
+            | Fact::Refuted(_)
+            | Fact::Recalled(_)
             | Fact::Introduced(_)
             | Fact::Forgotten(_)
             | Fact::DelegationEnded(_)

@@ -26,7 +26,7 @@ fn worlds_hold_and_everything_that_matters_happens_in_them() {
         counts.add(report.counts);
     }
     let MeshCounts { undertaken, handed_in, acknowledged, brought, fetched_files, .. } = counts;
-    let MeshCounts { reran, redone, refuted, unsettled, accepted, silences, .. } = counts;
+    let MeshCounts { reran, redone, refuted, refuted_late, unsettled, accepted, silences, .. } = counts;
     let MeshCounts { compared, flagged, forged, crashes, partitions, .. } = counts;
     for (what, count) in [
         ("undertaken", undertaken),
@@ -37,6 +37,7 @@ fn worlds_hold_and_everything_that_matters_happens_in_them() {
         ("reran", reran),
         ("redone", redone),
         ("refuted", refuted),
+        ("refuted late", refuted_late),
         ("unsettled", unsettled),
         ("accepted", accepted),
         ("silences", silences),

@@ -300,7 +300,10 @@ impl Node {
             &self.data.operator_token,
         );
         let (reader, neighbours) = (self.reader.clone(), self.neighbours.clone());
+        let redos =
+            redo::late::LateRedos::new(self.bench.clone(), self.blobs.clone(), self.running.handle.clone());
         Ok(NodeService::new(Parts {
+            redos: Arc::new(redos),
             addresses: Box::new(move || neighbours.as_ref().map(Neighbours::listening).unwrap_or_default()),
             neighbours: self.neighbours.clone(),
             handle: self.running.handle.clone(),

@@ -187,6 +187,8 @@ pub fn about(fact: &Fact) -> (Option<RunId>, Option<StepId>) {
         Fact::Verdict(f) => f.step,
         Fact::StepEnded(f) => f.step,
         Fact::Transfer(f) => f.step,
+        Fact::Refuted(f) => f.step,
+        Fact::Recalled(f) => f.step,
         Fact::RunPosted(f) => return (Some(f.run), None),
         Fact::RunEnded(f) => return (Some(f.run), None),
         Fact::CancelAsked(f) => return (Some(f.run), f.step),
@@ -212,6 +214,7 @@ pub fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::Lot(f) => Some(f.agent),
         Fact::Redone(f) | Fact::Unsettled(f) => Some(f.agent),
         Fact::Verdict(f) => Some(f.agent),
+        Fact::Refuted(f) => Some(f.agent),
         Fact::ArtifactStored(f) => poster_agent(f.by),
         Fact::RunPosted(f) => poster_agent(f.poster),
         Fact::CancelAsked(f) => poster_agent(f.by),
@@ -257,7 +260,7 @@ pub fn actor(fact: &Fact) -> String {
         Fact::CancelAsked(f) => artel_federation::effect::poster_text(&f.by),
         Fact::ArtifactStored(f) => artel_federation::effect::poster_text(&f.by),
         Fact::Emitted(f) => artel_federation::effect::poster_text(&f.by),
-        Fact::Verdict(_) | Fact::Lapsed(_) => "system".into(),
+        Fact::Verdict(_) | Fact::Lapsed(_) | Fact::Refuted(_) => "system".into(),
         other => agent_of(other).map_or_else(|| "system".into(), |agent| agent.to_string()),
     }
 }
@@ -316,6 +319,7 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
             }
         }
         Fact::Redone(_) | Fact::Unsettled(_) => "task.redone",
+        Fact::Refuted(_) => "task.refuted",
         Fact::Verdict(f) => match f.judgement {
             Judgement::Accepted { .. } => "task.accepted",
             Judgement::Rejected { .. } => "task.rejected",
@@ -327,7 +331,9 @@ pub fn name<'a>(fact: &'a Fact, prefix: &'a str) -> Option<Name<'a>> {
         },
         Fact::ArtifactStored(_) => "artifact.created",
         Fact::Emitted(f) => return Some(Name { prefix: "", rest: &f.name }),
-        Fact::Output(_) | Fact::Findings(_) | Fact::Transfer(_) | Fact::Refused(_) => return None,
+        Fact::Output(_) | Fact::Findings(_) | Fact::Transfer(_) | Fact::Recalled(_) | Fact::Refused(_) => {
+            return None;
+        }
         Fact::Invited(_) | Fact::InvitationEnded(_) => return None,
         other => abroad::name(other)?,
     };
@@ -454,6 +460,15 @@ pub fn data(fact: &Fact) -> Value {
             "by": f.by.map(|node| node.to_string()),
             "came": came(&f.came),
             "profile": f.profile.map(|profile| profile.to_string()),
+        }),
+        Fact::Refuted(f) => json!({
+            "task_id": f.step.to_string(),
+            "agent_id": f.agent.to_string(),
+            "epoch": f.epoch.0,
+            "verdict": f.verdict,
+            "other": f.other.to_string(),
+            "profile": f.profile.to_string(),
+            "recalled": number(f.recalled),
         }),
         Fact::Refused(f) => {
             json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count})

@@ -104,6 +104,27 @@ impl Standing {
         Ok(())
     }
 
+    /// Takes back a piece that was added before. What has aged out since is gone already. How far the newest evidence reaches stays as it
+    /// was: it was there.
+    pub fn remove(&mut self, evidence: &Evidence) {
+        let day = decay::day(evidence.at);
+        let number = decay::period(day);
+        let Some(at) = self.periods.iter().position(|period| period.number == number) else { return };
+        let (weight, period) = (decay::weight(day), &mut self.periods[at]);
+        match evidence.fact {
+            Fact::Receipt { outcome, quality } => {
+                period.success.remove(weight, outcome.marks());
+                if let Some(quality) = quality {
+                    period.quality.remove(weight, quality);
+                }
+            }
+            Fact::Review { rating } => period.review.remove(weight, rating),
+        }
+        if self.periods[at] == (Period { number, ..Period::default() }) {
+            self.periods.remove(at);
+        }
+    }
+
     /// Takes in all that another standing is the fold of: as if each piece of it had been added here.
     pub fn add_all(&mut self, other: &Standing) {
         self.newest = self.newest.max(other.newest);
@@ -161,6 +182,12 @@ impl Sum {
         self.marks = self.marks.saturating_add(weight * u64::from(mark.get()));
     }
 
+    fn remove(&mut self, weight: u32, mark: Quality) {
+        let weight = u64::from(weight);
+        self.weight = self.weight.saturating_sub(weight);
+        self.marks = self.marks.saturating_sub(weight * u64::from(mark.get()));
+    }
+
     fn add_all(&mut self, more: Sum) {
         self.weight = self.weight.saturating_add(more.weight);
         self.marks = self.marks.saturating_add(more.marks);
@@ -209,6 +236,31 @@ mod tests {
     fn receipt(days_ago: u64, outcome: Outcome, quality: Option<u8>) -> Evidence {
         let quality = quality.map(|mark| Quality::new(mark).expect("a mark"));
         Evidence { at: Wall(NOW.0 - days_ago * DAY_MS), fact: Fact::Receipt { outcome, quality } }
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_what_was_there_without_it() {
+        let all = [
+            receipt(3, Outcome::OnTime, Some(80)),
+            receipt(100, Outcome::Late, None),
+            receipt(3, Outcome::Rejected, None),
+            receipt(200, Outcome::OnTime, Some(70)),
+        ];
+        for gone in 0..all.len() {
+            let mut standing = Standing::recompute(&all, NOW);
+            standing.remove(&all[gone]);
+            let rest = all.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, piece)| piece);
+            let wanted = Standing::recompute(rest, NOW);
+            assert_eq!(
+                (&standing.periods, standing.assess(NOW)),
+                (&wanted.periods, wanted.assess(NOW)),
+                "{gone}"
+            );
+        }
+        let mut aged = Standing::recompute(&[receipt(0, Outcome::OnTime, None)], NOW);
+        let before = aged.clone();
+        aged.remove(&receipt(17 * 90, Outcome::OnTime, None));
+        assert_eq!(aged, before);
     }
 
     fn assessed(evidence: &[Evidence]) -> Assessment {

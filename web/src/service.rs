@@ -20,8 +20,8 @@ use crate::types::peer::{Journal, Peer, Traffic};
 use crate::types::receipt::Receipt;
 use crate::types::run::{Run, RunPost, RunQuery, Step};
 use crate::types::task::{
-    ClaimRequest, Lease, LeaseRequest, Offer, OfferQuery, Renewed, SubmitRequest, Submitted, Task, TaskPost,
-    TaskQuery,
+    ClaimRequest, LateRedo, Lease, LeaseRequest, Offer, OfferQuery, Renewed, SubmitRequest, Submitted, Task,
+    TaskPost, TaskQuery,
 };
 use crate::types::{Json, List, Page};
 use crate::upload::Upload;
@@ -245,6 +245,8 @@ pub trait Service: Clone + Send + Sync + 'static {
         task: StepId,
         submission: SubmitRequest,
     ) -> impl Future<Output = Result<Submitted, Problem>> + Send;
+    /// `POST /v1/tasks/{id}/redo`; the caller is the operator. Answers after a few seconds, also while it is under way.
+    fn redo_task(&self, call: &Call, task: StepId) -> impl Future<Output = Result<LateRedo, Problem>> + Send;
     /// `POST /v1/tasks/{id}/cancel`.
     fn cancel_task(&self, call: &Call, task: StepId) -> impl Future<Output = Result<Task, Problem>> + Send;
     /// `GET /v1/tasks/{id}/receipt`.

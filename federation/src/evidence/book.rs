@@ -4,9 +4,10 @@
 use super::gaps::Gaps;
 use super::pairs::{Half, Pairs};
 use super::receipt::{Learnt, Receipt};
+use super::refutable::Refutable;
 use super::view::Viewer;
 use super::{JOURNALS_MAX, ROWS_EACH, ROWS_MAX, SETTLED_MAX, UNSURE_MAX};
-use crate::fact::{Entry, Fact, Kind};
+use crate::fact::{Entry as JournalEntry, Fact, Judgement, Kind, Verdict};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
@@ -15,6 +16,7 @@ use artel_protocol::sync::Mark;
 use artel_protocol::time::Wall;
 use artel_reputation::standing::AHEAD_MS_MAX;
 use artel_reputation::{Outcome, Standing};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -59,13 +61,15 @@ pub struct Book {
     /// More was lost than can be told.
     partial: bool,
     gaps: Gaps,
+    // At the end: what was written without it is read with nothing in its place.
+    refutable: Refutable,
 }
 
 impl Book {
     /// Whether a public entry's body has to be heard; all others only count.
     pub fn is_of_interest(body: &[u8]) -> bool {
         let number = body.first_chunk().map(|number| u16::from_le_bytes(*number));
-        let wanted = [Kind::Submitted, Kind::Verdict, Kind::Lapsed, Kind::HandedIn];
+        let wanted = [Kind::Submitted, Kind::Verdict, Kind::Lapsed, Kind::HandedIn, Kind::Refuted];
         number.and_then(Kind::of).is_some_and(|kind| wanted.contains(&kind))
     }
 
@@ -89,7 +93,7 @@ impl Book {
         }
         let counts = Book::is_of_interest(body) && !self.pairs.is_behind(&origin, index);
         // What does not decode is of a later version, or of another kind.
-        let entry = counts.then(|| Entry::decode(body).ok()).flatten();
+        let entry = counts.then(|| JournalEntry::decode(body).ok()).flatten();
         let dated = entry.as_ref().filter(|entry| matches!(entry.fact, Fact::Verdict(_) | Fact::Lapsed(_)));
         if let Some(at) = dated.map(|entry| entry.at).filter(|at| at.since_ms(now) > AHEAD_MS_MAX) {
             self.journals.entry(origin).or_default();
@@ -102,11 +106,33 @@ impl Book {
         self.journals.insert(origin, public_seq + 1);
         let before = learnt.len();
         match entry {
-            Some(entry) => self.pairs.hear(origin, index, &entry, learnt),
+            Some(entry) => {
+                if let Fact::Verdict(Verdict { submitted, judgement: Judgement::Accepted { .. }, .. }) =
+                    &entry.fact
+                    && self.pairs.is_from_elsewhere(&origin, *submitted)
+                {
+                    self.refutable.accepted(origin, index);
+                }
+                self.pairs.hear(origin, index, &entry, learnt);
+                if let Fact::Refuted(f) = &entry.fact {
+                    learnt.extend(self.refutable.refuted(&origin, f).map(Learnt::Refuted));
+                }
+            }
             None => self.pairs.pass(origin, index + 1, learnt),
         }
-        for piece in &learnt[before..] {
-            self.count(piece);
+        for at in before..learnt.len() {
+            let piece = learnt[at];
+            self.count(&piece);
+            if let Learnt::Receipt(receipt) = piece
+                && receipt.worker().is_some()
+                && self.refutable.whole(&receipt)
+            {
+                // Counted first, so that the book is the same as where it was refuted after.
+                self.uncount(&receipt);
+                learnt[at] = Learnt::Refuted(receipt);
+            } else if let Learnt::Refuted(receipt) = piece {
+                self.uncount(&receipt);
+            }
         }
         for (home, worker) in self.pairs.take_unsure() {
             self.lose(home, worker);
@@ -210,6 +236,26 @@ impl Book {
         row.tally.count(piece);
         if let (Learnt::Receipt(receipt), Some(worker)) = (piece, worker) {
             self.settle(receipt, home, worker);
+        }
+    }
+
+    /// A receipt that was counted counts no more.
+    fn uncount(&mut self, receipt: &Receipt) {
+        let (home, Some(worker)) = (receipt.home.node(), receipt.worker()) else { return };
+        // Without a row it was lost, which was said.
+        let Some(row) = self.rows.get_mut(&receipt.agent).and_then(|rows| rows.get_mut(&(home, worker)))
+        else {
+            return;
+        };
+        if let Some((_, _, evidence)) = Learnt::Receipt(*receipt).evidence() {
+            row.standing.remove(&evidence);
+            row.tally.accepted = row.tally.accepted.saturating_sub(1);
+        }
+        if let Entry::Occupied(mut settled) = self.settled.entry(pair(home, worker)) {
+            *settled.get_mut() -= 1;
+            if *settled.get() == 0 {
+                settled.remove();
+            }
         }
     }
 

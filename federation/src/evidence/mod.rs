@@ -9,6 +9,7 @@ mod gaps;
 mod lost;
 mod pairs;
 mod receipt;
+mod refutable;
 mod view;
 
 pub use book::{Book, Tally};
@@ -33,6 +34,10 @@ pub const SETTLED_MAX: usize = 65_536;
 /// How many submissions of one journal may wait for their verdicts (some 200 bytes each). At the limit the oldest goes, which
 /// is the same one for every reader.
 pub const OPEN_MAX: usize = 4_096;
+
+/// How many of a home's newest acceptances of work done elsewhere may still be refuted (some 160 bytes each). Larger, and journals
+/// without end take that much of each reader; smaller, and a busy home's mismatch that is found days later changes nobody's book.
+pub const REFUTABLE_MAX: usize = 512;
 
 /// How many submissions before it a journal's submission is compared with, so that a step's epoch counts once.
 pub const RECENT_MAX: usize = 1_024;

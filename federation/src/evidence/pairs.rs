@@ -115,6 +115,12 @@ impl Pairs {
         self.pass(origin, index + 1, learnt);
     }
 
+    /// Whether an open submission of a home was handed in at another node.
+    pub fn is_from_elsewhere(&self, home: &Origin, submitted: u64) -> bool {
+        let open = self.homes.get(home).and_then(|home| home.open.get(&submitted));
+        open.and_then(|open| open.handed_at).is_some_and(|(origin, _)| origin.node() != home.node())
+    }
+
     /// Whether an entry stands before one of its journal that was read: its author numbers entries otherwise than they stand.
     pub fn is_behind(&self, origin: &Origin, index: u64) -> bool {
         self.passed.get(origin).is_some_and(|passed| index < *passed)

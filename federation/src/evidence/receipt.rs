@@ -54,6 +54,8 @@ pub struct Lapse {
 pub enum Learnt {
     /// The last record of a receipt came.
     Receipt(Receipt),
+    /// A receipt that was there counts no more: home has found its result to be another.
+    Refuted(Receipt),
     /// A lapse.
     Lapse(Lapse),
     /// No receipt, now or ever.
@@ -112,7 +114,7 @@ impl Learnt {
                 let fact = Fact::Receipt { outcome: Outcome::Lapsed, quality: None };
                 Some((l.agent, l.home.node(), Evidence { at: l.at, fact }))
             }
-            Learnt::LeftOut { .. } => None,
+            Learnt::Refuted(_) | Learnt::LeftOut { .. } => None,
         }
     }
 }

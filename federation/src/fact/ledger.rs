@@ -1,7 +1,7 @@
 //! Facts of the ledger: money that moved.
 
 use artel_protocol::codec::{Decode, Encode};
-use artel_protocol::id::StepId;
+use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::AgentId;
 
 /// An account of the ledger.
@@ -45,5 +45,17 @@ pub struct Transfer {
     /// For which step.
     pub step: StepId,
     /// What moved.
+    pub legs: Vec<Leg>,
+}
+
+/// Money that was paid for a result went back, since the result was refuted: it stands right behind the `Refuted` that says how much.
+/// Its legs sum to zero; it is private, for it says who posted.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Recalled {
+    /// For which step.
+    pub step: StepId,
+    /// Of which lease.
+    pub epoch: Epoch,
+    /// What moved: from the agent to whoever posted.
     pub legs: Vec<Leg>,
 }

@@ -16,7 +16,7 @@ pub use agent::{
     Configured, Delegation, DelegationEnded, Enrolled, Forgotten, Introduced, Revoked, Revoker, Rotated,
 };
 pub use away::{Abroad, Acknowledged, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken};
-pub use ledger::{Account, Cause, Leg, Transfer};
+pub use ledger::{Account, Cause, Leg, Recalled, Transfer};
 pub use market::{
     Authority, Findings, Granted, HandedAt, Judgement, LeaseEnded, Offered, Outcome, Output, Submitted,
     Verdict,
@@ -26,7 +26,7 @@ pub use node::{
     Started,
 };
 pub use record::{ArtifactStored, Emitted, Refused};
-pub use redo::{Came, Cosigned, Drawn, Lot, Redoing, Redone, Witnessing};
+pub use redo::{Came, Cosigned, Drawn, Lot, Redoing, Redone, Refuted, Witnessing};
 pub use run::{
     CancelAsked, End, PostKey, Poster, RunEnded, RunPosted, RunnerSpec, StepEnded, StepSpec, TaskSpec,
 };
@@ -129,7 +129,9 @@ facts! {
     58 1 public Drawn(Drawn) "A submission is run again before the verdict: what older homes wrote.",
     59 1 public Unsettled(Redone) "A run of a drawn submission settled nothing, and a further one is asked for.",
     60 1 public Lot(Lot) "The lot of a submission fell, which says whether it is run again.",
+    61 1 public Refuted(Refuted) "An accepted result was run again and found to be another.",
     64 1 transfer Transfer(Transfer) "Money moved.",
+    65 1 private Recalled(Recalled) "What was paid for a refuted result went back.",
     80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
     96 1 private Emitted(Emitted) "The operator emitted an event.",
     97 1 private Refused(Refused) "What one principal was refused in one minute.",

@@ -1,10 +1,12 @@
 //! Facts about results that are run again before their verdict: who drew them, and what the runs came to.
 
 use super::Abroad;
+use artel_protocol::amount::Credits;
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId, Signature};
 use artel_protocol::log::Hash;
+use artel_protocol::time::Wall;
 
 /// A submission was drawn, by home's own entropy: its module is run again before the verdict. Older homes wrote it; [`Lot`] has taken
 /// its place.
@@ -92,6 +94,34 @@ pub struct Redone {
     pub came: Came,
     /// Digest of the engine that ran it, with all its settings.
     pub profile: Option<Digest>,
+}
+
+/// An accepted result was run again after its verdict, by this home itself, and two runs agreed on another one (decision 13). The step
+/// stays accepted: what the result brought its worker is taken back. It convinces whoever is given module and input.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Refuted {
+    /// The step.
+    pub step: StepId,
+    /// The lease.
+    pub epoch: Epoch,
+    /// Who submitted.
+    pub agent: AgentId,
+    /// The journal index of the `Submitted` entry.
+    pub submitted: u64,
+    /// The journal index of the `Verdict` entry.
+    pub verdict: u64,
+    /// When that was given.
+    pub judged: Wall,
+    /// Whether the result was late.
+    pub late: bool,
+    /// The quality that checkers gave it, where there were any.
+    pub quality: Option<u8>,
+    /// The salted commitment to what the runs came to, as in [`Came::Other`].
+    pub other: Digest,
+    /// Digest of the engine that ran both, with all its settings.
+    pub profile: Digest,
+    /// What is taken back of the payment.
+    pub recalled: Credits,
 }
 
 /// This node is about to run a step of another home again, which asked it to.

@@ -4,6 +4,7 @@
 //! Here it is decided what is drawn and what follows from a run; who witnesses and who runs it again is the shell's to find out, in
 //! the order that the submission and the lot give.
 
+pub mod late;
 pub mod lot;
 pub mod message;
 
@@ -12,6 +13,7 @@ use crate::effect::{Effect, Reply, ToRedo, ToWitness};
 use crate::fact::{Came, Fact, Lot, Outcome, Redoing, Redone, Witnessing};
 use crate::federation::{Federation, check};
 use crate::input::Ran;
+use crate::json::Json;
 use crate::run::{Run, Step, StepState};
 use crate::turn::Turn;
 use artel_protocol::codec::{Decode, Encode, encode_into};
@@ -228,33 +230,40 @@ impl Federation {
 
 fn asked(id: StepId, (run, step): (&Run, &Step), redo: &Redo, worker: Option<NodeId>) -> Option<ToRedo> {
     let handed = step.handed.last()?;
-    let needed = step.spec.needs.iter().map(|n| &run.steps[usize::from(*n)]);
-    let mut artifacts: Vec<Digest> = Vec::new();
-    let mut needs = Vec::new();
-    for need in needed {
-        needs.extend(need.output.clone().map(|output| (need.spec.name.clone(), output)));
-        artifacts.extend(need.handed.last().map(|handed| handed.opening.artifacts.as_slice()).unwrap_or(&[]));
-    }
-    artifacts.sort_unstable();
-    artifacts.dedup();
+    let (ask, _) = asked_of(id, run, step)?;
     Some(ToRedo {
         worker,
         lot: redo.lot,
         at_home_first: redo.at_home_first,
         doubted: redo.doubts.iter().map(|(by, _)| *by).collect(),
         unsaid: redo.unsaid,
-        ask: message::Redo {
-            step: id,
-            epoch: step.epoch,
-            module: step.spec.task.runner?.module(),
-            skills: step.spec.task.skills.clone(),
-            input: step.spec.task.input.clone(),
-            needs,
-            artifacts,
-        },
+        ask,
         output: step.output.clone()?,
         left: handed.opening.artifacts.clone(),
     })
+}
+
+/// What is to be run again, and where in the journal the outputs stand that it needs. One that has left memory is empty in it.
+fn asked_of(id: StepId, run: &Run, step: &Step) -> Option<(message::Redo, Vec<Option<u64>>)> {
+    let needed = step.spec.needs.iter().map(|n| &run.steps[usize::from(*n)]);
+    let (mut artifacts, mut needs, mut outputs) = (Vec::<Digest>::new(), Vec::new(), Vec::new());
+    for need in needed {
+        needs.push((need.spec.name.clone(), need.output.clone().unwrap_or_else(|| Json::new(Vec::new()))));
+        outputs.push(need.output_at);
+        artifacts.extend(need.handed.last().map(|handed| handed.opening.artifacts.as_slice()).unwrap_or(&[]));
+    }
+    artifacts.sort_unstable();
+    artifacts.dedup();
+    let ask = message::Redo {
+        step: id,
+        epoch: step.epoch,
+        module: step.spec.task.runner?.module(),
+        skills: step.spec.task.skills.clone(),
+        input: step.spec.task.input.clone(),
+        needs,
+        artifacts,
+    };
+    Some((ask, outputs))
 }
 
 #[cfg(test)]

@@ -302,13 +302,13 @@ impl Federation {
     }
 
     /// How many leases an agent may hold at once: what it is enrolled with; an agent of another node has one, and one more
-    /// for each few of its results that were accepted here, less what it lapsed or had rejected (decision 10).
+    /// for each few of its results that were accepted here, less what it lapsed, had rejected or refuted (decision 10).
     pub(crate) fn leases_allowed(&self, agent: &Agent) -> u32 {
         if agent.guest.is_none() {
             return agent.capacity;
         }
         let earned = agent.accepted / GUEST_ACCEPTED_PER_LEASE;
-        let lost = agent.rejected + agent.lapsed;
+        let lost = agent.rejected + agent.lapsed + agent.refuted;
         let more = u32::try_from(earned.saturating_sub(lost)).unwrap_or(u32::MAX);
         more.saturating_add(1).min(self.options.leases_max)
     }

@@ -327,6 +327,9 @@ impl Member {
                     if self.sabotage == Some(MeshSabotage::PaidShort) {
                         market::pay_short(&mut entries);
                     }
+                    if self.sabotage == Some(MeshSabotage::RecalledTwice) {
+                        market::recall_twice(&mut entries);
+                    }
                     let class = |entry: &Entry| match self.sabotage {
                         Some(MeshSabotage::PrivateMadePublic) => Class::Public,
                         _ => entry.fact.class(),

@@ -108,6 +108,12 @@ sabotages! {
         "Where nobody can run a step again, it is said to be right.";
     DoubterAskedAgain "doubter-asked-again" ["invariant_the_honest_are_not_refuted"],
         "Whoever came to another result is asked a second time in place of another one.";
+    LateUnchecked "late-unchecked" ["invariant_the_honest_are_not_refuted"],
+        "A result that is run again after its verdict is refuted also where the run agrees.";
+    RecalledTwice "recalled-twice" ["invariant_refuted_once_and_taken_back"],
+        "A refuted result, and what goes back for it, is journalled a second time.";
+    RefutationsForgotten "refutations-forgotten" ["invariant_books_are_what_journals_say"],
+        "Evidence reads that a result was refuted after its verdict as if it said nothing.";
     LotMadeUp "lot-made-up" ["invariant_lots_are_their_witnesses"],
         "A home makes up what a witness has signed, and so the lot that it likes.";
     WorkerRunsItself "worker-runs-itself" ["invariant_runs_are_what_they_came_to"],

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// The directory that `audit rebuild` throws away.
 const INDEX_DIR: &str = "index";
+/// How much longer than other answers the node's word on a redo may take, in milliseconds: it waits for the run for a while.
+const REDO_ANSWER_MS: u64 = 10_000;
 
 /// Read the log, prove its entries, verify all of it.
 #[derive(Subcommand, Debug)]
@@ -42,6 +44,15 @@ pub enum Audit {
         /// The file to write; stdout without it.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+    },
+    /// Run an accepted result again, in the node's own sandbox. Where two runs agree on another result, the log says so, and what the
+    /// result brought its worker is taken back.
+    #[command(
+        after_help = "Examples:\n  artel audit redo 019b76da-a800-7707-8707-070707070700 --data ./node"
+    )]
+    Redo {
+        /// The task.
+        task: String,
     },
     /// Print the newest signed checkpoint (a C2SP signed note).
     Checkpoint,
@@ -75,6 +86,11 @@ pub struct Filter {
     /// How many at most.
     #[arg(long, default_value_t = 50)]
     limit: u32,
+}
+
+#[derive(Deserialize)]
+struct Redone {
+    state: String,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +133,7 @@ impl Audit {
                 None => verify_remote(context, &context.anonymous()?).await,
             },
             Audit::Prove { index, dir, out } => prove(context, index, dir, out).await,
+            Audit::Redo { task } => redo(context, &task).await,
             Audit::Checkpoint => {
                 let note = context.anonymous()?.get_text("/log/checkpoint").await?;
                 let checkpoint = SignedCheckpoint::parse(&note)
@@ -263,6 +280,26 @@ pub async fn directory_report(
     let files = Arc::new(OsFiles::new(&dir));
     let verified = tokio::task::spawn_blocking(move || verify::directory_with(files, &mut progress)).await?;
     verified.map_err(|e| anyhow::anyhow!("{}: {e}", shown.display()))
+}
+
+/// Asks again until the run has come to something.
+async fn redo(context: &Context, task: &str) -> anyhow::Result<()> {
+    let (client, path) = (context.client()?, format!("/v1/tasks/{}/redo", escape(task)));
+    loop {
+        let answer = client.post(&path, &json!({}), REDO_ANSWER_MS).await?.unwrap_or_default();
+        let Redone { state } = serde_json::from_str(&answer)?;
+        let said = match state.as_str() {
+            "running" => continue,
+            "same" => "the run came to the result that was handed in",
+            "refuted" => {
+                "two runs agreed on another result: the log says so, and what it brought its worker was taken back"
+            }
+            _ => {
+                "the run says nothing of the result: it cannot be run here, a limit ended it, or two runs differ"
+            }
+        };
+        return context.show.done(&json!({"task_id": task, "state": state}), said);
+    }
 }
 
 async fn prove(

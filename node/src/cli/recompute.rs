@@ -13,7 +13,7 @@ use artel_protocol::time::Wall;
 use artel_reputation::Score;
 use clap::Args;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Compute an agent's score anew, from the records in a data directory or a copy of one.
@@ -68,8 +68,14 @@ fn shown(found: &Found, viewer: Viewer<'_>, agent: &AgentId, view: &View, now: W
     let marks = found.book.marks();
     let weights: BTreeMap<NodeId, &Part> = view.parts.iter().map(|part| (part.home, part)).collect();
     let (mut receipts, mut left_out) = (Vec::new(), Vec::new());
+    let refuted: BTreeSet<(Origin, u64)> = found.learnt.iter().filter_map(refuted).collect();
     for piece in &found.learnt {
         match piece {
+            Learnt::Receipt(receipt) if refuted.contains(&(receipt.home, receipt.verdict)) => {}
+            Learnt::Refuted(receipt) if receipt.agent == *agent => {
+                let why = "home has run it again and found it to be another result";
+                left_out.push(with_why(receipt_of(receipt, 0), why));
+            }
             Learnt::Receipt(receipt) if receipt.agent == *agent => {
                 let weight = weights.get(&receipt.home.node()).map_or(0, |part| part.weight.get());
                 match idle(receipt, viewer, weight) {
@@ -119,6 +125,14 @@ fn shown(found: &Found, viewer: Viewer<'_>, agent: &AgentId, view: &View, now: W
         "refused": found.refused.iter().map(refused_of).collect::<Vec<_>>(),
         "refused_more": found.refused_more,
     })
+}
+
+/// Which verdict's receipt counts no more.
+fn refuted(piece: &Learnt) -> Option<(Origin, u64)> {
+    match piece {
+        Learnt::Refuted(receipt) => Some((receipt.home, receipt.verdict)),
+        _ => None,
+    }
 }
 
 /// Why a receipt changes nothing for a viewer.

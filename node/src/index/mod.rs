@@ -322,6 +322,7 @@ fn block_of(key: &[u8]) -> u64 {
 fn work_of(fact: &Fact) -> Option<(AgentId, StepId)> {
     match fact {
         Fact::Verdict(f) => Some((f.agent, f.step)),
+        Fact::Refuted(f) => Some((f.agent, f.step)),
         Fact::Lapsed(f) | Fact::Released(f) => Some((f.agent, f.step)),
         _ => None,
     }

@@ -22,7 +22,10 @@ use tokio::sync::Notify;
 const FILE: &str = "evidence";
 
 /// The form of the file; another one is not read, and the book is made anew.
-const FORM: u32 = 3;
+const FORM: u32 = 4;
+
+/// The form before it, whose book ends where this one's says what may still be refuted: there was nothing.
+const FORM_BEFORE: u32 = 3;
 
 /// After how many records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 65_536;
@@ -61,8 +64,7 @@ impl Evidence {
     /// As the file has it; an empty book where there is none, or where it is not of these journals.
     pub fn restore(dir: &Path, me: &Origin, (size, kept): (u64, &Kept)) -> Self {
         let read = std::fs::read(dir.join(FILE)).ok();
-        let read = read.as_deref().and_then(|bytes| bytes.strip_prefix(FORM.to_le_bytes().as_slice()));
-        let read = read.and_then(|bytes| codec::decode_large::<(Origin, u64, Book)>(bytes).ok());
+        let read = read.as_deref().and_then(decode);
         let read = read.filter(|(origin, own_index, book)| {
             let holds = |origin: &Origin| origin == me || book.next(origin) <= kept.mark(origin).next;
             origin == me && *own_index <= size && book.marks().iter().all(|mark| holds(&mark.origin))
@@ -189,6 +191,14 @@ impl Evidence {
     }
 }
 
+/// What a file says.
+fn decode(bytes: &[u8]) -> Option<(Origin, u64, Book)> {
+    if let Some(before) = bytes.strip_prefix(FORM_BEFORE.to_le_bytes().as_slice()) {
+        return codec::decode_large(&[before, &0u64.to_le_bytes()].concat()).ok();
+    }
+    codec::decode_large(bytes.strip_prefix(FORM.to_le_bytes().as_slice())?).ok()
+}
+
 /// What the book wants to know of a public entry.
 pub(super) fn of_interest(public_seq: u64, index: u64, body: Vec<u8>) -> Public {
     (public_seq, index, if Book::is_of_interest(&body) { body } else { Vec::new() })
@@ -251,5 +261,36 @@ impl State {
         self.book.hear(origin, place, body, now, &mut self.learnt);
         self.learnt.clear();
         self.since += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_federation::fact::{Authority, Fact, Judgement, Submitted, Verdict};
+    use artel_protocol::id::{Digest, Epoch, FederationId, RunId};
+    use artel_protocol::key::{AgentId, PublicKey};
+
+    #[test]
+    fn a_book_of_the_form_before_is_read() {
+        let key = PublicKey::from_bytes([7; 32]);
+        let (me, agent) = (Origin::new(FederationId([3; 32]), NodeId(key), 0), AgentId(key));
+        let (mut book, mut learnt) = (Book::default(), Vec::new());
+        let (step, epoch) = (RunId::new(Wall(1), [2; 9]).step(0), Epoch(1));
+        let (result, authority) = (Digest([1; 32]), Authority::Session);
+        let submitted = Submitted { step, epoch, agent, result, authority, late: false, handed_at: None };
+        let judgement = Judgement::Accepted { quality: 90, checked: true };
+        let verdict = Verdict { step, epoch, agent, submitted: 0, judgement };
+        for (index, fact) in [Fact::Submitted(submitted), Fact::Verdict(verdict)].into_iter().enumerate() {
+            let entry = artel_federation::Entry { at: Wall(1), correlation: None, fact };
+            book.hear(me, (index as u64, index as u64), &entry.encode(), Wall(1), &mut learnt);
+        }
+        let mut bytes = Vec::new();
+        codec::encode_large_into(&(FORM, me, 2u64, &book), &mut bytes);
+        assert_eq!(decode(&bytes), Some((me, 2, book.clone())));
+        // Nothing of it could be refuted: it ended before the number of homes.
+        let before = [&FORM_BEFORE.to_le_bytes(), &bytes[4..bytes.len() - 8]].concat();
+        assert_eq!(decode(&before), Some((me, 2, book)));
+        assert_eq!(decode(&before[..before.len() - 1]), None);
     }
 }

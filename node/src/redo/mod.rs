@@ -4,6 +4,7 @@
 mod asked;
 mod bench;
 mod compare;
+pub mod late;
 pub mod lots;
 mod others;
 
@@ -101,19 +102,8 @@ impl Runners {
     }
 
     async fn at_home(&self, asked: &ToRedo) -> Option<Ran> {
-        let reran = self.bench.run_own(self.read(&asked.ask)).await?;
+        let reran = self.bench.run_own(read_step(&self.blobs, &asked.ask)).await?;
         conclusive(self.me, &reran, asked)
-    }
-
-    /// A step with its module and files, from what is stored here.
-    async fn read(&self, ask: &Redo) -> Result<Step, NoStep> {
-        let mut files = Files::of(&ask.artifacts, ask.input.bytes()).map_err(|_| NoStep::CannotRun)?;
-        let module = read(&self.blobs, &ask.module, Bench::module_bytes_max()).await?;
-        while let Some((digest, room)) = files.next() {
-            let bytes = read(&self.blobs, &digest, room).await?;
-            files.take(bytes).map_err(|_| NoStep::CannotRun)?;
-        }
-        step(ask, module, files.here())
     }
 
     async fn elsewhere(&self, asked: &ToRedo) -> Option<Ran> {
@@ -134,6 +124,17 @@ impl Runners {
         }
         None
     }
+}
+
+/// A step with its module and files, from what is stored here.
+async fn read_step(blobs: &Blobs, ask: &Redo) -> Result<Step, NoStep> {
+    let mut files = Files::of(&ask.artifacts, ask.input.bytes()).map_err(|_| NoStep::CannotRun)?;
+    let module = read(blobs, &ask.module, Bench::module_bytes_max()).await?;
+    while let Some((digest, room)) = files.next() {
+        let bytes = read(blobs, &digest, room).await?;
+        files.take(bytes).map_err(|_| NoStep::CannotRun)?;
+    }
+    step(ask, module, files.here())
 }
 
 /// What a run comes to within a time, or that it came to nothing.

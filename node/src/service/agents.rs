@@ -9,6 +9,7 @@ use artel_federation::evidence::{Book, Tally, Viewer};
 use artel_federation::fact::{Account, Judgement, Outcome, Poster};
 use artel_federation::input::Profile;
 use artel_federation::member;
+use artel_federation::redo;
 use artel_federation::run::Run;
 use artel_federation::view::View;
 use artel_federation::{Entry, Fact, Reply, Request};
@@ -121,7 +122,8 @@ pub(super) async fn reputation(
 ) -> Result<Reputation, Problem> {
     let look = move |view: View<'_>, _| {
         view.agent(&id).map(|agent| {
-            let member::Agent { accepted, rejected, lapsed, .. } = *agent;
+            let member::Agent { accepted, rejected, lapsed, refuted, .. } = *agent;
+            let accepted = accepted.saturating_sub(refuted);
             (agent.standing.clone(), Tally { accepted, rejected, lapsed })
         })
     };
@@ -236,6 +238,14 @@ fn ended(entry: u64, id: StepId, ended: &Entry, step: Option<&Done>) -> Option<W
     let (epoch, outcome, quality, feedback) = match &ended.fact {
         Fact::Released(f) => (f.epoch, WorkOutcome::Released, None, None),
         Fact::Lapsed(f) => (f.epoch, WorkOutcome::Lapsed, None, None),
+        Fact::Refuted(f) => {
+            let feedback = format!(
+                "{}: run again, it came to another result; {} went back",
+                redo::CHECK,
+                f.recalled.decimal()
+            );
+            (f.epoch, WorkOutcome::Refuted, None, Some(feedback))
+        }
         Fact::Verdict(f) => match (&f.judgement, found()) {
             (Judgement::Accepted { quality, .. }, _) => {
                 (f.epoch, WorkOutcome::Accepted, Some(*quality), None)

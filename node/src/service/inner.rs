@@ -68,6 +68,8 @@ pub struct Parts {
     pub started: (Instant, Wall),
     /// Up to where agents have read their notices.
     pub marks: Marks,
+    /// What the operator has run again after its verdict.
+    pub redos: Arc<crate::redo::late::LateRedos>,
 }
 
 /// A node, as HTTP sees it. Cheap to clone.

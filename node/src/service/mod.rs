@@ -17,6 +17,7 @@ mod events;
 #[cfg(test)]
 mod failing_disk_test;
 mod inner;
+mod late;
 mod lists;
 mod members;
 #[cfg(test)]
@@ -60,8 +61,8 @@ use artel_web::types::peer::{Journal, Peer, Traffic};
 use artel_web::types::receipt::Receipt;
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::{
-    ClaimRequest, Lease, LeaseRequest, Offer, OfferQuery, Renewed, SubmitRequest, Submitted, Task, TaskPost,
-    TaskQuery,
+    ClaimRequest, LateRedo, Lease, LeaseRequest, Offer, OfferQuery, Renewed, SubmitRequest, Submitted, Task,
+    TaskPost, TaskQuery,
 };
 use artel_web::types::{Json, List, Page};
 use artel_web::{Call, Principal, Problem, Service, Upload};
@@ -215,6 +216,9 @@ impl Service for NodeService {
     }
     async fn cancel_task(&self, call: &Call, task: StepId) -> Result<Task, Problem> {
         tasks::cancel(self, call, task).await
+    }
+    async fn redo_task(&self, call: &Call, task: StepId) -> Result<LateRedo, Problem> {
+        late::redo(self, call, task).await
     }
     async fn receipt(&self, call: &Call, task: StepId) -> Result<Receipt, Problem> {
         audit::receipt(self, call, task).await

@@ -93,7 +93,11 @@ fn home_of(
         crate::index::start(dir.path().join("index"), source.clone(), reader.clone()).unwrap();
     let running =
         Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed)).unwrap();
+    let blobs = Blobs::open(dir.path()).unwrap();
+    let bench = Arc::new(crate::redo::Bench::new(false, artel_runner::Policy::default()));
+    let redos = crate::redo::late::LateRedos::new(bench, blobs, running.handle.clone());
     let service = NodeService::new(Parts {
+        redos: Arc::new(redos),
         handle: running.handle.clone(),
         down: running.down.clone(),
         tokens: Tokens::new(node, identity.federation, &data.token_key, &data.operator_token),

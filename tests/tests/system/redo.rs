@@ -423,3 +423,61 @@ fn work(node: &Node, key: &Path) {
     let worked = artel().run(arguments);
     assert_eq!(worked.code, Some(0), "{worked:?}");
 }
+
+#[test]
+fn a_lie_that_is_found_after_its_verdict_is_taken_back_everywhere_and_stays_accepted() {
+    // Nobody runs anything again, so that the lie is accepted.
+    let mut three = Three::start([false, false, false]);
+    let mut liar = Agent::delegate(&three.nodes[1], "liar", &["text"]);
+    let lied = three.post(&json!({"n": 1}));
+    liar.does(&lied, &json!({"got": "a lie"}));
+    assert_eq!(three.verdict(&lied)["accepted"], true);
+    let key = three.dirs[1].path().join("worker.key");
+    let honest = three.post(&json!({"n": 2}));
+    enroll(&three.nodes[1], &key);
+    work(&three.nodes[1], &key);
+    assert_eq!(three.verdict(&honest)["accepted"], true);
+    let shown = three.nodes[0].operator().get(&format!("/v1/tasks/{honest}")).is(200);
+    let worker = shown["submissions"][0]["agent_id"].clone();
+    let worker = worker.as_str().expect("a did").to_owned();
+    until("the third node counts both", || {
+        [&liar.did, &worker].iter().all(|did| {
+            let path = format!("/v1/agents/{did}/reputation");
+            let answer = three.nodes[2].operator().get(&path);
+            answer.status == 200 && answer.json()["receipts_micro"].as_u64().is_some_and(|count| count > 0)
+        })
+    });
+    let balance = |node: &Node| {
+        let accounts = items(node, "/v1/ledger/accounts");
+        accounts.iter().find(|row| row["agent_id"] == liar.did.as_str()).map(|row| row["balance"].clone())
+    };
+    assert!(balance(&three.nodes[0]).is_some());
+
+    // Its home now has a sandbox. The runs are closed, and the node has started again.
+    let home = three.nodes.remove(0);
+    assert_eq!(home.stop().code, Some(0));
+    let home = listening(&artel(), three.dirs[0].path()).set("log", "warn").set("redo", true).start();
+    until("they meet again", || admitted(&home) == 2);
+    let redo = |task: &str| {
+        let dir = three.dirs[0].path().to_str().expect("UTF-8");
+        artel().run(["audit", "redo", task, "--json", "--data", dir]).json()["state"].clone()
+    };
+    assert_eq!((redo(&lied), redo(&lied)), (json!("refuted"), json!("refuted")));
+    let refuted = items(&home, "/v1/audit/entries?kind=Refuted");
+    assert_eq!(refuted.len(), 1, "once: {refuted:?}");
+    assert_eq!(redo(&honest), "same", "{}", home.operator().get(&format!("/v1/tasks/{honest}")).is(200));
+    let shown = home.operator().get(&format!("/v1/tasks/{lied}")).is(200);
+    assert_eq!((&shown["status"], balance(&home)), (&json!("accepted"), None));
+    let history = items(&home, &format!("/v1/agents/{}/history", liar.did));
+    assert_eq!(history[0]["outcome"], "refuted", "{history:?}");
+    until("the third node counts it no more, and the honest one still", || {
+        let count = |did: &str| {
+            let path = format!("/v1/agents/{did}/reputation");
+            three.nodes[1].operator().get(&path).is(200)["receipts_micro"].clone()
+        };
+        count(&liar.did) == 0 && count(&worker) != 0
+    });
+    let verified =
+        artel().run(["audit", "verify", three.dirs[0].path().to_str().expect("UTF-8"), "--json"]).json();
+    assert_eq!(verified["sound"], true, "{verified}");
+}

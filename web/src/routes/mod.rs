@@ -111,6 +111,8 @@ routes! {
         [NotFound OutputTooLarge TooManyArtifacts ArtifactMissing ArtifactQuota StaleEpoch AlreadySubmitted
          Finished NotDelegated BadStatement BadSignature HomeUnreachable HomeSilent HomeDishonest HomeRefused];
     post "/v1/tasks/{id}/cancel" tasks::cancel "Cancels a task" [NotFound Forbidden Finished];
+    post "/v1/tasks/{id}/redo" tasks::redo "Runs an accepted result again, in the node's own sandbox"
+        [NotFound TaskNotOpen RunnerUnavailable Invalid TooMany TooManyWaiting];
     get "/v1/tasks/{id}/receipt" tasks::receipt "Gives the receipt of a task's outcome, to be verified by anybody"
         [NotFound];
 

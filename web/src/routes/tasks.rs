@@ -4,7 +4,7 @@
 use crate::answer::{Answer, Maybe};
 use crate::app::App;
 use crate::body::{Input, Keyed, Nothing};
-use crate::caller::{AsAgent, Known};
+use crate::caller::{AsAgent, AsOperator, Known};
 use crate::calls;
 use crate::problem::Problem;
 use crate::query::{Id, Query, checked, page};
@@ -14,8 +14,8 @@ use crate::types::done::Released;
 use crate::types::form;
 use crate::types::receipt::Receipt;
 use crate::types::task::{
-    ClaimRequest, Lease, LeaseRequest, Offer, OfferQuery, Renewed, StatusFilter, SubmitRequest, Submitted,
-    Task, TaskPost, TaskQuery, TaskStatus,
+    ClaimRequest, LateRedo, Lease, LeaseRequest, Offer, OfferQuery, Renewed, StatusFilter, SubmitRequest,
+    Submitted, Task, TaskPost, TaskQuery, TaskStatus,
 };
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::skill::Skill;
@@ -191,6 +191,17 @@ pub(super) async fn cancel<S: Service>(
 ) -> Result<Answer<Task>, Problem> {
     let task = app.within(app.service.cancel_task(&call, task)).await?;
     Ok(Answer::of(&call.correlation, &task))
+}
+
+/// `POST /v1/tasks/{id}/redo`.
+pub(super) async fn redo<S: Service>(
+    State(app): State<App<S>>,
+    AsOperator(call): AsOperator,
+    Id(task): Id<StepId>,
+    _: Input<Nothing>,
+) -> Result<Answer<LateRedo>, Problem> {
+    let redo = app.within(app.service.redo_task(&call, task)).await?;
+    Ok(Answer::of(&call.correlation, &redo))
 }
 
 /// `GET /v1/tasks/{id}/receipt`.

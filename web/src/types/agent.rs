@@ -204,6 +204,8 @@ pub enum WorkOutcome {
     Accepted,
     /// Rejected.
     Rejected,
+    /// Accepted before, and found to be another result when it was run again: what it brought was taken back.
+    Refuted,
     /// The lease ran out.
     Lapsed,
     /// The agent gave it back.

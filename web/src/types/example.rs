@@ -329,6 +329,7 @@ examples! {
         data: Json::object(),
         entry: 42,
     };
+    LateRedo: LateRedo { task_id: StepId::example(), state: LateState::Same };
     Notice: Notice {
         kind: NoticeKind::Earning,
         cursor: "57.0f1e2d3c".into(),

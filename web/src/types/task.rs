@@ -568,3 +568,28 @@ pub struct Acknowledgement {
     #[schemars(with = "Option<form::Signature>")]
     pub signature: Option<Signature>,
 }
+
+/// How an accepted result's run after the verdict stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LateState {
+    /// It is under way; ask again.
+    Running,
+    /// It came to the result that was handed in.
+    Same,
+    /// Two runs agreed on another one: the log says so, and what it brought its worker was taken back.
+    Refuted,
+    /// It says nothing of the result.
+    Inconclusive,
+}
+
+/// `POST /v1/tasks/{id}/redo`: an accepted result is run again in this node's sandbox.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LateRedo {
+    /// The task.
+    #[serde(serialize_with = "edge::text")]
+    #[schemars(with = "form::Uuid")]
+    pub task_id: StepId,
+    /// How it stands.
+    pub state: LateState,
+}

@@ -91,7 +91,7 @@ states! {
     }
     WorkOutcome {
         Held "held" Busy, Submitted "submitted" Busy, Accepted "accepted" Good, Rejected "rejected" Bad, Lapsed "lapsed" Warn,
-        Released "released" Off, Cancelled "cancelled" Off,
+        Refuted "refuted" Bad, Released "released" Off, Cancelled "cancelled" Off,
     }
     AgentStatus { Active "active" Good, Revoked "revoked" Off, }
     PeerStatus {

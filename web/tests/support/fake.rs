@@ -410,6 +410,9 @@ impl Service for Fake {
         let (acknowledgement, receipt) = (Some(acknowledgement), Some(Verdict::example()));
         Ok(Submitted { acknowledgement, handed_in: None, receipt, next: next.map(|_| Lease::example()) })
     }
+    async fn redo_task(&self, _: &Call, task_id: StepId) -> Result<LateRedo, Problem> {
+        Ok(LateRedo { task_id, state: LateState::Same })
+    }
     async fn cancel_task(&self, _: &Call, _: StepId) -> Result<Task, Problem> {
         Ok(a_task())
     }

@@ -21,6 +21,7 @@ pub const NAMES: &[&str] = &[
     "invariant_lots_are_their_witnesses",
     "invariant_runs_are_what_they_came_to",
     "invariant_the_honest_are_not_refuted",
+    "invariant_refuted_once_and_taken_back",
     "invariant_honest_homes_break_no_rule",
     "invariant_answered_homes_are_not_called_silent",
     "invariant_forged_summaries_alone_are_flagged",

@@ -128,6 +128,11 @@ impl Known {
                 says("invariant_lots_are_their_witnesses", held)
             }
             Fact::Verdict(f) => says("invariant_the_honest_are_not_refuted", self.is_just(f, slot)),
+            Fact::Refuted(f) => {
+                let is_false = self.falsified.contains(&(f.agent, f.step, f.epoch));
+                let held = ensure(is_false, || format!("step {} was done as asked and is refuted", f.step));
+                says("invariant_the_honest_are_not_refuted", held)
+            }
             Fact::Redone(f) | Fact::Unsettled(f) => {
                 let grant = self.ledgers[&slot].granted.get(&(f.step, f.epoch));
                 let own = f.by.is_some() && grant.is_some_and(|grant| grant.node == f.by);
@@ -302,6 +307,8 @@ impl Known {
                 }
                 let count = counted.entry((*agent, *node)).or_default();
                 match judgement {
+                    // What is found to be another result counts for nobody.
+                    Judgement::Accepted { .. } if ledger.refuted.contains_key(lease) => {}
                     Judgement::Accepted { .. } => count.0 += 1,
                     Judgement::Rejected { .. } => count.1 += 1,
                 }

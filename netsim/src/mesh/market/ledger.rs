@@ -61,6 +61,12 @@ pub struct Ledger {
     pub verdicts: BTreeMap<Lease, (u64, AgentId, Judgement)>,
     /// Who was paid for a step.
     pub paid: BTreeMap<StepId, AgentId>,
+    /// How much.
+    paid_units: BTreeMap<StepId, i64>,
+    /// The accepted results that were refuted later, and how many units go back for each.
+    pub refuted: BTreeMap<Lease, u64>,
+    /// Those for which they went back.
+    recalled: BTreeSet<Lease>,
     /// What came of runs of a result, in order.
     pub reruns: BTreeMap<Lease, Vec<Redone>>,
     /// What was won elsewhere: by whom, and where the grant stands in home's journal.
@@ -79,7 +85,15 @@ pub struct Ledger {
     pub live: BTreeSet<Lease>,
 }
 
+/// The invariant that what is refuted after its verdict stays accepted, is refuted once, and paid back once.
+const ONCE: &str = "invariant_refuted_once_and_taken_back";
+
 impl Ledger {
+    fn is_accepted(&self, step: &StepId) -> bool {
+        let verdicts = self.verdicts.range((*step, Epoch(0))..=(*step, Epoch(u32::MAX)));
+        verdicts.into_iter().any(|(_, (.., judged))| matches!(judged, Judgement::Accepted { .. }))
+    }
+
     /// Takes in the next entry.
     ///
     /// # Errors
@@ -97,6 +111,9 @@ impl Ledger {
                         self.free.insert(f.run.step(n));
                     }
                 }
+            }
+            Fact::Offered(f) if self.is_accepted(&f.step) => {
+                return Err((ONCE, format!("step {} is accepted and goes on", f.step)));
             }
             Fact::Granted(f) => {
                 self.live.insert((f.step, f.epoch));
@@ -136,10 +153,38 @@ impl Ledger {
                     Account::Agent(agent) => Some(agent),
                     _ => None,
                 });
+                let gained = f.legs.iter().filter(|leg| matches!(leg.account, Account::Agent(_)));
+                if f.cause == Cause::Payment {
+                    self.paid_units.insert(f.step, gained.map(|leg| leg.units).sum());
+                }
                 if let (Cause::Payment, Some(agent)) = (f.cause, to)
                     && self.paid.insert(f.step, agent).is_some()
                 {
                     return Err(("invariant_one_receipt_each", format!("step {} is paid twice", f.step)));
+                }
+            }
+            Fact::Refuted(f) => {
+                let lease = (f.step, f.epoch);
+                let stands = self.verdicts.get(&lease).is_some_and(|(at, agent, judged)| {
+                    let is_accepted = matches!(judged, Judgement::Accepted { .. });
+                    is_accepted && (*at, *agent) == (f.verdict, f.agent)
+                });
+                let paid = self.paid_units.get(&f.step).copied().unwrap_or_default();
+                let is_within = i64::try_from(f.recalled.0).is_ok_and(|units| units <= paid);
+                if !stands || !is_within || self.refuted.insert(lease, f.recalled.0).is_some() {
+                    return Err((ONCE, format!("step {} is refuted: {f:?}, paid {paid}", f.step)));
+                }
+            }
+            Fact::Recalled(f) => {
+                let lease = (f.step, f.epoch);
+                let sum: i128 = f.legs.iter().map(|leg| i128::from(leg.units)).sum();
+                if sum != 0 {
+                    return Err(("invariant_money_sums_to_zero", format!("{sum} units come from nowhere")));
+                }
+                let back: i64 = f.legs.iter().map(|leg| leg.units.max(0)).sum();
+                let is_said = self.refuted.get(&lease).is_some_and(|units| i64::try_from(*units) == Ok(back));
+                if !is_said || !self.recalled.insert(lease) {
+                    return Err((ONCE, format!("{back} units go back for step {}", f.step)));
                 }
             }
             Fact::Redone(f) | Fact::Unsettled(f) => {

@@ -40,24 +40,25 @@ impl Member {
         read.map(|(own_index, book)| Evidence { book, own_index }).unwrap_or_default()
     }
 
-    /// Where a bug is planted, rejections are not heard, this node's own or the others'.
-    fn forgets_rejections(&self, own: bool) -> bool {
+    /// Which entries of this node's own, or of others, are not heard where a bug is planted.
+    fn unheard(&self, own: bool) -> fn(&[u8]) -> bool {
         match self.sabotage {
-            Some(MeshSabotage::RejectionsForgotten) => !own,
-            Some(MeshSabotage::AllForget) => true,
-            _ => false,
+            Some(MeshSabotage::RejectionsForgotten) if !own => is_rejection,
+            Some(MeshSabotage::AllForget) => is_rejection,
+            Some(MeshSabotage::RefutationsForgotten) => is_refutation,
+            _ => |_| false,
         }
     }
 
     /// Hears of records that are kept now: mostly they are read as they come.
     pub(super) fn hear_evidence(&mut self, context: &Context, records: &Records) -> Does {
-        let (now, forgets) = (wall(context.at), self.forgets_rejections(false));
+        let (now, unheard) = (wall(context.at), self.unheard(false));
         let reads = self.rng.chance(600);
         let Live { kept, trade: Some(trade), .. } = self.live()? else { return Ok(()) };
         if reads {
             let origin = records.origin();
             let floor = kept.mark(&origin);
-            trade.evidence.read_on(kept, &origin, (floor.floor, floor.next), now, forgets);
+            trade.evidence.read_on(kept, &origin, (floor.floor, floor.next), now, unheard);
         }
         Ok(())
     }
@@ -65,8 +66,8 @@ impl Member {
     /// Reads what there is to be read; now and then the file is written.
     pub(super) fn catch_up(&mut self, context: &mut Context) -> Does {
         let (me, now) = (self.origin(), wall(context.at));
-        let (saves, forgets) = (self.rng.chance(200), self.forgets_rejections(false));
-        let forgets_own = self.forgets_rejections(true);
+        let (saves, unheard) = (self.rng.chance(200), self.unheard(false));
+        let unheard_of_own = self.unheard(true);
         let Live { journal, kept, trade: Some(trade), .. } = self.live()? else { return Ok(()) };
         let evidence = &mut trade.evidence;
         evidence.book.tick(now);
@@ -78,14 +79,14 @@ impl Member {
             let (entries, next) = reader.some(&stride, READ_BYTES).map_err(|_| Stop::Down)?;
             for entry in entries.iter().filter(|entry| entry.leaf.class() == Class::Public) {
                 let place = (entry.leaf.public_seq(), entry.index);
-                let body = if forgets_own && is_rejection(&entry.body) { &[] } else { entry.body.as_slice() };
+                let body = if unheard_of_own(&entry.body) { &[] } else { entry.body.as_slice() };
                 evidence.book.hear(me, place, body, now, &mut Vec::new());
             }
             evidence.own_index = next.unwrap_or(from + stride.len() as u64);
         }
         // Journals take turns.
         while kept.marks().into_iter().fold(false, |more, (origin, mark)| {
-            evidence.read_on(kept, &origin, (mark.floor, mark.next), now, forgets) || more
+            evidence.read_on(kept, &origin, (mark.floor, mark.next), now, unheard) || more
         }) {}
         if saves {
             let mut bytes = Vec::new();
@@ -104,7 +105,7 @@ impl Evidence {
         origin: &Origin,
         (floor, held): (u64, u64),
         now: Wall,
-        forgets: bool,
+        unheard: fn(&[u8]) -> bool,
     ) -> bool {
         let next = self.book.next(origin).max(floor);
         if next >= held || self.book.has_to_wait(origin) {
@@ -123,11 +124,16 @@ impl Evidence {
             if *seq > next || self.book.has_to_wait(origin) {
                 break;
             }
-            let body = if forgets && is_rejection(body) { &[] } else { body.as_slice() };
+            let body = if unheard(body) { &[] } else { body.as_slice() };
             self.book.hear(*origin, (*seq, *index), body, now, &mut Vec::new());
         }
         self.book.next(origin) > next
     }
+}
+
+/// Whether an entry says that an accepted result is another.
+fn is_refutation(body: &[u8]) -> bool {
+    Entry::decode(body).is_ok_and(|entry| matches!(entry.fact, Fact::Refuted(_)))
 }
 
 /// Whether an entry rejects a result.

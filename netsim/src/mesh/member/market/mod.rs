@@ -8,6 +8,7 @@ mod board;
 mod bringing;
 mod evidence;
 mod home;
+mod late;
 mod lots;
 mod outbox;
 mod redo;
@@ -267,6 +268,7 @@ impl Member {
             MarketWake::Outbox => {
                 self.later(OUTBOX_MS, MarketWake::Outbox);
                 self.look_at_kept(context)?;
+                self.looks_back(context)?;
                 self.bring_some(context)
             }
             MarketWake::Summary => {
@@ -526,6 +528,14 @@ pub(super) fn pay_short(entries: &mut [Entry]) {
     legs.filter(|leg| leg.units > 0).for_each(|leg| leg.units -= 1);
 }
 
+/// Where a bug is planted, what goes back for a refuted result goes back a second time.
+pub(super) fn recall_twice(entries: &mut Vec<Entry>) {
+    use artel_federation::Fact;
+    let is_of_it = |entry: &&Entry| matches!(entry.fact, Fact::Refuted(_) | Fact::Recalled(_));
+    let again: Vec<Entry> = entries.iter().filter(is_of_it).cloned().collect();
+    entries.extend(again);
+}
+
 /// The lease that stands for what an agent holds at its own node.
 fn here(node: NodeId, lease: &Lease) -> Abroad {
     Abroad { home: node, step: lease.step, epoch: lease.epoch }
@@ -580,6 +590,7 @@ impl Member {
         use artel_federation::fact::Judgement;
         match &entry.fact {
             Fact::Unsettled(_) => context.counts.unsettled += 1,
+            Fact::Refuted(_) => context.counts.refuted_late += 1,
             Fact::Unanswered(_) => context.counts.silences += 1,
             Fact::Concluded(f) => {
                 context.counts.accepted += u64::from(matches!(f.judgement, Judgement::Accepted { .. }));

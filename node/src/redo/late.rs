@@ -1,0 +1,151 @@
+//! Redo after the verdict: the operator has an accepted result run again, in this node's own sandbox alone. Two runs under one engine
+//! that agree on another result refute it; the rules do the rest. What a limit of the machine ended says nothing here.
+
+use super::{Bench, compare, read_step};
+use crate::handle::Handle;
+use crate::store::Blobs;
+use artel_federation::fact::Came;
+use artel_federation::input::LateRun;
+use artel_federation::redo::late::Late;
+use artel_federation::redo::message::{Ended, Reran};
+use artel_federation::run::Run;
+use artel_federation::{Json, Principal, Request};
+use artel_protocol::id::{Digest, StepId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Of how many results it is remembered what their last run after the verdict came to, those under way among them. At the limit
+/// none is begun until one has ended; then the one that comes first is forgotten.
+const REMEMBERED_MAX: usize = 64;
+
+/// How long both runs may take, their turns behind this node's other redos among that; then they came to nothing.
+const RUNS_WAIT: Duration = Duration::from_secs(600);
+
+/// How an accepted result's run after the verdict stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is under way.
+    Running,
+    /// It came to the result that was handed in.
+    Same,
+    /// Two runs agreed on another one, and the journal says so.
+    Refuted,
+    /// It says nothing: it could not be run here, a limit ended it, or two runs differ.
+    Inconclusive,
+}
+
+/// The runs that the operator had made since the start.
+pub struct LateRedos {
+    bench: Arc<Bench>,
+    blobs: Blobs,
+    handle: Handle,
+    known: Mutex<BTreeMap<StepId, watch::Receiver<State>>>,
+}
+
+impl LateRedos {
+    /// None yet.
+    pub fn new(bench: Arc<Bench>, blobs: Blobs, handle: Handle) -> Self {
+        LateRedos { bench, blobs, handle, known: Mutex::default() }
+    }
+
+    /// The run of a result that is under way.
+    pub fn under_way(&self, step: &StepId) -> Option<watch::Receiver<State>> {
+        self.known().get(step).filter(|state| *state.borrow() == State::Running).cloned()
+    }
+
+    /// Begins a run; nothing where too many are under way. Its state changes once.
+    pub fn begin(
+        self: &Arc<Self>,
+        step: StepId,
+        run: Arc<Run>,
+        (late, output): (Late, Json),
+    ) -> Option<watch::Receiver<State>> {
+        let (told, state) = watch::channel(State::Running);
+        {
+            let mut known = self.known();
+            if known.len() >= REMEMBERED_MAX {
+                let over = known.iter().find(|(_, state)| *state.borrow() != State::Running);
+                let over = *over?.0;
+                known.remove(&over);
+            }
+            known.insert(step, state.clone());
+        }
+        let redos = self.clone();
+        tokio::spawn(async move {
+            let came = tokio::time::timeout(RUNS_WAIT, redos.agree(&late, &output)).await;
+            let state = match came.unwrap_or(None) {
+                Some((Came::Same, _)) => State::Same,
+                Some((Came::Other(other), profile)) => {
+                    redos.refute(LateRun { step, run, other, profile }).await
+                }
+                Some((Came::Inconclusive, _)) | None => State::Inconclusive,
+            };
+            tracing::info!(task = %step, ?state, "an accepted result was run again");
+            told.send_replace(state);
+        });
+        Some(state)
+    }
+
+    /// What two runs agree on; one is enough where it agrees with what was handed in.
+    async fn agree(&self, late: &Late, output: &Json) -> Option<(Came, Digest)> {
+        let once = async || {
+            let reran = self.bench.run_own(read_step(&self.blobs, &late.ask)).await?;
+            Some((came(&reran, output, &late.left), reran.profile))
+        };
+        let first = once().await?;
+        match first.0 {
+            Came::Same => Some(first),
+            Came::Other(_) => once().await.filter(|second| *second == first),
+            Came::Inconclusive => None,
+        }
+    }
+
+    async fn refute(&self, late: LateRun) -> State {
+        match self.handle.ask(Principal::Operator, None, Request::Refute(Box::new(late))).await {
+            Ok(Ok(_)) => State::Refuted,
+            Ok(Err(refusal)) => {
+                tracing::warn!(?refusal, "a result that is another cannot be refuted");
+                State::Inconclusive
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a result that is another cannot be refuted now");
+                State::Inconclusive
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<StepId, watch::Receiver<State>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a run came to. A limit that stopped this one may not have stopped the worker's: before the verdict that is a doubt that a third
+/// run settles, after it nothing does.
+fn came(reran: &Reran, output: &Json, left: &[Digest]) -> Came {
+    match reran.end {
+        Ended::Bound(_) => Came::Inconclusive,
+        _ => compare::compare(reran, output, left),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_federation::redo::message::Bound;
+
+    #[test]
+    fn what_a_limit_ended_says_nothing_after_the_verdict() {
+        let reran = |end| Reran { profile: Digest([7; 32]), end };
+        let handed = Json::new(*b"1");
+        for bound in [Bound::Fuel, Bound::Memory, Bound::Table, Bound::Stack] {
+            assert_eq!(came(&reran(Ended::Bound(bound)), &handed, &[]), Came::Inconclusive);
+        }
+        assert_eq!(came(&reran(Ended::Inconclusive), &handed, &[]), Came::Inconclusive);
+        let done = |text: &[u8]| Ended::Done { output: Json::new(text), artifacts: vec![], log: None };
+        assert_eq!(came(&reran(done(b" 1")), &handed, &[]), Came::Same);
+        assert!(matches!(came(&reran(done(b"2")), &handed, &[]), Came::Other(_)));
+        assert!(matches!(came(&reran(Ended::Failed("exit 7".into())), &handed, &[]), Came::Other(_)));
+    }
+}
