@@ -10,6 +10,7 @@ pub mod mesh;
 pub mod node;
 pub mod place;
 pub mod receipt;
+pub mod socket;
 pub mod wait;
 
 pub use agent::Agent;
@@ -17,6 +18,7 @@ pub use disk::Disk;
 pub use http::{Answer, Client, Request};
 pub use node::{Artel, Done, Node};
 pub use place::Place;
+pub use socket::Socket;
 
 /// The rows of a list that comes in pages. A node that has just started may still be opening its index; that is waited for.
 pub fn all_pages(client: &mut Client, path: &str) -> Vec<serde_json::Value> {
