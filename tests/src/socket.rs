@@ -4,6 +4,7 @@ use crate::wait::DEADLINE;
 use serde_json::Value;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Instant;
 
 /// One connection.
 pub struct Socket {
@@ -106,7 +107,10 @@ impl Socket {
     /// Reads on until the node ends the socket; answers with its word.
     #[track_caller]
     pub fn closed(mut self) -> (u16, String) {
+        let begun = Instant::now();
         loop {
+            // The node pings whom it keeps, so it is never silent for long.
+            assert!(begun.elapsed() < DEADLINE, "it is not ended");
             match self.next() {
                 Said::Message(_) => {}
                 Said::Closed(code, reason) => return (code, reason),
@@ -117,7 +121,9 @@ impl Socket {
 
     /// What comes next.
     pub fn next(&mut self) -> Said {
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < DEADLINE, "nothing but pings");
             let Ok(Some((first, payload))) = self.read_frame() else { return Said::Gone };
             match first & 0xf {
                 1 => return Said::Message(serde_json::from_slice(&payload).expect("JSON")),

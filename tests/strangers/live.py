@@ -5,6 +5,7 @@
 
 Needs the packages of requirements.txt. Ends 0 when every task was done once, under its first lease, and paid.
 """
+import contextlib
 import itertools
 import json
 import os
@@ -14,7 +15,6 @@ import tempfile
 import time
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import run
@@ -32,7 +32,9 @@ class Socket:
         url = node.url.replace("http", "ws", 1) + "/v1/agent/connect"
         head = {"Authorization": f"Bearer {token}"} if in_head else {}
         self.ids = itertools.count()
-        self.wire = connect(url, additional_headers=head, open_timeout=run.DEADLINE, max_size=None)
+        self.open = contextlib.ExitStack()
+        self.wire = self.open.enter_context(
+            connect(url, additional_headers=head, open_timeout=run.DEADLINE, max_size=None))
         if not in_head:
             # As a browser does, which cannot set the header.
             self.wire.send(json.dumps({"type": "authenticate", "token": token}))
@@ -48,8 +50,12 @@ class Socket:
         return json.loads(self.wire.recv(run.DEADLINE))
 
     def cut(self):
-        """As a network does it: no goodbye, and what is under way is lost."""
+        """As a network does it: no goodbye, and what is under way is lost, in both directions."""
         self.wire.socket.shutdown(socket.SHUT_RDWR)
+        self.close()
+
+    def close(self):
+        self.open.close()
 
 
 class Agent:
@@ -127,17 +133,15 @@ class Agent:
         self.start()
         acknowledged = 0
         while len(self.done) < TASKS:
-            try:
-                self.take(self.wire.next())
-                if cuts and len(self.done) >= cuts[0]:
-                    cuts.pop(0)
-                    self.wire.cut()
-                if self.cursor and len(self.done) >= acknowledged + 100:
-                    acknowledged = len(self.done)
-                    self.ask("acknowledge", {"up_to": self.cursor})
-            except ConnectionClosed:
+            self.take(self.wire.next())
+            if self.cursor and len(self.done) >= acknowledged + 100:
+                acknowledged = len(self.done)
+                self.ask("acknowledge", {"up_to": self.cursor})
+            if cuts and len(self.done) >= cuts[0]:
+                cuts.pop(0)
+                self.wire.cut()
                 self.start()
-        self.wire.wire.close()
+        self.wire.close()
 
 
 def post(node):
@@ -152,23 +156,24 @@ def post(node):
         said = wire.next()
         assert said["status"] == 201, said
         tasks[said["data"]["task_id"]] = said["data"]["input"]["number"]
-    wire.wire.close()
+    wire.close()
     return tasks
 
 
 def check(node, tasks, token):
     """Each task was done once, under its first lease, by the right result, and paid."""
     wire = Socket(node, node.operator, in_head=True)
-    asked = {wire.call("show", task_id=task): task for task in tasks}
+    asked, paid = {wire.call("show", task_id=task): task for task in tasks}, 0
     for _ in tasks:
         said = wire.next()
         task, shown = asked[said["id"]], said["data"]
         assert (shown["status"], shown["epoch"], shown["lapses"], shown["attempts"]) == ("accepted", 1, 0, 0), shown
         assert shown["output"] == {"double": 2 * tasks[task]}, shown
-        assert len(shown["submissions"]) == 1 and shown["paid"] == 1, shown
-    wire.wire.close()
+        assert len(shown["submissions"]) == 1 and shown["paid"] >= 1, shown
+        paid += shown["paid"]
+    wire.close()
     earned = node.json("/v1/agents/me/earnings", token=token)
-    assert (earned["tasks_paid"], earned["total_earnings"]) == (TASKS, TASKS), earned
+    assert (earned["tasks_paid"], earned["total_earnings"]) == (TASKS, paid), earned
 
 
 def main():
