@@ -151,7 +151,7 @@ suite({
     const work = async () => { for (let lease = null; on;) {
       if (!lease) { const claim = `{"wait_ms":${WAIT_MS}}`, r = wire ? await wire.ask('claim_next', claim) : await line.ask('POST', '/v1/tasks/claim', claim); lease = r.status === 204 ? null : want(200, r); continue; }
       const at = hr(), id = lease.title; onClaim(id);
-      const result = `{"epoch":${lease.epoch},"output":${JSON.stringify({ id, at })}${next}`;
+      const result = `{"epoch":${lease.epoch},"output":${JSON.stringify({ id, at })}${wire ? ',"acknowledge":"logged"' : ''}${next}`;
       lease = want(200, wire ? await wire.ask('submit', result, `,"task_id":"${lease.task_id}"`) : await line.ask('POST', `/v1/tasks/${lease.task_id}/submit`, result)).next ?? null;
     } };
     return { run: () => { work().catch(x => { if (on) console.error(x); }); }, async close() { on = false; line?.close(); if (wire && --open === 0) { wire.close(); hands.clear(); } } };

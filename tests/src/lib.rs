@@ -11,6 +11,7 @@ pub mod node;
 pub mod place;
 pub mod receipt;
 pub mod shell;
+pub mod socket;
 pub mod wait;
 
 pub use agent::Agent;
@@ -19,6 +20,7 @@ pub use http::{Answer, Client, Request};
 pub use node::{Artel, Done, Node};
 pub use place::Place;
 pub use shell::{Shell, Typed};
+pub use socket::Socket;
 
 /// The rows of a list that comes in pages. A node that has just started may still be opening its index; that is waited for.
 pub fn all_pages(client: &mut Client, path: &str) -> Vec<serde_json::Value> {

@@ -366,7 +366,7 @@ async fn work_on_a_socket(mut socket: Socket, slots: u64, claims: mpsc::Sender<C
             continue;
         };
         socket.say(&format!(
-            r#"{{"type":"submit","id":{slot},"task_id":"{task_id}","data":{{"epoch":{epoch},"output":{{"id":"{title}"}},"claim_next":{{"wait_ms":{WAIT_MS}}}}}}}"#
+            r#"{{"type":"submit","id":{slot},"task_id":"{task_id}","data":{{"epoch":{epoch},"output":{{"id":"{title}"}},"acknowledge":"logged","claim_next":{{"wait_ms":{WAIT_MS}}}}}}}"#
         ));
         // Whoever counts claims may have counted enough.
         let _ = claims.try_send(Claim { title, at: Instant::now() });

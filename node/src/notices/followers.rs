@@ -200,11 +200,12 @@ impl Followers {
             if is_passing(fact) {
                 let concerned = by_agent.values().flatten().filter(|follower| follower.wants(fact));
                 concerned.for_each(|follower| follower.wake());
-            } else if let Some(agent) = agent_of(fact)
-                && is_own(fact, &agent)
-            {
-                for follower in by_agent.get(&agent).into_iter().flatten() {
-                    if matches!(fact, Fact::Rotated(_) | Fact::Revoked(_)) {
+            } else if let Some(agent) = agent_of(fact) {
+                // Whoever enrolls again has another token; the old one falls.
+                let changes = matches!(fact, Fact::Enrolled(_) | Fact::Rotated(_) | Fact::Revoked(_));
+                let concerns = changes || is_own(fact, &agent);
+                for follower in by_agent.get(&agent).into_iter().flatten().filter(|_| concerns) {
+                    if changes {
                         follower.changed.store(true, Ordering::Release);
                     }
                     follower.wake();

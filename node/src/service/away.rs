@@ -315,7 +315,7 @@ pub(super) async fn submit(
     request: SubmitRequest,
 ) -> Result<Submitted, Problem> {
     let me = engagement.agent;
-    let SubmitRequest { epoch, output, artifacts, claim_next: wanted, signed } = request;
+    let SubmitRequest { epoch, output, artifacts, claim_next: wanted, signed, acknowledge: _ } = request;
     if let Some(claim) = &wanted {
         check_skills(service, call, me, claim.agent_capabilities.clone()).await?;
     }
@@ -374,7 +374,7 @@ async fn answer(
             let verdict = receipt.verdict.as_ref();
             submitted.receipt =
                 verdict.map(|judged| convert::verdict(judged.index, &judged.outcome, judged.paid));
-            submitted.acknowledgement = Some(convert::acknowledgement(&receipt, signature));
+            submitted.acknowledgement = Some(convert::acknowledgement(&receipt, Some(signature)));
             if let Some(next) = receipt.next {
                 let (step, home) = (next.step, engagement.lease.home);
                 match undertake(service, call, engagement.agent, home, None, *next).await {

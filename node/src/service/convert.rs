@@ -149,7 +149,7 @@ pub(super) fn opening(opening: commitment::Opening) -> Opening {
 }
 
 /// What home acknowledges, with its signature.
-pub(super) fn acknowledgement(receipt: &rules::Receipt, signature: Signature) -> Acknowledgement {
+pub(super) fn acknowledgement(receipt: &rules::Receipt, signature: Option<Signature>) -> Acknowledgement {
     Acknowledgement {
         task_id: receipt.step,
         epoch: receipt.epoch,
@@ -160,7 +160,7 @@ pub(super) fn acknowledgement(receipt: &rules::Receipt, signature: Signature) ->
         artifacts: receipt.opening.artifacts.clone(),
         entry: receipt.submitted,
         submitted_at: receipt.submitted_at,
-        signature: Some(signature),
+        signature,
     }
 }
 

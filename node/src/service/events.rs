@@ -92,7 +92,13 @@ pub(super) async fn list(
     let mut from = match query.after.as_deref() {
         None => 0,
         Some("now") => *synced.borrow_and_update(),
-        Some(cursor) => cursor.parse::<u64>().map_err(|_| bad_cursor())?.saturating_add(1),
+        Some(cursor) => {
+            let last: u64 = cursor.parse().map_err(|_| bad_cursor())?;
+            if last >= *synced.borrow() {
+                return Err(Problem::of(Code::CursorAhead));
+            }
+            last + 1
+        }
     };
     let wanted = wanted(service, call, &query).await?;
     loop {

@@ -24,6 +24,8 @@ mod members;
 mod members_test;
 mod node;
 mod notices;
+#[cfg(test)]
+mod notices_test;
 mod page;
 mod peers;
 mod refusal;

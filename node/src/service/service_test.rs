@@ -40,9 +40,9 @@ pub(super) struct Home {
     _dir: tempfile::TempDir,
 }
 
-struct Worker {
-    id: AgentId,
-    call: Call,
+pub(super) struct Worker {
+    pub(super) id: AgentId,
+    pub(super) call: Call,
 }
 
 pub(super) fn home(flags: &[(&str, &str)]) -> Home {
@@ -143,7 +143,7 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(json: &str) -> T {
 
 impl Home {
     /// Enrolls an agent as a stranger would and takes its token through the front door.
-    async fn worker(&self, seed: u8, capabilities: &str) -> Worker {
+    pub(super) async fn worker(&self, seed: u8, capabilities: &str) -> Worker {
         let key = SecretKey::from_seed(&[seed; 32]);
         let body = format!(
             r#"{{"agent_name":"worker {seed}","public_key":"{}","metadata":{{"capabilities":{capabilities}}}}}"#,
@@ -160,15 +160,20 @@ impl Home {
         Worker { id: AgentId(key.public()), call: call(principal) }
     }
 
-    async fn post(&self, body: &str) -> Task {
+    pub(super) async fn post(&self, body: &str) -> Task {
         self.service.post_task(&operator(), read(body)).await.unwrap()
     }
 
-    async fn claim(&self, worker: &Worker, task: StepId) -> Result<Lease, Problem> {
+    pub(super) async fn claim(&self, worker: &Worker, task: StepId) -> Result<Lease, Problem> {
         self.service.claim(&worker.call, worker.id, task, ClaimRequest::default()).await
     }
 
-    async fn submit(&self, worker: &Worker, lease: &Lease, output: &str) -> Result<Submitted, Problem> {
+    pub(super) async fn submit(
+        &self,
+        worker: &Worker,
+        lease: &Lease,
+        output: &str,
+    ) -> Result<Submitted, Problem> {
         let body = format!(r#"{{"epoch":{},"output":{output}}}"#, lease.epoch);
         self.service.submit(&worker.call, worker.id, lease.task_id, read(&body)).await
     }

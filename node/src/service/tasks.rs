@@ -21,7 +21,7 @@ use artel_protocol::skill::Skill;
 use artel_protocol::text::is_plain;
 use artel_web::types::Json as WebJson;
 use artel_web::types::task::{
-    ClaimRequest, Lease, LeaseRequest, Renewed, SubmitRequest, Submitted, Task, TaskPost,
+    Acknowledge, ClaimRequest, Lease, LeaseRequest, Renewed, SubmitRequest, Submitted, Task, TaskPost,
 };
 use artel_web::{Call, Code, Problem};
 
@@ -255,7 +255,7 @@ pub(super) async fn submit(
     if let Some(abroad) = away::lease_of(service, call, me, (id, request.epoch)).await? {
         return away::submit(service, call, abroad, request).await;
     }
-    let SubmitRequest { epoch, output, artifacts, claim_next, signed: _ } = request;
+    let SubmitRequest { epoch, output, artifacts, claim_next, acknowledge: by, signed: _ } = request;
     let next = match claim_next {
         Some(claim) => {
             check_skills(service, call, me, claim.agent_capabilities).await?;
@@ -285,7 +285,7 @@ pub(super) async fn submit(
         }
         Err(problem) => return Err(problem),
     };
-    Ok(submitted(service, receipt))
+    Ok(submitted(service, receipt, by))
 }
 
 async fn check_submission(service: &NodeService, bytes: usize, artifacts: &[Digest]) -> Result<(), Problem> {
@@ -337,10 +337,13 @@ async fn next_after_repeat(
     }
 }
 
-/// The answer, with home's signature on what it acknowledges.
-fn submitted(service: &NodeService, receipt: Receipt) -> Submitted {
+/// The answer, with home's signature on what it acknowledges where one is wanted.
+fn submitted(service: &NodeService, receipt: Receipt, by: Acknowledge) -> Submitted {
     let parts = service.parts();
-    let signature = acknowledge(&receipt, &parts.hand, &parts.identity.federation);
+    let signature = match by {
+        Acknowledge::Signed => Some(acknowledge(&receipt, &parts.hand, &parts.identity.federation)),
+        Acknowledge::Logged => None,
+    };
     let acknowledgement = convert::acknowledgement(&receipt, signature);
     let verdict = receipt.verdict.as_ref();
     Submitted {

@@ -29,6 +29,7 @@ mod room;
 mod sandbox;
 mod secrecy;
 mod seeds;
+mod socket;
 mod strange_home;
 mod survey;
 mod tls;

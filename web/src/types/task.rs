@@ -480,6 +480,20 @@ pub struct SubmitRequest {
     /// The agent's own signature over this result for another home.
     #[serde(default)]
     pub signed: Option<SignedStatement>,
+    /// By what home acknowledges.
+    #[serde(default)]
+    pub acknowledge: Acknowledge,
+}
+
+/// By what home shows that it has taken a result in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acknowledge {
+    /// A signature of its own over each.
+    #[default]
+    Signed,
+    /// Its log alone: the entry's proof under the node's checkpoint, which is one signature for all that was synced together.
+    Logged,
 }
 
 /// The forms of `claim_next`.
