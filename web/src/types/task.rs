@@ -486,7 +486,7 @@ pub struct SubmitRequest {
 }
 
 /// By what home shows that it has taken a result in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Acknowledge {
     /// A signature of its own over each.
