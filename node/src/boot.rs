@@ -312,6 +312,8 @@ impl Node {
             config: self.config.clone(),
             identity: self.identity,
             federation_name: self.federation_name.clone(),
+            journal: self.running.metrics.clone(),
+            bench: self.bench.clone(),
             started,
         }))
     }
@@ -544,6 +546,7 @@ fn web_options(config: &Config) -> anyhow::Result<artel_web::Options> {
             per_second: f64::from(config.enrollments_per_minute) / 60.0,
             burst: config.enrollments_per_minute,
         },
+        metrics: config.metrics.0,
         ..artel_web::Options::default()
     })
 }

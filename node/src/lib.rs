@@ -18,6 +18,7 @@ pub mod hand;
 pub mod handle;
 pub mod hello;
 pub mod index;
+pub mod metrics;
 pub mod neighbours;
 pub mod news;
 pub mod recompute;

@@ -4,6 +4,7 @@
 use crate::answer;
 use crate::correlation;
 use crate::host::Names;
+use crate::metrics::Requests;
 use crate::openapi::Document;
 use crate::options::Options;
 use crate::problem::{Code, Problem};
@@ -21,7 +22,7 @@ use futures_util::FutureExt as _;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::Instrument as _;
@@ -45,6 +46,8 @@ pub(crate) struct Inner<S> {
     pub closing: CancellationToken,
     names: Names,
     document: OnceLock<Document>,
+    /// What was asked, in numbers.
+    pub requests: Requests,
 }
 
 impl<S> std::ops::Deref for App<S> {
@@ -80,6 +83,7 @@ impl<S: Service> App<S> {
             refused_tokens: Buckets::new(options.refused_token_rate),
             names: Names::new(options.names.clone()),
             document: OnceLock::new(),
+            requests: Requests::new(),
             service,
             options,
             closing,
@@ -118,6 +122,7 @@ impl<S: Service> App<S> {
 
     /// Answers one request. Nothing that its route does, a panic included, leaves it without an answer.
     pub async fn answer(self, router: Router, ends: Ends, request: Request) -> Response {
+        let (begun, row) = (Instant::now(), self.requests.row(request.method(), request.uri().path()));
         let correlation = correlation::of(request.headers());
         let span = tracing::debug_span!(
             "request", method = %request.method(), route = request.uri().path(), %correlation, status = tracing::field::Empty
@@ -129,6 +134,7 @@ impl<S: Service> App<S> {
             Problem::of(Code::Internal).into_response()
         });
         let response = self.finish(response, &context, ends.tls);
+        self.requests.answered(row, response.status(), begun.elapsed());
         span.record("status", response.status().as_u16());
         span.in_scope(|| tracing::debug!("answered"));
         response
@@ -156,6 +162,7 @@ impl<S: Service> App<S> {
 
     fn finish(&self, mut response: Response, context: &Context, tls: bool) -> Response {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            self.requests.refused(problem.code);
             if problem.at_edge
                 && let Some(principal) = context.principal.get()
             {

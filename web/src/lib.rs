@@ -9,6 +9,7 @@ mod caller;
 mod connection;
 mod correlation;
 mod host;
+pub mod metrics;
 mod openapi;
 mod options;
 pub mod problem;
@@ -23,7 +24,7 @@ pub mod types;
 mod upload;
 
 pub use body::IDEMPOTENCY_KEY_CHARS_MAX;
-pub use options::Options;
+pub use options::{Audience, Options};
 pub use problem::{Code, Problem};
 pub use rate::{CALLERS_MAX, Rate};
 pub use routes::ROUTES;

@@ -50,6 +50,19 @@ pub struct Options {
     pub refused_token_rate: Rate,
     /// The most bytes of one artifact.
     pub artifact_bytes_max: u64,
+    /// Who may read `/metrics`.
+    pub metrics: Audience,
+}
+
+/// Who may read something that is not for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever has the operator's token.
+    Operator,
+    /// They, and whoever connects from this machine. A proxy on it connects from it, too.
+    Loopback,
+    /// Whoever asks.
+    Anyone,
 }
 
 impl Default for Options {
@@ -74,6 +87,7 @@ impl Default for Options {
             enroll_rate: Rate { per_second: 2.0, burst: 256 },
             refused_token_rate: Rate { per_second: 1.0, burst: 64 },
             artifact_bytes_max: artel_protocol::limits::ARTIFACT_BYTES_MAX,
+            metrics: Audience::Operator,
         }
     }
 }

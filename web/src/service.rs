@@ -1,6 +1,7 @@
 //! The one trait through which HTTP talks to a node, and who calls. No answer is given before what it says is synced;
 //! that is the implementor's duty.
 
+use crate::metrics::Text;
 use crate::problem::Problem;
 use crate::types::agent::{
     Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
@@ -87,6 +88,8 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// Learns that the edge refused a known principal, so that the refusal can be counted in the audit log.
     fn refused(&self, principal: &Principal, code: &'static str);
 
+    /// `GET /metrics`: adds what the node measures. Must not block. Labels are from closed sets.
+    fn metrics(&self, text: &mut Text);
     /// `GET /v1/health`, `/healthz`.
     fn health(&self) -> Health;
     /// `GET /readyz`: nothing, or why the node is not ready.

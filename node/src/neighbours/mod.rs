@@ -22,6 +22,7 @@ mod homes;
 mod inputs;
 mod keeper;
 mod manners;
+mod measured;
 mod members;
 mod outbox;
 mod patience;

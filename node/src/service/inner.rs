@@ -55,6 +55,10 @@ pub struct Parts {
     pub neighbours: Option<crate::neighbours::Neighbours>,
     /// What signs acknowledgements with the node's key.
     pub hand: Arc<Hand>,
+    /// What is measured of the journal's commits.
+    pub journal: Arc<crate::metrics::Journal>,
+    /// This node's own sandbox.
+    pub bench: Arc<crate::redo::Bench>,
     /// When the node started.
     pub started: Instant,
 }

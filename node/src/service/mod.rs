@@ -18,6 +18,7 @@ mod failing_disk_test;
 mod inner;
 mod lists;
 mod members;
+mod metrics;
 #[cfg(test)]
 mod members_test;
 mod node;
@@ -39,6 +40,7 @@ pub use upload::FileBlob;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Tile;
+use artel_web::metrics::Text;
 use artel_web::types::agent::{
     Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
 };
@@ -75,6 +77,9 @@ impl Service for NodeService {
         self.count_refusal(principal, code);
     }
 
+    fn metrics(&self, text: &mut Text) {
+        metrics::write(self, text);
+    }
     fn health(&self) -> Health {
         node::health(self)
     }

@@ -108,6 +108,8 @@ fn home_of(
         neighbours: None,
         key: Arc::new(key()),
         hand: Arc::new(Hand::new(&key())),
+        journal: running.metrics.clone(),
+        bench: Arc::new(crate::redo::Bench::new(false, artel_runner::Policy::default())),
         started: Instant::now(),
     });
     Home { service, node, running: Some(running), _dir: dir }

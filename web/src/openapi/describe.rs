@@ -102,7 +102,8 @@ impl<'a> Operation<'a> {
             by_status.entry(code.status().as_u16()).or_default().push(*code);
         }
         for (status, codes) in by_status {
-            self.answers.insert(status.to_string(), refusal(&codes));
+            let refusal = refusal(&codes);
+            self.answers.insert(status.to_string(), self.schemas.refusal(status, refusal));
         }
         let security: Vec<Value> = self.callers.iter().map(|caller| json!({*caller: []})).collect();
         let mut operation = json!({
