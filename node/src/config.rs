@@ -124,6 +124,7 @@ keys! {
     connections_max: u32 = 4096, "The most open HTTP connections; more wait to be accepted.";
     requests_per_second: u32 = 50_000, "Requests of one agent per second; beyond it 429.";
     enrollments_per_minute: u32 = 600, "Enrollments of one address per minute; beyond it 429.";
+    otlp: String = String::new(), "Where traces go: the base address of an OTLP/HTTP collector such as http://127.0.0.1:4318; none: nowhere.";
     metrics: Readers = Readers(Audience::Operator), "Who may read /metrics: operator (with its token), loopback (also whoever connects from this machine, a proxy on it too) or anyone.";
     lease_ms: u32 = 60_000, "A lease's term in milliseconds.";
     lease_total_ms: u64 = 3_600_000, "For how long a lease may be renewed in all, in milliseconds.";
@@ -328,6 +329,9 @@ impl Config {
             if let Err(reason) = read_rules(rules) {
                 return bad(key, &format!("want rules: {reason}"), rules.join(","));
             }
+        }
+        if !self.otlp.is_empty() && !["http://", "https://"].iter().any(|scheme| self.otlp.starts_with(scheme)) {
+            return bad("otlp", "want a URL such as http://127.0.0.1:4318", self.otlp.clone());
         }
         if self.tls_cert.is_empty() != self.tls_key.is_empty() {
             return bad("tls_cert", "want tls_cert and tls_key together", self.tls_cert.clone());

@@ -29,6 +29,7 @@ mod source;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod traces;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ use crate::problem::{Code, Problem};
 use crate::rate::Buckets;
 use crate::routes;
 use crate::service::{Principal, Service};
+use crate::trace;
 use crate::upload::Pace;
 use artel_protocol::text::Correlation;
 use axum::Router;
@@ -22,7 +23,7 @@ use futures_util::FutureExt as _;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::Instrument as _;
@@ -124,6 +125,7 @@ impl<S: Service> App<S> {
     pub async fn answer(self, router: Router, ends: Ends, request: Request) -> Response {
         let (begun, row) = (Instant::now(), self.requests.row(request.method(), request.uri().path()));
         let correlation = correlation::of(request.headers());
+        let traced = if self.options.traces { Traced::begin(&self, &request, &correlation) } else { None };
         let span = tracing::debug_span!(
             "request", method = %request.method(), route = request.uri().path(), %correlation, status = tracing::field::Empty
         );
@@ -133,8 +135,11 @@ impl<S: Service> App<S> {
             tracing::error!(correlation = %context.correlation, "a request's handler panicked");
             Problem::of(Code::Internal).into_response()
         });
-        let response = self.finish(response, &context, ends.tls);
+        let mut response = self.finish(response, &context, ends.tls);
         self.requests.answered(row, response.status(), begun.elapsed());
+        if let Some(traced) = traced {
+            traced.end(&self, row, &context.correlation, &mut response);
+        }
         span.record("status", response.status().as_u16());
         span.in_scope(|| tracing::debug!("answered"));
         response
@@ -172,6 +177,35 @@ impl<S: Service> App<S> {
         }
         answer::finish(response.headers_mut(), &context.correlation, tls);
         response
+    }
+}
+
+/// A request whose caller has a trace.
+struct Traced {
+    context: trace::Context,
+    method: Method,
+    began: SystemTime,
+}
+
+impl Traced {
+    fn begin<S: Service>(app: &App<S>, request: &Request, correlation: &Correlation) -> Option<Self> {
+        let context = trace::of(request.headers())?;
+        app.service.trace_begins(correlation, &context);
+        Some(Traced { context, method: request.method().clone(), began: SystemTime::now() })
+    }
+
+    fn end<S: Service>(self, app: &App<S>, row: usize, correlation: &Correlation, response: &mut Response) {
+        trace::answer(&self.context, response.headers_mut());
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        app.service.trace_ends(&trace::Request {
+            context: &self.context,
+            correlation,
+            method: self.method.as_str(),
+            route: app.requests.route(row),
+            status: response.status().as_u16(),
+            began_ns: nanos(self.began.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            took_ns: nanos(self.began.elapsed().unwrap_or_default()),
+        });
     }
 }
 

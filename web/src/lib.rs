@@ -20,6 +20,7 @@ mod routes;
 mod server;
 pub mod service;
 mod suggest;
+pub mod trace;
 pub mod types;
 mod upload;
 

@@ -50,6 +50,8 @@ pub struct Options {
     pub refused_token_rate: Rate,
     /// The most bytes of one artifact.
     pub artifact_bytes_max: u64,
+    /// Whether callers' trace contexts are read and told to the service.
+    pub traces: bool,
     /// Who may read `/metrics`.
     pub metrics: Audience,
 }
@@ -87,6 +89,7 @@ impl Default for Options {
             enroll_rate: Rate { per_second: 2.0, burst: 256 },
             refused_token_rate: Rate { per_second: 1.0, burst: 64 },
             artifact_bytes_max: artel_protocol::limits::ARTIFACT_BYTES_MAX,
+            traces: false,
             metrics: Audience::Operator,
         }
     }

@@ -59,6 +59,8 @@ pub struct Parts {
     pub journal: Arc<crate::metrics::Journal>,
     /// This node's own sandbox.
     pub bench: Arc<crate::redo::Bench>,
+    /// Requests with a trace of their caller's.
+    pub traces: Arc<crate::traces::Requests>,
     /// When the node started.
     pub started: Instant,
 }

@@ -110,6 +110,7 @@ fn home_of(
         hand: Arc::new(Hand::new(&key())),
         journal: running.metrics.clone(),
         bench: Arc::new(crate::redo::Bench::new(false, artel_runner::Policy::default())),
+        traces: Arc::default(),
         started: Instant::now(),
     });
     Home { service, node, running: Some(running), _dir: dir }

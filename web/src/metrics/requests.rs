@@ -50,6 +50,11 @@ impl Requests {
         row.map_or(ROUTES.len(), |(_, row)| *row)
     }
 
+    /// Its template.
+    pub fn route(&self, row: usize) -> &'static str {
+        ROUTES.get(row).map_or("other", |(_, path)| path)
+    }
+
     /// Counts an answer.
     pub fn answered(&self, row: usize, status: StatusCode, took: Duration) {
         let row = &self.rows[row];
