@@ -212,7 +212,9 @@ const READERS: [(&str, Audience); 3] =
 impl Value for Readers {
     fn read(text: &str) -> Result<Self, String> {
         let found = READERS.iter().find(|(name, _)| *name == text);
-        found.map(|(_, readers)| Readers(*readers)).ok_or_else(|| "want operator, loopback or anyone".to_owned())
+        found
+            .map(|(_, readers)| Readers(*readers))
+            .ok_or_else(|| "want operator, loopback or anyone".to_owned())
     }
     fn show(&self) -> String {
         let found = READERS.iter().find(|(_, readers)| *readers == self.0);
@@ -330,7 +332,9 @@ impl Config {
                 return bad(key, &format!("want rules: {reason}"), rules.join(","));
             }
         }
-        if !self.otlp.is_empty() && !["http://", "https://"].iter().any(|scheme| self.otlp.starts_with(scheme)) {
+        if !self.otlp.is_empty()
+            && !["http://", "https://"].iter().any(|scheme| self.otlp.starts_with(scheme))
+        {
             return bad("otlp", "want a URL such as http://127.0.0.1:4318", self.otlp.clone());
         }
         if self.tls_cert.is_empty() != self.tls_key.is_empty() {

@@ -63,7 +63,8 @@ pub(crate) fn answer(context: &Context, headers: &mut HeaderMap) {
 fn read(text: &str) -> Option<([u8; 16], [u8; 8], bool)> {
     let mut parts = text.split('-');
     let version = hex::<1>(parts.next()?)?[0];
-    let (trace, parent, flags) = (hex::<16>(parts.next()?)?, hex::<8>(parts.next()?)?, hex::<1>(parts.next()?)?[0]);
+    let (trace, parent, flags) =
+        (hex::<16>(parts.next()?)?, hex::<8>(parts.next()?)?, hex::<1>(parts.next()?)?[0]);
     let is_known = version != 0xff && (version > 0 || parts.next().is_none());
     (is_known && trace != [0; 16] && parent != [0; 8]).then_some((trace, parent, flags & 1 == 1))
 }
@@ -96,7 +97,10 @@ mod tests {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let (trace, parent, sampled) = read(good).expect("the standard's own example");
         assert_eq!((trace[0], trace[15], parent[0], sampled), (0x0a, 0x9c, 0xb7, true));
-        assert!(read("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-more").is_some_and(|(.., sampled)| !sampled));
+        assert!(
+            read("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-more")
+                .is_some_and(|(.., sampled)| !sampled)
+        );
         for bad in [
             "",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
@@ -114,12 +118,16 @@ mod tests {
     #[test]
     fn an_answer_names_the_requests_own_span() {
         let mut headers = HeaderMap::new();
-        headers.insert(TRACEPARENT, HeaderValue::from_static("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        headers.insert(
+            TRACEPARENT,
+            HeaderValue::from_static("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        );
         let (a, b) = (of(&headers).expect("a context"), of(&headers).expect("a context"));
         assert_ne!(a.id, b.id);
         let mut said = HeaderMap::new();
         answer(&a, &mut said);
-        let (trace, id, sampled) = read(said["traceresponse"].to_str().expect("text")).expect("the same form");
+        let (trace, id, sampled) =
+            read(said["traceresponse"].to_str().expect("text")).expect("the same form");
         assert_eq!((trace, id, sampled), (a.trace, a.id, true));
     }
 }

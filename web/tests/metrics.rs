@@ -8,7 +8,10 @@ use support::{fake, start};
 
 async fn read(address: std::net::SocketAddr) -> String {
     let reply = connect(address).await.ask("GET", "/metrics", OPERATOR, b"").await;
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (200, Some("text/plain; version=0.0.4; charset=utf-8"))
+    );
     reply.text().to_owned()
 }
 

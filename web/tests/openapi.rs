@@ -27,7 +27,9 @@ fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Valu
 
 /// An answer, or what its reference leads to.
 fn settled<'a>(document: &'a Value, answer: &'a Value) -> &'a Value {
-    answer["$ref"].as_str().map_or(answer, |at| document.pointer(&at[1..]).expect("a reference leads somewhere"))
+    answer["$ref"]
+        .as_str()
+        .map_or(answer, |at| document.pointer(&at[1..]).expect("a reference leads somewhere"))
 }
 
 /// What the router takes at each path, as its own answers say, against what the document has.
@@ -109,8 +111,9 @@ async fn every_example_is_what_its_schema_says() {
     for (path, method, operation) in operations(&document) {
         let responses = operation["responses"].as_object().expect("answers").values();
         // What operations share is looked at once.
-        let unseen: Vec<&Value> =
-            responses.filter(|answer| answer["$ref"].as_str().is_none_or(|at| seen.insert(at.to_owned()))).collect();
+        let unseen: Vec<&Value> = responses
+            .filter(|answer| answer["$ref"].as_str().is_none_or(|at| seen.insert(at.to_owned())))
+            .collect();
         let contents = unseen.into_iter().map(|answer| &settled(&document, answer)["content"]);
         for content in contents.chain([&operation["requestBody"]["content"]]) {
             let Some(of) = content.get("application/json") else { continue };

@@ -437,7 +437,10 @@ async fn a_callers_trace_is_told_and_answered_where_traces_are_wanted() {
     let mut client = connect(server.address).await;
     let reply = client.ask("GET", &path, &headers, b"").await;
     let said = reply.header("traceresponse").expect("the request's own span");
-    assert!(said.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && !said.contains("b7ad6b7169203331"), "{said}");
+    assert!(
+        said.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && !said.contains("b7ad6b7169203331"),
+        "{said}"
+    );
     assert_eq!(server.service.asked(), ["trace mine true", "traced mine GET /v1/tasks/{id} 200"]);
     assert_eq!(client.ask("GET", &path, AGENT, b"").await.header("traceresponse"), None);
     assert!(server.service.asked().is_empty());

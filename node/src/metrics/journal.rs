@@ -42,16 +42,28 @@ impl Journal {
     /// Writes all of it; `size` is the journal's.
     pub fn write(&self, size: u64, text: &mut Text) {
         text.gauge("artel_journal_size_entries", "Entries of the journal that are synced.", size);
-        text.counter("artel_journal_entries_total", "Entries that were written and synced.", self.entries.value());
+        text.counter(
+            "artel_journal_entries_total",
+            "Entries that were written and synced.",
+            self.entries.value(),
+        );
         text.counter("artel_journal_bytes_total", "Bytes of those entries' bodies.", self.bytes.value());
-        text.counter("artel_journal_failures_total", "Commits that could not be written.", self.failed.value());
+        text.counter(
+            "artel_journal_failures_total",
+            "Commits that could not be written.",
+            self.failed.value(),
+        );
         text.family(
             "artel_journal_commit_seconds",
             Kind::Histogram,
             "From the first byte of a commit to its sync; the count is the number of syncs.",
         )
         .histogram(&[], &self.times, 1_000_000);
-        text.family("artel_journal_group_frames", Kind::Histogram, "Requests and events that one commit took in.")
-            .histogram(&[], &self.groups, 1);
+        text.family(
+            "artel_journal_group_frames",
+            Kind::Histogram,
+            "Requests and events that one commit took in.",
+        )
+        .histogram(&[], &self.groups, 1);
     }
 }

@@ -15,11 +15,19 @@ pub(super) fn write(started: Instant, text: &mut Text) {
     let kib = |name: &str| field(&status, name) * 1_024;
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let began = since_epoch.saturating_sub(started.elapsed());
-    text.counter("process_cpu_seconds_total", "Processor time, of the user and of the kernel.", cpu_seconds());
+    text.counter(
+        "process_cpu_seconds_total",
+        "Processor time, of the user and of the kernel.",
+        cpu_seconds(),
+    );
     text.gauge("process_resident_memory_bytes", "Memory that is resident.", kib("VmRSS:"));
     text.gauge("process_virtual_memory_bytes", "Memory that is mapped.", kib("VmSize:"));
     text.gauge("process_threads", "Threads.", field(&status, "Threads:"));
-    text.gauge("process_open_fds", "Open descriptors.", std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count));
+    text.gauge(
+        "process_open_fds",
+        "Open descriptors.",
+        std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+    );
     text.gauge("process_max_fds", "The most descriptors that may be open.", fds_max());
     text.gauge("process_start_time_seconds", "When the process began, since 1970.", began.as_secs_f64());
 }

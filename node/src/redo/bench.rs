@@ -7,8 +7,8 @@ use artel_federation::redo::message::{Bound, Ended, Redo, Reran};
 use artel_protocol::id::Digest;
 use artel_protocol::key::NodeId;
 use artel_runner::{
-    Ask, Counts, Error, Given, Kind, Limits, Module, Options, Outcome, Policy, Refusal, Resource, Runner, Step,
-    allows,
+    Ask, Counts, Error, Given, Kind, Limits, Module, Options, Outcome, Policy, Refusal, Resource, Runner,
+    Step, allows,
 };
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -77,7 +77,14 @@ impl Bench {
     /// One that starts when it is first wanted, or never where the operator does not want it. The policy says what it runs for others.
     pub fn new(wanted: bool, policy: Policy) -> Self {
         let turns = Turns { own: Semaphore::new(OWN_RUNS_MAX), others: Semaphore::new(OTHERS_RUNS_MAX) };
-        Bench { wanted, policy, start: Mutex::default(), started: OnceLock::new(), turns, others: Others::default() }
+        Bench {
+            wanted,
+            policy,
+            start: Mutex::default(),
+            started: OnceLock::new(),
+            turns,
+            others: Others::default(),
+        }
     }
 
     /// A place for a neighbour's request, where the policy lets its step run and it has not had its share.

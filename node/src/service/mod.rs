@@ -18,9 +18,9 @@ mod failing_disk_test;
 mod inner;
 mod lists;
 mod members;
-mod metrics;
 #[cfg(test)]
 mod members_test;
+mod metrics;
 mod node;
 mod page;
 mod peers;

@@ -82,7 +82,10 @@ impl Sender {
             batch.clear();
             let lost = self.lost.load(Relaxed);
             if lost > told {
-                tracing::warn!(lost = lost - told, "spans of traces are lost; see to the collector that otlp names");
+                tracing::warn!(
+                    lost = lost - told,
+                    "spans of traces are lost; see to the collector that otlp names"
+                );
                 told = lost;
             }
         }

@@ -6,7 +6,9 @@ use super::{Span, Value};
 /// `ExportTraceServiceRequest` with the spans of one node.
 pub(super) fn request(node: &str, version: &str, spans: &[Span]) -> Vec<u8> {
     let mut resource = Vec::new();
-    for (key, value) in [("service.name", "artel"), ("service.version", version), ("service.instance.id", node)] {
+    for (key, value) in
+        [("service.name", "artel"), ("service.version", version), ("service.instance.id", node)]
+    {
         message(&mut resource, 1, &attribute(key, &Value::Text(value.to_owned())));
     }
     let mut scope = Vec::new();

@@ -74,7 +74,18 @@ impl Story {
                 let attributes = vec![("artel.run", Value::Text(f.run.to_string()))];
                 let (id, link) = (ids::run(&f.run), None);
                 let went_well = Some(f.status == artel_federation::run::RunStatus::Completed);
-                out(Span { trace, id, parent: None, name: "run", kind: Kind::Internal, start, end, attributes, link, went_well });
+                out(Span {
+                    trace,
+                    id,
+                    parent: None,
+                    name: "run",
+                    kind: Kind::Internal,
+                    start,
+                    end,
+                    attributes,
+                    link,
+                    went_well,
+                });
             }
             Fact::Redone(f) => out(of_task("redone", f.step, f.epoch, at, at)),
             Fact::Undertaken(f) => self.begin(f.lease.step, f.lease.epoch, Moment::Undertaken, at),
@@ -147,7 +158,18 @@ fn instant(name: &'static str, id: &[u8; 16], epoch: u32, run: &RunId, at: Wall)
     let (trace, at) = (ids::trace(run), nanos(at));
     let id = ids::of_entry(name, id, epoch, at);
     let attributes = Vec::new();
-    Span { trace, id, parent: None, name, kind: Kind::Internal, start: at, end: at, attributes, link: None, went_well: None }
+    Span {
+        trace,
+        id,
+        parent: None,
+        name,
+        kind: Kind::Internal,
+        start: at,
+        end: at,
+        attributes,
+        link: None,
+        went_well: None,
+    }
 }
 
 fn of_task(name: &'static str, step: StepId, epoch: Epoch, start: Wall, end: Wall) -> Span {

@@ -95,9 +95,16 @@ mod tests {
         let histogram = Histogram::new(&TIMES_US);
         histogram.add_time(Duration::from_micros(1_500_000));
         let mut text = Text::default();
-        text.family("waits_seconds", Kind::Histogram, "Two\nlines \\.").histogram(&[("a", "\"\\\n")], &histogram, 1_000_000);
+        text.family("waits_seconds", Kind::Histogram, "Two\nlines \\.").histogram(
+            &[("a", "\"\\\n")],
+            &histogram,
+            1_000_000,
+        );
         let text = text.finish();
-        assert!(text.starts_with("# HELP waits_seconds Two\\nlines \\\\.\n# TYPE waits_seconds histogram\n"), "{text}");
+        assert!(
+            text.starts_with("# HELP waits_seconds Two\\nlines \\\\.\n# TYPE waits_seconds histogram\n"),
+            "{text}"
+        );
         assert!(text.contains("waits_seconds_bucket{a=\"\\\"\\\\\\n\",le=\"0.0001\"} 0\n"), "{text}");
         assert!(text.contains("waits_seconds_sum{a=\"\\\"\\\\\\n\"} 1.5\n"), "{text}");
     }

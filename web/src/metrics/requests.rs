@@ -89,7 +89,8 @@ impl Requests {
         for (labels, row) in self.labelled() {
             family.histogram(&labels, &row.times, 1_000_000);
         }
-        let mut family = text.family("artel_http_refusals_total", Kind::Counter, "Refusals over HTTP by code.");
+        let mut family =
+            text.family("artel_http_refusals_total", Kind::Counter, "Refusals over HTTP by code.");
         for code in Code::ALL {
             family.sample(&[("code", code.as_str())], self.refused[*code as usize].load(Relaxed));
         }
@@ -115,7 +116,9 @@ mod tests {
         assert_eq!(route(Method::POST, "/v1/tasks/claim"), Some(("post", "/v1/tasks/claim")));
         assert_eq!(route(Method::HEAD, "/v1/agents/me"), Some(("get", "/v1/agents/me")));
         assert_eq!(route(Method::GET, "/log/tile/0/x001/067"), Some(("get", "/log/tile/{*tile}")));
-        for (method, path) in [(Method::PUT, "/v1/tasks"), (Method::GET, "/nothing"), (Method::GET, "/api/healthz")] {
+        for (method, path) in
+            [(Method::PUT, "/v1/tasks"), (Method::GET, "/nothing"), (Method::GET, "/api/healthz")]
+        {
             assert_eq!(route(method, path), None, "{path}");
         }
     }

@@ -69,7 +69,8 @@ impl Family<'_> {
         let mut count = 0;
         for (place, n) in of.counts.iter().enumerate() {
             count += n.load(Relaxed);
-            let bound = of.bounds.get(place).map_or_else(|| "+Inf".to_owned(), |bound| in_units(*bound, per_unit));
+            let bound =
+                of.bounds.get(place).map_or_else(|| "+Inf".to_owned(), |bound| in_units(*bound, per_unit));
             self.line("_bucket", labels, Some(&bound), count);
         }
         self.line("_sum", labels, None, in_units(of.sum.load(Relaxed), per_unit));

@@ -321,7 +321,7 @@ pub(crate) fn correlated<T: Serialize + JsonSchema + Example>(operation: &mut Op
     let schema = operation.going_out::<T>();
     let mut example = example::<T>();
     example["correlation_id"] = super::schemas::CORRELATION_EXAMPLE.into();
-    let schema = json!({"allOf": [schema, {"$ref": "#/components/schemas/Correlated"}]});
+    let schema = operation.schemas.correlated(schema);
     json!({"application/json": {"schema": schema, "example": example}})
 }
 

@@ -67,7 +67,12 @@ pub(super) fn render(document: &Value) -> String {
         for (method, operation) in item.as_object().into_iter().flatten() {
             let group = groups.iter_mut().find(|group| operation["tags"][0] == *group.name);
             if let Some(group) = group {
-                group.operations.push(of_operation(path, method, operation, &document["components"]["responses"]));
+                group.operations.push(of_operation(
+                    path,
+                    method,
+                    operation,
+                    &document["components"]["responses"],
+                ));
             }
         }
     }
@@ -116,7 +121,9 @@ fn of_operation(path: &str, method: &str, operation: &Value, refusals: &Value) -
             .as_object()
             .into_iter()
             .flatten()
-            .map(|(status, answer)| (status, answer["$ref"].as_str().map_or(answer, |at| &refusals[name_in(at)])))
+            .map(|(status, answer)| {
+                (status, answer["$ref"].as_str().map_or(answer, |at| &refusals[name_in(at)]))
+            })
             .map(|(status, answer)| Answer {
                 status: status.clone(),
                 refused: answer.get("x-codes").is_some(),

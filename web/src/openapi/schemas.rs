@@ -15,6 +15,8 @@ pub(super) const CORRELATION_EXAMPLE: &str = "019c7aeb-ce00-7000-8000-0000000000
 pub(crate) struct Schemas {
     coming_in: SchemaGenerator,
     going_out: SchemaGenerator,
+    /// What goes out with a correlation id, by name.
+    answers: Map<String, Value>,
     /// Refusals that operations share, by name.
     refusals: Map<String, Value>,
 }
@@ -30,7 +32,12 @@ impl Schemas {
                 })
                 .into_generator()
         };
-        Schemas { coming_in: generator(Contract::Deserialize), going_out: generator(Contract::Serialize), refusals: Map::new() }
+        Schemas {
+            coming_in: generator(Contract::Deserialize),
+            going_out: generator(Contract::Serialize),
+            answers: Map::new(),
+            refusals: Map::new(),
+        }
     }
 
     /// A reference to the schema of what comes in as a `T`; [`Schemas::finish`] may rename it.
@@ -44,9 +51,23 @@ impl Schemas {
         self.going_out.subschema_for::<T>().to_value()
     }
 
+    /// A reference to what goes out by that schema, with the request's correlation id in it.
+    pub fn correlated(&mut self, schema: Value) -> Value {
+        let name = schema["$ref"]
+            .as_str()
+            .and_then(|at| at.strip_prefix(PLACE))
+            .expect("every answer's schema has a name");
+        let name = format!("{name}Answer");
+        let correlated = json!({"$ref": format!("{PLACE}Correlated")});
+        let reference = json!({"$ref": format!("{PLACE}{name}")});
+        self.answers.insert(name, json!({"allOf": [schema, correlated]}));
+        reference
+    }
+
     /// A reference to the refusals of one status; operations that may give the same ones share it.
     pub fn refusal(&mut self, status: u16, refusal: Value) -> Value {
-        let of_status = self.refusals.iter().filter(|(name, _)| name.starts_with(&format!("Refused{status}")));
+        let of_status =
+            self.refusals.iter().filter(|(name, _)| name.starts_with(&format!("Refused{status}")));
         let (mut count, mut known) = (1, None);
         for (name, other) in of_status {
             count += 1;
@@ -90,6 +111,7 @@ impl Schemas {
             all.insert(name, schema);
         }
         settle(paths, &renamed);
+        all.append(&mut self.answers);
         all.insert("Correlated".into(), correlated());
         all.insert("Problem".into(), problem());
         let mut all = Value::Object(all);

@@ -155,7 +155,8 @@ impl<S: Service> FromRequest<App<S>> for Bytes {
 
 impl Argument for Bytes {
     fn describe(operation: &mut Operation<'_>) {
-        operation.body(json!({"required": true, "content": {"application/octet-stream": {"schema": binary()}}}));
+        operation
+            .body(json!({"required": true, "content": {"application/octet-stream": {"schema": binary()}}}));
         operation.codes(&[
             Code::ArtifactTooLarge,
             Code::BodyIncomplete,

@@ -2,7 +2,7 @@
 //! otherwise.
 
 use crate::app::App;
-use crate::caller::{AsOperator, Anyone};
+use crate::caller::{Anyone, AsOperator};
 use crate::metrics::{CONTENT_TYPE, Text};
 use crate::openapi::Operation;
 use crate::openapi::describe::{Answers, Argument};

@@ -4,8 +4,8 @@ use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, FederationId, RunId, 
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::tile::Tile;
 use artel_protocol::skill::Skill;
-use artel_web::metrics::Text;
 use artel_protocol::text::Correlation;
+use artel_web::metrics::Text;
 use artel_web::trace;
 use artel_web::types::agent::*;
 use artel_web::types::artifact::*;
@@ -129,7 +129,10 @@ impl Service for Fake {
         self.note(format!("trace {correlation} {}", context.sampled));
     }
     fn trace_ends(&self, request: &trace::Request<'_>) {
-        self.note(format!("traced {} {} {} {}", request.correlation, request.method, request.route, request.status));
+        self.note(format!(
+            "traced {} {} {} {}",
+            request.correlation, request.method, request.route, request.status
+        ));
     }
     fn metrics(&self, text: &mut Text) {
         text.gauge("fake", "One.", 1);
