@@ -11,9 +11,9 @@ pub(super) fn write(service: &NodeService, text: &mut Text) {
     let parts = service.parts();
     let size = parts.events.size();
     parts.journal.write(size, text);
-    if let Some(counts) = service.0.counts.get() {
-        metrics::book(&counts.lock().unwrap_or_else(PoisonError::into_inner).clone(), text);
-    }
+    // Zeros in the first moment, so that the series are there from the beginning.
+    let counts = service.0.counts.get().map(|counts| *counts.lock().unwrap_or_else(PoisonError::into_inner));
+    metrics::book(&counts.unwrap_or_default(), text);
     metrics::index(size, parts.index.position(), parts.index.is_ready(), text);
     metrics::sandbox(&parts.bench, text);
     if let Some(neighbours) = &parts.neighbours {

@@ -14,6 +14,7 @@ pub use export::{Exporter, Options};
 pub use requests::Requests;
 
 use crate::events::{Events, Recent};
+use artel_protocol::id::StepId;
 use std::sync::Arc;
 use story::Story;
 
@@ -52,6 +53,14 @@ enum Kind {
 enum Value {
     Text(String),
     Number(i64),
+}
+
+/// The environment variable in which programs hand a trace context on to those that they start.
+pub(crate) const VARIABLE: &str = "TRACEPARENT";
+
+/// The context of a task's trace for whoever works on it (W3C Trace Context): its spans hang on the task's.
+pub(crate) fn parent(task: &StepId) -> String {
+    format!("00-{}-{}-01", hex::encode(ids::trace(&task.run())), hex::encode(ids::task(task)))
 }
 
 /// Tells the collector the story of every task that the journal writes on from now; ends when the node does. To be spawned once.

@@ -134,11 +134,21 @@ impl Story {
 
     /// The whole task's span, on which all others hang.
     fn whole(&mut self, step: StepId, at: Wall, went_well: bool) -> Span {
+        self.forget(&step);
         let run = step.run();
         let start = posted_at(&run);
         let parent = self.several.contains_key(&run).then(|| ids::run(&run));
         let span = of_task("task", step, Epoch(0), start, at);
         Span { id: ids::task(&step), parent, went_well: Some(went_well), ..span }
+    }
+
+    /// Lets go of all that is remembered of a task that is over.
+    fn forget(&mut self, step: &StepId) {
+        let from = (*step, Epoch(0), Moment::Offered);
+        let of_step = self.moments.range(from..).take_while(|((of, ..), _)| of == step);
+        for key in of_step.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.moments.remove(&key);
+        }
     }
 
     /// What a run's own spans hang on.
@@ -192,4 +202,167 @@ fn posted_at(run: &RunId) -> Wall {
 
 fn nanos(at: Wall) -> u64 {
     at.0.saturating_mul(1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_federation::fact::{
+        Acknowledged, Authority, End, HandedIn, RunEnded, StepEnded, Submitted, Undertaken, Verdict,
+    };
+    use artel_federation::run::RunStatus;
+    use artel_protocol::id::Digest;
+    use artel_protocol::key::{AgentId, NodeId, SecretKey, Signature};
+
+    const POSTED: u64 = 1_771_588_800_000;
+
+    fn key() -> SecretKey {
+        SecretKey::from_seed(&[1; 32])
+    }
+
+    fn task() -> StepId {
+        RunId::new(Wall(POSTED), [7; 9]).step(0)
+    }
+
+    /// The spans of these facts, told at a second each, as `name start end parent` in milliseconds since the post.
+    fn told(story: &mut Story, facts: Vec<Fact>) -> Vec<String> {
+        let mut said = Vec::new();
+        let ms = |nanos: u64| nanos / 1_000_000 - POSTED;
+        for (n, fact) in facts.into_iter().enumerate() {
+            let entry = Entry { at: Wall(POSTED + 1_000 * (n as u64 + 1)), correlation: None, fact };
+            story.tell(&entry, &Requests::default(), &mut |span| {
+                assert_eq!(span.trace, ids::trace(&task().run()), "{}", span.name);
+                let parent = match span.parent {
+                    Some(id) if id == ids::task(&task()) => "task",
+                    Some(id) if id == ids::run(&task().run()) => "run",
+                    Some(_) => "another",
+                    None => "none",
+                };
+                said.push(format!("{} {} {} {parent}", span.name, ms(span.start), ms(span.end)));
+            });
+        }
+        said
+    }
+
+    fn granted(epoch: u32) -> Fact {
+        Fact::Granted(artel_federation::fact::Granted {
+            step: task(),
+            epoch: Epoch(epoch),
+            agent: AgentId(key().public()),
+            level: artel_reputation::Level::Novice,
+            bound: 0,
+            lease_ms: 1,
+            authority: Authority::Session,
+        })
+    }
+
+    fn offered(epoch: u32) -> Fact {
+        Fact::Offered(artel_federation::fact::Offered {
+            step: task(),
+            epoch: Epoch(epoch),
+            skills: Vec::new(),
+            complexity: artel_reputation::Complexity::Simple,
+            level_min: None,
+            reward: artel_protocol::amount::Credits(1),
+            deadline: Wall(0),
+            terms: Digest::of(b"terms"),
+            window_ms: 0,
+            top: 1,
+            verdict_within_ms: 1,
+        })
+    }
+
+    fn submitted(epoch: u32) -> Fact {
+        Fact::Submitted(Submitted {
+            step: task(),
+            epoch: Epoch(epoch),
+            agent: AgentId(key().public()),
+            result: Digest::of(b"result"),
+            authority: Authority::Session,
+            late: false,
+            handed_at: None,
+        })
+    }
+
+    fn verdict(epoch: u32) -> Fact {
+        Fact::Verdict(Verdict {
+            step: task(),
+            epoch: Epoch(epoch),
+            agent: AgentId(key().public()),
+            submitted: 9,
+            judgement: Judgement::Accepted { quality: 100, checked: false },
+        })
+    }
+
+    #[test]
+    fn a_task_at_home_is_told_from_its_post_to_its_verdict() {
+        let lease = LeaseEnded { step: task(), epoch: Epoch(1), agent: AgentId(key().public()) };
+        let facts = vec![
+            offered(1),
+            granted(1),
+            Fact::Lapsed(lease),
+            offered(2),
+            granted(2),
+            submitted(2),
+            verdict(2),
+        ];
+        let mut story = Story::default();
+        assert_eq!(
+            told(&mut story, facts),
+            [
+                "offer 1000 2000 task",
+                "lease 2000 3000 task",
+                "offer 4000 5000 task",
+                "lease 5000 6000 task",
+                "check 6000 7000 task",
+                "task 0 7000 none",
+            ]
+        );
+        assert!(story.moments.is_empty(), "nothing is remembered of what is over");
+    }
+
+    #[test]
+    fn a_task_of_a_run_hangs_on_the_run_and_a_lost_beginning_makes_a_short_span() {
+        let mut story = Story::default();
+        story.several.insert(task().run(), ());
+        story.begin(task(), Epoch(2), Moment::Offered, Wall(POSTED));
+        let ended = Fact::StepEnded(StepEnded { step: task(), end: End::DeadlinePassed });
+        let run = Fact::RunEnded(RunEnded { run: task().run(), status: RunStatus::Failed });
+        assert_eq!(
+            told(&mut story, vec![submitted(1), ended, run]),
+            ["lease 1000 1000 task", "task 0 2000 run", "run 0 3000 none"]
+        );
+        assert!(story.moments.is_empty(), "nothing is remembered of what is over");
+    }
+
+    #[test]
+    fn a_workers_node_tells_of_the_same_trace() {
+        let lease = Abroad { home: NodeId(key().public()), step: task(), epoch: Epoch(1) };
+        let (agent, authority) = (AgentId(key().public()), Authority::Delegated);
+        let facts = vec![
+            Fact::Undertaken(Undertaken {
+                lease,
+                agent,
+                authority,
+                granted: 1,
+                lease_ms: 1,
+                verdict_within_ms: 1,
+            }),
+            Fact::HandedIn(HandedIn { lease, agent, result: Digest::of(b"result"), authority }),
+            Fact::Acknowledged(Acknowledged {
+                lease,
+                submitted: 2,
+                at: Wall(0),
+                signature: Signature([0; 64]),
+            }),
+        ];
+        assert_eq!(told(&mut Story::default(), facts), ["work 1000 2000 task", "submit 2000 3000 task"]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut map: BTreeMap<u32, ()> = (0..MOMENTS_MAX as u32 + 5).map(|n| (n, ())).collect();
+        bound(&mut map);
+        assert_eq!((map.len(), map.first_key_value()), (MOMENTS_MAX, Some((&5, &()))));
+    }
 }
