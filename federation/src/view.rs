@@ -21,7 +21,7 @@ use std::ops::Bound;
 pub struct View<'a>(&'a Federation);
 
 /// How much of everything there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Enrolled agents.
     pub agents: usize,

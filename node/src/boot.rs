@@ -15,7 +15,7 @@ use crate::service::{NodeService, Parts};
 use crate::source::{SharedReader, Source};
 use crate::store::Blobs;
 use crate::token::Tokens;
-use crate::{data, index, telemetry};
+use crate::{data, index, telemetry, traces};
 use anyhow::Context as _;
 use artel_audit::KeyRing;
 use artel_audit::files::Files;
@@ -321,8 +321,24 @@ impl Node {
             data: self.data.path().to_owned(),
             http,
             marks: Marks::open(self.data.path())?,
+            journal: self.running.metrics.clone(),
+            bench: self.bench.clone(),
+            traces: self.traces()?,
             started,
         }))
+    }
+
+    /// Has tasks' traces told where the operator wants them, and says what remembers requests' traces.
+    fn traces(&self) -> anyhow::Result<Arc<traces::Requests>> {
+        if self.config.otlp.is_empty() {
+            return Ok(Arc::default());
+        }
+        let (collector, node) = (self.config.otlp.clone(), self.identity.node);
+        let options = traces::Options { collector, node, version: env!("CARGO_PKG_VERSION") };
+        let (exporter, _) = traces::Exporter::start(options)?;
+        let requests = Arc::new(traces::Requests::new(exporter.clone()));
+        tokio::spawn(traces::follow(self.events.clone(), requests.clone(), exporter));
+        Ok(requests)
     }
 
     /// Waits until a part has ended that neighbours are met and heard with, and names it; for ever where there are none.
@@ -553,6 +569,8 @@ fn web_options(config: &Config) -> anyhow::Result<artel_web::Options> {
             per_second: f64::from(config.enrollments_per_minute) / 60.0,
             burst: config.enrollments_per_minute,
         },
+        traces: !config.otlp.is_empty(),
+        metrics: config.metrics.0,
         ..artel_web::Options::default()
     })
 }

@@ -1,7 +1,9 @@
 //! The command line's side of HTTP: one node, one bearer token, JSON answers as the text they came in. It knows how
 //! answers, refusals and silence look; what a route means is for those who call it.
 
+use crate::traces;
 use artel_protocol::amount::Credits;
+use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -306,7 +308,13 @@ impl Client {
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        // Whoever started this program may have told it the trace that it works in.
+        if let Some(context) =
+            std::env::var(traces::VARIABLE).ok().and_then(|text| HeaderValue::from_str(&text).ok())
+        {
+            request = request.header("traceparent", context);
+        }
         match &self.bearer {
             Some(token) => request.bearer_auth(token.as_str()),
             None => request,

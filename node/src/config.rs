@@ -9,6 +9,7 @@ use artel_protocol::id::Digest;
 use artel_protocol::limits::NAME_BYTES_MAX;
 use artel_protocol::text::is_plain;
 use artel_runner::{Policy, Rule};
+use artel_web::Audience;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -135,6 +136,8 @@ keys! {
     connections_max: u32 = 4096, "The most open HTTP connections; more wait to be accepted.";
     requests_per_second: u32 = 50_000, "Requests of one agent per second; beyond it 429.";
     enrollments_per_minute: u32 = 600, "Enrollments of one address per minute; beyond it 429.";
+    otlp: String = String::new(), "Where traces go: the base address of an OTLP/HTTP collector such as http://127.0.0.1:4318; none: nowhere.";
+    metrics: Readers = Readers(Audience::Operator), "Who may read /metrics: operator (with its token), loopback (also whoever connects from this machine, a proxy on it too) or anyone.";
     lease_ms: u32 = 60_000, "A lease's term in milliseconds.";
     lease_total_ms: u64 = 3_600_000, "For how long a lease may be renewed in all, in milliseconds.";
     attempts_max: u8 = 3, "How many rejected submissions fail a step.";
@@ -207,6 +210,27 @@ impl Value for Credits {
     }
     fn show(&self) -> String {
         self.decimal()
+    }
+}
+
+/// Who may read something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readers(pub Audience);
+
+/// Their names.
+const READERS: [(&str, Audience); 3] =
+    [("operator", Audience::Operator), ("loopback", Audience::Loopback), ("anyone", Audience::Anyone)];
+
+impl Value for Readers {
+    fn read(text: &str) -> Result<Self, String> {
+        let found = READERS.iter().find(|(name, _)| *name == text);
+        found
+            .map(|(_, readers)| Readers(*readers))
+            .ok_or_else(|| "want operator, loopback or anyone".to_owned())
+    }
+    fn show(&self) -> String {
+        let found = READERS.iter().find(|(_, readers)| *readers == self.0);
+        found.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
     }
 }
 
@@ -322,6 +346,11 @@ impl Config {
         }
         if let Err(reason) = Interest::read(&self.interest) {
             return bad("interest", &format!("want all, own, or skills: {reason}"), self.interest.join(","));
+        }
+        if !self.otlp.is_empty()
+            && !["http://", "https://"].iter().any(|scheme| self.otlp.starts_with(scheme))
+        {
+            return bad("otlp", "want a URL such as http://127.0.0.1:4318", self.otlp.clone());
         }
         if self.tls_cert.is_empty() != self.tls_key.is_empty() {
             return bad("tls_cert", "want tls_cert and tls_key together", self.tls_cert.clone());

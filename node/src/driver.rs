@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::events::Events;
 use crate::handle::{Answer, Handle, Message, QUEUE_MAX, Unavailable};
 use crate::index::Feed;
+use crate::metrics;
 use crate::news::News;
 use crate::source::{SharedReader, Source, State};
 use artel_audit::{COMMIT_BYTES_MAX, Commit, FRAME_BYTES_MAX, Fate, NewEntry};
@@ -117,6 +118,7 @@ pub struct Driver {
     redos: mpsc::Sender<ToRedo>,
     unredone: VecDeque<ToRedo>,
     background: Background,
+    metrics: Arc<metrics::Journal>,
     /// When the next segment may be made ahead at the soonest: one that could not be made is not tried all the time.
     spare_at: Instant,
     snapshot_size: u64,
@@ -131,6 +133,8 @@ pub struct Running {
     pub handle: Handle,
     /// Whether, and why, privileged work is refused.
     pub down: Down,
+    /// What is measured of the journal's commits.
+    pub metrics: Arc<metrics::Journal>,
     /// The submissions whose witnesses are to be heard; taken by who sees to it.
     pub lots: Option<mpsc::Receiver<ToWitness>>,
     /// What was drawn to be run again; taken by who sees to it.
@@ -176,10 +180,12 @@ impl Driver {
             redos,
             unredone: VecDeque::new(),
             background: Background::start()?,
+            metrics: Arc::default(),
             spare_at: Instant::now(),
             snapshotting: Arc::default(),
             stopping: false,
         };
+        let metrics = driver.metrics.clone();
         let mut commit = Commit::new();
         driver.collect(start, &mut commit);
         driver.settle(commit);
@@ -191,7 +197,7 @@ impl Driver {
             let _alive: oneshot::Sender<()> = alive;
             driver.run();
         })?;
-        Ok(Running { handle, down, lots: Some(asked), redos: Some(drawn), thread, ended })
+        Ok(Running { handle, down, metrics, lots: Some(asked), redos: Some(drawn), thread, ended })
     }
 
     fn run(mut self) {
@@ -305,8 +311,10 @@ impl Driver {
         let Some(state) = &mut self.state else {
             return self.try_again();
         };
+        let begun = Instant::now();
         match state.journal.commit(commit) {
             Ok(released) => {
+                let took = begun.elapsed();
                 let (mut news, mut answers) = (Vec::new(), Vec::new());
                 for held in released.effects {
                     match held {
@@ -320,11 +328,17 @@ impl Driver {
                         }
                     }
                 }
+                if !news.is_empty() {
+                    let sum = |of: fn(&News) -> usize| news.iter().map(of).sum();
+                    let (entries, bytes) = (sum(|frame| frame.entries.len()), sum(|frame| frame.bytes));
+                    self.metrics.committed(news.len(), entries, bytes, took);
+                }
                 // Whoever has an answer finds its events.
                 self.tell(news);
                 answers.into_iter().for_each(|(to, answer)| self.answer(to, answer));
             }
             Err(failed) => {
+                self.metrics.failed();
                 tracing::error!(error = %failed.error, fate = ?failed.fate, "the journal cannot be written");
                 self.go_down(failed.fate, failed.error.to_string());
             }

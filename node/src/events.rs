@@ -135,6 +135,11 @@ impl Events {
         self.synced.send_if_modified(|old| std::mem::replace(old, size) != size);
     }
 
+    /// The number of synced entries.
+    pub fn size(&self) -> u64 {
+        *self.synced.borrow()
+    }
+
     /// A watch on the number of synced entries.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.synced.subscribe()

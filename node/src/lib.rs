@@ -19,6 +19,7 @@ pub mod hand;
 pub mod handle;
 pub mod hello;
 pub mod index;
+pub mod metrics;
 pub mod neighbours;
 pub mod news;
 pub mod notices;
@@ -30,6 +31,7 @@ mod source;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod traces;
 
 use std::process::ExitCode;
 

@@ -114,11 +114,11 @@ class Node:
             self.process.kill()
 
 
-def enroll(node, key, name):
+def enroll(node, key, name, delegate=False):
     """`cryptography` made the key; it signs exactly the challenge's bytes."""
     did = did_of(key.public_key())
     asked = node.json("/v1/enroll", {
-        "agent_name": name, "public_key": did, "metadata": {"capabilities": ["text"]}})
+        "agent_name": name, "public_key": did, "metadata": {"capabilities": ["text"]}, "delegate": delegate})
     challenge = asked["challenge"]
     lines = challenge.split("\n")
     assert lines[0] == "artel enrollment" and lines[-1] == "", challenge

@@ -53,6 +53,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("aws-lc", &["artel-audit", "artel-node"]),
     ("axum", &["artel-web"]),
     ("askama", &["artel-web"]),
+    ("schemars", &["artel-web"]),
+    ("matchit", &["artel-web"]),
     ("tower", &["artel-web"]),
     ("tokio-rustls", &["artel-web"]),
     // The server is web's, the command line's client is node's.

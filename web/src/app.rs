@@ -4,6 +4,7 @@
 use crate::answer;
 use crate::correlation;
 use crate::host::Names;
+use crate::metrics::Requests;
 use crate::openapi::Document;
 use crate::options::Options;
 use crate::problem::{Code, Problem};
@@ -11,6 +12,7 @@ use crate::rate::Buckets;
 use crate::routes;
 use crate::service::{Principal, Service};
 use crate::socket::Census;
+use crate::trace;
 use crate::ui;
 use crate::upload::Pace;
 use artel_protocol::text::Correlation;
@@ -23,7 +25,7 @@ use futures_util::FutureExt as _;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::Instrument as _;
@@ -50,6 +52,8 @@ pub(crate) struct Inner<S> {
     pub sockets: Arc<Census>,
     names: Names,
     document: OnceLock<Document>,
+    /// What was asked, in numbers.
+    pub requests: Requests,
 }
 
 impl<S> std::ops::Deref for App<S> {
@@ -89,6 +93,7 @@ impl<S: Service> App<S> {
             refused_tokens: Buckets::new(options.refused_token_rate),
             names: Names::new(options.names.clone()),
             document: OnceLock::new(),
+            requests: Requests::new(),
             sockets: Census::new(options.connections_max),
             sessions: ui::Sessions::new(&options),
             service,
@@ -129,7 +134,9 @@ impl<S: Service> App<S> {
 
     /// Answers one request. Nothing that its route does, a panic included, leaves it without an answer.
     pub async fn answer(self, router: Router, ends: Ends, request: Request) -> Response {
+        let (begun, row) = (Instant::now(), self.requests.row(request.method(), request.uri().path()));
         let correlation = correlation::of(request.headers());
+        let traced = if self.options.traces { Traced::begin(&self, &request, &correlation) } else { None };
         let span = tracing::debug_span!(
             "request", method = %request.method(), route = request.uri().path(), %correlation, status = tracing::field::Empty
         );
@@ -141,7 +148,11 @@ impl<S: Service> App<S> {
             tracing::error!(correlation = %context.correlation, "a request's handler panicked");
             Problem::of(Code::Internal).into_response()
         });
-        let response = self.finish(response, &context, ends.tls);
+        let mut response = self.finish(response, &context, ends.tls);
+        self.requests.answered(row, response.status(), begun.elapsed());
+        if let Some(traced) = traced {
+            traced.end(&self, row, &context.correlation, &mut response);
+        }
         span.record("status", response.status().as_u16());
         span.in_scope(|| tracing::debug!("answered"));
         response
@@ -167,18 +178,19 @@ impl<S: Service> App<S> {
         }
     }
 
-    /// Has the edge's own refusals of a known principal counted.
-    pub fn count(&self, problem: &Problem, principal: &Principal) {
-        if problem.at_edge {
+    /// Counts a refusal, and has the edge's own of a known principal counted in the journal.
+    pub fn count(&self, problem: &Problem, principal: Option<&Principal>) {
+        self.requests.refused(problem.code);
+        if problem.at_edge
+            && let Some(principal) = principal
+        {
             self.service.refused(principal, problem.code.as_str());
         }
     }
 
     fn finish(&self, mut response: Response, context: &Context, tls: bool) -> Response {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            if let Some(principal) = context.principal.get() {
-                self.count(&problem, principal);
-            }
+            self.count(&problem, context.principal.get());
             // Who comes under another name, or from another's page, learns not even what this node is called.
             let is_foreign = matches!(problem.code, Code::HostNotAllowed | Code::OriginNotAllowed);
             response = match &context.visit {
@@ -188,6 +200,35 @@ impl<S: Service> App<S> {
         }
         answer::finish(response.headers_mut(), &context.correlation, tls);
         response
+    }
+}
+
+/// A request whose caller has a trace.
+struct Traced {
+    context: trace::Context,
+    method: Method,
+    began: SystemTime,
+}
+
+impl Traced {
+    fn begin<S: Service>(app: &App<S>, request: &Request, correlation: &Correlation) -> Option<Self> {
+        let context = trace::of(request.headers())?;
+        app.service.trace_begins(correlation, &context);
+        Some(Traced { context, method: request.method().clone(), began: SystemTime::now() })
+    }
+
+    fn end<S: Service>(self, app: &App<S>, row: usize, correlation: &Correlation, response: &mut Response) {
+        trace::answer(&self.context, response.headers_mut());
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        app.service.trace_ends(&trace::Request {
+            context: &self.context,
+            correlation,
+            method: self.method.as_str(),
+            route: app.requests.route(row),
+            status: response.status().as_u16(),
+            began_ns: nanos(self.began.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            took_ns: nanos(self.began.elapsed().unwrap_or_default()),
+        });
     }
 }
 

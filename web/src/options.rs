@@ -64,6 +64,21 @@ pub struct Options {
     pub stream: Duration,
     /// The most bytes of one artifact.
     pub artifact_bytes_max: u64,
+    /// Whether callers' trace contexts are read and told to the service.
+    pub traces: bool,
+    /// Who may read `/metrics`.
+    pub metrics: Audience,
+}
+
+/// Who may read something that is not for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever has the operator's token.
+    Operator,
+    /// They, and whoever connects from this machine. A proxy on it connects from it, too.
+    Loopback,
+    /// Whoever asks.
+    Anyone,
 }
 
 impl Default for Options {
@@ -95,6 +110,8 @@ impl Default for Options {
             streams_max: 256,
             stream: Duration::from_mins(10),
             artifact_bytes_max: artel_protocol::limits::ARTIFACT_BYTES_MAX,
+            traces: false,
+            metrics: Audience::Operator,
         }
     }
 }

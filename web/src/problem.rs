@@ -59,7 +59,7 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" 415 "send the body with content-type: application/json"
     RangeNotSatisfiable "range_not_satisfiable" 416 "the range begins behind the last byte; ask for less"
     RequestTimeout "request_timeout" 408 "the request's body came too slowly; send it again, faster or in smaller parts"
-    RouteUnknown "route_unknown" 404 "there is no such path; /openapi.json lists them all"
+    RouteUnknown "route_unknown" 404 "there is no such path; /openapi shows those that there are"
     MethodNotAllowed "method_not_allowed" 405 "this path does not take this method; the Allow header names those it takes"
     HostNotAllowed "host_not_allowed" 403 "this Host is not one of this node's names; use its address or add the name to its configuration"
     OriginNotAllowed "origin_not_allowed" 403 "pages of this Origin may not call this node; add the name to its configuration if they should"

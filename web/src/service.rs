@@ -1,7 +1,9 @@
 //! The one trait through which HTTP talks to a node, and who calls. No answer is given before what it says is synced;
 //! that is the implementor's duty.
 
+use crate::metrics::Text;
 use crate::problem::Problem;
+use crate::trace;
 use crate::types::agent::{
     Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
 };
@@ -101,6 +103,12 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// Learns that the edge refused a known principal, so that the refusal can be counted in the audit log.
     fn refused(&self, principal: &Principal, code: &'static str);
 
+    /// A request begins whose caller has a trace; only where [`crate::Options`] has it so. Must not block.
+    fn trace_begins(&self, correlation: &Correlation, context: &trace::Context);
+    /// It was answered.
+    fn trace_ends(&self, request: &trace::Request<'_>);
+    /// `GET /metrics`: adds what the node measures. Must not block. Labels are from closed sets.
+    fn metrics(&self, text: &mut Text);
     /// `GET /v1/health`, `/healthz`.
     fn health(&self) -> Health;
     /// `GET /readyz`: nothing, or why the node is not ready.

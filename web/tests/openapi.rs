@@ -25,6 +25,13 @@ fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Valu
     })
 }
 
+/// An answer, or what its reference leads to.
+fn settled<'a>(document: &'a Value, answer: &'a Value) -> &'a Value {
+    answer["$ref"]
+        .as_str()
+        .map_or(answer, |at| document.pointer(&at[1..]).expect("a reference leads somewhere"))
+}
+
 /// What the router takes at each path, as its own answers say, against what the document has.
 #[tokio::test]
 async fn the_document_has_every_method_that_the_router_takes() {
@@ -77,6 +84,7 @@ async fn every_operation_says_what_a_client_needs() {
         assert_eq!(in_path, named, "{at}");
         let mut succeeds = false;
         for (status, answer) in operation["responses"].as_object().expect(&at) {
+            let answer = settled(&document, answer);
             succeeds |= status.starts_with(['1', '2']);
             for code in answer["x-codes"].as_array().into_iter().flatten() {
                 let code = artel_web::Code::parse(code.as_str().expect(&at)).expect("a code of the table");
@@ -99,9 +107,14 @@ async fn every_example_is_what_its_schema_says() {
     let mut client = connect(server.address).await;
     let document = document(&mut client).await;
     let (mut bodies, mut answers) = (0, 0);
+    let mut seen = BTreeSet::new();
     for (path, method, operation) in operations(&document) {
-        let contents =
-            operation["responses"].as_object().expect("answers").values().map(|answer| &answer["content"]);
+        let responses = operation["responses"].as_object().expect("answers").values();
+        // What operations share is looked at once.
+        let unseen: Vec<&Value> = responses
+            .filter(|answer| answer["$ref"].as_str().is_none_or(|at| seen.insert(at.to_owned())))
+            .collect();
+        let contents = unseen.into_iter().map(|answer| &settled(&document, answer)["content"]);
         for content in contents.chain([&operation["requestBody"]["content"]]) {
             let Some(of) = content.get("application/json") else { continue };
             let Some(example) = of.get("example") else {
@@ -119,7 +132,7 @@ async fn every_example_is_what_its_schema_says() {
             if *content == operation["requestBody"]["content"] { bodies += 1 } else { answers += 1 }
         }
     }
-    assert!(bodies > 15 && answers > 300, "{bodies} bodies, {answers} answers");
+    assert!(bodies > 15 && answers > 70, "{bodies} bodies, {answers} answers");
 }
 
 #[tokio::test]

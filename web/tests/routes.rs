@@ -453,3 +453,26 @@ async fn a_node_is_expelled_with_a_reason_and_let_in_by_name() {
     let refused = "refused operator invalid".to_owned();
     assert_eq!(server.service.asked(), [format!("expel {did} it lied"), refused, format!("admit {did}")]);
 }
+
+#[tokio::test]
+async fn a_callers_trace_is_told_and_answered_where_traces_are_wanted() {
+    const CONTEXT: &str = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+    let path = format!("/v1/tasks/{}", fake::task());
+    let headers = format!("{AGENT}{CONTEXT}x-correlation-id: mine\r\n");
+    let server = start(Options { traces: true, ..Options::default() }).await;
+    let mut client = connect(server.address).await;
+    let reply = client.ask("GET", &path, &headers, b"").await;
+    let said = reply.header("traceresponse").expect("the request's own span");
+    assert!(
+        said.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && !said.contains("b7ad6b7169203331"),
+        "{said}"
+    );
+    assert_eq!(server.service.asked(), ["trace mine true", "traced mine GET /v1/tasks/{id} 200"]);
+    assert_eq!(client.ask("GET", &path, AGENT, b"").await.header("traceresponse"), None);
+    assert!(server.service.asked().is_empty());
+
+    let server = start(Options::default()).await;
+    let reply = connect(server.address).await.ask("GET", &path, &headers, b"").await;
+    assert_eq!((reply.status, reply.header("traceresponse")), (200, None));
+    assert!(server.service.asked().is_empty(), "nobody wants traces, so nobody is told");
+}

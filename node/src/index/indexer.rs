@@ -104,6 +104,7 @@ impl Indexer {
     fn follow(&mut self, store: &dyn KvStore, queue: &Receiver<Vec<News>>) -> anyhow::Result<()> {
         self.position = store.position()?;
         self.synced = self.position;
+        self.shared.position.store(self.position, Ordering::Relaxed);
         let begun = store.get(TERMS, &(self.position / BLOCK_ENTRIES).to_be_bytes())?;
         self.terms =
             begun.iter().flat_map(|row| row.chunks_exact(4)).filter_map(|t| t.try_into().ok()).collect();
@@ -183,6 +184,7 @@ impl Indexer {
         }
         store.apply(batch)?;
         self.shared.fresh_mut().forget_before(self.position);
+        self.shared.position.store(self.position, Ordering::Relaxed);
         if self.position - self.synced >= SYNC_ENTRIES { self.sync(store) } else { Ok(()) }
     }
 

@@ -26,7 +26,7 @@ use indexer::Indexer;
 use long::get_long;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use terms::hash_of;
@@ -75,6 +75,8 @@ struct Shared {
     ready: AtomicBool,
     /// Commits were dropped since the index last read the journal.
     dropped: AtomicBool,
+    /// The next entry that is not written to the store.
+    position: AtomicU64,
     /// The bytes of the commits that wait.
     queued: AtomicUsize,
     fresh: RwLock<Fresh>,
@@ -87,6 +89,7 @@ impl Shared {
             ring,
             ready: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
+            position: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             fresh: RwLock::default(),
         }
@@ -167,6 +170,11 @@ impl Index {
         let whole = shared.ready.load(Ordering::Acquire) && !shared.dropped.load(Ordering::Acquire);
         let store = shared.store.read().unwrap_or_else(PoisonError::into_inner);
         store.clone().filter(|_| whole).ok_or(NotReady)
+    }
+
+    /// The next entry of the journal that the index has not written.
+    pub fn position(&self) -> u64 {
+        self.shared.position.load(Ordering::Relaxed)
     }
 
     /// Whether the index answers.

@@ -24,6 +24,7 @@ mod inputs;
 mod interest;
 mod keeper;
 mod manners;
+mod measured;
 mod members;
 mod outbox;
 mod patience;

@@ -22,6 +22,9 @@ macro_rules! reasons {
         pub(super) enum Reason { $($(#[$doc])* $variant,)* }
 
         impl Reason {
+            /// All of them.
+            pub const ALL: &[Reason] = &[$(Reason::$variant,)*];
+
             /// Its stable name.
             pub fn name(self) -> &'static str {
                 match self { $(Reason::$variant => $text,)* }
@@ -204,6 +207,11 @@ impl Refusals {
         let named = |lane: &Lane, reason: &str| format!("{}_{reason}", lane.name());
         let counts = all.iter().flat_map(|(lane, of)| of.iter().map(move |(reason, n)| (*lane, reason, *n)));
         counts.map(|(lane, reason, count)| (named(&lane, reason), count)).collect()
+    }
+
+    /// All counts of one protocol, by reason.
+    pub fn of(&self, lane: Lane) -> BTreeMap<String, u64> {
+        self.all().get(&lane).cloned().unwrap_or_default()
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Lane, BTreeMap<String, u64>>> {

@@ -7,10 +7,11 @@ use artel_federation::redo::message::{Bound, Ended, Redo, Reran};
 use artel_protocol::id::Digest;
 use artel_protocol::key::NodeId;
 use artel_runner::{
-    Ask, Error, Given, Kind, Limits, Module, Options, Outcome, Policy, Refusal, Resource, Runner, Step,
-    allows,
+    Ask, Counts, Error, Given, Kind, Limits, Module, Options, Outcome, Policy, Refusal, Resource, Runner,
+    Step, allows,
 };
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -37,6 +38,8 @@ pub struct Bench {
     wanted: bool,
     policy: Policy,
     start: Mutex<Start>,
+    /// The one that was started, for who counts.
+    started: OnceLock<Runner>,
     turns: Turns,
     others: Others,
 }
@@ -74,7 +77,14 @@ impl Bench {
     /// One that starts when it is first wanted, or never where the operator does not want it. The policy says what it runs for others.
     pub fn new(wanted: bool, policy: Policy) -> Self {
         let turns = Turns { own: Semaphore::new(OWN_RUNS_MAX), others: Semaphore::new(OTHERS_RUNS_MAX) };
-        Bench { wanted, policy, start: Mutex::default(), turns, others: Others::default() }
+        Bench {
+            wanted,
+            policy,
+            start: Mutex::default(),
+            started: OnceLock::new(),
+            turns,
+            others: Others::default(),
+        }
     }
 
     /// A place for a neighbour's request, where the policy lets its step run and it has not had its share.
@@ -90,6 +100,11 @@ impl Bench {
     /// The most bytes of a module.
     pub fn module_bytes_max() -> u64 {
         Limits::default().module_bytes
+    }
+
+    /// How many steps ended in which way since the start.
+    pub fn counts(&self) -> Counts {
+        self.started.get().map(Runner::counts).unwrap_or_default()
     }
 
     /// Digest of the engine with all its settings; nothing where steps cannot be run here, or not now.
@@ -128,7 +143,7 @@ impl Bench {
             ..Options::default()
         };
         match Runner::start(options).await {
-            Ok(runner) => start.runner = Some(runner),
+            Ok(runner) => start.runner = Some(self.started.get_or_init(|| runner).clone()),
             Err(error) => {
                 start.trouble.note(&error, Instant::now());
                 let until = if start.trouble.is_final { "the next start" } else { "it is tried again" };

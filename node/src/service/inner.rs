@@ -70,6 +70,12 @@ pub struct Parts {
     pub marks: Marks,
     /// What the operator has run again after its verdict.
     pub redos: Arc<crate::redo::late::LateRedos>,
+    /// What is measured of the journal's commits.
+    pub journal: Arc<crate::metrics::Journal>,
+    /// This node's own sandbox.
+    pub bench: Arc<crate::redo::Bench>,
+    /// Requests with a trace of their caller's.
+    pub traces: Arc<crate::traces::Requests>,
 }
 
 /// A node, as HTTP sees it. Cheap to clone.

@@ -22,6 +22,7 @@ mod lists;
 mod members;
 #[cfg(test)]
 mod members_test;
+mod metrics;
 mod node;
 mod notices;
 #[cfg(test)]
@@ -45,6 +46,9 @@ pub use upload::FileBlob;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Tile;
+use artel_protocol::text::Correlation;
+use artel_web::metrics::Text;
+use artel_web::trace::{Context, Request};
 use artel_web::types::agent::{
     Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
 };
@@ -84,6 +88,15 @@ impl Service for NodeService {
         self.count_refusal(principal, code);
     }
 
+    fn trace_begins(&self, correlation: &Correlation, context: &Context) {
+        self.parts().traces.begin(correlation, context);
+    }
+    fn trace_ends(&self, request: &Request<'_>) {
+        self.parts().traces.end(request);
+    }
+    fn metrics(&self, text: &mut Text) {
+        metrics::write(self, text);
+    }
     fn health(&self) -> Health {
         node::health(self)
     }

@@ -95,7 +95,7 @@ fn home_of(
         Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed)).unwrap();
     let blobs = Blobs::open(dir.path()).unwrap();
     let bench = Arc::new(crate::redo::Bench::new(false, artel_runner::Policy::default()));
-    let redos = crate::redo::late::LateRedos::new(bench, blobs, running.handle.clone());
+    let redos = crate::redo::late::LateRedos::new(bench.clone(), blobs, running.handle.clone());
     let service = NodeService::new(Parts {
         redos: Arc::new(redos),
         handle: running.handle.clone(),
@@ -116,6 +116,9 @@ fn home_of(
         http: ([127, 0, 0, 1], 0).into(),
         started: (Instant::now(), crate::clock::wall()),
         marks: crate::notices::Marks::open(dir.path()).unwrap(),
+        journal: running.metrics.clone(),
+        bench: bench.clone(),
+        traces: Arc::default(),
     });
     Home { service, node, running: Some(running), _dir: dir }
 }

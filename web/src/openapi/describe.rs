@@ -103,7 +103,8 @@ impl<'a> Operation<'a> {
             by_status.entry(code.status().as_u16()).or_default().push(*code);
         }
         for (status, codes) in by_status {
-            self.answers.insert(status.to_string(), refusal(&codes));
+            let refusal = refusal(&codes);
+            self.answers.insert(status.to_string(), self.schemas.refusal(status, refusal));
         }
         let scheme = |caller: &&str| if caller.is_empty() { json!({}) } else { json!({*caller: []}) };
         let security: Vec<Value> = self.callers.iter().map(scheme).collect();
@@ -322,7 +323,7 @@ pub(crate) fn correlated<T: Serialize + JsonSchema + Example>(operation: &mut Op
     let schema = operation.going_out::<T>();
     let mut example = example::<T>();
     example["correlation_id"] = super::schemas::CORRELATION_EXAMPLE.into();
-    let schema = json!({"allOf": [schema, {"$ref": "#/components/schemas/Correlated"}]});
+    let schema = operation.schemas.correlated(schema);
     json!({"application/json": {"schema": schema, "example": example}})
 }
 

@@ -73,7 +73,8 @@ fn value(rows: &[Row]) -> Value {
         item[row.method] = operation;
     }
     let mut paths = Value::Object(paths);
-    let schemas = schemas.finish(&mut paths);
+    let responses = schemas.refusals();
+    let schemas = schemas.finish(&mut paths, &responses);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -87,6 +88,7 @@ fn value(rows: &[Row]) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": responses,
             "securitySchemes": {
                 "operator": {"type": "http", "scheme": "bearer", "description": "The operator's token, from the node's data directory."},
                 "agent": {

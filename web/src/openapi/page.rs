@@ -67,7 +67,12 @@ pub(super) fn render(document: &Value) -> String {
         for (method, operation) in item.as_object().into_iter().flatten() {
             let group = groups.iter_mut().find(|group| operation["tags"][0] == *group.name);
             if let Some(group) = group {
-                group.operations.push(of_operation(path, method, operation));
+                group.operations.push(of_operation(
+                    path,
+                    method,
+                    operation,
+                    &document["components"]["responses"],
+                ));
             }
         }
     }
@@ -88,7 +93,7 @@ pub(super) fn render(document: &Value) -> String {
     page.render().expect("the page's template takes every document")
 }
 
-fn of_operation(path: &str, method: &str, operation: &Value) -> Operation {
+fn of_operation(path: &str, method: &str, operation: &Value, refusals: &Value) -> Operation {
     let callers: Vec<&str> = operation["security"]
         .as_array()
         .into_iter()
@@ -116,6 +121,9 @@ fn of_operation(path: &str, method: &str, operation: &Value) -> Operation {
             .as_object()
             .into_iter()
             .flatten()
+            .map(|(status, answer)| {
+                (status, answer["$ref"].as_str().map_or(answer, |at| &refusals[name_in(at)]))
+            })
             .map(|(status, answer)| Answer {
                 status: status.clone(),
                 refused: answer.get("x-codes").is_some(),
@@ -132,7 +140,7 @@ fn content(content: &Value) -> Option<Content> {
     let reference = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str());
     Some(Content {
         kind: kind.clone(),
-        reference: reference.and_then(|r| r.rsplit('/').next()).map(str::to_owned),
+        reference: reference.map(|at| name_in(at).to_owned()),
         example: of.get("example").map(pretty),
     })
 }
@@ -151,6 +159,11 @@ fn form(schema: &Value) -> String {
         (None, Some(pattern)) => format!("{kind}, {pattern}"),
         (None, None) => kind,
     }
+}
+
+/// The last part of a reference.
+fn name_in(reference: &str) -> &str {
+    reference.rsplit('/').next().unwrap_or_default()
 }
 
 fn text(value: &Value) -> String {

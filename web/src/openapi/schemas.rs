@@ -15,6 +15,10 @@ pub(super) const CORRELATION_EXAMPLE: &str = "019c7aeb-ce00-7000-8000-0000000000
 pub(crate) struct Schemas {
     coming_in: SchemaGenerator,
     going_out: SchemaGenerator,
+    /// What goes out with a correlation id, by name.
+    answers: Map<String, Value>,
+    /// Refusals that operations share, by name.
+    refusals: Map<String, Value>,
 }
 
 impl Schemas {
@@ -28,7 +32,12 @@ impl Schemas {
                 })
                 .into_generator()
         };
-        Schemas { coming_in: generator(Contract::Deserialize), going_out: generator(Contract::Serialize) }
+        Schemas {
+            coming_in: generator(Contract::Deserialize),
+            going_out: generator(Contract::Serialize),
+            answers: Map::new(),
+            refusals: Map::new(),
+        }
     }
 
     /// A reference to the schema of what comes in as a `T`; [`Schemas::finish`] may rename it.
@@ -42,6 +51,41 @@ impl Schemas {
         self.going_out.subschema_for::<T>().to_value()
     }
 
+    /// A reference to what goes out by that schema, with the request's correlation id in it.
+    pub fn correlated(&mut self, schema: Value) -> Value {
+        let name = schema["$ref"]
+            .as_str()
+            .and_then(|at| at.strip_prefix(PLACE))
+            .expect("every answer's schema has a name");
+        let name = format!("{name}Answer");
+        let correlated = json!({"$ref": format!("{PLACE}Correlated")});
+        let reference = json!({"$ref": format!("{PLACE}{name}")});
+        self.answers.insert(name, json!({"allOf": [schema, correlated]}));
+        reference
+    }
+
+    /// A reference to the refusals of one status; operations that may give the same ones share it.
+    pub fn refusal(&mut self, status: u16, refusal: Value) -> Value {
+        let of_status =
+            self.refusals.iter().filter(|(name, _)| name.starts_with(&format!("Refused{status}")));
+        let (mut count, mut known) = (1, None);
+        for (name, other) in of_status {
+            count += 1;
+            known = known.or((*other == refusal).then(|| name.clone()));
+        }
+        let name = known.unwrap_or_else(|| {
+            let name = format!("Refused{status}Kind{count}");
+            self.refusals.insert(name.clone(), refusal);
+            name
+        });
+        json!({"$ref": format!("#/components/responses/{name}")})
+    }
+
+    /// All refusals by name.
+    pub fn refusals(&mut self) -> Value {
+        Value::Object(std::mem::take(&mut self.refusals))
+    }
+
     /// The schema of a query string's parameters.
     pub fn inline<T: JsonSchema>(&mut self) -> Value {
         let mut schema: Value = T::json_schema(&mut self.coming_in).to_value();
@@ -52,7 +96,7 @@ impl Schemas {
     }
 
     /// All schemas by name; the references of `paths` are settled.
-    pub fn finish(mut self, paths: &mut Value) -> Value {
+    pub fn finish(mut self, paths: &mut Value, responses: &Value) -> Value {
         let out = self.going_out.take_definitions(false);
         let given = self.coming_in.take_definitions(false);
         let renamed: Vec<String> = given
@@ -67,11 +111,12 @@ impl Schemas {
             all.insert(name, schema);
         }
         settle(paths, &renamed);
+        all.append(&mut self.answers);
         all.insert("Correlated".into(), correlated());
         all.insert("Problem".into(), problem());
         let mut all = Value::Object(all);
         tidy(&mut all);
-        drop_unused(&mut all, paths);
+        drop_unused(&mut all, &json!([paths, responses]));
         all
     }
 }

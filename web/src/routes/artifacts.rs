@@ -155,7 +155,8 @@ impl<S: Service> FromRequest<App<S>> for Bytes {
 
 impl Argument for Bytes {
     fn describe(operation: &mut Operation<'_>) {
-        operation.body(json!({"required": true, "content": {"application/octet-stream": {}}}));
+        operation
+            .body(json!({"required": true, "content": {"application/octet-stream": {"schema": binary()}}}));
         operation.codes(&[
             Code::ArtifactTooLarge,
             Code::BodyIncomplete,
@@ -163,6 +164,16 @@ impl Argument for Bytes {
             Code::OutcomeUnknown,
         ]);
     }
+}
+
+/// The schema of bytes, in the words that generators of clients know.
+fn binary() -> Value {
+    json!({"type": "string", "format": "binary"})
+}
+
+/// An artifact has the media type that it was entered with, whatever that is.
+fn bytes_of_any_type() -> Value {
+    json!({"application/octet-stream": {"schema": binary()}, "*/*": {}})
 }
 
 /// Whether and which part of the bytes is wanted.
@@ -188,7 +199,7 @@ impl Argument for Conditions {
         ] {
             operation.parameter("header", name, false, json!({"type": "string", "description": says}));
         }
-        operation.answer(206, "The part that was asked for.", json!({"*/*": {}}));
+        operation.answer(206, "The part that was asked for.", bytes_of_any_type());
         operation.answer(304, "The bytes are those that are there already.", Value::Null);
         operation.codes(&[Code::RangeNotSatisfiable, Code::ArtifactMissing]);
     }
@@ -208,7 +219,7 @@ impl Answers for Sent {
         operation.answer(
             200,
             "The bytes, in the media type that they were entered with.",
-            json!({"*/*": {}}),
+            bytes_of_any_type(),
         );
     }
 }
@@ -226,6 +237,7 @@ impl Answers for EntryOrBytes {
     fn describe(operation: &mut Operation<'_>) {
         let mut content = correlated::<Artifact>(operation);
         content["*/*"] = json!({});
+        content["application/octet-stream"] = json!({"schema": binary()});
         operation.answer(200, "The entry where a UUID was asked for, the bytes where a digest was.", content);
     }
 }

@@ -65,7 +65,7 @@ impl Answers for Octets {
         operation.answer(
             200,
             "A tile or an entry bundle of C2SP tlog-tiles.",
-            json!({"application/octet-stream": {}}),
+            json!({"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}),
         );
     }
 }

@@ -14,6 +14,7 @@ mod events;
 mod homes;
 mod invitations;
 mod log;
+mod metrics;
 mod node;
 mod nodes;
 mod notifications;
@@ -67,6 +68,7 @@ routes! {
     get "/openapi.json" openapi::document "Gives this document" [];
     get "/healthz" node::health "Says that the process answers" [];
     get "/readyz" node::ready "Says that the node takes work" [];
+    get "/metrics" metrics::show "Gives what the node measures, for Prometheus" [];
     get "/v1/health" node::health "Says how the node is" [];
     get "/.well-known/jwks.json" node::jwks "Gives the key that agents' tokens are signed with" [];
     get "/log/checkpoint" log::checkpoint "Gives the last signed checkpoint of the audit log" [];
@@ -91,7 +93,7 @@ routes! {
     get "/v1/agents/{did}/reputation" agents::reputation "Gives an agent's score and what it rests on" [NotFound];
     get "/v1/agents/{did}/history" agents::history "Lists an agent's work" [NotFound Forbidden];
 
-    get "/v1/tasks" tasks::list "Lists tasks, the open ones unless another status is asked for" [];
+    get "/v1/tasks" tasks::list "Lists tasks, the open ones unless another status is asked for" [NotFound];
     post "/v1/tasks" tasks::post "Posts a task"
         [InputTooLarge TooMany BadSchema RunnerUnavailable ArtifactMissing InsufficientCredit BookFull];
     post "/v1/tasks/claim" tasks::claim_next "Claims the next task that fits, waiting for one if asked to"
@@ -134,7 +136,7 @@ routes! {
     get "/v1/runs/{id}/steps" runs::steps "Lists a run's steps" [NotFound];
     get "/v1/runs/{id}/steps/{step_id}" runs::step "Shows a step" [NotFound];
 
-    get "/v1/artifacts" artifacts::list "Lists artifacts" [];
+    get "/v1/artifacts" artifacts::list "Lists artifacts" [NotFound];
     post "/v1/artifacts" artifacts::post "Enters an artifact: with its content, or to be put"
         [NotFound Forbidden TooMany ArtifactTooLarge ArtifactQuota DigestMismatch DigestRequired];
     get "/v1/artifacts/{name}" artifacts::show "Shows an artifact's entry (a UUID) or its bytes (sha256:…)" [NotFound];

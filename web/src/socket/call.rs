@@ -43,7 +43,7 @@ pub(super) async fn run<S: Service>(
     let (text, is_over) = match answered {
         Ok(text) => (text, None),
         Err(problem) => {
-            app.count(&problem, &call.principal);
+            app.count(&problem, Some(&call.principal));
             (message::refusal(Some(&id), &problem, &call.correlation), ends(&problem))
         }
     };

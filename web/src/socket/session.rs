@@ -415,7 +415,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         };
         if let Err(problem) = done {
             if let Some(caller) = &self.caller {
-                self.app.count(&problem, &caller.principal);
+                self.app.count(&problem, Some(&caller.principal));
             }
             frame::put_text(&mut self.out, &message::refusal(id.as_deref(), &problem, &self.correlation));
         }

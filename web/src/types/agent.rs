@@ -122,6 +122,7 @@ pub struct AgentPatch {
     #[schemars(with = "Option<form::Object>")]
     pub metadata: Option<Json>,
     /// How many leases it wants to hold at once.
+    #[schemars(range(min = 1))]
     pub capacity: Option<u32>,
 }
 

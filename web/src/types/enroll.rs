@@ -4,6 +4,7 @@ use super::agent::OwnAgent;
 use super::{Json, edge, form};
 use artel_protocol::id::EnrollmentId;
 use artel_protocol::key::{AgentId, Signature};
+use artel_protocol::limits::NAME_BYTES_MAX;
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct EnrollRequest {
     /// The agent's name for people.
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub agent_name: String,
     /// Its key, a `did:key`.
     #[serde(deserialize_with = "edge::read_agent")]

@@ -35,6 +35,9 @@ macro_rules! forms {
     };
 }
 
+/// `name` or `name@version`.
+const SKILL: &str = "^[A-Za-z0-9._/+-]{1,64}(@[0-9]{1,9})?$";
+
 forms! {
     /// A UUID in its text form, lower case.
     Uuid {"type": "string", "format": "uuid"}
@@ -47,7 +50,7 @@ forms! {
     /// A moment (RFC 3339).
     Time {"type": "string", "format": "date-time"}
     /// `name` or `name@version`.
-    Skill {"type": "string", "pattern": "^[A-Za-z0-9._/+-]{1,64}(@[0-9]{1,9})?$"}
+    Skill {"type": "string", "pattern": SKILL}
     /// A request's correlation id.
     Correlation {"type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": CORRELATION_BYTES_MAX}
     /// An Ed25519 signature: 64 bytes in base64url.
@@ -144,8 +147,8 @@ as_form! {
     Metadata: {
         "type": "object",
         "properties": {
-            "capabilities": {"type": "array", "items": {"type": "string"}},
-            "capacity": {"type": ["integer", "null"], "minimum": 0, "maximum": 4_294_967_295_u32}
+            "capabilities": {"type": "array", "items": {"type": "string", "pattern": SKILL}},
+            "capacity": {"type": ["integer", "null"], "minimum": 1, "maximum": 4_294_967_295_u32}
         }
     };
 }

@@ -13,8 +13,10 @@ use std::fmt;
 #[serde(deny_unknown_fields, default)]
 pub struct InvitationPost {
     /// How many nodes it lets in; one where nothing is said.
+    #[schemars(range(min = 1, max = 65_536))]
     pub uses: Option<u32>,
     /// For how long it lets them in, in milliseconds; a day where nothing is said.
+    #[schemars(range(min = 1, max = 7_776_000_000_u64))]
     pub for_ms: Option<u64>,
 }
 

@@ -3,6 +3,7 @@
 use super::task::TaskPost;
 use super::{Json, Page, edge, form, object};
 use artel_protocol::id::{ArtifactId, RunId, StepId};
+use artel_protocol::limits::NAME_BYTES_MAX;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
 use schemars::JsonSchema;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct RunPost {
     /// Its name.
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub name: String,
     /// The blueprint that it follows.
     #[serde(default)]
@@ -34,6 +36,7 @@ pub struct RunPost {
 #[serde(deny_unknown_fields)]
 pub struct StepPost {
     /// Its name, once in the run.
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     pub name: String,
     /// Names of the steps that must be accepted before it.
     #[serde(default)]

@@ -7,6 +7,7 @@ use super::{Json, Page, edge, form};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, Signature};
+use artel_protocol::limits::TITLE_BYTES_MAX;
 use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -58,6 +59,7 @@ pub enum Runner {
 #[serde(deny_unknown_fields)]
 pub struct TaskPost {
     /// A line for people.
+    #[schemars(length(min = 1, max = TITLE_BYTES_MAX))]
     pub title: String,
     /// What is to be done.
     #[serde(default)]

@@ -4,6 +4,9 @@ use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, FederationId, RunId, 
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::tile::Tile;
 use artel_protocol::skill::Skill;
+use artel_protocol::text::Correlation;
+use artel_web::metrics::Text;
+use artel_web::trace;
 use artel_web::types::agent::*;
 use artel_web::types::artifact::*;
 use artel_web::types::audit::{Entry, EntryQuery, Proof};
@@ -244,6 +247,18 @@ impl Service for Fake {
     fn refused(&self, principal: &Principal, code: &'static str) {
         let who = if *principal == Principal::Operator { "operator" } else { "agent" };
         self.note(format!("refused {who} {code}"));
+    }
+    fn trace_begins(&self, correlation: &Correlation, context: &trace::Context) {
+        self.note(format!("trace {correlation} {}", context.sampled));
+    }
+    fn trace_ends(&self, request: &trace::Request<'_>) {
+        self.note(format!(
+            "traced {} {} {} {}",
+            request.correlation, request.method, request.route, request.status
+        ));
+    }
+    fn metrics(&self, text: &mut Text) {
+        text.gauge("fake", "One.", 1);
     }
     fn health(&self) -> Health {
         Health::example()

@@ -1,6 +1,8 @@
 //! Running one step's command: JSON on its stdin, JSON from its stdout. It ends with its shell, and with this worker, also where that
 //! is killed: what is left of its process group is killed then. What it writes is read up to the limit of an output and no further.
 
+use crate::traces;
+use artel_protocol::id::StepId;
 use artel_protocol::limits::OUTPUT_BYTES_MAX;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use serde_json::value::RawValue;
@@ -19,6 +21,16 @@ const OUTPUT_AFTER_END: Duration = Duration::from_secs(1);
 /// What kills a command when this worker is gone: a shell that waits for the end of its standard input, which only this worker holds
 /// open. It leads the command's process group, so it is there before the command is, and kills that group with itself.
 const LEASH: &str = "read -r _; kill -s KILL 0";
+
+/// The task that a step is.
+fn task_of(step: &RawValue) -> Option<StepId> {
+    #[derive(serde::Deserialize)]
+    struct Step {
+        task_id: String,
+    }
+    let step: Step = serde_json::from_str(step.get()).ok()?;
+    StepId::parse(&step.task_id).ok()
+}
 
 /// A command that runs. Dropping it ends it.
 pub(super) struct Running {
@@ -46,6 +58,8 @@ impl Running {
         let group = pid_of(&leash)?;
         let mut child = Command::new("sh")
             .args(["-c", command])
+            // What it says to a collector, and whom it calls, is of the task's trace.
+            .envs(task_of(step).map(|task| (traces::VARIABLE, traces::parent(&task))))
             .env("ARTEL_NODE", node)
             .env(crate::cli::context::TOKEN_VARIABLE, token)
             // It calls as this agent, whatever else the environment names.
@@ -150,6 +164,17 @@ mod tests {
             output("printf '\"%s %s\"' $ARTEL_NODE $ARTEL_TOKEN").await.as_deref(),
             Ok("\"http://node secret\"")
         );
+    }
+
+    #[tokio::test]
+    async fn a_command_works_in_its_tasks_trace() {
+        let step = r#"{"task_id":"019c7aeb-ce00-7707-8707-070707070701"}"#;
+        let step = RawValue::from_string(step.into()).expect("JSON");
+        let command = "printf '\"%s\"' $TRACEPARENT";
+        let mut running = Running::start(command, &step, "http://node", "secret").expect("sh starts");
+        let said = running.output().await.map(|o| o.get().to_owned()).expect("an output");
+        let task = StepId::parse("019c7aeb-ce00-7707-8707-070707070701").expect("a step's id");
+        assert_eq!(said, format!("\"{}\"", traces::parent(&task)));
     }
 
     #[tokio::test]
