@@ -13,7 +13,7 @@ use crate::matching::{self, Candidate};
 use crate::member::Agent;
 use crate::options::{
     AGENT_HELD_BYTES_MAX, CLOCK_SKEW_MS, HELD_BYTES_MAX, LEASE_ABROAD_BYTES_MAX, NEXT_ABROAD_BYTES_MAX,
-    WAIT_MS_MAX, WAITERS_LOOKED_AT_MAX, WAITERS_MAX,
+    UNUSED_MAX, UNUSED_MS, WAIT_MS_MAX, WAITERS_LOOKED_AT_MAX, WAITERS_MAX,
 };
 use crate::run::{Run, Step, StepState};
 use crate::timer::Timer;
@@ -559,11 +559,25 @@ impl Federation {
         epoch: Epoch,
     ) -> Result<Reply, Refusal> {
         self.held_lease(agent, id, epoch)?;
+        let unused = self.is_unused(&turn.now, agent, id);
         self.disarm_lease(id);
-        turn.record(&mut self.state, Fact::Released(LeaseEnded { step: id, epoch, agent }));
+        let ended = LeaseEnded { step: id, epoch, agent };
+        if unused {
+            turn.record(&mut self.state, Fact::Unused(ended.clone()));
+        }
+        turn.record(&mut self.state, Fact::Released(ended));
         self.try_again(turn, id);
         self.serve_waits(turn, agent);
         Ok(Reply::Done)
+    }
+
+    /// Whether a lease that an agent gives back was granted just now, and it is the first of this step that it gives back so: it has
+    /// most likely won another one at the same moment. After a start nobody's is.
+    fn is_unused(&self, now: &Now, agent: AgentId, id: StepId) -> bool {
+        let since = self.live.granted.get(&id).map(|held| held.since);
+        let is_fresh = since.is_some_and(|since| now.mono.since_ms(since) < UNUSED_MS);
+        let Some((_, step)) = self.state.step(&id) else { return false };
+        is_fresh && step.spared.len() < UNUSED_MAX && !step.spared.contains(&agent)
     }
 
     /// The term of the live lease that an agent holds under an epoch.

@@ -132,6 +132,11 @@ pub const RECENT_BYTES: usize = 1_024;
 /// The most releases of one step; at the limit it fails like one whose lapses are spent, so that taking and giving back
 /// cannot fill the disk.
 pub const RELEASES_MAX: u8 = 64;
+/// How soon after its grant a lease is given back unused, in milliseconds: an agent that waits at two homes may win at both, and gives
+/// one back at once. Longer, and who looks at the work first takes it for nothing; shorter, and a slow way back makes it a release.
+pub const UNUSED_MS: u64 = 5_000;
+/// The most leases of one step that are given back unused, each by another agent; further ones are releases.
+pub const UNUSED_MAX: usize = 64;
 /// The most (principal, code) pairs whose refusals are added up in a minute; beyond it refusals are not counted.
 pub const REFUSALS_MAX: usize = 4_096;
 /// The longest a deadline may lie ahead, in milliseconds (a year).

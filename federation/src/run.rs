@@ -104,6 +104,8 @@ pub struct Step {
     pub releases: u8,
     /// Agents that may not retake it.
     pub barred: Vec<AgentId>,
+    /// Agents that gave it back unused.
+    pub spared: Vec<AgentId>,
     /// Whether it alone was asked to stop.
     pub cancelled: bool,
     /// What is set aside for it.
@@ -192,6 +194,7 @@ impl Step {
             lapses: 0,
             releases: 0,
             barred: Vec::new(),
+            spared: Vec::new(),
             cancelled: false,
             escrow: Credits::ZERO,
             paid: Credits::ZERO,
@@ -216,7 +219,8 @@ impl Step {
     /// submission can still add to it.
     pub fn bytes(&self) -> u64 {
         let barring = matches!(self.state, StepState::Leased { .. } | StepState::Submitted { .. });
-        let barred = (self.barred.len() + usize::from(barring)) * std::mem::size_of::<(u8, AgentId)>();
+        let agents = self.barred.len() + self.spared.len() + usize::from(barring);
+        let barred = agents * std::mem::size_of::<(u8, AgentId)>();
         let handing = self.handing.as_ref().map_or(0, |(_, opening)| artifact_bytes(opening));
         let handed: usize = self.handed.iter().map(Handed::bytes).sum();
         let output = self.output.as_ref().map_or(0, Json::len);

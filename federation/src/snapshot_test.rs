@@ -225,6 +225,7 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
     let full = Step {
         state: StepState::Leased { agent, level: Level::Master, authority: Authority::Own, lease_ms: 1 },
         barred: vec![agent; 70],
+        spared: vec![agent; crate::options::UNUSED_MAX],
         handing: Some((Epoch(2), opening())),
         redo: Some(crate::redo::Redo {
             lot: digest,
@@ -244,6 +245,7 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
     let bare_but_marked = Step {
         handing: Some((Epoch(2), Opening { artifacts: vec![], ..opening() })),
         barred: vec![],
+        spared: vec![],
         handed: vec![],
         output: Some(json("")),
         spec: StepSpec { name: String::new(), needs: vec![], task: bare.spec.task.clone() },

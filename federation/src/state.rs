@@ -75,6 +75,8 @@ pub struct State {
     pub(crate) agent_bytes: u64,
     pub(crate) guests: Guests,
     touched: BTreeSet<RunId>,
+    /// What the entry before said of the release behind it. Never between two inputs.
+    unused: Option<LeaseEnded>,
     /// What the entry before has to be followed by: how much of what was paid goes back. Never between two inputs.
     recalling: Option<(StepId, Epoch, AgentId, Credits)>,
 }
@@ -120,6 +122,9 @@ impl State {
             other if self.recalling.is_some() && !matches!(other, Fact::Recalled(_)) => {
                 Err("what was paid for a refuted result does not go back right behind it".into())
             }
+            other if self.unused.is_some() && !matches!(other, Fact::Released(_)) => {
+                Err("what was not used is not given back right behind it".into())
+            }
             Fact::Genesis(f) => self.begin(f, true, index),
             Fact::Joined(f) => self.begin(&f.genesis, false, index),
             Fact::Admitted(f) => with_genesis(&self.genesis, |genesis| {
@@ -157,6 +162,7 @@ impl State {
             Fact::CancelAsked(f) => self.cancel_asked(f),
             Fact::Offered(f) => self.offered(f),
             Fact::Granted(f) => self.granted(f, entry.at, index),
+            Fact::Unused(f) => self.unused(f),
             Fact::Released(f) => self.released(f),
             Fact::Lapsed(f) => self.lapsed(f, entry.at),
             Fact::Submitted(f) => self.submitted(f, entry, index),
@@ -505,10 +511,27 @@ impl State {
     }
 
     fn released(&mut self, f: &LeaseEnded) -> Result<(), String> {
+        let is_unused = self.unused.take().is_some_and(|unused| unused == *f);
         let step = self.end_lease(&f.step, f.epoch, f.agent)?;
-        step.releases = step.releases.saturating_add(1);
-        step.barred.push(f.agent);
+        if is_unused {
+            step.spared.push(f.agent);
+        } else {
+            step.releases = step.releases.saturating_add(1);
+            step.barred.push(f.agent);
+        }
         self.work_ends(&f.agent);
+        Ok(())
+    }
+
+    /// The release behind it is held against nobody.
+    fn unused(&mut self, f: &LeaseEnded) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        let is_held = matches!(step.state, StepState::Leased { agent, .. } if agent == f.agent)
+            && step.epoch == f.epoch;
+        if !is_held || step.spared.contains(&f.agent) {
+            return Err(format!("{} cannot give step {} back unused", f.agent, f.step));
+        }
+        self.unused = Some(f.clone());
         Ok(())
     }
 
@@ -813,7 +836,7 @@ fn settled(run: &Arc<Run>) -> Arc<Run> {
 fn step_of(fact: &Fact) -> Option<StepId> {
     match fact {
         Fact::Granted(f) => Some(f.step),
-        Fact::Released(f) | Fact::Lapsed(f) => Some(f.step),
+        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) => Some(f.step),
         Fact::Submitted(f) => Some(f.step),
         Fact::Output(f) => Some(f.step),
         Fact::Verdict(f) => Some(f.step),

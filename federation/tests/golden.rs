@@ -304,6 +304,23 @@ fn journal() -> Vec<(&'static str, Entry)> {
             }),
         ),
         (
+            "granted, and not used",
+            Fact::Granted(Granted {
+                step: run_with_runner().step(0),
+                epoch: Epoch(1),
+                agent,
+                level: Level::Novice,
+                bound: 0,
+                lease_ms: 60_000,
+                authority: Authority::Delegated,
+            }),
+        ),
+        ("unused", Fact::Unused(LeaseEnded { step: run_with_runner().step(0), epoch: Epoch(1), agent })),
+        (
+            "released unused",
+            Fact::Released(LeaseEnded { step: run_with_runner().step(0), epoch: Epoch(1), agent }),
+        ),
+        (
             "refuted",
             Fact::Refuted(Refuted {
                 step,

@@ -4,10 +4,11 @@ mod common;
 
 use artel_federation::effect::Lease;
 use artel_federation::fact::{End, TaskSpec};
-use artel_federation::options::{RELEASES_MAX, WAIT_MS_MAX};
+use artel_federation::options::{RELEASES_MAX, UNUSED_MAX, UNUSED_MS, WAIT_MS_MAX};
 use artel_federation::run::{RunStatus, StepState};
 use artel_federation::{Code, Fact, Input, Kind, Options, Principal};
 use artel_protocol::id::{Epoch, StepId};
+use common::referee::judge;
 use common::*;
 
 const LEASE_MS: u64 = 60_000;
@@ -113,6 +114,7 @@ fn a_released_step_is_offered_anew_and_costs_no_reputation() {
     let id = home.post_one(home.task());
     let lease = home.claim(&ada, id).expect("open");
     assert_eq!(home.release(&bob, &lease).err(), Some(Code::StaleEpoch), "only by its holder");
+    home.skip(UNUSED_MS);
     let waiting = home.wait(&bob, 5_000);
     home.release(&ada, &lease).expect("a live lease");
     assert_eq!(home.kinds(), [Kind::Released, Kind::Offered, Kind::Granted]);
@@ -130,6 +132,7 @@ fn taking_and_giving_back_ends_at_a_limit() {
     for n in 1..=RELEASES_MAX {
         let member = home.enroll(n, &[]);
         let lease = home.claim(&member, id).expect("below the limit");
+        home.skip(UNUSED_MS);
         home.release(&member, &lease).expect("a live lease");
         if n < RELEASES_MAX {
             assert_eq!(
@@ -207,6 +210,44 @@ fn a_lapse_after_the_deadline_ends_the_step() {
     home.input(Input::Tick);
     assert_eq!(home.kinds(), [Kind::Lapsed, Kind::StepEnded, Kind::Transfer]);
     assert_eq!(state(&home, id), StepState::Ended(End::DeadlinePassed));
+}
+
+#[test]
+fn what_is_given_back_at_once_is_held_against_nobody_but_once() {
+    let mut home = Home::new();
+    let (ada, bob) = (home.enroll(1, &[]), home.enroll(2, &[]));
+    let id = home.post_one(home.task());
+    let give_back = |home: &mut Home, agent: &Member, after: u64| {
+        let lease = home.claim(agent, id).expect("open");
+        home.skip(after);
+        home.release(agent, &lease).expect("a live lease");
+        let (_, step) = home.mind.view().step(&id).expect("open");
+        (home.kinds()[0], step.releases, step.barred.contains(&agent.id))
+    };
+    assert_eq!(give_back(&mut home, &ada, UNUSED_MS - 1), (Kind::Unused, 0, false));
+    assert_eq!(give_back(&mut home, &ada, 0), (Kind::Released, 1, true), "a second time it is a release");
+    assert_eq!(give_back(&mut home, &bob, UNUSED_MS), (Kind::Released, 2, true), "after a while it is one");
+    // After a start nobody knows when a lease was granted.
+    let eve = home.enroll(3, &[]);
+    let lease = home.claim(&eve, id).expect("open");
+    home.restart();
+    home.skip(UNUSED_MS);
+    home.release(&eve, &lease).expect("a live lease");
+    assert_eq!(home.kinds()[0], Kind::Released);
+    judge(&home.journal);
+}
+
+#[test]
+fn a_step_is_given_back_unused_so_often_and_then_it_counts() {
+    let mut home = Home::new();
+    let id = home.post_one(home.task());
+    for n in 0..UNUSED_MAX + 3 {
+        let agent = home.enroll(n as u8, &[]);
+        let lease = home.claim(&agent, id).expect("open");
+        home.release(&agent, &lease).expect("a live lease");
+    }
+    let (_, step) = home.mind.view().step(&id).expect("open");
+    assert_eq!((step.spared.len(), step.releases), (UNUSED_MAX, 3));
 }
 
 #[test]

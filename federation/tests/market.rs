@@ -6,7 +6,7 @@ use artel_federation::effect::Lease;
 use artel_federation::fact::TaskSpec;
 use artel_federation::input::Profile;
 use artel_federation::matching::kept_for_newcomers;
-use artel_federation::options::{WAIT_MS_MAX, WAITERS_MAX};
+use artel_federation::options::{UNUSED_MS, WAIT_MS_MAX, WAITERS_MAX};
 use artel_federation::run::StepState;
 use artel_federation::{Code, Fact, Input, Kind, Principal, Request};
 use artel_protocol::amount::Credits;
@@ -280,14 +280,15 @@ fn several_waits_of_one_agent_do_not_exceed_its_capacity() {
     let mut home = Home::new();
     let holds = |n| Profile { capacity: Some(n), ..profile("ada", &[]) };
     let ada = home.enroll_with(1, holds(2), false);
-    let waits = [home.wait(&ada, 5_000), home.wait(&ada, 5_000)];
-    let third = home.wait(&ada, 5_000);
+    let waits = [home.wait(&ada, 20_000), home.wait(&ada, 20_000)];
+    let third = home.wait(&ada, 20_000);
     assert_eq!(home.heard(third), Some(Err(Code::TooManyWaiting)), "no more waits than free leases");
     done(home.ask(ada.principal(), Request::Configure(holds(1)))).expect("a good profile");
     let steps = [home.post_one(home.task()), home.post_one(home.task())];
     let won: Vec<_> = waits.into_iter().filter_map(|to| won(&mut home, to)).collect();
     assert_eq!(won.iter().map(|lease| lease.step).collect::<Vec<_>>(), [steps[0]]);
     assert_eq!(state(&home, steps[1]), StepState::Offered);
+    home.skip(UNUSED_MS);
     home.release(&ada, &won[0]).expect("a live lease");
     assert_eq!(home.kinds(), [Kind::Released, Kind::Offered, Kind::Granted], "the other wait, once it may");
 }

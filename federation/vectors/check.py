@@ -175,6 +175,7 @@ KINDS = {
     61: ("Refuted", "public", struct(("step", uuid), ("epoch", u32), ("agent", key), ("submitted", u64),
                                      ("verdict", u64), ("judged", u64), ("late", boolean), ("quality", option(u8)),
                                      ("other", digest), ("profile", digest), ("recalled", u64))),
+    62: ("Unused", "private", lease_ended),
     64: ("Transfer", None, struct(("cause", plain(3)), ("step", uuid),
                                   ("legs", many(struct(("account", account), ("units", i64)))))),
     65: ("Recalled", "private", struct(("step", uuid), ("epoch", u32),

@@ -183,6 +183,8 @@ pub struct Book {
     pub salts: BTreeSet<[u8; 16]>,
     /// How many starts.
     pub boots: u64,
+    /// What the entry before says of the release behind it.
+    unused: Option<(StepId, AgentId)>,
 }
 
 impl Book {
@@ -282,12 +284,16 @@ impl Book {
             }
             Fact::Offered(f) => self.step(f.step, |step| step.life = Life::Offered),
             Fact::Granted(f) => self.granted(f, index),
+            Fact::Unused(f) => self.unused = Some((f.step, f.agent)),
             Fact::Released(f) => {
+                let is_unused = self.unused.take() == Some((f.step, f.agent));
                 self.lease_over(f.agent, f.step);
                 self.step(f.step, |step| {
                     step.life = Life::Waiting;
-                    step.releases += 1;
-                    step.barred.insert(f.agent);
+                    if !is_unused {
+                        step.releases += 1;
+                        step.barred.insert(f.agent);
+                    }
                 });
             }
             Fact::Lapsed(f) => {

@@ -182,7 +182,7 @@ pub fn about(fact: &Fact) -> (Option<RunId>, Option<StepId>) {
     let step = match fact {
         Fact::Offered(f) => f.step,
         Fact::Granted(f) => f.step,
-        Fact::Released(f) | Fact::Lapsed(f) => f.step,
+        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) => f.step,
         Fact::Submitted(f) => f.step,
         Fact::Output(f) => f.step,
         Fact::Findings(f) => f.step,
@@ -213,7 +213,7 @@ pub fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::Revoked(f) => Some(f.agent),
         Fact::DelegationEnded(f) => Some(f.agent),
         Fact::Granted(f) => Some(f.agent),
-        Fact::Released(f) | Fact::Lapsed(f) => Some(f.agent),
+        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) => Some(f.agent),
         Fact::Submitted(f) => Some(f.agent),
         Fact::Drawn(f) => Some(f.agent),
         Fact::Lot(f) => Some(f.agent),
@@ -364,7 +364,7 @@ pub fn data(fact: &Fact) -> Value {
             "level": f.level.name(),
             "authority": authority(f.authority),
         }),
-        Fact::Released(f) | Fact::Lapsed(f) => {
+        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) => {
             json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0})
         }
         Fact::Submitted(f) => json!({

@@ -120,18 +120,16 @@ impl Book {
             }
             None => self.pairs.pass(origin, index + 1, learnt),
         }
-        for at in before..learnt.len() {
-            let piece = learnt[at];
-            self.count(&piece);
-            if let Learnt::Receipt(receipt) = piece
-                && receipt.worker().is_some()
-                && self.refutable.whole(&receipt)
-            {
-                // Counted first, so that the book is the same as where it was refuted after.
-                self.uncount(&receipt);
-                learnt[at] = Learnt::Refuted(receipt);
-            } else if let Learnt::Refuted(receipt) = piece {
-                self.uncount(&receipt);
+        for piece in &mut learnt[before..] {
+            self.count(piece);
+            match piece {
+                Learnt::Receipt(receipt) if receipt.worker().is_some() && self.refutable.whole(receipt) => {
+                    // Counted first, so that the book is the same as where it was refuted after.
+                    self.uncount(receipt);
+                    *piece = Learnt::Refuted(*receipt);
+                }
+                Learnt::Refuted(receipt) => self.uncount(receipt),
+                _ => {}
             }
         }
         for (home, worker) in self.pairs.take_unsure() {

@@ -130,6 +130,7 @@ facts! {
     59 1 public Unsettled(Redone) "A run of a drawn submission settled nothing, and a further one is asked for.",
     60 1 public Lot(Lot) "The lot of a submission fell, which says whether it is run again.",
     61 1 public Refuted(Refuted) "An accepted result was run again and found to be another.",
+    62 1 private Unused(LeaseEnded) "The lease that is given back right behind it was not used.",
     64 1 transfer Transfer(Transfer) "Money moved.",
     65 1 private Recalled(Recalled) "What was paid for a refuted result went back.",
     80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",

@@ -3,10 +3,12 @@
 
 use super::*;
 use artel_federation::fact::{Abroad, FraudProven, Lie, Poster, Redoing, RunnerSpec};
-use artel_federation::input::{ArtifactPut, Signed};
+use artel_federation::input::{ArtifactPut, LateRun, Signed};
 use artel_federation::member::{OwnAct, statement_text};
+use artel_federation::run::StepState;
 use artel_protocol::invitation::InvitationSecret;
 use artel_reputation::Level;
+use std::sync::Arc;
 
 /// splitmix64 (S. Vigna): small, seeded, the same everywhere.
 pub struct Dice(u64);
@@ -139,6 +141,21 @@ impl Crowd {
         Signed { statement: text.into_bytes(), signature }
     }
 
+    /// A result that was accepted lately is another, by home's own runs.
+    fn late(&mut self, home: &Home) -> Option<(Principal, Request)> {
+        let view = home.mind.view();
+        let steps = self.runs.iter().flat_map(|(run, n)| (0..*n).map(|i| run.step(i)));
+        let is_accepted = |step: &StepId| {
+            view.step(step).is_some_and(|(_, step)| matches!(step.state, StepState::Accepted { .. }))
+        };
+        let accepted: Vec<StepId> = steps.filter(is_accepted).collect();
+        let step = *self.dice.of(&accepted)?;
+        let run = Arc::new(view.run(&step.run())?.clone());
+        let late = LateRun { step, run, other: Digest::of(b"other"), profile: Digest::of(b"engine") };
+        let who = if self.dice.one_in(6) { self.principal() } else { Principal::Operator };
+        Some((who, Request::Refute(Box::new(late))))
+    }
+
     /// One random act.
     pub fn act(&mut self, home: &mut Home) {
         let request = match self.dice.below(100) {
@@ -196,6 +213,10 @@ impl Crowd {
                 };
                 (self.principal(), Request::Cancel { run, step })
             }
+            89 if self.dice.one_in(2) => match self.late(home) {
+                Some(late) => late,
+                None => return,
+            },
             89 => (self.principal(), Request::Store(self.artifact())),
             90 => {
                 let emit = Request::Emit { name: "xyn.test".into(), data: json("{}"), run: None };

@@ -3,7 +3,7 @@
 
 use super::courier::Courier;
 use super::gatekeeper::Gatekeeper;
-use artel_federation::fact::{Account, Came, Cause, End, Judgement, Poster, StepSpec};
+use artel_federation::fact::{Account, Came, Cause, End, Judgement, Leg, Poster, StepSpec};
 use artel_federation::{Entry, Fact};
 use artel_protocol::id::{Digest, RunId, StepId};
 use artel_protocol::key::AgentId;
@@ -37,6 +37,8 @@ struct Step {
     at: At,
     epoch: u32,
     barred: BTreeSet<AgentId>,
+    spared: BTreeSet<AgentId>,
+    refuted: bool,
     submitted: Option<u64>,
     redo: Redo,
     escrow: i64,
@@ -69,6 +71,7 @@ struct Referee {
     balances: BTreeMap<Account, i64>,
     gate: Gatekeeper,
     courier: Courier,
+    unused: Option<(StepId, u32, AgentId)>,
 }
 
 /// Reads a whole journal.
@@ -149,6 +152,8 @@ impl Referee {
                         at: At::Waiting,
                         epoch: 0,
                         barred: BTreeSet::new(),
+                        spared: BTreeSet::new(),
+                        refuted: false,
                         submitted: None,
                         redo: Redo::No,
                         escrow: 0,
@@ -193,9 +198,20 @@ impl Referee {
                 rule(member.leases.insert(f.step), "one lease a step")?;
                 rule(member.leases.len() + elsewhere <= member.may_hold(), "capacity")
             }
-            Fact::Released(f) | Fact::Lapsed(f) => {
+            Fact::Unused(f) => {
                 let step = self.step(f.step)?;
-                step.barred.insert(f.agent);
+                rule(step.at == At::Leased(f.agent) && step.epoch == f.epoch.0, "a live lease is unused")?;
+                rule(step.spared.insert(f.agent), "an agent gives a step back unused once")?;
+                rule(step.spared.len() <= 64, "so many give a step back unused")?;
+                self.unused = Some((f.step, f.epoch.0, f.agent));
+                Ok(())
+            }
+            Fact::Released(f) | Fact::Lapsed(f) => {
+                let is_unused = self.unused.take() == Some((f.step, f.epoch.0, f.agent));
+                let step = self.step(f.step)?;
+                if !is_unused {
+                    step.barred.insert(f.agent);
+                }
                 let own = step.poster == Poster::Agent(f.agent);
                 if matches!(entry.fact, Fact::Lapsed(_)) && !own {
                     self.member(f.agent)?.lost += 1;
@@ -293,6 +309,24 @@ impl Referee {
             }
             Fact::StepEnded(f) => self.step_ended(f.step, f.end, entry.at),
             Fact::Transfer(f) => self.transfer(f),
+            Fact::Refuted(f) => {
+                let step = self.step(f.step)?;
+                rule(step.at == At::Accepted && step.epoch == f.epoch.0, "only what is accepted is refuted")?;
+                rule(step.spec.task.runner.is_some(), "only a module is run again")?;
+                rule(step.poster != Poster::Agent(f.agent), "own work is the poster's matter")?;
+                rule(!std::mem::replace(&mut step.refuted, true), "a result is refuted once")?;
+                self.member(f.agent)?.lost += 1;
+                Ok(())
+            }
+            Fact::Recalled(f) => {
+                rule(self.step(f.step)?.refuted, "what was refuted is taken back")?;
+                for leg in &f.legs {
+                    *self.balances.entry(leg.account).or_default() += leg.units;
+                }
+                let is_below =
+                    |leg: &Leg| leg.account != Account::Operator && self.balances[&leg.account] < 0;
+                rule(!f.legs.iter().any(is_below), "nobody owes")
+            }
             Fact::RunEnded(f) => {
                 let count = *self.runs.get(&f.run).ok_or("an unknown run")?;
                 let over =
