@@ -33,6 +33,7 @@ mod survey;
 mod tls;
 mod up;
 mod waiting;
+mod watching;
 mod witness;
 
 use artel_tests::Artel;
