@@ -1,6 +1,7 @@
 //! `artel ledger`: who has what. The operator sees all accounts, an agent its own earnings and payments.
 
 use super::context::Context;
+use crate::client::{Client, escape};
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ impl Ledger {
         let Ledger::Show { cursor } = self;
         let client = context.client()?;
         let caller: Value = client.get("/v1/auth/verify").await?;
-        let cursor = cursor.map(|c| format!("&cursor={}", crate::client::escape(&c))).unwrap_or_default();
+        let cursor = cursor.map(|c| format!("&cursor={}", escape(&c))).unwrap_or_default();
         if caller["principal"] == "operator" {
             let answer = client.get_text(&format!("/v1/ledger/accounts?limit=200{cursor}")).await?;
             let columns =
@@ -30,8 +31,12 @@ impl Ledger {
         }
         let earnings = client.get_text("/v1/agents/me/earnings").await?;
         let paid = client.get_text(&format!("/v1/agents/me/contributions?limit=50{cursor}")).await?;
+        let elsewhere = elsewhere(&client, &caller).await?;
         if context.show.json {
-            return super::show::line(&format!("{{\"earnings\":{earnings},\"contributions\":{paid}}}"));
+            let elsewhere = Value::Array(elsewhere);
+            return super::show::line(&format!(
+                "{{\"earnings\":{earnings},\"contributions\":{paid},\"elsewhere\":{elsewhere}}}"
+            ));
         }
         context.show.fields(
             &earnings,
@@ -52,6 +57,22 @@ impl Ledger {
             ("paid", "paid"),
             ("entry", "entry"),
         ];
-        context.show.list(&paid, columns, "nothing was paid yet; work with: artel work --key FILE --exec CMD")
+        let none = "nothing was paid here yet; work with: artel work --key FILE --exec CMD";
+        context.show.list(&paid, columns, none)?;
+        if elsewhere.is_empty() {
+            return Ok(());
+        }
+        let columns = &[("elsewhere at home", "home"), ("accepted", "accepted"), ("rejected", "rejected")];
+        super::show::line(&format!("\n{}", super::show::table(&elsewhere, columns).trim_end()))?;
+        super::show::note("what another home paid stands in that home's ledger");
+        Ok(())
     }
+}
+
+/// What became of an agent's work at other homes, by the receipts that its node has heard of.
+async fn elsewhere(client: &Client, caller: &Value) -> anyhow::Result<Vec<Value>> {
+    let (agent, here) = (caller["agent_id"].as_str().unwrap_or_default(), &caller["node_id"]);
+    let reputation: Value = client.get(&format!("/v1/agents/{}/reputation", escape(agent))).await?;
+    let homes = reputation["homes"].as_array().cloned().unwrap_or_default();
+    Ok(homes.into_iter().filter(|home| home["home"] != *here).collect())
 }

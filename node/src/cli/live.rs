@@ -58,11 +58,11 @@ pub async fn follow(
     loop {
         tokio::select! {
             _ = every.tick() => {}
-            _ = interrupt.recv() => return Ok(screen.end()),
+            _ = interrupt.recv() => return Ok(()),
         }
         let answer = tokio::select! {
             answer = read() => answer,
-            _ = interrupt.recv() => return Ok(screen.end()),
+            _ = interrupt.recv() => return Ok(()),
         };
         match answer {
             Ok(rows) => {
@@ -70,10 +70,7 @@ pub async fn follow(
                 before = Some(rows);
             }
             Err(error) if error.is_passing() => screen.away(&error.to_string())?,
-            Err(error) => {
-                screen.end();
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -128,9 +125,6 @@ impl Screen {
             }
         }
     }
-
-    /// The last picture stays.
-    fn end(&self) {}
 }
 
 /// Draws over what stands there: as many lines as the terminal holds.

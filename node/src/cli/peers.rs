@@ -71,6 +71,10 @@ const JOURNALS: &[Column] = &[
     ("wrong", "summaries.wrong"),
 ];
 
+/// Why the numbers of one row differ although nothing is missing.
+const NUMBERS: &str = "held are a journal's public entries, by their own number; signed and cosigned is the whole journal, \
+                       so those numbers are higher";
+
 const HOMES: &[Column] = &[
     ("node", "node_id"),
     ("offers", "offers"),
@@ -96,10 +100,9 @@ impl Peers {
         if self.journals {
             let answer = context.client()?.get_text(&format!("/v1/journals?limit=50{cursor}")).await?;
             context.show.list(&answer, JOURNALS, "nothing is kept of other nodes' journals")?;
-            if !context.show.json {
-                show::note(
-                    "held are a journal's public entries, by their own number; signed and cosigned is the whole journal, so those numbers are higher",
-                );
+            let shown: Value = serde_json::from_str(&answer)?;
+            if !context.show.json && shown["items"].as_array().is_some_and(|items| !items.is_empty()) {
+                show::note(NUMBERS);
             }
             return Ok(());
         }

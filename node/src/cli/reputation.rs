@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::recompute::Recompute;
+use super::show::{self, Column};
 use crate::client::{Client, escape};
 use clap::Subcommand;
 use serde::Deserialize;
@@ -40,22 +41,37 @@ impl Reputation {
         let client = context.client()?;
         let did = subject(&client, did).await?;
         let answer = client.get_text(&format!("/v1/agents/{}/reputation", escape(&did))).await?;
-        context.show.fields(
-            &answer,
-            &[
-                ("agent", "agent_id"),
-                ("score", "final_score"),
-                ("lower bound", "lower_bound"),
-                ("level", "reputation_level"),
-                ("automated quality", "layer_1_score"),
-                ("task success", "layer_2_score"),
-                ("peer review", "layer_3_score"),
-                ("accepted", "accepted"),
-                ("rejected", "rejected"),
-                ("lapsed", "lapsed"),
-                ("receipts that count, in millionths", "receipts_micro"),
-                ("as of", "calculated_at"),
-            ],
-        )
+        context.show.answer(&answer, |reputation| {
+            let mut text = show::fields(reputation, SHOWN);
+            let homes = reputation["homes"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if !homes.is_empty() {
+                text.push_str(&format!("\n{}", show::table(homes, HOMES)));
+            }
+            text
+        })
     }
 }
+
+const SHOWN: &[Column] = &[
+    ("agent", "agent_id"),
+    ("score", "final_score"),
+    ("lower bound", "lower_bound"),
+    ("level", "reputation_level"),
+    ("automated quality", "layer_1_score"),
+    ("task success", "layer_2_score"),
+    ("peer review", "layer_3_score"),
+    ("accepted", "accepted"),
+    ("rejected", "rejected"),
+    ("lapsed", "lapsed"),
+    ("receipts that count, in millionths", "receipts_micro"),
+    ("as of", "calculated_at"),
+];
+
+/// What each home's evidence adds.
+const HOMES: &[Column] = &[
+    ("home", "home"),
+    ("accepted", "accepted"),
+    ("rejected", "rejected"),
+    ("lapsed", "lapsed"),
+    ("weighs of 8", "weight_eighths"),
+];

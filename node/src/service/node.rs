@@ -88,15 +88,24 @@ fn labelled(counts: &Counts) -> Vec<(&'static str, u64)> {
 fn limits(service: &NodeService) -> Vec<(&'static str, String)> {
     let config = &service.parts().config;
     vec![
-        ("lease", format!("{} ms", config.lease_ms)),
-        ("attempts", config.attempts_max.to_string()),
-        ("lapses", config.lapses_max.to_string()),
-        ("leases of one agent", config.leases_max.to_string()),
-        ("verdict within", format!("{} ms", config.verdict_within_ms)),
-        ("token", format!("{} days", config.token_days)),
-        ("artifacts", format!("{} MB", config.artifact_quota_mb)),
+        ("a lease lasts", time(config.lease_ms.into())),
+        ("rejected results that fail a step", config.attempts_max.to_string()),
+        ("lapsed leases that fail a step", config.lapses_max.to_string()),
+        ("leases of one agent", format!("{} at once", config.leases_max)),
+        ("a verdict comes within", time(config.verdict_within_ms.into())),
+        ("a token lives", format!("{} days", config.token_days)),
+        ("room for artifacts", format!("{} MB", config.artifact_quota_mb)),
         ("requests of one agent", format!("{} a second", config.requests_per_second)),
     ]
+}
+
+/// Milliseconds in the largest unit that loses nothing.
+fn time(ms: u64) -> String {
+    match ms {
+        ms if ms >= 60_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms if ms >= 1_000 && ms % 1_000 == 0 => format!("{} s", ms / 1_000),
+        ms => format!("{ms} ms"),
+    }
 }
 
 impl NodeService {
@@ -117,6 +126,20 @@ impl NodeService {
             if synced.changed().await.is_err() {
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn times_are_told_in_the_largest_unit_that_loses_nothing() {
+        for (ms, wanted) in
+            [(600_000, "10 min"), (60_000, "1 min"), (90_000, "90 s"), (1_500, "1500 ms"), (0, "0 ms")]
+        {
+            assert_eq!(time(ms), wanted);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The command line as a person uses it: a whole journey without a line of HTTP.
 
+use crate::mesh::{founder, invite, member};
 use crate::{artel, fresh};
+use artel_tests::agent::{Agent, post, task};
 use artel_tests::{Done, wait};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -132,6 +134,32 @@ fn a_command_that_fails_gives_its_task_back() {
         std::fs::rename(format!("{key}.second"), key).expect("another agent goes on");
         let _ = std::fs::remove_file(format!("{key}.token"));
     }
+}
+
+#[test]
+fn an_agent_sees_at_its_own_node_what_became_of_its_work_elsewhere() {
+    let (a, b, files) = (fresh(), fresh(), fresh());
+    let home = founder(a.path());
+    let away = member(b.path(), &invite(a.path(), 1));
+    let mut agent = Agent::delegate(&away, "traveller", &["far"]);
+    let token = files.path().join("token");
+    std::fs::write(&token, &agent.token).expect("written");
+    let ledger = || {
+        let token = token.to_str().expect("UTF-8");
+        artel().run(["ledger", "show", "--node", away.url(), "--token-file", token, "--json"]).json()
+    };
+    assert_eq!(ledger()["elsewhere"], json!([]), "nothing is invented");
+    let task = post(&mut home.operator(), &task("say it there", &["far"], 1));
+    let lease = wait::until("the offer", || {
+        let answer = agent.claim_next(1_000);
+        (answer.status == 200).then(|| answer.json())
+    });
+    agent.submit(&task, lease["epoch"].as_u64().expect("an epoch"), &json!({})).is(200);
+    let seen = wait::until("the receipt", || {
+        let seen = ledger()["elsewhere"].clone();
+        (seen[0]["accepted"] == 1).then_some(seen)
+    });
+    assert_eq!(seen[0]["home"], home.operator().get("/v1/auth/verify").is(200)["node_id"], "{seen}");
 }
 
 #[test]

@@ -76,6 +76,8 @@ fn a_directory_is_examined_while_no_node_runs_on_it() {
     assert_eq!((open.code, &of_done(&open, "directory")["status"]), (Some(1), &"fail".into()), "{open:?}");
     assert!(of_done(&open, "directory")["advice"].as_str().expect("advice").contains("chmod 600"));
     assert!(open.stderr.contains("does not work"), "{open:?}");
+    let told = artel().run(["doctor", "--data", dir.path().to_str().expect("UTF-8")]);
+    assert!(told.stdout.contains("→ ") && !told.stdout.contains('\u{1b}'), "no colour in a pipe: {told:?}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("chmod");
     fs::write(dir.path().join("config.toml"), "lease_m = 5\nhttp = \"127.0.0.1:0\"").expect("written");
     let wrong = examine(dir.path());

@@ -177,7 +177,12 @@ impl World {
         // The shell becomes the command, so that Ctrl-C has one to end. A worker tells on stderr what it does, a node logs there.
         let heard = if line_begins(&line, "up") { "2>/dev/null" } else { "2>&1" };
         let mut typed = self.shell.types(&format!("exec {line} {heard}"));
-        let seen = typed.line();
+        let mut seen = typed.line();
+        while line_begins(&line, "work")
+            && seen.as_ref().is_some_and(|seen| !seen.contains("waits for tasks"))
+        {
+            seen = typed.line();
+        }
         assert!(seen.is_some(), "{line}: it ended at once: {:?}", typed.wait());
         if line.contains("--exec") {
             let skills: &[&str] = if line.contains("--capability") { &["text"] } else { &[] };

@@ -35,6 +35,7 @@ mod survey;
 mod tls;
 mod up;
 mod waiting;
+mod watching;
 mod witness;
 
 use artel_tests::Artel;

@@ -109,13 +109,15 @@ impl Work {
         let doer = match self.exec {
             Some(command) => Doer::Command(command),
             None => {
-                let sandbox = Sandbox::start(
-                    policy,
-                    slots,
-                    context.data().map(|data| data.join(CODE_DIR)),
-                    home(context).await?,
-                )
-                .await?;
+                let cache = context.data().map(|data| data.join(CODE_DIR));
+                let home = home(context).await?;
+                let starting = Sandbox::start(policy, slots, cache, home);
+                let sandbox = tokio::select! {
+                    // Ctrl-C at a terminal ends the sandbox's processes, too.
+                    biased;
+                    () = stop.soft.cancelled() => return Ok(()),
+                    started = starting => started?,
+                };
                 if let Some(home) = sandbox.only_home() {
                     let text = format!(
                         "runs what {home} offers and nothing else; for tasks of other homes say --allow any"
@@ -125,6 +127,7 @@ impl Work {
                 Doer::Sandbox(Arc::new(sandbox))
             }
         };
+        tell.event("waiting", json!({"slots": slots}), "waits for tasks; Ctrl-C ends it");
         let mut running = JoinSet::new();
         for _ in 0..slots {
             let slot = Slot::new(session.clone(), stop.clone(), tell, doer.clone());

@@ -1,0 +1,50 @@
+//! `--watch` into a pipe: a line for each change, and an end at Ctrl-C.
+
+use crate::{artel, fresh};
+use artel_tests::agent::{self, Agent};
+use artel_tests::{Shell, Typed};
+use serde_json::json;
+
+/// The next line that says something of a task.
+fn line_of(typed: &mut Typed, task: &str, status: &str) -> String {
+    loop {
+        let line = typed.line().unwrap_or_else(|| panic!("it ended before {task} was {status}"));
+        if line.contains(&format!("task={task}")) && line.contains(&format!("status={status}")) {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn each_change_of_a_list_is_a_line() {
+    let dir = fresh();
+    let node = artel().up(&dir.path().join("node")).start();
+    let shell = Shell::new(&artel(), dir.path());
+    let mut typed = shell.types("exec artel task list --status any --watch --data ./node");
+    let task = agent::post(&mut node.operator(), &agent::task("seen", &[], 1));
+    assert!(!line_of(&mut typed, &task, "available").contains('\u{1b}'), "no escape in a pipe");
+    Agent::enroll(&node, "ada", &[]).does(&task, &json!({}));
+    assert!(line_of(&mut typed, &task, "accepted").contains("title=seen"));
+    let done = typed.interrupt();
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[test]
+fn what_is_gone_is_told_as_an_object_too() {
+    let dir = fresh();
+    let node = artel().up(&dir.path().join("node")).start();
+    let shell = Shell::new(&artel(), dir.path());
+    let task = agent::post(&mut node.operator(), &agent::task("taken", &[], 1));
+    let mut typed = shell.types("exec artel task list --watch --json --data ./node");
+    let seen: serde_json::Value = serde_json::from_str(&typed.line().expect("a line")).expect("JSON");
+    assert_eq!((&seen["gone"], &seen["item"]["task_id"]), (&json!(false), &json!(task)), "{seen}");
+    Agent::enroll(&node, "ada", &[]).does(&task, &json!({}));
+    loop {
+        let seen: serde_json::Value = serde_json::from_str(&typed.line().expect("a line")).expect("JSON");
+        if seen["gone"] == json!(true) {
+            assert_eq!(seen["item"]["task_id"], json!(task));
+            break;
+        }
+    }
+    assert_eq!(typed.interrupt().code, Some(0));
+}
