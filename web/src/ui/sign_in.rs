@@ -42,7 +42,7 @@ pub(super) async fn form<S: Service>(
 ) -> Result<Response, Problem> {
     let said = match (&params.ended, &params.out) {
         (Some(_), _) => {
-            Some("Your token is not good any more, so you were signed out. Sign in with a new one.")
+            Some("You were signed out, here or elsewhere, or your token is not good any more. Sign in again.")
         }
         (_, Some(_)) => Some("You are signed out."),
         _ => None,
