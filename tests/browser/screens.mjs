@@ -4,8 +4,9 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 const WIDTHS = [360, 1280, 2560];
+const THEMES = ["light", "dark"];
 
-export const areTaken = async ({ stage, operator, check, screens }) => {
+export const areTaken = async ({ stage, operator, window, check, screens }) => {
   mkdirSync(screens, { recursive: true });
   const run = (await stage.ask("/v1/runs?status=completed&limit=200")).items.sort((a, b) => b.progress.steps - a.progress.steps)[0];
   const task = (await stage.ask("/v1/tasks?status=accepted")).items.at(-1);
@@ -16,19 +17,30 @@ export const areTaken = async ({ stage, operator, check, screens }) => {
     offers: "/ui/offers", agents: "/ui/agents", agent: `/ui/agents/${agent.agent_id}`, artifacts: "/ui/artifacts", artifact: `/ui/artifacts/${artifact.artifact_id}`,
     mesh: "/ui/mesh", audit: "/ui/audit", entry: "/ui/audit/20", ledger: "/ui/ledger", events: "/ui/events", settings: "/ui/settings", nothing: "/ui/nothing",
   };
+  const person = await window();
+  await person.signIn((await stage.agent("Vera", "vera")).token);
+  const views = [[operator, pages], [person, { "agent-overview": "/ui", "agent-earnings": "/ui/ledger", "agent-tasks": "/ui/tasks" }], [await window(), { "sign-in": "/ui/sign-in" }]];
+  const [wide, count] = [[], views.reduce((sum, [, pages]) => sum + Object.keys(pages).length, 0)];
+  for (const [who, seen] of views) wide.push(...(await take(who, seen, screens)));
+  check(`${count * WIDTHS.length * THEMES.length} pictures, none scrolls sideways ${wide.join(", ")}`, wide.length === 0);
+};
+
+/** Takes pictures, and gives the pages that are too wide. */
+const take = async (who, pages, screens) => {
+  const { page } = who;
   const wide = [];
-  for (const theme of ["light", "dark"]) {
-    await operator.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }, { name: "prefers-reduced-motion", value: "reduce" }]);
+  for (const theme of THEMES) {
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }, { name: "prefers-reduced-motion", value: "reduce" }]);
     for (const width of WIDTHS) {
-      await operator.page.setViewport({ width, height: width < 500 ? 800 : 1200 });
+      await page.setViewport({ width, height: width < 500 ? 800 : 1200 });
       for (const [name, path] of Object.entries(pages)) {
-        await operator.go(path);
-        if (await operator.page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) wide.push(`${name} at ${width}`);
-        await operator.page.screenshot({ path: join(screens, `${name}-${width}-${theme}.png`) });
+        await who.go(path);
+        if (await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) wide.push(`${name} at ${width}`);
+        await page.screenshot({ path: join(screens, `${name}-${width}-${theme}.png`) });
       }
     }
   }
-  check(`${Object.keys(pages).length * WIDTHS.length * 2} pictures, none scrolls sideways ${wide.join(", ")}`, wide.length === 0);
-  await operator.page.emulateMediaFeatures([]);
-  await operator.page.setViewport({ width: 1280, height: 900 });
+  await page.emulateMediaFeatures([]);
+  await page.setViewport({ width: 1280, height: 900 });
+  return wide;
 };

@@ -161,6 +161,11 @@ async fn a_token_is_good_for_a_cookie_that_says_nothing_and_a_wrong_one_for_noth
         assert!(cookie.contains(wanted), "{cookie}");
     }
     assert!(!cookie.contains("agent-token") && !cookie.contains("Secure"), "{cookie}");
+    let reply = post(&mut client, "/ui/sign-in", "Origin: https://localhost\r\n", "token=agent-token").await;
+    assert!(
+        reply.header("set-cookie").expect("a cookie").contains("; Secure"),
+        "TLS ends in front of the node"
+    );
 }
 
 #[tokio::test]

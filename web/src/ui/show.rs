@@ -289,7 +289,7 @@ pub(super) fn event_tone(name: &str) -> &'static str {
 
 /// A part of a whole in thousandths, for bars.
 pub(super) fn permille(part: u64, whole: u64) -> u64 {
-    if whole == 0 { 0 } else { (part.min(whole)) * 1_000 / whole }
+    (part.min(whole) * 1_000).checked_div(whole).unwrap_or(0)
 }
 
 /// A score's width in a bar of a thousand.
