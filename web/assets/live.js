@@ -25,26 +25,36 @@ const everything = () => {
   return new Set(triggers.flatMap((text) => [...text.matchAll(/live:(\S+)/g)].map((match) => match[1])));
 };
 
+const leave = () => location.assign("/ui/sign-in?ended=1");
+
+// Whether the session is still good: a stream that is refused does not say why.
+const stay = async () => {
+  try {
+    const answer = await fetch(location.href, { headers: { "hx-request": "true" } });
+    return answer.status !== 401 && !answer.headers.has("hx-redirect");
+  } catch {
+    return true;
+  }
+};
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status === 401) leave();
+});
+
 const listen = () => {
   const source = new EventSource(document.body.dataset.live);
-  let begun = 0;
-  source.addEventListener("begun", () => {
-    say("live");
-    // What happened while there was no stream was not told.
-    if (begun > 0) tell(["all"]);
-    begun += 1;
-  });
+  // A stream that was cut goes on where it was: the browser says how far it was told.
+  source.addEventListener("begun", () => say("live"));
   source.addEventListener("changed", (event) => tell(JSON.parse(event.data)));
   source.addEventListener("ended", () => {
     source.close();
-    location.assign("/ui/sign-in?ended=1");
+    leave();
   });
   source.addEventListener("error", () => {
     say("reconnecting");
     // A refusal closes the source for good: too many pages, or no session any more.
     if (source.readyState !== EventSource.CLOSED) return;
     say("not live");
-    setTimeout(listen, 10_000);
+    stay().then((may) => (may ? setTimeout(listen, 10_000) : leave()));
   });
   window.addEventListener("pagehide", () => source.close(), { once: true });
 };

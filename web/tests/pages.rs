@@ -161,6 +161,11 @@ async fn a_token_is_good_for_a_cookie_that_says_nothing_and_a_wrong_one_for_noth
         assert!(cookie.contains(wanted), "{cookie}");
     }
     assert!(!cookie.contains("agent-token") && !cookie.contains("Secure"), "{cookie}");
+    let reply = post(&mut client, "/ui/sign-in", "Origin: https://localhost\r\n", "token=agent-token").await;
+    assert!(
+        reply.header("set-cookie").expect("a cookie").contains("; Secure"),
+        "TLS ends in front of the node"
+    );
 }
 
 #[tokio::test]
@@ -289,9 +294,16 @@ async fn what_is_not_there_is_said_on_a_page() {
 
 /// Asks for the live stream and gives the connection.
 async fn listen(server: &Running, browser: &Browser) -> TcpStream {
+    listen_after(server, browser, "").await
+}
+
+/// The same from a place on.
+async fn listen_after(server: &Running, browser: &Browser, after: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).await.expect("the server listens");
-    let request =
-        format!("GET /ui/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\n", browser.cookie);
+    let request = format!(
+        "GET /ui/live{after} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\n",
+        browser.cookie
+    );
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     stream
 }
@@ -322,12 +334,33 @@ async fn a_live_page_is_told_what_changed_until_its_session_ends() {
     assert!(head.contains("text/event-stream") && head.contains("no-store"), "{head}");
     server.service.happens.add_permits(1);
     let told = until(&mut stream, "event: changed").await.expect("it goes on");
+    assert!(told.contains("id: 43\n"), "so that it goes on there: {told}");
     assert!(!told.contains("script"), "names are ours: {told}");
     let form = format!("form_token={}", browser.form_token);
     post(&mut connect(server.address).await, "/ui/sign-out", &format!("{}{OURS}", browser.cookie), &form)
         .await;
     until(&mut stream, "event: ended").await.expect("it is told");
     until(&mut stream, "never").await.expect_err("and it ends");
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_where_its_page_was_made() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "operator-token").await;
+    let page = connect(server.address).await.ask("GET", "/ui/runs", &browser.cookie, b"").await;
+    assert!(page.text().contains("data-live=\"/ui/live?after=43\""), "{}", page.text());
+    for (after, asked, all) in [
+        ("?after=40", "events Some(\"40\") 15000 200", false),
+        ("?after=99", "events Some(\"43\") 15000 200", true),
+        ("?after=%3Cb%3E", "events Some(\"43\") 15000 200", false),
+    ] {
+        server.service.asked();
+        let mut stream = listen_after(&server, &browser, after).await;
+        server.service.happens.add_permits(1);
+        let told = until(&mut stream, "id: 43").await.expect("an event");
+        assert!(server.service.asked().contains(&asked.to_string()), "{after}");
+        assert_eq!(told.contains("[\"all\"]"), all, "{after}: {told}");
+    }
 }
 
 #[tokio::test]
@@ -343,9 +376,12 @@ async fn a_stream_ends_with_its_token_at_shutdown_and_after_a_while() {
     until(&mut stream, "event: begun").await.expect("it begins");
     server.service.revoked.store(true, Ordering::Relaxed);
     server.service.happens.add_permits(1);
-    until(&mut stream, "event: changed").await.expect_err("a revoked agent is told nothing more");
-
+    let told = until(&mut stream, "event: changed").await.expect_err("a revoked agent is told nothing more");
+    assert!(told.contains("event: ended"), "but that: {told}");
     server.service.revoked.store(false, Ordering::Relaxed);
+    assert_eq!(connect(server.address).await.ask("GET", "/ui", &browser.cookie, b"").await.status, 303);
+
+    let browser = sign_in(&server, "agent-token").await;
     let mut stream = listen(&server, &browser).await;
     until(&mut stream, "event: begun").await.expect("it begins");
     server.closing.cancel();

@@ -67,13 +67,19 @@ impl<S: Service> FromRequest<App<S>> for Posted {
 }
 
 /// A post of a stranger, who has no form token yet.
-pub(super) struct PostedByStranger(pub Fields);
+pub(super) struct PostedByStranger {
+    pub fields: Fields,
+    /// Whether the browser came by TLS, if only to something in front of this node.
+    pub by_tls: bool,
+}
 
 impl<S: Service> FromRequest<App<S>> for PostedByStranger {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App<S>) -> Result<Self, Problem> {
-        Ok(PostedByStranger(read(request, app).await?.0))
+        let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        let by_tls = origin.is_some_and(|origin| origin.starts_with("https://"));
+        Ok(PostedByStranger { fields: read(request, app).await?.0, by_tls })
     }
 }
 

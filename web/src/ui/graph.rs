@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 /// The most steps of a column before it becomes a block.
 const COLUMN_MAX: usize = 8;
 /// A step's box, and a small one's in a block.
-const BOX: (u32, u32) = (176, 46);
+const BOX: (u32, u32) = (164, 46);
 const SMALL: (u32, u32) = (116, 28);
 /// Space between boxes in a column, between boxes of a block, between columns, and around all.
 const GAP: u32 = 14;
 const SMALL_GAP: u32 = 6;
-const COLUMN_GAP: u32 = 84;
+const COLUMN_GAP: u32 = 60;
 const EDGE: u32 = 14;
 /// Space in a block around its boxes.
 const PAD: u32 = 10;

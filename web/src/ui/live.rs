@@ -2,17 +2,21 @@
 //! show of it. A stream says only what its visitor's own events say, and ends with their session, at shutdown, and after a
 //! while anyway; then the page opens another.
 
-use super::session::Stream;
+use super::events;
+use super::page;
+use super::session::{Key, Stream};
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::query::Query;
 use crate::service::{Call, Service};
 use crate::types::PAGE_ITEMS_MAX;
 use crate::types::event::{Event, EventQuery};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{self, HeaderValue};
+use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -23,33 +27,51 @@ use tokio_util::sync::CancellationToken;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The least time between two messages: under load a page is drawn four times a second, not a thousand.
 const PAUSE: Duration = Duration::from_millis(250);
+/// From how many entries behind a stream goes on; from further behind it says that everything changed.
+const BEHIND_MAX: u64 = 1_000;
 /// The most names in one message; where more changed, everything did.
 const NAMES_MAX: usize = 64;
 
 struct Live<S> {
     app: App<S>,
     call: Call,
-    after: String,
+    key: Key,
+    /// The last entry that was told of.
+    after: u64,
     until: Instant,
     ended: CancellationToken,
-    begun: bool,
+    /// What is said first.
+    first: Option<String>,
     _place: Stream,
 }
 
-/// `GET /ui/live`.
+#[derive(Deserialize)]
+pub(super) struct Params {
+    /// The last entry before the page was made.
+    after: Option<String>,
+}
+
+/// `GET /ui/live`. A browser that opens it anew says in `Last-Event-ID` how far it was told.
 pub(super) async fn stream<S: Service>(
     State(app): State<App<S>>,
     visitor: Visitor,
+    Query(params): Query<Params>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let place = app.sessions.stream(&visitor.session)?;
-    let newest = EventQuery { after: Some("now".into()), limit: 1, ..EventQuery::default() };
-    let newest = app.within(app.service.events(&visitor.call, newest)).await?;
+    let newest = events::size(&app, &visitor.call).await?.saturating_sub(1);
+    let told = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(params.after.as_deref());
+    let asked = told.and_then(|told| told.parse::<u64>().ok()).unwrap_or(newest);
+    // A cursor from the future is none; one from long ago is not worth reading up to.
+    let follows = asked <= newest && newest - asked <= BEHIND_MAX;
+    let all = if follows { "" } else { "event: changed\ndata: [\"all\"]\n\n" };
     let live = Live {
-        after: newest.next_cursor.unwrap_or_else(|| "now".into()),
+        after: if follows { asked } else { newest },
         until: Instant::now() + app.options.stream,
         ended: visitor.session.ended.clone(),
         call: visitor.call,
-        begun: false,
+        key: visitor.key,
+        first: Some(format!("retry: 2000\nevent: begun\ndata: {{}}\n\n{all}")),
         _place: place,
         app,
     };
@@ -67,43 +89,50 @@ pub(super) async fn stream<S: Service>(
 impl<S: Service> Live<S> {
     /// The next message; nothing at the stream's end.
     async fn next(&mut self) -> Option<String> {
-        if !std::mem::replace(&mut self.begun, true) {
-            return Some("retry: 2000\nevent: begun\ndata: {}\n\n".into());
+        if let Some(first) = self.first.take() {
+            return Some(first);
         }
         let (app, ended, until) = (self.app.clone(), self.ended.clone(), self.until);
-        tokio::select! {
-            message = self.wait() => message,
-            () = ended.cancelled() => Some("event: ended\ndata: {}\n\n".into()).filter(|_| self.end()),
-            () = app.closing.cancelled() => None,
-            () = tokio::time::sleep_until(until) => None,
+        let waited = tokio::select! {
+            waited = self.wait() => waited,
+            () = ended.cancelled() => return self.farewell(),
+            () = app.closing.cancelled() => return None,
+            () = tokio::time::sleep_until(until) => return None,
+        };
+        match waited {
+            Ok(message) => Some(message),
+            Err(problem) if page::is_over(problem.code) => {
+                self.app.sessions.end(&self.key);
+                self.farewell()
+            }
+            // The page opens another one.
+            Err(_) => None,
         }
     }
 
-    /// Makes this message the last one.
-    fn end(&mut self) -> bool {
-        let more = self.until > Instant::now();
+    /// The last message: the page has to sign in again.
+    fn farewell(&mut self) -> Option<String> {
+        let said = self.until <= Instant::now();
         self.until = Instant::now();
-        more
+        (!said).then(|| "event: ended\ndata: {}\n\n".into())
     }
 
-    async fn wait(&mut self) -> Option<String> {
+    async fn wait(&mut self) -> Result<String, Problem> {
         let query = EventQuery {
-            after: Some(self.after.clone()),
+            after: Some(self.after.to_string()),
             wait_ms: self.app.wait_ms(u32::try_from(HEARTBEAT.as_millis()).unwrap_or(u32::MAX)),
             limit: PAGE_ITEMS_MAX,
             ..EventQuery::default()
         };
         let wait_ms = query.wait_ms;
-        // A credential that is no good any more ends the stream; the page's next call then says so.
-        let events = self.app.within_wait(wait_ms, self.app.service.events(&self.call, query)).await.ok()?;
-        if let Some(next) = events.next_cursor {
-            self.after = next;
-        }
+        let events = self.app.within_wait(wait_ms, self.app.service.events(&self.call, query)).await?;
+        let next = events.next_cursor.and_then(|next| next.parse::<u64>().ok());
+        self.after = next.unwrap_or(self.after);
         if events.items.is_empty() {
-            return Some(": still here\n\n".into());
+            return Ok(": still here\n\n".into());
         }
         tokio::time::sleep(PAUSE).await;
-        Some(message(&events.items))
+        Ok(format!("id: {}\n{}", self.after, message(&events.items)))
     }
 }
 

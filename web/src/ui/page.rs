@@ -88,12 +88,9 @@ pub(crate) fn problem<S: Service>(
     context: &Context,
     response: Response,
 ) -> Response {
-    use Code::{AgentRevoked, BadToken, TokenExpired, TokenRevoked, Unauthenticated};
     let is_part = visit.is_part.get().copied().unwrap_or(false);
-    let lost =
-        matches!(problem.code, Unauthenticated | BadToken | TokenExpired | TokenRevoked | AgentRevoked);
     if let Some(key) = visit.key.get()
-        && lost
+        && is_over(problem.code)
     {
         app.sessions.end(key);
         let gone = visitor::gone(app, context.tls);
@@ -124,6 +121,12 @@ pub(crate) fn problem<S: Service>(
         shown.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     shown
+}
+
+/// Whether a credential that gets this is no good any more, so that its session is over.
+pub(super) fn is_over(code: Code) -> bool {
+    use Code::{AgentRevoked, BadToken, TokenExpired, TokenRevoked, Unauthenticated};
+    matches!(code, Unauthenticated | BadToken | TokenExpired | TokenRevoked | AgentRevoked)
 }
 
 fn headline(status: StatusCode) -> &'static str {

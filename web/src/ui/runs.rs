@@ -15,7 +15,7 @@ use crate::query::{Id, Ids, Query, page};
 use crate::service::Service;
 use crate::types::artifact::{Artifact, ArtifactQuery};
 use crate::types::event::Event;
-use crate::types::run::{Run, RunQuery, RunStatus, Step};
+use crate::types::run::{Run, RunQuery, RunStatus, Step, StepStatus};
 use crate::types::task::{StatusFilter, Task, TaskQuery};
 use crate::types::{PAGE_ITEMS_MAX, Page as ListPage};
 use artel_protocol::id::{RunId, StepId};
@@ -27,7 +27,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// How many characters of a step's name its box shows, and a small one's.
-const BOX_CHARS: usize = 20;
+const BOX_CHARS: usize = 18;
 const SMALL_CHARS: usize = 13;
 /// How many events a step's page shows.
 const EVENTS: usize = 40;
@@ -172,7 +172,11 @@ fn rows<'a>(
     let tasks: BTreeMap<StepId, &Task> = tasks.iter().map(|task| (task.task_id, task)).collect();
     let row = |(step, (place, is_small)): (&'a Step, &(graph::Place, bool))| {
         let task = tasks.get(&step.step_id).copied();
-        let took = step.started_at.map(|from| show::took(&from, &step.completed_at.unwrap_or(time.1)));
+        // A step that was given back has begun, and waits again.
+        let worked = Some(step).filter(|step| step.status != StepStatus::Created);
+        let took = worked
+            .and_then(|step| step.started_at)
+            .map(|from| show::took(&from, &step.completed_at.unwrap_or(time.1)));
         Row {
             step,
             task,
@@ -181,7 +185,7 @@ fn rows<'a>(
             is_small: *is_small,
             label: cut(&step.name, if *is_small { SMALL_CHARS } else { BOX_CHARS }),
             tone: step.status.said().1.name(),
-            bar: timeline::bar(step, time),
+            bar: worked.and_then(|step| timeline::bar(step, time)),
             took: took.unwrap_or_default(),
         }
     };

@@ -42,7 +42,7 @@ pub(super) async fn form<S: Service>(
 ) -> Result<Response, Problem> {
     let said = match (&params.ended, &params.out) {
         (Some(_), _) => {
-            Some("Your token is not good any more, so you were signed out. Sign in with a new one.")
+            Some("You were signed out, here or elsewhere, or your token is not good any more. Sign in again.")
         }
         (_, Some(_)) => Some("You are signed out."),
         _ => None,
@@ -60,7 +60,7 @@ pub(super) async fn form<S: Service>(
 pub(super) async fn sign_in<S: Service>(
     State(app): State<App<S>>,
     Stranger(context): Stranger,
-    PostedByStranger(fields): PostedByStranger,
+    PostedByStranger { fields, by_tls }: PostedByStranger,
 ) -> Result<Response, Problem> {
     let (token, next) = (fields.text("token"), own_path(fields.text("next")));
     let begun = match token.len() {
@@ -70,7 +70,9 @@ pub(super) async fn sign_in<S: Service>(
     match begun {
         Ok(id) => {
             let mut response = see_other(next);
-            response.headers_mut().insert(header::SET_COOKIE, visitor::given(&app, &id, context.tls));
+            response
+                .headers_mut()
+                .insert(header::SET_COOKIE, visitor::given(&app, &id, context.tls || by_tls));
             Ok(response)
         }
         Err(problem) if problem.code.status().is_client_error() => {

@@ -1,6 +1,7 @@
 //! Who looks at a page: the cookie, the session behind it, and the frame that a page of theirs gets. A page's handler takes
 //! one of these, and a call can be made no other way.
 
+use super::events;
 use super::page::{self, Visit};
 use super::session::{Key, Session};
 use crate::app::{App, Context};
@@ -30,6 +31,8 @@ pub(crate) struct Shell {
     pub assets: &'static str,
     /// Who is signed in.
     pub who: Option<Who>,
+    /// The journal's last entry before the page was made, as a cursor: its live stream goes on from there.
+    pub after: String,
 }
 
 /// Who is signed in, for the frame.
@@ -53,6 +56,7 @@ impl Shell {
             degraded: status.health == HealthStatus::Degraded,
             assets: page::assets(),
             who: None,
+            after: "now".into(),
         }
     }
 
@@ -105,17 +109,27 @@ impl<S: Service> FromRequestParts<App<S>> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, Response> {
-        visitor(parts, app).map_err(|problem| {
-            let asks_for_page = parts.method == Method::GET && !page::is_part(&parts.headers);
-            if problem.code == Code::Unauthenticated && asks_for_page {
-                let next = parts.uri.path_and_query().map_or("/ui", |path| path.as_str());
-                let next: String = axum::http::uri::PathAndQuery::try_from(next)
-                    .map_or_else(|_| "/ui".into(), |p| p.to_string());
-                return page::see_other(&format!("/ui/sign-in?next={}", escaped(&next)));
-            }
-            problem.into_response()
-        })
+        let mut visitor = visitor(parts, app).map_err(|problem| match problem.code {
+            Code::Unauthenticated if is_page_wanted(parts) => sign_in_first(parts),
+            _ => problem.into_response(),
+        })?;
+        if is_page_wanted(parts) {
+            let size = events::size(app, &visitor.call).await.map_err(Problem::into_response)?;
+            visitor.shell.after = size.checked_sub(1).map_or_else(|| "now".into(), |last| last.to_string());
+        }
+        Ok(visitor)
     }
+}
+
+/// Whether a whole page is asked for.
+fn is_page_wanted(parts: &Parts) -> bool {
+    parts.method == Method::GET && !page::is_part(&parts.headers)
+}
+
+/// Leads to the sign-in page, and from there back.
+fn sign_in_first(parts: &Parts) -> Response {
+    let next = parts.uri.path_and_query().map_or("/ui", |path| path.as_str());
+    page::see_other(&format!("/ui/sign-in?next={}", escaped(next)))
 }
 
 fn visitor<S: Service>(parts: &Parts, app: &App<S>) -> Result<Visitor, Problem> {
