@@ -31,7 +31,8 @@ struct Page<'a> {
 
 /// `GET /`.
 pub(super) async fn page<S: Service>(State(app): State<App<S>>) -> Result<Response, Problem> {
-    let status = app.service.status();
+    let mut status = app.service.status();
+    status.counts.extend(app.sockets.seen());
     let health = match status.health {
         HealthStatus::Ok => "ok",
         HealthStatus::Degraded => "degraded",
