@@ -1,4 +1,5 @@
 //! Notices against a real driver, journal and index.
+#![allow(clippy::unwrap_used)]
 
 use super::service_test::{Home, Worker, home, operator};
 use artel_web::types::notice::{MarkRead, Notice, NoticeKind, NoticeQuery, Told};
