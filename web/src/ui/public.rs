@@ -20,6 +20,6 @@ struct Page<'a> {
 
 /// `GET /`.
 pub(super) async fn show<S: Service>(State(app): State<App<S>>) -> Result<Response, Problem> {
-    let status = app.service.status();
+    let status = app.status();
     html(&Page { shell: &Shell::nobody(&status), status: &status })
 }

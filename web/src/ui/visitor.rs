@@ -137,7 +137,7 @@ fn visitor<S: Service>(parts: &Parts, app: &App<S>) -> Result<Visitor, Problem> 
     let visit = context.visit.as_ref().ok_or_else(|| Problem::of(Code::Internal))?;
     let is_part = page::is_part(&parts.headers);
     let _ = visit.is_part.set(is_part);
-    let status = app.service.status();
+    let status = app.status();
     let name = cookie_name(&status.peer_id);
     let key =
         cookie(&parts.headers, &name).map(Key::of).ok_or_else(|| Problem::edge(Code::Unauthenticated))?;
