@@ -2,9 +2,11 @@
 //! or address above DEBUG.
 
 use crate::cli::paint::Paint;
+use crate::clock::wall;
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::time::ChronoUtc;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// What libraries say at INFO and WARN is theirs to debug; a filter that names them is obeyed.
 const LIBRARIES: &str =
@@ -20,11 +22,8 @@ pub fn start(filter: &str) -> Result<(), String> {
     let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     // A second start in one process (tests) keeps the first.
     let _ = if std::io::stderr().is_terminal() {
-        let subscriber = lines
-            .with_timer(ChronoUtc::new("%H:%M:%S".into()))
-            .with_target(false)
-            .with_ansi(Paint::of_stderr().is_on())
-            .finish();
+        let subscriber =
+            lines.with_timer(OfDay).with_target(false).with_ansi(Paint::of_stderr().is_on()).finish();
         tracing::subscriber::set_global_default(subscriber)
     } else {
         let subscriber =
@@ -32,4 +31,14 @@ pub fn start(filter: &str) -> Result<(), String> {
         tracing::subscriber::set_global_default(subscriber)
     };
     Ok(())
+}
+
+/// The time of day in UTC, to the second: whoever watches knows the date.
+struct OfDay;
+
+impl FormatTime for OfDay {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        let now = wall().iso8601();
+        writer.write_str(now.get("2026-01-01T".len().."2026-01-01T00:00:00".len()).unwrap_or(&now))
+    }
 }
