@@ -2,7 +2,7 @@
 # Runs Artel and its peers in turns on loopback and prints one table. Every figure of RESULTS.md comes from here or from `artel bench`.
 #   tests/bench/run.sh [-o results.jsonl] [-q] [-r ROUNDS] [peer…]     peers: floor bullmq nats postgres artel
 # Without peers: floor once, then `bullmq artel` in three rounds. -q: a quick pass. Only variants that sync before they answer are run
-# unless VARIANT names another. Settings by environment: N LAT RACE GROWTH DRAIN INFLIGHT VARIANT. PEERS_HOME keeps what was installed
+# unless VARIANT names another (artel: fsync-first over WebSockets, fsync-first-http over HTTP). Settings by environment: N LAT RACE GROWTH DRAIN INFLIGHT VARIANT. PEERS_HOME keeps what was installed
 # (default: a folder in the temp dir). PEER_ARTEL is the program to measure (default: target/release/artel, built when missing). Servers and
 # data live in a temp dir and end with the run. Run it with nothing else busy.
 set -uo pipefail

@@ -85,7 +85,7 @@ pub trait Attendance: Clone + Unpin + Send + Sync + 'static {
     fn begin(&self, query: NoticeQuery) -> impl Future<Output = Result<(), Problem>> + Send;
     /// No notices any more.
     fn end(&self);
-    /// Waits for the next ones. A refusal that says that the credential does not stand any more is the last word.
+    /// Waits for the next ones. A refusal is the last word: the credential does not stand any more, or nothing can be told.
     fn next(&self) -> impl Future<Output = Result<Told, Problem>> + Send;
 }
 

@@ -127,7 +127,8 @@ impl Follower {
         self.changed.swap(false, Ordering::AcqRel)
     }
 
-    fn wake(&self) {
+    /// Something may be there for it.
+    pub fn wake(&self) {
         self.state().is_due = true;
         self.woken.notify_one();
     }

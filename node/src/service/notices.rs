@@ -357,6 +357,14 @@ impl Inner {
     }
 }
 
+/// Whether a refusal says that a credential does not stand, or that nothing can be told at all.
+fn is_last(problem: &Problem) -> bool {
+    !matches!(
+        problem.code,
+        Code::JournalUnavailable | Code::OutcomeUnknown | Code::Overloaded | Code::IndexOpening
+    )
+}
+
 impl Attendance for Attending {
     async fn begin(&self, query: NoticeQuery) -> Result<(), Problem> {
         let (Some(place), service) = (&self.0.place, &self.0.service) else {
@@ -377,12 +385,23 @@ impl Attendance for Attending {
         let mut until = now();
         loop {
             if place.follower.takes_change() || until <= now() {
-                until = self.0.stands_until(me).await?;
+                until = match self.0.stands_until(me).await {
+                    Ok(until) => until,
+                    Err(problem) if is_last(&problem) => return Err(problem),
+                    // The journal cannot be written, or too much is asked at once: that passes.
+                    Err(_) => Wall(now().0 + ASK_AGAIN.as_millis() as u64),
+                };
             }
             if let Some(wanted) = place.follower.due() {
-                let told = self.0.told(me, place, &wanted).await?;
-                if !told.items.is_empty() || told.gap.is_some() {
-                    return Ok(told);
+                match self.0.told(me, place, &wanted).await {
+                    Ok(told) if !told.items.is_empty() || told.gap.is_some() => return Ok(told),
+                    Ok(_) => {}
+                    Err(problem) if is_last(&problem) => return Err(problem),
+                    Err(problem) => {
+                        tracing::debug!(%problem, "notices cannot be read; they are tried again");
+                        tokio::time::sleep(ASK_AGAIN).await;
+                        place.follower.wake();
+                    }
                 }
                 continue;
             }

@@ -35,6 +35,8 @@ pub(super) enum CloseCode {
     Policy,
     /// A message is larger than it may be.
     TooLarge,
+    /// The node cannot go on.
+    Internal,
 }
 
 impl CloseCode {
@@ -47,6 +49,7 @@ impl CloseCode {
             CloseCode::NotUtf8 => 1_007,
             CloseCode::Policy => 1_008,
             CloseCode::TooLarge => 1_009,
+            CloseCode::Internal => 1_011,
         }
     }
 }

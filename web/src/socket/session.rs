@@ -256,8 +256,8 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
                 }
             }
             Err(problem) => {
-                attending.attendance.end();
                 self.refuse(None, &problem);
+                self.end(CloseCode::Internal, problem.code.as_str());
             }
         }
         true
