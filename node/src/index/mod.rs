@@ -284,6 +284,8 @@ impl Index {
     /// [`NotReady`].
     pub fn search(&self, terms: &[Term<'_>], from: u64, limit: usize) -> Result<Vec<u64>, NotReady> {
         let store = self.store()?;
+        // First what is not written yet, which may all match: what is written meanwhile is found in both places, and never in neither.
+        let fresh: Vec<u64> = self.shared.fresh().entries().filter(|index| *index >= from).collect();
         let wanted: Vec<[u8; 4]> = terms.iter().map(hash_of).collect();
         let (mut found, mut block) = (Vec::new(), from / BLOCK_ENTRIES);
         while found.len() < limit {
@@ -291,9 +293,7 @@ impl Index {
             let after = after.as_ref().map(|key| key.as_slice());
             let rows = store.scan(TERMS, &[], after, Order::Ascending, BLOCKS_AT_ONCE).map_err(unreadable)?;
             let Some((last, _)) = rows.last() else {
-                // What is not written yet may all match.
-                let fresh = self.shared.fresh().entries();
-                found.extend(fresh.filter(|index| *index >= from));
+                found.extend(fresh);
                 found.sort_unstable();
                 found.dedup();
                 break;

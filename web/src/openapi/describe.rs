@@ -60,7 +60,7 @@ impl<'a> Operation<'a> {
 
     /// Adds an answer.
     pub fn answer(&mut self, status: u16, description: &str, content: Value) {
-        let mut answer = json!({"description": description});
+        let mut answer = json!({"description": description, "headers": headers()});
         if !content.is_null() {
             answer["content"] = content;
         }
@@ -167,8 +167,14 @@ fn refusal(codes: &[Code]) -> Value {
     json!({
         "description": lines.join("\n\n"),
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
+        "headers": headers(),
         "x-codes": names,
     })
+}
+
+/// What every answer bears.
+fn headers() -> Value {
+    json!({"X-Correlation-Id": {"$ref": "#/components/headers/CorrelationId"}})
 }
 
 /// A handler, as far as its signature describes it.

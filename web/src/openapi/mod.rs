@@ -89,6 +89,13 @@ fn value(rows: &[Row]) -> Value {
         "components": {
             "schemas": schemas,
             "responses": responses,
+            "headers": {
+                "CorrelationId": {
+                    "description": "The request's correlation id: the caller's own X-Correlation-Id where it sent one, else a fresh one.",
+                    "required": true,
+                    "schema": {"type": "string", "minLength": 1, "maxLength": artel_protocol::text::CORRELATION_BYTES_MAX},
+                },
+            },
             "securitySchemes": {
                 "operator": {"type": "http", "scheme": "bearer", "description": "The operator's token, from the node's data directory."},
                 "agent": {
