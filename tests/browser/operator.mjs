@@ -118,3 +118,19 @@ export const choosesColours = async ({ operator, check }) => {
   check("dark is chosen and remembered", dark !== before && (await paper()) === dark);
   await operator.press("theme");
 };
+
+/** A page in the background listens to nothing, and catches up when it is looked at again. */
+export const looksAwayAndBack = async ({ stage, operator, check }) => {
+  await operator.go("/ui/tasks?status=available&capability=away");
+  await operator.says("live-state", /^live$/);
+  await operator.mark();
+  const look = (hidden) => operator.page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  await look(true);
+  await stage.ask("/v1/tasks", { body: { title: "While away", requirements: { capabilities: ["away"] } } });
+  await look(false);
+  await operator.says("task", /^While away$/);
+  check("what happened meanwhile is there, on the same page", await operator.isSame());
+};

@@ -30,7 +30,7 @@ try {
   await stage.begin();
   const world = { stage, check, screens: place, window: () => Window.open(browser, stage.url), operator: await Window.open(browser, stage.url) };
   const acts = [
-    operator.watchesARunFinish, operator.opensTheGraph, operator.postsATask, operator.verifiesAProof, operator.readsWhatOthersWrote, operator.choosesColours,
+    operator.watchesARunFinish, operator.opensTheGraph, operator.postsATask, operator.verifiesAProof, operator.readsWhatOthersWrote, operator.choosesColours, operator.looksAwayAndBack,
     stranger.seesNoSecret, agent.seesItsOwn, keyboard.doesItAll, screens.areTaken, stranger.getsNothingByAnotherName,
   ];
   for (const act of acts) {
@@ -42,6 +42,7 @@ try {
   }
   console.log(`${checks} checks hold; the pictures are in ${place}`);
 } catch (error) {
+  console.log(stage.log());
   console.log(`FAILED: ${error.stack}`);
   process.exitCode = 1;
 } finally {

@@ -1,7 +1,7 @@
 // What the browser looks at: a real demo whose nodes stay up, and agents of its home. Everything is in a directory that goes.
 
 import { spawn, execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -29,7 +29,7 @@ export class Stage {
 
   /** Starts the demo, and gives its home as soon as that answers: the job has not begun by then. */
   async begin() {
-    this.start(["demo", "--keep", join(this.repository, "node", "src")], { TMPDIR: this.place });
+    this.start(["demo", join(this.repository, "node", "src")], { TMPDIR: this.place });
     const home = await until("the demo's home", () => {
       const found = readdirSync(this.place).map((name) => join(this.place, name, "home"));
       return found.find((dir) => existsSync(join(dir, "http.url")) && existsSync(join(dir, "operator.token")));
@@ -40,7 +40,7 @@ export class Stage {
   }
 
   start(words, env = {}) {
-    const child = spawn(this.binary, words, { env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "inherit"] });
+    const child = spawn(this.binary, words, { env: { ...process.env, ...env }, stdio: ["ignore", "ignore", openSync(join(this.place, "log"), "a")] });
     this.children.push(child);
     return child;
   }
@@ -63,6 +63,11 @@ export class Stage {
     const answer = await fetch(this.url + path, { method, headers, body: body && JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
     return answer.json();
+  }
+
+  /** What the demo and the workers said last. */
+  log() {
+    return readFileSync(join(this.place, "log"), "utf8").slice(-4_000);
   }
 
   async end() {

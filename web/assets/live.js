@@ -8,14 +8,8 @@ const say = (word) => {
   state.dataset.state = word;
 };
 
-// Names that came while the page was hidden wait until it is looked at.
-let waiting = new Set();
 const tell = (names) => {
-  for (const name of names) waiting.add(name);
-  if (document.hidden) return;
-  const now = waiting;
-  waiting = new Set();
-  const wanted = now.has("all") ? everything() : now;
+  const wanted = names.includes("all") ? everything() : new Set(names);
   for (const name of wanted) window.htmx.trigger(document.body, `live:${name}`);
 };
 
@@ -40,28 +34,45 @@ document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.xhr.status === 401) leave();
 });
 
+// How far this page was told. It was made behind this entry, so nothing falls in between.
+let after = new URL(document.body.dataset.live, location.href).searchParams.get("after");
+let source;
+
+// A page that nobody looks at has no stream: browsers keep six connections to a node for all their tabs.
 const listen = () => {
-  const source = new EventSource(document.body.dataset.live);
-  // A stream that was cut goes on where it was: the browser says how far it was told.
-  source.addEventListener("begun", () => say("live"));
-  source.addEventListener("changed", (event) => tell(JSON.parse(event.data)));
+  if (source || document.hidden) return;
+  source = new EventSource(`/ui/live?after=${encodeURIComponent(after)}`);
+  const told = (event) => {
+    after = event.lastEventId || after;
+  };
+  source.addEventListener("begun", (event) => {
+    told(event);
+    say("live");
+  });
+  source.addEventListener("changed", (event) => {
+    told(event);
+    tell(JSON.parse(event.data));
+  });
   source.addEventListener("ended", () => {
-    source.close();
+    hush();
     leave();
   });
   source.addEventListener("error", () => {
     say("reconnecting");
     // A refusal closes the source for good: too many pages, or no session any more.
-    if (source.readyState !== EventSource.CLOSED) return;
+    if (source?.readyState !== EventSource.CLOSED) return;
+    hush();
     say("not live");
     stay().then((may) => (may ? setTimeout(listen, 10_000) : leave()));
   });
-  window.addEventListener("pagehide", () => source.close(), { once: true });
+};
+const hush = () => {
+  source?.close();
+  source = undefined;
 };
 
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && waiting.size > 0) tell([]);
-});
+document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
+window.addEventListener("pagehide", hush);
 // A page that comes back from the browser's own store has no stream.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();

@@ -357,7 +357,7 @@ async fn a_stream_goes_on_where_its_page_was_made() {
         server.service.asked();
         let mut stream = listen_after(&server, &browser, after).await;
         server.service.happens.add_permits(1);
-        let told = until(&mut stream, "id: 43").await.expect("an event");
+        let told = until(&mut stream, "\"run:").await.expect("an event");
         assert!(server.service.asked().contains(&asked.to_string()), "{after}");
         assert_eq!(told.contains("[\"all\"]"), all, "{after}: {told}");
     }

@@ -64,14 +64,15 @@ pub(super) async fn stream<S: Service>(
     let asked = told.and_then(|told| told.parse::<u64>().ok()).unwrap_or(newest);
     // A cursor from the future is none; one from long ago is not worth reading up to.
     let follows = asked <= newest && newest - asked <= BEHIND_MAX;
+    let after = if follows { asked } else { newest };
     let all = if follows { "" } else { "event: changed\ndata: [\"all\"]\n\n" };
     let live = Live {
-        after: if follows { asked } else { newest },
+        after,
         until: Instant::now() + app.options.stream,
         ended: visitor.session.ended.clone(),
         call: visitor.call,
         key: visitor.key,
-        first: Some(format!("retry: 2000\nevent: begun\ndata: {{}}\n\n{all}")),
+        first: Some(format!("retry: 2000\nid: {after}\nevent: begun\ndata: {{}}\n\n{all}")),
         _place: place,
         app,
     };
