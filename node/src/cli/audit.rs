@@ -47,9 +47,6 @@ pub enum Audit {
     },
     /// Run an accepted result again, in the node's own sandbox. Where two runs agree on another result, the log says so, and what the
     /// result brought its worker is taken back.
-    #[command(
-        after_help = "Examples:\n  artel audit redo 019b76da-a800-7707-8707-070707070700 --data ./node"
-    )]
     Redo {
         /// The task.
         task: String,

@@ -209,6 +209,7 @@ and so is all of it when the worker is gone.",
         "audit prove",
         &["artel audit prove 12 --data ./node --out 12.tlog-proof", "artel audit prove 12 ./copy-of-node"],
     ),
+    examples("audit redo", &["artel audit redo 01981f5e-0000-7000-8000-000000000001 --data ./node"]),
     examples("audit checkpoint", &["artel audit checkpoint --data ./node"]),
     examples(
         "audit rebuild",

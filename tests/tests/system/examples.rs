@@ -12,6 +12,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+/// A module that says back what it was given.
+const ECHO: &[u8] = include_bytes!("../../../node/runner/tests/guests/echo.wasm");
 /// Where the examples' node answers.
 const URL: &str = "http://127.0.0.1:7433";
 /// What the examples call a task, a run, an artifact, an agent, a node, an invitation, an invitation's text.
@@ -86,6 +88,17 @@ impl World {
         task
     }
 
+    /// A task that a worker ran in the sandbox.
+    fn task_of_a_module(&mut self) -> String {
+        fs::write(self.dir.path().join("echo.wasm"), ECHO).expect("written");
+        let put = self.types("artel artifact put echo.wasm --type application/wasm --kind module --data ./node --json");
+        let mut task = agent::task("echo", &["echo"], 0);
+        task["runner"] = json!({"kind": "wasm", "module": put.json()["sha256"]});
+        let task = agent::post(&mut self.node.operator(), &task);
+        self.types("artel key new echo.pem && artel work --key echo.pem --capability echo --once --data ./node");
+        task
+    }
+
     fn run(&mut self) -> String {
         let steps = [json!({"name": "a", "task": agent::task("a", &[], 0)})];
         let run = json!({"name": "one step", "inputs": {}, "steps": steps});
@@ -107,7 +120,11 @@ impl World {
         let is_done = first("task show") || first("task watch");
         let (needs_fresh_key, needs_token) = (first("work"), !first("agent enroll") && !first("key"));
         if line.contains(TASK) {
-            let task = if is_done { self.finished_task() } else { self.task(&[]) };
+            let task = match line_begins(&line, "audit redo") {
+                true => self.task_of_a_module(),
+                false if is_done => self.finished_task(),
+                false => self.task(&[]),
+            };
             if first("task submit") {
                 self.types(&format!("artel agent enroll --key agent.pem --data ./node && artel task claim {task} --key agent.pem --data ./node"));
             }
