@@ -41,7 +41,8 @@ pub struct Follower {
 #[derive(Default)]
 struct State {
     wanted: Option<Wanted>,
-    skills: Vec<Skill>,
+    /// As they were at the last telling; before the first one every offer may concern it.
+    skills: Option<Vec<Skill>>,
     /// Whether an entry came that concerns it and that it has not looked for.
     is_due: bool,
 }
@@ -114,7 +115,7 @@ impl Follower {
     /// It was told of everything before this index, and has these skills; `is_all` says that nothing was left out.
     pub fn told(&self, was: &Wanted, next: u64, skills: Vec<Skill>, is_all: bool) {
         let mut state = self.state();
-        state.skills = skills;
+        state.skills = Some(skills);
         state.is_due |= !is_all;
         // Unless it wants something else meanwhile.
         if let Some(wanted) = state.wanted.as_mut().filter(|wanted| wanted.from == was.from) {
@@ -139,8 +140,10 @@ impl Follower {
         let Some(wanted) = &state.wanted else { return false };
         match fact {
             Fact::Offered(offer) => {
-                wanted.takes(NoticeKind::TaskAvailable)
-                    && offer.skills.iter().all(|asked| state.skills.iter().any(|skill| skill.meets(asked)))
+                let meets = |skills: &Vec<Skill>| {
+                    offer.skills.iter().all(|asked| skills.iter().any(|skill| skill.meets(asked)))
+                };
+                wanted.takes(NoticeKind::TaskAvailable) && state.skills.as_ref().is_none_or(meets)
             }
             _ => wanted.takes(NoticeKind::System),
         }
@@ -202,8 +205,11 @@ impl Followers {
                 let concerned = by_agent.values().flatten().filter(|follower| follower.wants(fact));
                 concerned.for_each(|follower| follower.wake());
             } else if let Some(agent) = agent_of(fact) {
-                // Whoever enrolls again has another token; the old one falls.
-                let changes = matches!(fact, Fact::Enrolled(_) | Fact::Rotated(_) | Fact::Revoked(_));
+                // Whoever enrolls again has another token; the old one falls. With other skills other offers concern it.
+                let changes = matches!(
+                    fact,
+                    Fact::Enrolled(_) | Fact::Configured(_) | Fact::Rotated(_) | Fact::Revoked(_)
+                );
                 let concerns = changes || is_own(fact, &agent);
                 for follower in by_agent.get(&agent).into_iter().flatten().filter(|_| concerns) {
                     if changes {
