@@ -88,6 +88,11 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
+    /// Whether a message has begun whose last frame has not come.
+    pub fn is_inside(&self) -> bool {
+        self.joined.is_some()
+    }
+
     /// Takes one frame from the front of `bytes`, whose payload is then unmasked in place: what it is, and how many bytes it
     /// took. Nothing while the frame is not whole.
     ///
