@@ -130,7 +130,7 @@ pub(crate) fn may_enroll<S: Service>(app: &App<S>, remote: IpAddr) -> Result<(),
 }
 
 /// Whoever has one IPv6 address usually has the 2^64 around it.
-fn network(remote: IpAddr) -> IpAddr {
+pub(crate) fn network(remote: IpAddr) -> IpAddr {
     match remote.to_canonical() {
         IpAddr::V6(ip) if !ip.is_loopback() => {
             Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()

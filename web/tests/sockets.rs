@@ -5,6 +5,7 @@ mod support;
 use artel_web::{Options, Rate};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use support::client::{AGENT, OPERATOR, connect};
 use support::fake::task;
@@ -125,8 +126,6 @@ async fn a_call_answers_what_http_answers() {
         assert_eq!(server.service.asked(), noted_over_http, "the service saw the same");
         match over_http.status {
             204 => assert_eq!(said["correlation_id"], "mine-1"),
-            // What is refused before the call begins bears the connection's own id.
-            400..500 => assert_eq!(said["data"]["error"], over_http.json()["error"], "{kind} {body:.60}"),
             _ => assert_eq!(said["data"], over_http.json(), "{kind} {body:.60}"),
         }
     }
@@ -155,6 +154,8 @@ async fn a_key_for_repeats_goes_with_the_post() {
     let said =
         socket.ask(&format!(r#"{{"type":"post","id":1,"idempotency_key":"a b","data":{body}}}"#)).await;
     assert_eq!(code(&said), (400, "bad_idempotency_key"));
+    let renew = r#"{"type":"renew","id":1,"idempotency_key":"once","data":{"epoch":1}}"#;
+    assert_eq!(code(&socket.ask(renew).await), (400, "bad_idempotency_key"), "none takes it in silence");
 }
 
 #[tokio::test]
@@ -302,8 +303,88 @@ async fn events_come_as_they_happen() {
         asked.extend(server.service.asked());
         tokio::task::yield_now().await;
     }
-    assert_eq!(asked, [r#"events Some("41") 30000 7"#, r#"events Some("43") 30000 7"#]);
+    assert_eq!(asked, [r#"events Some("41") 0 7"#, r#"events Some("43") 30000 7"#]);
     assert_eq!(socket.ask(r#"{"type":"unsubscribe","id":2}"#).await["data"], json!({"unsubscribed": true}));
+    let said = socket.ask(r#"{"type":"subscribe","id":3,"data":{"after":"99"}}"#).await;
+    assert_eq!((&said["id"], code(&said)), (&json!(3), (409, "cursor_ahead")));
+}
+
+#[tokio::test]
+async fn a_node_that_fails_for_a_while_says_so_once_and_goes_on() {
+    let server = start(Options::default()).await;
+    let mut socket = Socket::welcomed(server.address, AGENT).await;
+    let said = socket.ask(r#"{"type":"subscribe","id":1,"data":{"feed":"notices","after":"failing"}}"#).await;
+    assert_eq!(said["data"], json!({"subscribed": true}));
+    let said = socket.text().await;
+    assert_eq!((&said["id"], code(&said)), (&Value::Null, (503, "journal_unavailable")));
+    assert_eq!(socket.text().await["type"], "gap", "the subscription stands");
+
+    let mut socket = Socket::welcomed(server.address, OPERATOR).await;
+    let said = socket.ask(r#"{"type":"subscribe","id":1,"data":{"after":"41"}}"#).await;
+    assert_eq!(said["data"], json!({"subscribed": true}));
+    assert_eq!(socket.text().await["cursor"], "42");
+    server.service.failing.store(true, Ordering::Relaxed);
+    server.service.happens.add_permits(1);
+    assert_eq!(socket.text().await["cursor"], "42");
+    let said = socket.text().await;
+    assert_eq!((&said["id"], code(&said)), (&Value::Null, (503, "overloaded")));
+    server.service.failing.store(false, Ordering::Relaxed);
+    server.service.happens.add_permits(1);
+    assert_eq!(socket.text().await["type"], "event", "it goes on where it was");
+}
+
+#[tokio::test]
+async fn a_result_is_handed_in_whose_sender_goes_right_behind_it() {
+    let task_id = &*TASK;
+    let server = start(Options::default()).await;
+    for (output, data) in [("1", r#""epoch":1"#), ("2", r#""epoch":1,"claim_next":{"wait_ms":20000}"#)] {
+        for says_goodbye in [true, false] {
+            let mut socket = Socket::welcomed(server.address, AGENT).await;
+            let text = format!(
+                r#"{{"type":"submit","id":1,"task_id":"{task_id}","data":{{"output":{output},{data}}}}}"#
+            );
+            let mut sent = frame(0x81, text.as_bytes());
+            if says_goodbye {
+                sent.extend(frame(0x88, &[3, 232]));
+            }
+            socket.raw(&sent).await;
+            drop(socket);
+            let begun = std::time::Instant::now();
+            while !server.service.asked().iter().any(|asked| asked.starts_with(&format!("submit {output}"))) {
+                assert!(begun.elapsed() < PATIENCE, "{data} {says_goodbye}");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_results_that_wait_for_a_task_hold_up_none() {
+    let task_id = &*TASK;
+    let server = start(Options::default()).await;
+    let mut socket = Socket::welcomed(server.address, AGENT).await;
+    let output = "x".repeat(250_000);
+    // Of 4 MiB sixteen are taken that wait.
+    for id in 0..=16 {
+        let text = format!(
+            r#"{{"type":"submit","id":{id},"task_id":"{task_id}","data":{{"epoch":1,"output":"{output}","claim_next":{{"wait_ms":20000}}}}}}"#
+        );
+        socket.say(&text).await;
+    }
+    let said = socket.text().await;
+    assert_eq!((&said["id"], &said["status"]), (&json!(16), &json!(200)), "one more does not wait");
+    let renew = format!(r#"{{"type":"renew","id":17,"task_id":"{task_id}","data":{{"epoch":1}}}}"#);
+    assert_eq!(socket.ask(&renew).await["id"], 17);
+}
+
+#[tokio::test]
+async fn a_message_that_takes_for_ever_ends_the_socket() {
+    let server = start(Options { body_idle: SHORT, ..Options::default() }).await;
+    for bytes in [&frame(0x81, b"{}")[..7], &frame(0x01, b"{}")] {
+        let mut socket = Socket::welcomed(server.address, AGENT).await;
+        socket.raw(bytes).await;
+        assert_eq!(socket.closed().await, (1_008, "slow_message".into()));
+    }
 }
 
 #[tokio::test]

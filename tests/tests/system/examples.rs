@@ -91,11 +91,14 @@ impl World {
     /// A task that a worker ran in the sandbox.
     fn task_of_a_module(&mut self) -> String {
         fs::write(self.dir.path().join("echo.wasm"), ECHO).expect("written");
-        let put = self.types("artel artifact put echo.wasm --type application/wasm --kind module --data ./node --json");
+        let put = self
+            .types("artel artifact put echo.wasm --type application/wasm --kind module --data ./node --json");
         let mut task = agent::task("echo", &["echo"], 0);
         task["runner"] = json!({"kind": "wasm", "module": put.json()["sha256"]});
         let task = agent::post(&mut self.node.operator(), &task);
-        self.types("artel key new echo.pem && artel work --key echo.pem --capability echo --once --data ./node");
+        self.types(
+            "artel key new echo.pem && artel work --key echo.pem --capability echo --once --data ./node",
+        );
         task
     }
 

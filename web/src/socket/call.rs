@@ -11,6 +11,10 @@ use futures_util::FutureExt as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 /// A call that is done.
@@ -25,14 +29,54 @@ pub(super) struct Done {
     pub is_over: Option<Code>,
 }
 
+/// A call that is under way.
+pub(super) struct Running {
+    running: Pin<Box<dyn Future<Output = Done> + Send>>,
+    begun: Instant,
+    waits: Waits,
+}
+
+/// Whether a call waits for a task.
+enum Waits {
+    Never,
+    /// Once it has handed in a result.
+    Later,
+    /// From the beginning.
+    AtOnce,
+}
+
+impl Running {
+    /// Begins a call whose message had so many bytes.
+    pub fn new<S: Service>(app: App<S>, call: Call, id: Box<str>, request: Request, bytes: usize) -> Self {
+        let waits = match &request {
+            _ if request.wait_ms() == 0 => Waits::Never,
+            Request::Submit(..) => Waits::Later,
+            _ => Waits::AtOnce,
+        };
+        let running = Box::pin(run(app, call, id, request, bytes));
+        Running { running, begun: Instant::now(), waits }
+    }
+
+    /// Whether it only waits for a task. Nobody says when a result has been handed in; after `handed` it has.
+    pub fn waits_for_a_task(&self, now: Instant, handed: Duration) -> bool {
+        match self.waits {
+            Waits::Never => false,
+            Waits::Later => now >= self.begun + handed,
+            Waits::AtOnce => true,
+        }
+    }
+}
+
+impl Future for Running {
+    type Output = Done;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done> {
+        self.running.as_mut().poll(cx)
+    }
+}
+
 /// Runs a call. Nothing that it does, a panic included, leaves it without an answer.
-pub(super) async fn run<S: Service>(
-    app: App<S>,
-    call: Call,
-    id: Box<str>,
-    request: Request,
-    bytes: usize,
-) -> Done {
+async fn run<S: Service>(app: App<S>, call: Call, id: Box<str>, request: Request, bytes: usize) -> Done {
     let waited = request.wait_ms() > 0;
     let span = tracing::debug_span!("call", correlation = %call.correlation);
     let answering = AssertUnwindSafe(answer(&app, &call, &id, request)).catch_unwind().instrument(span);

@@ -1,8 +1,11 @@
 //! How many sockets there are, in all, without a caller yet, and of each agent; and what ended those that are gone.
 
+use crate::caller;
 use crate::problem::{Code, Problem};
 use crate::service::Principal;
 use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most sockets that one agent has at a time. One carries many calls, so a few are enough for an agent on several
@@ -19,6 +22,9 @@ const UNKNOWN_MAX: u32 = 256;
 
 /// The reason of a socket that its peer has closed.
 pub(super) const BY_PEER: &str = "closed_by_peer";
+/// How many of them may come from one address (an IPv6 /64 counts as one; loopback, where a proxy may stand, has no bound of its
+/// own). With more, a few addresses would hold them all.
+const UNKNOWN_PER_ADDRESS_MAX: u32 = 16;
 
 /// The sockets of one server.
 #[derive(Debug)]
@@ -31,6 +37,8 @@ pub(crate) struct Census {
 struct Counts {
     open: u32,
     unknown: u32,
+    /// Of the strangers, how many come from where.
+    strangers: HashMap<IpAddr, u32>,
     agents: HashMap<[u8; 32], u32>,
     refused: u64,
     ended: HashMap<&'static str, u64>,
@@ -40,21 +48,23 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Place {
     census: Arc<Census>,
-    /// Whose it is, once that is known.
-    owner: Option<Owner>,
+    owner: Owner,
 }
 
+/// Whose a socket is.
 #[derive(Debug, Clone, Copy)]
 enum Owner {
+    /// Of somebody at this address who has not said it yet.
+    Stranger(IpAddr),
     Operator,
     Agent([u8; 32]),
 }
 
-fn owner(principal: &Principal) -> Option<Owner> {
+fn owner(principal: &Principal, remote: IpAddr) -> Owner {
     match principal {
-        Principal::Anonymous => None,
-        Principal::Operator => Some(Owner::Operator),
-        Principal::Agent { id, .. } => Some(Owner::Agent(*id.key().bytes())),
+        Principal::Anonymous => Owner::Stranger(caller::network(remote)),
+        Principal::Operator => Owner::Operator,
+        Principal::Agent { id, .. } => Owner::Agent(*id.key().bytes()),
     }
 }
 
@@ -69,13 +79,13 @@ impl Census {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a socket in, of this principal or of a stranger.
+    /// Counts a socket in, of this principal at this address.
     ///
     /// # Errors
     /// [`Code::TooManySockets`].
-    pub fn enter(self: &Arc<Self>, principal: Option<&Principal>) -> Result<Place, Problem> {
+    pub fn enter(self: &Arc<Self>, principal: &Principal, remote: IpAddr) -> Result<Place, Problem> {
         let mut counts = self.counts();
-        let owner = principal.and_then(owner);
+        let owner = owner(principal, remote);
         let entered = if counts.open >= self.most { Err(too_many()) } else { counts.enter(owner) };
         if entered.is_err() {
             counts.refused += 1;
@@ -107,31 +117,42 @@ impl Census {
 }
 
 impl Counts {
-    fn enter(&mut self, owner: Option<Owner>) -> Result<(), Problem> {
+    fn enter(&mut self, owner: Owner) -> Result<(), Problem> {
         let (count, most) = match owner {
-            Some(Owner::Operator) => return Ok(()),
-            Some(Owner::Agent(key)) => (self.agents.entry(key).or_default(), SOCKETS_PER_AGENT_MAX),
-            None => (&mut self.unknown, UNKNOWN_MAX),
+            Owner::Operator => return Ok(()),
+            Owner::Agent(key) => (self.agents.entry(key).or_default(), SOCKETS_PER_AGENT_MAX),
+            Owner::Stranger(_) if self.unknown >= UNKNOWN_MAX => return Err(too_many()),
+            Owner::Stranger(remote) => {
+                let most = if remote.is_loopback() { UNKNOWN_MAX } else { UNKNOWN_PER_ADDRESS_MAX };
+                (self.strangers.entry(remote).or_default(), most)
+            }
         };
         if *count >= most {
             return Err(too_many());
         }
         *count += 1;
+        self.unknown += u32::from(matches!(owner, Owner::Stranger(_)));
         Ok(())
     }
 
-    fn leave(&mut self, owner: Option<Owner>) {
+    fn leave(&mut self, owner: Owner) {
         match owner {
-            Some(Owner::Operator) => {}
-            None => self.unknown -= 1,
-            Some(Owner::Agent(key)) => {
-                let Some(count) = self.agents.get_mut(&key) else { return };
-                *count -= 1;
-                if *count == 0 {
-                    self.agents.remove(&key);
-                }
+            Owner::Operator => {}
+            Owner::Stranger(remote) => {
+                self.unknown -= 1;
+                count_out(&mut self.strangers, &remote);
             }
+            Owner::Agent(key) => count_out(&mut self.agents, &key),
         }
+    }
+}
+
+/// One less; nobody is remembered who has none.
+fn count_out<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
+    let Some(count) = counts.get_mut(key) else { return };
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(key);
     }
 }
 
@@ -144,8 +165,8 @@ impl Place {
     ///
     /// # Errors
     /// [`Code::TooManySockets`] where this agent has as many as it may; then it stays a stranger's.
-    pub fn known(&mut self, principal: &Principal) -> Result<(), Problem> {
-        let owner = owner(principal);
+    pub fn known(&mut self, principal: &Principal, remote: IpAddr) -> Result<(), Problem> {
+        let owner = owner(principal, remote);
         let mut counts = self.census.counts();
         counts.enter(owner)?;
         counts.leave(self.owner);
@@ -166,6 +187,9 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use artel_protocol::key::{AgentId, SecretKey};
+    use std::net::Ipv4Addr;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn agent(seed: u8) -> Principal {
         Principal::Agent { id: AgentId(SecretKey::from_seed(&[seed; 32]).public()), serial: 1 }
@@ -175,9 +199,9 @@ mod tests {
     fn one_agent_cannot_have_the_others_sockets() {
         let census = Census::new(4_096);
         let places: Vec<Place> =
-            (0..SOCKETS_PER_AGENT_MAX).map(|_| census.enter(Some(&agent(1))).expect("room")).collect();
-        assert_eq!(census.enter(Some(&agent(1))).expect_err("full").code, Code::TooManySockets);
-        let other = census.enter(Some(&agent(2))).expect("another agent has its own");
+            (0..SOCKETS_PER_AGENT_MAX).map(|_| census.enter(&agent(1), HERE).expect("room")).collect();
+        assert_eq!(census.enter(&agent(1), HERE).expect_err("full").code, Code::TooManySockets);
+        let other = census.enter(&agent(2), HERE).expect("another agent has its own");
         drop(places);
         drop(other);
         assert_eq!(census.seen().map(|(_, count)| count), [0, 0, 1, 0]);
@@ -187,13 +211,14 @@ mod tests {
     #[test]
     fn strangers_have_few_and_no_longer_count_as_such_once_they_are_known() {
         let census = Census::new(1_000_000);
-        let mut places: Vec<Place> = (0..UNKNOWN_MAX).map(|_| census.enter(None).expect("room")).collect();
-        assert!(census.enter(None).is_err());
-        let operator = census.enter(Some(&Principal::Operator)).expect("the operator is no stranger");
-        places[0].known(&agent(1)).expect("room");
+        let mut places: Vec<Place> =
+            (0..UNKNOWN_MAX).map(|_| census.enter(&Principal::Anonymous, HERE).expect("room")).collect();
+        assert!(census.enter(&Principal::Anonymous, HERE).is_err());
+        let operator = census.enter(&Principal::Operator, HERE).expect("the operator is no stranger");
+        places[0].known(&agent(1), HERE).expect("room");
         let unknown = u64::from(UNKNOWN_MAX);
         assert_eq!(census.seen().map(|(_, count)| count), [unknown + 1, unknown - 1, 1, 0]);
-        census.enter(None).expect("one place is free");
+        census.enter(&Principal::Anonymous, HERE).expect("one place is free");
         drop((places, operator));
         census.ended("silent");
         census.ended(BY_PEER);
@@ -201,11 +226,27 @@ mod tests {
     }
 
     #[test]
+    fn one_address_cannot_have_all_places_of_strangers() {
+        let census = Census::new(1_000_000);
+        let enter = |remote: &str| census.enter(&Principal::Anonymous, remote.parse().expect("an address"));
+        let mut places: Vec<Place> =
+            (0..UNKNOWN_PER_ADDRESS_MAX).map(|n| enter(&format!("2001:db8::{n:x}")).expect("room")).collect();
+        assert_eq!(enter("2001:db8::ffff").expect_err("its /64 is full").code, Code::TooManySockets);
+        let others = [enter("2001:db8:0:1::1"), enter("192.0.2.1")];
+        assert!(others.iter().all(Result::is_ok), "others have places");
+        let remote = "2001:db8::1".parse().expect("an address");
+        places[0].known(&agent(1), remote).expect("room");
+        places.push(enter("2001:db8::ffff").expect("one place is free"));
+        drop((places, others));
+        assert!(census.counts().strangers.is_empty() && census.counts().unknown == 0);
+    }
+
+    #[test]
     fn calls_over_http_keep_their_share() {
         let census = Census::new(8);
         let places: Vec<Place> =
-            (0..6).map(|_| census.enter(Some(&Principal::Operator)).expect("room")).collect();
-        assert!(census.enter(Some(&Principal::Operator)).is_err());
+            (0..6).map(|_| census.enter(&Principal::Operator, HERE).expect("room")).collect();
+        assert!(census.enter(&Principal::Operator, HERE).is_err());
         drop(places);
     }
 }

@@ -35,8 +35,6 @@ pub(super) enum CloseCode {
     Policy,
     /// A message is larger than it may be.
     TooLarge,
-    /// The node cannot go on.
-    Internal,
 }
 
 impl CloseCode {
@@ -49,7 +47,6 @@ impl CloseCode {
             CloseCode::NotUtf8 => 1_007,
             CloseCode::Policy => 1_008,
             CloseCode::TooLarge => 1_009,
-            CloseCode::Internal => 1_011,
         }
     }
 }
@@ -91,6 +88,11 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
+    /// Whether a message has begun whose last frame has not come.
+    pub fn is_inside(&self) -> bool {
+        self.joined.is_some()
+    }
+
     /// Takes one frame from the front of `bytes`, whose payload is then unmasked in place: what it is, and how many bytes it
     /// took. Nothing while the frame is not whole.
     ///

@@ -24,6 +24,8 @@ const ID_CHARS_MAX: usize = 66;
 pub(super) struct Message {
     /// The id that its answer bears, as JSON; nothing where it gave none.
     pub id: Option<Box<str>>,
+    /// Its own correlation id, where it has a good one.
+    pub correlation: Option<Correlation>,
     /// What it asks, or why not.
     pub asked: Result<Asked, Problem>,
 }
@@ -70,6 +72,15 @@ impl Request {
             Request::ClaimNext(claim) => claim.wait_ms,
             Request::Submit(_, submission) => submission.claim_next.as_ref().map_or(0, |claim| claim.wait_ms),
             _ => 0,
+        }
+    }
+
+    /// Has it hand in its result all the same, and take a further task only if there is one.
+    pub fn waits_no_longer(&mut self) {
+        if let Request::Submit(_, submission) = self
+            && let Some(claim) = &mut submission.claim_next
+        {
+            claim.wait_ms = 0;
         }
     }
 }
@@ -122,17 +133,23 @@ impl Body for Subscription {
 pub(super) fn read(text: &[u8], fresh: impl FnOnce() -> Correlation) -> Message {
     // The envelope is one level more than a body has.
     if let Err(problem) = body::check(text, JSON_DEPTH_MAX + 1) {
-        return Message { id: None, asked: Err(problem) };
+        return Message { id: None, correlation: None, asked: Err(problem) };
     }
-    match body::read::<Envelope<'_>>(text) {
-        Ok(envelope) => match id(envelope.id) {
-            Ok(id) => Message { asked: asked(&envelope, id.is_some(), fresh), id },
-            Err(problem) => Message { id: None, asked: Err(problem) },
-        },
+    let envelope = match body::read::<Envelope<'_>>(text) {
+        Ok(envelope) => envelope,
         Err(problem) => {
             let alone = body::read::<IdAlone<'_>>(text).ok().and_then(|alone| id(alone.id).ok());
-            Message { id: alone.flatten(), asked: Err(problem) }
+            return Message { id: alone.flatten(), correlation: None, asked: Err(problem) };
         }
+    };
+    let correlation = envelope.correlation_id.as_deref().and_then(Correlation::parse);
+    match id(envelope.id) {
+        Ok(id) => {
+            let its_own = || correlation.clone().unwrap_or_else(fresh);
+            let asked = asked(&envelope, id.is_some(), its_own);
+            Message { id, correlation, asked }
+        }
+        Err(problem) => Message { id: None, correlation, asked: Err(problem) },
     }
 }
 
@@ -149,8 +166,13 @@ fn id(given: Option<&RawValue>) -> Result<Option<Box<str>>, Problem> {
 fn asked(
     envelope: &Envelope<'_>,
     has_id: bool,
-    fresh: impl FnOnce() -> Correlation,
+    correlation: impl FnOnce() -> Correlation,
 ) -> Result<Asked, Problem> {
+    let is_keyed = envelope.idempotency_key.is_some();
+    if is_keyed && envelope.kind != "post" {
+        let message = "idempotency_key goes with post alone; leave it out";
+        return Err(Problem::edge_saying(Code::BadIdempotencyKey, message));
+    }
     match &*envelope.kind {
         "authenticate" => {
             let token = envelope.token.as_deref().ok_or_else(|| Problem::edge(Code::Unauthenticated))?;
@@ -183,10 +205,9 @@ fn asked(
     if !has_id {
         return Err(Problem::edge_saying(Code::Invalid, "a call needs an id, which its answer bears"));
     }
-    let correlation = envelope.correlation_id.as_deref().and_then(Correlation::parse).unwrap_or_else(fresh);
     let key = envelope.idempotency_key.as_deref().map(|key| body::checked_key(key.as_bytes())).transpose()?;
     let digest = || Digest::of(envelope.data.map(RawValue::get).unwrap_or_default().as_bytes());
-    Ok(Asked::Call(Box::new(request), correlation, key.map(|key| Idempotency { key, body: digest() })))
+    Ok(Asked::Call(Box::new(request), correlation(), key.map(|key| Idempotency { key, body: digest() })))
 }
 
 /// What a message says, by the bounds of the same thing over HTTP.

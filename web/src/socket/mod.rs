@@ -8,6 +8,7 @@ mod call;
 mod census;
 mod frame;
 mod message;
+mod outgoing;
 mod session;
 mod upgrade;
 

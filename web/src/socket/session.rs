@@ -4,10 +4,11 @@
 //! It keeps to bounds by not reading further: a peer that asks more than is taken at a time, or takes no answers, finds its
 //! own socket full. Nothing is dropped in silence.
 
-use super::call::{self, Done};
+use super::call::{self, Running};
 use super::census::{BY_PEER, Place};
 use super::frame::{self, CloseCode, Decoder, Received, Violation};
 use super::message::{self, Asked, Feed, Request};
+use super::outgoing::{End, Outgoing};
 use super::upgrade::Opened;
 use crate::app::App;
 use crate::caller;
@@ -52,8 +53,15 @@ const OUT_BYTES_MAX: usize = 256 << 10;
 /// How much is read at a time (64 KiB), into room that all sockets of a thread share.
 const READ_BYTES: usize = 64 << 10;
 
-/// How long a peer may take to say goodbye, once it was told why.
+/// How many bytes the results that wait for a further task may have had on the way in (4 MiB, eight of the largest). One more is
+/// handed in all the same, and does not wait: reading on must not depend on waits that last for half a minute.
+const WAIT_BYTES_MAX: usize = 4 << 20;
+
+/// How long a peer may take to say goodbye, once it was told why; and how long what it sent before may take to be done.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long after a failure of the node's own events and notices are asked for again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 thread_local! {
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
@@ -71,11 +79,13 @@ pub(crate) struct Session<S: Service, T> {
     decoder: Decoder,
     /// What was read and not taken yet.
     input: Vec<u8>,
-    out: Vec<u8>,
-    written: usize,
-    calls: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send>>>,
+    out: Outgoing,
+    calls: FuturesUnordered<Running>,
+    /// Of the calls that do not wait.
     call_bytes: usize,
     waits: usize,
+    /// Of those that may wait for a task.
+    wait_bytes: usize,
     joining: Option<Joining>,
     events: Option<Events>,
     attending: Option<Attending<S>>,
@@ -84,8 +94,10 @@ pub(crate) struct Session<S: Service, T> {
     opened: Instant,
     heard: Instant,
     pinged: bool,
-    /// Since when the peer takes nothing.
-    stuck: Option<Instant>,
+    /// A message of which a part has come.
+    partial: Option<Partial>,
+    /// How many whole messages were taken so far.
+    taken: u64,
     ending: Option<Ending>,
     timer: Pin<Box<Sleep>>,
 }
@@ -100,6 +112,15 @@ struct Joining {
 struct Ending {
     until: Instant,
     is_shut: bool,
+    /// There is no peer any more; what it sent is being done.
+    is_gone: bool,
+}
+
+/// Since when the rest of a message is waited for, and how many bytes have come since.
+#[derive(Clone, Copy)]
+struct Partial {
+    since: Instant,
+    bytes: usize,
 }
 
 /// A caller who is looked after.
@@ -107,6 +128,8 @@ struct Attending<S: Service> {
     attendance: S::Attendance,
     /// The notices to come, and the end of the credential.
     next: Pin<Box<dyn Future<Output = Result<Told, Problem>> + Send>>,
+    /// Whether the last asking failed, which was said then.
+    is_failing: bool,
     /// A subscription that is being taken up, and the call that asked for it.
     beginning: Option<Beginning>,
 }
@@ -122,6 +145,11 @@ type Page = Result<List<Event>, Problem>;
 struct Events {
     query: EventQuery,
     reading: Pin<Box<dyn Future<Output = Page> + Send>>,
+    /// A subscription that is being taken up, and the id of the call that asked for it: its first page says whether its cursor
+    /// is one.
+    beginning: Option<Option<Box<str>>>,
+    /// Whether the last reading failed, which was said then.
+    is_failing: bool,
 }
 
 impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
@@ -139,11 +167,11 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             caller: None,
             decoder: Decoder::default(),
             input: read.to_vec(),
-            out: Vec::new(),
-            written: 0,
+            out: Outgoing::default(),
             calls: FuturesUnordered::new(),
             call_bytes: 0,
             waits: 0,
+            wait_bytes: 0,
             joining: None,
             events: None,
             attending: None,
@@ -151,7 +179,8 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             opened: now,
             heard: now,
             pinged: false,
-            stuck: None,
+            partial: None,
+            taken: 0,
             ending: None,
             timer: Box::pin(tokio::time::sleep_until(now)),
         };
@@ -177,7 +206,8 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             Welcome { principal, agent_id, calls_max: CALLS_MAX, message_bytes_max: MESSAGE_BYTES_MAX };
         self.tell("welcome", None, &said);
         let attendance = self.app.service.attend(&call);
-        self.attending = Some(Attending { next: next(&attendance), attendance, beginning: None });
+        let next = next(&attendance, Duration::ZERO);
+        self.attending = Some(Attending { next, attendance, is_failing: false, beginning: None });
         self.caller = Some(call);
     }
 
@@ -190,7 +220,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         text.extend_from_slice(br#""data":"#);
         if serde_json::to_writer(&mut text, data).is_ok() {
             text.push(b'}');
-            frame::put_text(&mut self.out, &text);
+            frame::put_text(&mut self.out.bytes, &text);
         }
     }
 
@@ -201,11 +231,31 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         }
         self.app.sockets.ended(reason);
         tracing::debug!(reason, correlation = %self.correlation, "a socket ends");
-        frame::put_close(&mut self.out, code, reason);
-        self.ending = Some(Ending { until: Instant::now() + CLOSE_WITHIN, is_shut: false });
-        // A waiting claim is taken back; everything else is done all the same.
-        self.calls.clear();
+        frame::put_close(&mut self.out.bytes, code, reason);
+        self.leave(false);
+    }
+
+    /// Takes nothing more. A waiting claim is taken back; everything else that was taken is done all the same, though what comes
+    /// of it is not told any more.
+    fn leave(&mut self, is_gone: bool) {
+        let now = Instant::now();
+        let (until, is_shut) =
+            self.ending.as_ref().map_or((now + CLOSE_WITHIN, false), |ending| (ending.until, ending.is_shut));
+        self.ending = Some(Ending { until, is_shut, is_gone });
+        let calls = std::mem::take(&mut self.calls);
+        self.calls = calls.into_iter().filter(|call| !call.waits_for_a_task(now, CLOSE_WITHIN)).collect();
         (self.events, self.joining, self.attending) = (None, None, None);
+        (self.input, self.partial) = (Vec::new(), None);
+    }
+
+    /// Whether calls of a peer that is gone go on.
+    fn outlives_its_peer(&mut self) -> bool {
+        if self.ending.as_ref().is_some_and(|ending| ending.is_gone) || self.calls.is_empty() {
+            return false;
+        }
+        self.leave(true);
+        self.out = Outgoing::default();
+        true
     }
 
     /// Takes up what is ready; whether there was something.
@@ -215,12 +265,18 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             (self.is_closing, moved) = (true, true);
             self.events = None;
         }
-        while self.out.len() < OUT_BYTES_MAX {
+        while self.out.bytes.len() < OUT_BYTES_MAX {
             let Poll::Ready(Some(done)) = Pin::new(&mut self.calls).poll_next(cx) else { break };
             moved = true;
-            self.call_bytes -= done.bytes;
-            self.waits -= usize::from(done.waited);
-            frame::put_text(&mut self.out, &done.text);
+            // Nothing goes out behind the goodbye.
+            if self.ending.is_some() {
+                continue;
+            }
+            match done.waited {
+                true => (self.waits, self.wait_bytes) = (self.waits - 1, self.wait_bytes - done.bytes),
+                false => self.call_bytes -= done.bytes,
+            }
+            frame::put_text(&mut self.out.bytes, &done.text);
             if let Some(code) = done.is_over {
                 self.end(CloseCode::Policy, code.as_str());
             }
@@ -240,33 +296,39 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             }
             return true;
         }
-        if self.out.len() >= OUT_BYTES_MAX {
+        if self.out.bytes.len() >= OUT_BYTES_MAX {
             return false;
         }
         let Poll::Ready(told) = attending.next.as_mut().poll(cx) else { return false };
-        attending.next = next(&attending.attendance);
+        let failed = told.is_err();
+        attending.next = next(&attending.attendance, if failed { AGAIN_AFTER } else { Duration::ZERO });
+        let was_failing = std::mem::replace(&mut attending.is_failing, failed);
         match told {
             Ok(Told { items, gap }) => {
                 gap.iter().for_each(|gap| self.tell("gap", None, gap));
                 for notice in items {
                     match serde_json::to_vec(&notice) {
-                        Ok(text) => frame::put_text(&mut self.out, &text),
+                        Ok(text) => frame::put_text(&mut self.out.bytes, &text),
                         Err(error) => tracing::error!(%error, "a notice is no JSON"),
                     }
                 }
             }
-            Err(problem) => {
-                self.refuse(None, &problem);
-                self.end(CloseCode::Internal, problem.code.as_str());
-            }
+            Err(problem) => self.failed(&problem, was_failing),
         }
         true
+    }
+
+    /// What comes without a call fails, but for the credential only for a while: it is said once, and then tried again.
+    fn failed(&mut self, problem: &Problem, was_failing: bool) {
+        if !was_failing || call::ends(problem).is_some() {
+            self.refuse(None, problem);
+        }
     }
 
     /// Refuses something; where the credential does not stand any more, the socket ends.
     fn refuse(&mut self, id: Option<&str>, problem: &Problem) {
         let text = message::refusal(id, problem, &self.correlation);
-        frame::put_text(&mut self.out, &text);
+        frame::put_text(&mut self.out.bytes, &text);
         if let Some(code) = call::ends(problem) {
             self.end(CloseCode::Policy, code.as_str());
         }
@@ -276,7 +338,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         let Some(joining) = &mut self.joining else { return false };
         let Poll::Ready(stands) = joining.asking.as_mut().poll(cx) else { return false };
         let Some(Joining { call, .. }) = self.joining.take() else { return false };
-        match stands.and_then(|()| self.place.known(&call.principal)) {
+        match stands.and_then(|()| self.place.known(&call.principal, self.remote)) {
             Ok(()) => self.welcome(call),
             Err(problem) => self.refuse_stranger(&problem),
         }
@@ -285,40 +347,61 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
 
     fn refuse_stranger(&mut self, problem: &Problem) {
         let text = message::refusal(None, problem, &self.correlation);
-        frame::put_text(&mut self.out, &text);
+        frame::put_text(&mut self.out.bytes, &text);
         self.end(CloseCode::Policy, problem.code.as_str());
     }
 
     fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.out.len() >= OUT_BYTES_MAX {
+        if self.out.bytes.len() >= OUT_BYTES_MAX {
             return false;
         }
         let Some(events) = &mut self.events else { return false };
         let Poll::Ready(page) = events.reading.as_mut().poll(cx) else { return false };
+        let (id, was_failing, mut query) = (events.beginning.take(), events.is_failing, events.query.clone());
         match page {
             Ok(List { items, next_cursor }) => {
-                let mut query = events.query.clone();
                 query.after = next_cursor.or(query.after);
+                if let Some(id) = id {
+                    self.agree(id, "subscribed");
+                }
                 for event in &items {
                     self.tell("event", Some(event.entry), event);
                 }
-                self.follow(query);
+                self.follow(query, Duration::ZERO, false);
             }
             Err(problem) => {
                 self.events = None;
-                self.refuse(None, &problem);
+                if let Some(id) = id {
+                    self.refuse(id.as_deref(), &problem);
+                    return true;
+                }
+                self.failed(&problem, was_failing);
+                if self.ending.is_none() {
+                    self.follow(query, AGAIN_AFTER, true);
+                }
             }
         }
         true
     }
 
-    /// Has events read from a cursor on.
-    fn follow(&mut self, mut query: EventQuery) {
+    /// Has a first page of events read, which says whether they can be had.
+    fn begin_events(&mut self, id: Option<Box<str>>, query: EventQuery) {
+        let Some(call) = self.caller.clone() else { return };
+        let (app, asked) = (self.app.clone(), EventQuery { wait_ms: 0, ..query.clone() });
+        let reading = Box::pin(async move { calls::events(&app, &call, asked).await });
+        self.events = Some(Events { query, reading, beginning: Some(id), is_failing: false });
+    }
+
+    /// Has events read from a cursor on, in a while.
+    fn follow(&mut self, mut query: EventQuery, delay: Duration, is_failing: bool) {
         let Some(call) = self.caller.clone() else { return };
         query.wait_ms = u32::MAX;
         let (app, asked) = (self.app.clone(), query.clone());
-        let reading = Box::pin(async move { calls::events(&app, &call, asked).await });
-        self.events = Some(Events { query, reading });
+        let reading = Box::pin(async move {
+            rest(delay).await;
+            calls::events(&app, &call, asked).await
+        });
+        self.events = Some(Events { query, reading, beginning: None, is_failing });
     }
 
     fn takes_more(&self) -> bool {
@@ -326,14 +409,15 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             && !self.is_closing
             && self.joining.is_none()
             && self.attending.as_ref().is_none_or(|attending| attending.beginning.is_none())
+            && self.events.as_ref().is_none_or(|events| events.beginning.is_none())
             && self.calls.len() < CALLS_MAX
             && self.call_bytes < CALL_BYTES_MAX
-            && self.out.len() < OUT_BYTES_MAX
+            && self.out.bytes.len() < OUT_BYTES_MAX
     }
 
     /// Takes messages from what was read before, then reads on; whether there was something.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, End>> {
-        let mut moved = false;
+        let (mut moved, taken) = (false, self.taken);
         if !self.input.is_empty() {
             let mut input = std::mem::take(&mut self.input);
             let took = self.take(&mut input);
@@ -342,12 +426,17 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             self.input = input;
         }
         if !self.takes_more() {
+            // Nobody is slow, or silent, while nobody listens.
+            (self.heard, self.partial) = (Instant::now(), None);
             return Poll::Ready(Ok(moved));
         }
         READ.with_borrow_mut(|room| {
             let mut buf = ReadBuf::new(room);
             match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
-                Poll::Pending => return Poll::Ready(Ok(moved)),
+                Poll::Pending => {
+                    self.wait_for_the_rest(0, taken);
+                    return Poll::Ready(Ok(moved));
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(End)),
                 Poll::Ready(Ok(())) => {}
             }
@@ -356,6 +445,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
                 return Poll::Ready(Err(End));
             }
             (self.heard, self.pinged) = (Instant::now(), false);
+            let bytes = read.len();
             // Usually what comes is whole messages, which then are read where they are.
             if self.input.is_empty() {
                 let took = self.take(read);
@@ -370,8 +460,21 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             if self.input.is_empty() {
                 self.input = Vec::new();
             }
+            self.wait_for_the_rest(bytes, taken);
             Poll::Ready(Ok(true))
         })
+    }
+
+    /// Notes that so many bytes more of an unfinished message have come. Its clock begins with its first byte: anew, where
+    /// something was taken meanwhile that is no part of one.
+    fn wait_for_the_rest(&mut self, bytes: usize, taken: u64) {
+        if self.input.is_empty() && !self.decoder.is_inside() {
+            self.partial = None;
+            return;
+        }
+        let begun = self.partial.filter(|_| self.taken == taken);
+        let begun = begun.unwrap_or_else(|| Partial { since: Instant::now(), bytes: 0 });
+        self.partial = Some(Partial { bytes: begun.bytes + bytes, ..begun });
     }
 
     /// Takes messages from the front of these bytes while more are taken; how many bytes it took.
@@ -383,10 +486,11 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             match self.decoder.take(rest, most) {
                 Ok(None) => break,
                 Ok(Some((received, took))) => {
+                    self.taken += u64::from(matches!(received, Received::Text(_) | Received::Joined(_)));
                     match received {
                         Received::Text(place) => self.message(&rest[place]),
                         Received::Joined(text) => self.message(&text),
-                        Received::Ping(place) => frame::put_pong(&mut self.out, &rest[place]),
+                        Received::Ping(place) => frame::put_pong(&mut self.out.bytes, &rest[place]),
                         Received::Close(_) => self.end(CloseCode::Normal, BY_PEER),
                         Received::Part | Received::Pong => {}
                     }
@@ -402,7 +506,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
     }
 
     fn message(&mut self, text: &[u8]) {
-        let message::Message { id, asked } = message::read(text, correlation::fresh);
+        let message::Message { id, correlation, asked } = message::read(text, correlation::fresh);
         let done = match (asked, self.caller.clone()) {
             (Ok(Asked::Authenticate(token)), None) => return self.authenticate(&token),
             (_, None) => return self.refuse_stranger(&Problem::edge(Code::Unauthenticated)),
@@ -417,7 +521,8 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             if let Some(caller) = &self.caller {
                 self.app.count(&problem, Some(&caller.principal));
             }
-            frame::put_text(&mut self.out, &message::refusal(id.as_deref(), &problem, &self.correlation));
+            let correlation = correlation.as_ref().unwrap_or(&self.correlation);
+            frame::put_text(&mut self.out.bytes, &message::refusal(id.as_deref(), &problem, correlation));
         }
     }
 
@@ -450,8 +555,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
                 Err(Problem::edge_saying(Code::Invalid, "this socket knows already who it is from"))
             }
             Asked::Events(query) => {
-                self.follow(query);
-                self.agree(id, "subscribed");
+                self.begin_events(id, query);
                 Ok(())
             }
             Asked::Notices(query) => {
@@ -483,49 +587,28 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         let mut text = Vec::new();
         message::head(&mut text, id.as_deref(), 200);
         text.extend_from_slice(format!(r#""data":{{"{word}":true}}}}"#).as_bytes());
-        frame::put_text(&mut self.out, &text);
+        frame::put_text(&mut self.out.bytes, &text);
     }
 
-    fn call(&mut self, call: Call, id: Box<str>, request: Request, bytes: usize) -> Result<(), Problem> {
-        let waits = request.wait_ms() > 0;
-        if waits && self.waits >= WAITS_MAX {
+    fn call(&mut self, call: Call, id: Box<str>, mut request: Request, bytes: usize) -> Result<(), Problem> {
+        if request.wait_ms() > 0 && self.waits >= WAITS_MAX {
             return Err(Problem::edge(Code::TooManyWaiting));
         }
-        self.waits += usize::from(waits);
-        self.call_bytes += bytes;
-        self.calls.push(Box::pin(call::run(self.app.clone(), call, id, request, bytes)));
+        if self.wait_bytes + bytes > WAIT_BYTES_MAX {
+            request.waits_no_longer();
+        }
+        match request.wait_ms() > 0 {
+            true => (self.waits, self.wait_bytes) = (self.waits + 1, self.wait_bytes + bytes),
+            false => self.call_bytes += bytes,
+        }
+        self.calls.push(Running::new(self.app.clone(), call, id, request, bytes));
         Ok(())
-    }
-
-    /// Writes what there is; whether something went out.
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let mut moved = false;
-        while self.written < self.out.len() {
-            match Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..]) {
-                Poll::Ready(Ok(n)) if n > 0 => {
-                    self.written += n;
-                    (self.stuck, moved) = (None, true);
-                }
-                Poll::Ready(_) => return Err(End),
-                Poll::Pending => {
-                    self.stuck.get_or_insert_with(Instant::now);
-                    return Ok(moved);
-                }
-            }
-        }
-        if moved {
-            (self.out, self.written) = (Vec::new(), 0);
-            if Pin::new(&mut self.io).poll_flush(cx).is_pending() {
-                self.stuck.get_or_insert_with(Instant::now);
-            }
-        }
-        Ok(moved)
     }
 
     /// The goodbye: all is written, our side is shut, and the peer's last words are read away.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(ending) = &mut self.ending else { return Poll::Pending };
-        if !ending.is_shut && self.out.is_empty() {
+        if !ending.is_shut && self.out.is_through() {
             match Pin::new(&mut self.io).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => ending.is_shut = true,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
@@ -549,11 +632,16 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         if let Some(ending) = &self.ending {
             return (ending.until, Due::Over);
         }
-        if let Some(since) = self.stuck {
+        if let Some(since) = self.out.stuck {
             return (since + self.app.options.write, Due::Stuck);
         }
         if self.caller.is_none() {
             return (self.opened + self.app.options.socket_unknown, Due::Unknown);
+        }
+        if let Some(Partial { since, bytes }) = self.partial {
+            // As a body over HTTP: it moves with what came.
+            let earned = (bytes as u64).saturating_mul(1_000) / self.app.options.body_rate_min.max(1);
+            return (since + self.app.options.body_idle + Duration::from_millis(earned), Due::Slow);
         }
         let quiet = self.heard + self.app.options.socket_quiet;
         match self.pinged {
@@ -584,10 +672,12 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
                     return Err(End);
                 }
                 Due::Unknown => self.end(CloseCode::Policy, "unauthenticated"),
+                Due::Silent | Due::Ping if !self.takes_more() => self.heard = Instant::now(),
+                Due::Slow => self.end(CloseCode::Policy, "slow_message"),
                 Due::Silent => self.end(CloseCode::Policy, "silent"),
                 Due::Ping => {
                     self.pinged = true;
-                    frame::put_ping(&mut self.out);
+                    frame::put_ping(&mut self.out.bytes);
                 }
             }
             return Ok(true);
@@ -596,6 +686,9 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut moved = self.poll_work(cx);
+        if self.ending.as_ref().is_some_and(|ending| ending.is_gone) {
+            return if self.calls.is_empty() { Err(End) } else { Ok(moved | self.poll_clock(cx)?) };
+        }
         if self.ending.is_none() {
             match self.poll_input(cx) {
                 Poll::Ready(read) => moved |= read?,
@@ -607,7 +700,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         if self.is_closing && self.calls.is_empty() {
             self.end(CloseCode::Away, "shutting_down");
         }
-        moved |= self.poll_output(cx)?;
+        moved |= self.out.poll(&mut self.io, cx)?;
         if self.poll_ending(cx).is_ready() {
             return Err(End);
         }
@@ -615,18 +708,29 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
     }
 }
 
-fn next<A: Attendance>(attendance: &A) -> Pin<Box<dyn Future<Output = Result<Told, Problem>> + Send>> {
+fn next<A: Attendance>(
+    attendance: &A,
+    delay: Duration,
+) -> Pin<Box<dyn Future<Output = Result<Told, Problem>> + Send>> {
     let attendance = attendance.clone();
-    Box::pin(async move { attendance.next().await })
+    Box::pin(async move {
+        rest(delay).await;
+        attendance.next().await
+    })
 }
 
-/// There is nobody any more.
-struct End;
+/// Waits for a while, and not even for a turn where there is none to wait for.
+async fn rest(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
 
 enum Due {
     Over,
     Stuck,
     Unknown,
+    Slow,
     Silent,
     Ping,
 }
@@ -639,6 +743,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Future for Session<S, T> {
             match self.turn(cx) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Pending,
+                Err(End) if self.outlives_its_peer() => {}
                 Err(End) => return Poll::Ready(()),
             }
         }

@@ -6,7 +6,7 @@ use crate::caller;
 use crate::openapi::Operation;
 use crate::openapi::describe::{Answers, Argument};
 use crate::problem::{Code, Problem};
-use crate::service::{Call, Service};
+use crate::service::{Call, Principal, Service};
 use artel_protocol::text::Correlation;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use axum::body::Body;
@@ -67,8 +67,9 @@ pub(crate) async fn connect<S: Service>(
     } else {
         None
     };
-    let place = app.sockets.enter(call.as_ref().map(|call| &call.principal))?;
     let context = caller::context(&parts)?;
+    let principal = call.as_ref().map_or(Principal::Anonymous, |call| call.principal);
+    let place = app.sockets.enter(&principal, context.remote)?;
     opening.put(Opened { call, correlation: context.correlation.clone(), remote: context.remote, place });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

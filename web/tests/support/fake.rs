@@ -27,7 +27,7 @@ use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
 use artel_web::{Attendance, Blob, Call, Code, Principal, Problem, Service, Upload};
 use bytes::Bytes;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
@@ -86,13 +86,16 @@ pub struct Fake {
     asked: Arc<Mutex<Vec<String>>>,
     /// Whether the agent's token was revoked since it signed in.
     pub revoked: Arc<AtomicBool>,
+    /// Whether it has too much to do to tell of events.
+    pub failing: Arc<AtomicBool>,
     /// One permit lets one waiting call for events have one.
     pub happens: Arc<Semaphore>,
 }
 
 impl Default for Fake {
     fn default() -> Self {
-        Fake { asked: Arc::default(), revoked: Arc::default(), happens: Arc::new(Semaphore::new(0)) }
+        let happens = Arc::new(Semaphore::new(0));
+        Fake { asked: Arc::default(), revoked: Arc::default(), failing: Arc::default(), happens }
     }
 }
 
@@ -126,9 +129,10 @@ fn a_notice() -> Notice {
     }
 }
 
-/// Tells of one task that is available, and of a gap before; to whoever says "revoked" that it is.
+/// Tells of one task that is available, and of a gap before; to whoever says "revoked" that it is. Whoever says "failing" is told
+/// the third time that it asks: twice the journal fails.
 #[derive(Clone, Default)]
-pub struct Watcher(Arc<(Mutex<Option<NoticeQuery>>, tokio::sync::Notify)>);
+pub struct Watcher(Arc<(Mutex<Option<NoticeQuery>>, tokio::sync::Notify, AtomicU32)>);
 
 impl Attendance for Watcher {
     async fn begin(&self, query: NoticeQuery) -> Result<(), Problem> {
@@ -142,6 +146,12 @@ impl Attendance for Watcher {
     fn end(&self) {}
     async fn next(&self) -> Result<Told, Problem> {
         self.0.1.notified().await;
+        let is_failing =
+            self.0.0.lock().expect("unpoisoned").as_ref().expect("begun").after.as_deref() == Some("failing");
+        if is_failing && self.0.2.fetch_add(1, Ordering::Relaxed) < 2 {
+            self.0.1.notify_one();
+            return Err(Problem::of(Code::JournalUnavailable));
+        }
         let query = self.0.0.lock().expect("unpoisoned").take().expect("begun");
         match query.after.as_deref() {
             Some("revoked") => Err(Problem::of(Code::TokenRevoked)),
@@ -412,8 +422,16 @@ impl Service for Fake {
         task_id: StepId,
         submission: SubmitRequest,
     ) -> Result<Submitted, Problem> {
+        // As a node, which looks at several things before it hands a result to its rules.
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
         let next = submission.claim_next.map(|claim| claim.wait_ms);
         self.note(format!("submit {} {next:?}", String::from_utf8_lossy(submission.output.bytes())));
+        // For as long no task comes; for others one is there.
+        if next == Some(20_000) {
+            std::future::pending::<()>().await;
+        }
         let acknowledgement = Acknowledgement {
             task_id,
             epoch: submission.epoch,
@@ -505,6 +523,12 @@ impl Service for Fake {
 
     async fn events(&self, call: &Call, query: EventQuery) -> Result<List<Event>, Problem> {
         self.note(format!("events {:?} {} {}", query.after, query.wait_ms, query.limit));
+        if query.after.as_deref() == Some("99") {
+            return Err(Problem::of(Code::CursorAhead));
+        }
+        if self.failing.load(Ordering::Relaxed) {
+            return Err(Problem::of(Code::Overloaded));
+        }
         // Behind this cursor something has happened already; behind others it happens when a test says so.
         if query.wait_ms > 0 && query.after.as_deref() != Some("41") {
             self.happens.acquire().await.expect("never closed").forget();
