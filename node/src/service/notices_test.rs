@@ -1,4 +1,5 @@
 //! Notices against a real driver, journal and index.
+#![allow(clippy::unwrap_used)]
 
 use super::service_test::{Home, Worker, home, operator};
 use artel_web::types::notice::{MarkRead, Notice, NoticeKind, NoticeQuery, Told};
@@ -87,10 +88,10 @@ async fn an_agent_is_told_of_its_work_as_it_happens_and_until_it_has_read_it() {
     assert!(list(&home, &other, None).await.unwrap().is_empty());
 
     // Whoever was cut between the notices of one entry loses none of them.
-    for cut in 1..OWN.len() {
-        let rest = list(&home, &worker, Some(&told[cut].cursor)).await.unwrap();
+    for (cut, notice) in told.iter().enumerate().skip(1) {
+        let rest = list(&home, &worker, Some(&notice.cursor)).await.unwrap();
         let from = if cut + 1 == OWN.len() { OWN.len() } else { 1 };
-        assert_eq!(kinds(&rest), OWN[from..], "behind {:?}", told[cut].kind);
+        assert_eq!(kinds(&rest), OWN[from..], "behind {:?}", notice.kind);
     }
 
     let mark = MarkRead { up_to: told[0].cursor.clone() };
