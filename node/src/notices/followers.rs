@@ -41,10 +41,14 @@ pub struct Follower {
 #[derive(Default)]
 struct State {
     wanted: Option<Wanted>,
+    /// How many wishes there were.
+    wishes: u64,
     /// As they were at the last telling; before the first one every offer may concern it.
     skills: Option<Vec<Skill>>,
     /// Whether an entry came that concerns it and that it has not looked for.
     is_due: bool,
+    /// Whether it is looking.
+    is_looking: bool,
 }
 
 /// What one wants to be told.
@@ -54,8 +58,12 @@ pub struct Wanted {
     pub from: u64,
     /// Only these kinds; all where there are none.
     pub kinds: Vec<NoticeKind>,
+    /// The first entry of a stretch that is being told page by page, and of it only what is its own.
+    pub behind: Option<u64>,
     /// How many entries at a time.
     pub limit: usize,
+    /// Which wish of its follower it is: what is told by an older one says nothing of a newer one.
+    pub wish: u64,
 }
 
 impl Wanted {
@@ -92,7 +100,9 @@ impl Follower {
     /// Has it told of these from now on.
     pub fn begin(&self, wanted: Wanted) {
         let mut state = self.state();
-        (state.wanted, state.is_due) = (Some(wanted), true);
+        state.wishes += 1;
+        let wish = state.wishes;
+        (state.wanted, state.is_due) = (Some(Wanted { wish, ..wanted }), true);
         drop(state);
         self.woken.notify_one();
     }
@@ -109,17 +119,40 @@ impl Follower {
             return None;
         }
         state.is_due = false;
+        state.is_looking = state.wanted.is_some();
         state.wanted.clone()
     }
 
-    /// It was told of everything before this index, and has these skills; `is_all` says that nothing was left out.
-    pub fn told(&self, was: &Wanted, next: u64, skills: Vec<Skill>, is_all: bool) {
+    /// It was told of everything before the index `next`, since `behind` of its own only, and has these skills; `is_all` says that
+    /// nothing was left out.
+    pub fn told(&self, was: &Wanted, (next, behind): (u64, Option<u64>), skills: Vec<Skill>, is_all: bool) {
         let mut state = self.state();
+        // An offer may have come meanwhile that it did not have the skills for before.
+        let is_abler = state.skills.as_ref().is_some_and(|before| *before != skills);
         state.skills = Some(skills);
-        state.is_due |= !is_all;
+        (state.is_looking, state.is_due) = (false, state.is_due || !is_all || is_abler);
         // Unless it wants something else meanwhile.
-        if let Some(wanted) = state.wanted.as_mut().filter(|wanted| wanted.from == was.from) {
-            wanted.from = next;
+        if let Some(wanted) = state.wanted.as_mut().filter(|wanted| wanted.wish == was.wish) {
+            (wanted.from, wanted.behind) = (next.max(wanted.from), behind);
+        }
+    }
+
+    /// Looking for what is due has failed: it is still due, and what its credential is worth is still to be asked.
+    pub fn failed(&self) {
+        let mut state = self.state();
+        (state.is_looking, state.is_due) = (false, true);
+        drop(state);
+        self.changed.store(true, Ordering::Release);
+    }
+
+    /// Every entry before this index was looked at, and none concerned it that it does not know to be due.
+    fn passed(&self, next: u64) {
+        let mut state = self.state();
+        if !state.is_due
+            && !state.is_looking
+            && let Some(wanted) = &mut state.wanted
+        {
+            wanted.from = next.max(wanted.from);
         }
     }
 
@@ -205,12 +238,10 @@ impl Followers {
                 let concerned = by_agent.values().flatten().filter(|follower| follower.wants(fact));
                 concerned.for_each(|follower| follower.wake());
             } else if let Some(agent) = agent_of(fact) {
-                // Whoever enrolls again has another token; the old one falls. With other skills other offers concern it.
-                let changes = matches!(
-                    fact,
-                    Fact::Enrolled(_) | Fact::Configured(_) | Fact::Rotated(_) | Fact::Revoked(_)
-                );
-                let concerns = changes || is_own(fact, &agent);
+                // Whoever enrolls again has another token; the old one falls.
+                let changes = matches!(fact, Fact::Enrolled(_) | Fact::Rotated(_) | Fact::Revoked(_));
+                // With other skills it has to look what else there is.
+                let concerns = changes || matches!(fact, Fact::Configured(_)) || is_own(fact, &agent);
                 for follower in by_agent.get(&agent).into_iter().flatten().filter(|_| concerns) {
                     if changes {
                         follower.changed.store(true, Ordering::Release);
@@ -219,6 +250,7 @@ impl Followers {
                 }
             }
         }
+        by_agent.values().flatten().for_each(|follower| follower.passed(next));
         next
     }
 
@@ -253,19 +285,43 @@ mod tests {
     fn what_came_while_it_was_told_is_looked_for_again() {
         let follower = Followers::enter(&Arc::default(), agent(1)).follower.clone();
         assert!(follower.due().is_none());
-        follower.begin(Wanted { from: 5, kinds: Vec::new(), limit: 50 });
+        follower.begin(Wanted { from: 5, kinds: Vec::new(), limit: 50, behind: None, wish: 0 });
         let wanted = follower.due().expect("begun");
         follower.wake();
-        follower.told(&wanted, 9, Vec::new(), true);
+        follower.told(&wanted, (9, None), Vec::new(), true);
         assert_eq!(follower.due().expect("woken meanwhile").from, 9);
         assert!(follower.due().is_none());
-        let wanted = Wanted { from: 9, kinds: Vec::new(), limit: 50 };
+        let wanted = Wanted { from: 9, kinds: Vec::new(), limit: 50, behind: None, wish: 0 };
         follower.begin(Wanted { from: 2, ..wanted.clone() });
-        follower.told(&wanted, 30, Vec::new(), true);
+        follower.told(&wanted, (30, None), Vec::new(), true);
         assert_eq!(
             follower.due().expect("begun anew").from,
             2,
             "an older telling does not move a newer wish"
         );
+        // Nor does it where both begin at the same entry.
+        follower.begin(Wanted { from: 2, ..wanted.clone() });
+        let older = follower.due().expect("begun");
+        follower.begin(Wanted { from: 2, ..wanted });
+        follower.told(&older, (30, None), Vec::new(), true);
+        assert_eq!(follower.due().expect("begun anew").from, 2);
+    }
+
+    #[test]
+    fn what_does_not_concern_one_is_behind_it_unless_it_is_about_to_look() {
+        let follower = Followers::enter(&Arc::default(), agent(1)).follower.clone();
+        follower.begin(Wanted { from: 5, kinds: Vec::new(), limit: 50, behind: None, wish: 0 });
+        follower.passed(90);
+        let wanted = follower.due().expect("begun");
+        assert_eq!(wanted.from, 5, "it has not looked yet");
+        follower.passed(90);
+        follower.told(&wanted, (9, None), Vec::new(), true);
+        follower.passed(90);
+        follower.wake();
+        follower.passed(91);
+        let wanted = follower.due().expect("woken");
+        assert_eq!(wanted.from, 90);
+        follower.failed();
+        assert_eq!(follower.due().expect("still due").from, 90);
     }
 }

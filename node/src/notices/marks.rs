@@ -43,10 +43,11 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
+    /// As they are on disk.
     read: BTreeMap<Key, u64>,
-    /// Rows that are not written yet.
-    waiting: Vec<u8>,
-    /// How many rows there were so far, and how many of them are synced.
+    /// Those that are to be: nobody is told of them yet.
+    moving: BTreeMap<Key, u64>,
+    /// How many moves there were so far, and how many of them are synced.
     taken: u64,
     synced: u64,
     /// How many rows the file has.
@@ -85,7 +86,7 @@ impl Marks {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Up to which journal index an agent has read.
+    /// Up to which journal index an agent has read, as it is on disk.
     pub fn get(&self, agent: &AgentId) -> Option<u64> {
         self.state().read.get(agent.key().bytes()).copied()
     }
@@ -95,51 +96,65 @@ impl Marks {
     /// # Errors
     /// What the disk says.
     pub async fn mark(&self, agent: &AgentId, index: u64) -> io::Result<u64> {
-        let (now, mine) = {
+        let mine = {
             let mut state = self.state();
-            let now = put(&mut state.read, *agent.key().bytes(), index);
-            let row = row(agent.key().bytes(), now);
-            state.waiting.extend_from_slice(&row);
+            if let Some(read) = state.read.get(agent.key().bytes()).filter(|read| **read >= index) {
+                return Ok(*read);
+            }
+            put(&mut state.moving, *agent.key().bytes(), index);
             state.taken += 1;
-            (now, state.taken)
+            state.taken
         };
         let file = Arc::clone(&self.0.file).lock_owned().await;
-        if self.state().synced >= mine {
-            return Ok(now);
+        if self.state().synced < mine {
+            let marks = self.clone();
+            // The one who waits may go; the row is written all the same, and the file stays locked meanwhile.
+            let written = tokio::task::spawn_blocking(move || marks.write(file));
+            written.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
         }
-        let marks = self.clone();
-        // The one who waits may go; the row is written all the same, and the file stays locked meanwhile.
-        let written = tokio::task::spawn_blocking(move || marks.write(file));
-        written.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
-        Ok(now)
+        Ok(self.get(agent).map_or(index, |read| read.max(index)))
     }
 
     fn write(&self, mut file: tokio::sync::OwnedMutexGuard<File>) -> io::Result<()> {
-        let (rows, upto, is_long) = {
+        let (moving, upto, is_long) = {
             let mut state = self.state();
-            state.rows += state.waiting.len() / ROW_BYTES;
-            let is_long = state.rows > state.read.len() + SPARE_ROWS;
-            (std::mem::take(&mut state.waiting), state.taken, is_long)
+            state.rows = state.rows.saturating_add(state.moving.len());
+            (state.moving.clone(), state.taken, state.rows > state.read.len() + SPARE_ROWS)
         };
         let written = if is_long {
-            self.write_anew(&mut file)
+            self.write_anew(&mut file, &moving)
+        } else if moving.is_empty() {
+            Ok(())
         } else {
+            let rows: Vec<u8> = moving.iter().flat_map(|(key, index)| row(key, *index)).collect();
             file.write_all(&rows).and_then(|()| file.sync_data())
         };
         let mut state = self.state();
         match written {
-            Ok(()) => state.synced = upto,
+            Ok(()) => {
+                state.synced = upto;
+                for (key, index) in moving {
+                    put(&mut state.read, key, index);
+                    if state.moving.get(&key) == Some(&index) {
+                        state.moving.remove(&key);
+                    }
+                }
+            }
             // Half a row may stand in the file now, behind which nothing would be read: it is written anew.
             Err(_) => state.rows = usize::MAX / 2,
         }
         written
     }
 
-    fn write_anew(&self, file: &mut File) -> io::Result<()> {
+    fn write_anew(&self, file: &mut File, moving: &BTreeMap<Key, u64>) -> io::Result<()> {
         let rows: Vec<u8> = {
             let mut state = self.state();
-            state.rows = state.read.len();
-            state.read.iter().flat_map(|(key, index)| row(key, *index)).collect()
+            let mut read = state.read.clone();
+            for (key, index) in moving {
+                put(&mut read, *key, *index);
+            }
+            state.rows = read.len();
+            read.iter().flat_map(|(key, index)| row(key, *index)).collect()
         };
         data::replace(&self.0.dir, NAME, &rows).map_err(io::Error::other)?;
         *file = OpenOptions::new().append(true).open(self.0.dir.join(NAME))?;
@@ -191,6 +206,29 @@ mod tests {
         assert_eq!(marks.mark(&agent(1), 3).await.expect("written"), 7);
         let again = Marks::open(dir.path()).expect("read");
         assert_eq!((again.get(&agent(1)), again.get(&agent(2))), (Some(7), Some(9)));
+    }
+
+    #[tokio::test]
+    async fn a_mark_is_seen_once_it_is_on_disk_and_one_that_does_not_move_writes_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let marks = Marks::open(dir.path()).expect("none yet");
+        let file = Arc::clone(&marks.0.file).lock_owned().await;
+        let it = agent(1);
+        let mut marking = std::pin::pin!(marks.mark(&it, 7));
+        tokio::select! {
+            biased;
+            _ = &mut marking => panic!("it cannot be written yet"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(marks.get(&it), None);
+        drop(file);
+        assert_eq!(marking.await.expect("written"), 7);
+        assert_eq!(marks.get(&it), Some(7));
+        for index in [7, 3] {
+            assert_eq!(marks.mark(&it, index).await.expect("where it is"), 7);
+        }
+        let bytes = std::fs::metadata(dir.path().join(NAME)).expect("a file").len();
+        assert_eq!(bytes, ROW_BYTES as u64);
     }
 
     #[tokio::test]

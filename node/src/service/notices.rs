@@ -1,8 +1,9 @@
 //! Notices to agents: over HTTP page by page until they are marked read, on a socket as they happen. Both are read from
 //! the journal's synced entries, the newest from memory, older ones through the index.
 //!
-//! A cursor is the journal index of the entry that was told last, and behind a point four bytes that belong to the agent: a
-//! client that mixes its agents' cursors up is told so.
+//! A cursor is the journal index of the last entry of which everything was told, and behind a point four bytes that belong to
+//! the agent: a client that mixes its agents' cursors up is told so. Of an entry's notices only the last bears its index, and the
+//! others that of the entry before: whoever was cut between them is told them all again.
 
 use super::inner::{NodeService, now};
 use super::page::bad_cursor;
@@ -44,6 +45,8 @@ struct Found {
     entries: Vec<Indexed>,
     next: u64,
     is_all: bool,
+    /// Where the stretch begins of which only the agent's own was looked for, while that goes on.
+    behind: Option<u64>,
     gap: Option<Gap>,
 }
 
@@ -80,6 +83,10 @@ fn begin(service: &NodeService, me: &AgentId, after: Option<&str>) -> Result<u64
     }
 }
 
+fn wanted(from: u64, query: NoticeQuery) -> Wanted {
+    Wanted { from, kinds: query.kinds, behind: None, limit: query.limit as usize, wish: 0 }
+}
+
 /// `GET /v1/notifications`: those of the agent itself, which are kept.
 pub(super) async fn list(
     service: &NodeService,
@@ -88,7 +95,7 @@ pub(super) async fn list(
     query: NoticeQuery,
 ) -> Result<Notifications, Problem> {
     let from = begin(service, &me, query.after.as_deref())?;
-    let wanted = Wanted { from, kinds: query.kinds, limit: query.limit as usize };
+    let wanted = wanted(from, query);
     let found = kept(service, me, from, u64::MAX, wanted.limit).await?;
     let (items, _) = told(service, call, me, &wanted, found.entries).await?;
     let read_up_to = service.parts().marks.get(&me).map(|read| cursor(&me, read));
@@ -138,9 +145,9 @@ async fn kept(
         if entries.len() > limit {
             entries.truncate(limit);
             let next = entries.last().map_or(from, |(index, _)| index + 1);
-            return Ok(Found { entries, next, is_all: false, gap: None });
+            return Ok(Found { entries, next, is_all: false, behind: None, gap: None });
         }
-        Ok(Found { entries, next: next.unwrap_or(end), is_all: next.is_none(), gap: None })
+        Ok(Found { entries, next: next.unwrap_or(end), is_all: next.is_none(), behind: None, gap: None })
     };
     service.blocking(read).await
 }
@@ -151,18 +158,23 @@ async fn found(service: &NodeService, me: AgentId, wanted: &Wanted) -> Result<Fo
         let fact = &kept.entry().fact;
         (is_own(fact, &me) || is_passing(fact)) && kinds_of(fact).iter().any(|kind| wanted.takes(*kind))
     };
+    let passing = wanted.takes(NoticeKind::TaskAvailable) || wanted.takes(NoticeKind::System);
+    let gap = |from_entry, to_entry| passing.then_some(Gap { from_entry, to_entry });
     match service.parts().events.from(wanted.from, wanted.limit, takes) {
         Recent::Here(kept, next) => {
             let is_all = kept.len() < wanted.limit;
             let entries = kept.iter().map(|kept| (kept.index, kept.entry().clone())).collect();
-            Ok(Found { entries, next, is_all, gap: None })
+            let gap = wanted.behind.and_then(|behind| gap(behind, wanted.from));
+            Ok(Found { entries, next, is_all, behind: None, gap })
         }
         Recent::Older(first) => {
             let mut found = kept(service, me, wanted.from, first, wanted.limit).await?;
+            let behind = wanted.behind.unwrap_or(wanted.from);
             if found.is_all {
-                let passing = wanted.takes(NoticeKind::TaskAvailable) || wanted.takes(NoticeKind::System);
-                found.gap = passing.then_some(Gap { from_entry: wanted.from, to_entry: first });
+                found.gap = gap(behind, first);
                 (found.next, found.is_all) = (first, false);
+            } else {
+                found.behind = Some(behind);
             }
             Ok(found)
         }
@@ -189,11 +201,12 @@ async fn told(
             Viewer::Agent(me) => view.agent(&me).map_or_else(Vec::new, |agent| agent.skills.clone()),
             Viewer::Operator => Vec::new(),
         };
-        let mut items = Vec::new();
+        let mut items: Vec<Notice> = Vec::new();
         for (index, entry) in &entries {
             if !sees(&entry.fact, &me, &skills, view) {
                 continue;
             }
+            let first = items.len();
             for kind in kinds_of(&entry.fact).iter().filter(|kind| wanted.takes(**kind)) {
                 let Some(data) = data(*kind, &entry.fact, &me, (view, &closed)) else { continue };
                 items.push(Notice {
@@ -204,6 +217,12 @@ async fn told(
                     read: read.is_some_and(|read| *index <= read),
                     data: convert::value(&data),
                 });
+            }
+            // Whoever goes on behind one of them is told the rest, too.
+            if let Some((_, others)) = items[first..].split_last_mut() {
+                for notice in others {
+                    notice.cursor = cursor(&me, index.saturating_sub(1));
+                }
             }
         }
         (items, skills)
@@ -350,9 +369,9 @@ impl Inner {
     }
 
     async fn told(&self, me: AgentId, place: &Place, wanted: &Wanted) -> Result<Told, Problem> {
-        let Found { entries, next, is_all, gap } = found(&self.service, me, wanted).await?;
+        let Found { entries, next, is_all, behind, gap } = found(&self.service, me, wanted).await?;
         let (items, skills) = told(&self.service, &self.call, me, wanted, entries).await?;
-        place.follower.told(wanted, next, skills, is_all);
+        place.follower.told(wanted, (next, behind), skills, is_all);
         Ok(Told { items, gap })
     }
 }
@@ -371,7 +390,7 @@ impl Attendance for Attending {
             return Err(Problem::of(Code::AgentsOnly));
         };
         let from = begin(service, &place.follower.agent, query.after.as_deref())?;
-        place.follower.begin(Wanted { from, kinds: query.kinds, limit: query.limit as usize });
+        place.follower.begin(wanted(from, query));
         Ok(())
     }
 
@@ -396,11 +415,13 @@ impl Attendance for Attending {
                 match self.0.told(me, place, &wanted).await {
                     Ok(told) if !told.items.is_empty() || told.gap.is_some() => return Ok(told),
                     Ok(_) => {}
-                    Err(problem) if is_last(&problem) => return Err(problem),
                     Err(problem) => {
+                        place.follower.failed();
+                        if is_last(&problem) {
+                            return Err(problem);
+                        }
                         tracing::debug!(%problem, "notices cannot be read; they are tried again");
                         tokio::time::sleep(ASK_AGAIN).await;
-                        place.follower.wake();
                     }
                 }
                 continue;

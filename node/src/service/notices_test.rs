@@ -87,6 +87,13 @@ async fn an_agent_is_told_of_its_work_as_it_happens_and_until_it_has_read_it() {
     assert_eq!(listed[0].cursor, told[0].cursor);
     assert!(list(&home, &other, None).await.unwrap().is_empty());
 
+    // Whoever was cut between the notices of one entry loses none of them.
+    for (cut, notice) in told.iter().enumerate().skip(1) {
+        let rest = list(&home, &worker, Some(&notice.cursor)).await.unwrap();
+        let from = if cut + 1 == OWN.len() { OWN.len() } else { 1 };
+        assert_eq!(kinds(&rest), OWN[from..], "behind {:?}", notice.kind);
+    }
+
     let mark = MarkRead { up_to: told[0].cursor.clone() };
     let marked = home.service.mark_read(&worker.call, worker.id, mark).await.unwrap();
     assert_eq!(marked.read_up_to, told[0].cursor);
@@ -150,12 +157,13 @@ async fn who_was_away_for_long_is_told_its_own_and_where_the_gap_is() {
     // And then what happens.
     home.post(TASK).await;
     assert_eq!(kinds(&until(&attending, TaskAvailable).await), [TaskAvailable]);
-    // Two entries at a time: all comes, in order, each once.
+    // One entry at a time: all comes, in order, each once, and the gap from where it began.
     let slowly = home.service.attend(&worker.call);
-    slowly.begin(NoticeQuery { kinds: OWN.to_vec(), limit: 1, ..query(None) }).await.unwrap();
+    slowly.begin(NoticeQuery { limit: 1, ..query(None) }).await.unwrap();
     let first = next(&slowly).await.unwrap();
     assert_eq!((kinds(&first.items), first.gap), (vec![LeaseGranted], None));
-    assert_eq!(kinds(&next(&slowly).await.unwrap().items), OWN[1..]);
+    let second = next(&slowly).await.unwrap();
+    assert_eq!((kinds(&second.items), second.gap), (OWN[1..].to_vec(), Some(gap)));
 }
 
 /// One who is there and was told of something, so that its credential was looked at; now it only waits.

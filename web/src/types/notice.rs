@@ -32,7 +32,7 @@ pub struct Notice {
     /// What it is about.
     #[serde(rename = "type")]
     pub kind: NoticeKind,
-    /// Where it stands; the notices of one entry share it.
+    /// Behind what it stands: `after` with it goes on behind this notice and, where its entry has others, tells them all again.
     pub cursor: String,
     /// When it happened.
     #[serde(serialize_with = "edge::time")]
