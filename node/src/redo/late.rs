@@ -1,5 +1,6 @@
 //! Redo after the verdict: the operator has an accepted result run again, in this node's own sandbox alone. Two runs under one engine
-//! that agree on another result refute it; the rules do the rest. What a limit of the machine ended says nothing here.
+//! that agree on another result refute it; the rules do the rest. What a limit of the machine ended, or what this node cannot run,
+//! says nothing here.
 
 use super::{Bench, compare, read_step};
 use crate::handle::Handle;
@@ -121,11 +122,11 @@ impl LateRedos {
     }
 }
 
-/// What a run came to. A limit that stopped this one may not have stopped the worker's: before the verdict that is a doubt that a third
-/// run settles, after it nothing does.
+/// What a run came to. A limit that stopped this one may not have stopped the worker's, and what this engine cannot run another one may:
+/// before the verdict that is a doubt that a third node's run settles, after it nothing does, for both runs are this node's own.
 fn came(reran: &Reran, output: &Json, left: &[Digest]) -> Came {
     match reran.end {
-        Ended::Bound(_) => Came::Inconclusive,
+        Ended::Bound(_) | Ended::CannotRun => Came::Inconclusive,
         _ => compare::compare(reran, output, left),
     }
 }
@@ -136,13 +137,15 @@ mod tests {
     use artel_federation::redo::message::Bound;
 
     #[test]
-    fn what_a_limit_ended_says_nothing_after_the_verdict() {
+    fn what_a_limit_ended_or_cannot_run_here_says_nothing_after_the_verdict() {
         let reran = |end| Reran { profile: Digest([7; 32]), end };
         let handed = Json::new(*b"1");
         for bound in [Bound::Fuel, Bound::Memory, Bound::Table, Bound::Stack] {
             assert_eq!(came(&reran(Ended::Bound(bound)), &handed, &[]), Came::Inconclusive);
         }
-        assert_eq!(came(&reran(Ended::Inconclusive), &handed, &[]), Came::Inconclusive);
+        for end in [Ended::CannotRun, Ended::Inconclusive] {
+            assert_eq!(came(&reran(end), &handed, &[]), Came::Inconclusive);
+        }
         let done = |text: &[u8]| Ended::Done { output: Json::new(text), artifacts: vec![], log: None };
         assert_eq!(came(&reran(done(b" 1")), &handed, &[]), Came::Same);
         assert!(matches!(came(&reran(done(b"2")), &handed, &[]), Came::Other(_)));
