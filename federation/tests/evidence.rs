@@ -363,7 +363,9 @@ fn refuted_early(after: usize, words: &[fn(&mut Refuted)]) -> Vec<Journal> {
     let (mut journals, made) = live(&tasks[..1]);
     for change in words {
         refute(&mut journals, &tasks, &made, 0);
-        let Fact::Refuted(f) = &mut journals[0].last_mut().expect("just written").1.fact else { panic!("it is") };
+        let Fact::Refuted(f) = &mut journals[0].last_mut().expect("just written").1.fact else {
+            panic!("it is")
+        };
         change(f);
     }
     let (later, _) = live(&tasks);
