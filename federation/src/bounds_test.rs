@@ -94,6 +94,8 @@ impl Home {
             entry: 0,
             guest: None,
             revoked_itself: None,
+            lets_until: None,
+            let_at: Wall(0),
         };
         self.mind.state.agent_bytes += agent.bytes();
         let before = self.mind.state.agents.insert(id, agent.into());

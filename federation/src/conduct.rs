@@ -4,7 +4,7 @@
 //! It is a reader's judgement and changes nothing here: the entries are signed by their author, and whoever has them comes
 //! to the same. Where entries are missing, only what is wrong whatever stood there is held against the author.
 
-use crate::fact::{Cause, Fact, Judgement};
+use crate::fact::{Account, Cause, Fact, Judgement, Transfer};
 use artel_protocol::id::StepId;
 use artel_protocol::key::AgentId;
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ pub enum Breach {
     /// A submission is not judged, but the step ends.
     #[error("ended while a submission waited for its verdict")]
     Unjudged,
-    /// A result is refuted that was not accepted, or a second time.
+    /// A result is refuted that was not accepted, a second time, as another's or another verdict's, or for more than was paid.
     #[error("refuted without a result that stands")]
     NotRefutable,
     /// Something happens to a step that is over.
@@ -75,7 +75,8 @@ enum At {
     Leased(AgentId),
     Submitted(AgentId, u64),
     Rejected,
-    Accepted,
+    /// Whose result, and the index of the verdict.
+    Accepted(AgentId, u64),
     Ended,
 }
 
@@ -84,7 +85,8 @@ struct Step {
     at: At,
     /// The epoch of the last lease.
     epoch: u32,
-    paid: bool,
+    /// What its agent was paid, in units.
+    paid: Option<u64>,
     refuted: bool,
 }
 
@@ -128,7 +130,7 @@ impl Conduct {
             return None;
         }
         let at = if self.has_gaps { At::Unsure } else { At::Waiting };
-        let mut step = known.unwrap_or(Step { at, epoch: 0, paid: false, refuted: false });
+        let mut step = known.unwrap_or(Step { at, epoch: 0, paid: None, refuted: false });
         let breach = step.take(index, fact).err();
         self.steps.insert(id, step);
         breach.map(|breach| Illegal { index, step: id, breach })
@@ -142,7 +144,7 @@ impl Conduct {
 
 impl At {
     fn is_over(self) -> bool {
-        matches!(self, At::Accepted | At::Ended)
+        matches!(self, At::Accepted(..) | At::Ended)
     }
 }
 
@@ -155,7 +157,7 @@ impl Step {
                 self.at = At::Offered;
                 self.epoch = f.epoch.0.saturating_sub(1);
                 match before {
-                    At::Accepted | At::Ended => Err(Breach::Over),
+                    At::Accepted(..) | At::Ended => Err(Breach::Over),
                     At::Offered | At::Leased(_) | At::Submitted(..) => Err(Breach::NotFree),
                     At::Waiting | At::Rejected => rule(self.epoch == last && f.epoch.0 > 0, Breach::Epoch),
                     At::Unsure => rule(f.epoch.0 > last, Breach::Epoch),
@@ -164,7 +166,7 @@ impl Step {
             Fact::Granted(f) => {
                 (self.at, self.epoch) = (At::Leased(f.agent), f.epoch.0);
                 match before {
-                    At::Accepted | At::Ended => Err(Breach::Over),
+                    At::Accepted(..) | At::Ended => Err(Breach::Over),
                     At::Leased(_) | At::Submitted(..) => Err(Breach::GrantedTwice),
                     At::Waiting | At::Rejected => Err(Breach::NotOffered),
                     At::Offered => rule(f.epoch.0.checked_sub(1) == Some(last), Breach::Epoch),
@@ -179,11 +181,11 @@ impl Step {
                 (self.at, self.epoch) = (At::Submitted(f.agent, index), f.epoch.0);
                 self.held(before, (f.agent, f.epoch.0), last)
             }
-            Fact::Transfer(_) => {
-                let paid = std::mem::replace(&mut self.paid, true);
-                rule(!paid, Breach::PaidTwice)?;
+            Fact::Transfer(f) => {
+                let paid = self.paid.replace(to_agents(f));
+                rule(paid.is_none(), Breach::PaidTwice)?;
                 match before {
-                    At::Accepted | At::Ended => Err(Breach::Over),
+                    At::Accepted(..) | At::Ended => Err(Breach::Over),
                     At::Submitted(..) | At::Unsure => Ok(()),
                     _ => Err(Breach::NotSubmitted),
                 }
@@ -191,28 +193,34 @@ impl Step {
             Fact::Refuted(f) => {
                 let again = std::mem::replace(&mut self.refuted, true);
                 match before {
-                    At::Accepted => rule(!again && last == f.epoch.0, Breach::NotRefutable),
+                    At::Accepted(agent, verdict) => {
+                        let is_named = (agent, verdict, last) == (f.agent, f.verdict, f.epoch.0);
+                        let is_within = self.paid.is_none_or(|paid| f.recalled.0 <= paid);
+                        rule(!again && is_named && is_within, Breach::NotRefutable)
+                    }
                     At::Unsure => rule(!again, Breach::NotRefutable),
                     _ => Err(Breach::NotRefutable),
                 }
             }
             Fact::Verdict(f) => {
                 let accepted = matches!(f.judgement, Judgement::Accepted { .. });
-                self.at = if accepted { At::Accepted } else { At::Rejected };
+                self.at = if accepted { At::Accepted(f.agent, index) } else { At::Rejected };
                 match before {
-                    At::Accepted | At::Rejected => Err(Breach::JudgedTwice),
+                    At::Accepted(..) | At::Rejected => Err(Breach::JudgedTwice),
                     At::Ended => Err(Breach::Over),
                     At::Submitted(agent, at) if (agent, at, last) != (f.agent, f.submitted, f.epoch.0) => {
                         Err(Breach::NotSubmitted)
                     }
-                    At::Submitted(..) | At::Unsure => rule(accepted || !self.paid, Breach::PaidAndRejected),
+                    At::Submitted(..) | At::Unsure => {
+                        rule(accepted || self.paid.is_none(), Breach::PaidAndRejected)
+                    }
                     _ => Err(Breach::NotSubmitted),
                 }
             }
             _ => {
                 self.at = At::Ended;
                 match before {
-                    At::Accepted | At::Ended => Err(Breach::Over),
+                    At::Accepted(..) | At::Ended => Err(Breach::Over),
                     At::Submitted(..) => Err(Breach::Unjudged),
                     _ => Ok(()),
                 }
@@ -223,7 +231,7 @@ impl Step {
     /// Whether a lease that ends was held by this agent under this epoch.
     fn held(&self, before: At, (agent, epoch): (AgentId, u32), last: u32) -> Result<(), Breach> {
         match before {
-            At::Accepted | At::Ended => Err(Breach::Over),
+            At::Accepted(..) | At::Ended => Err(Breach::Over),
             At::Leased(holder) => rule((holder, last) == (agent, epoch), Breach::NoLease),
             At::Unsure => rule(epoch >= last, Breach::NoLease),
             _ => Err(Breach::NoLease),
@@ -244,6 +252,12 @@ pub fn about_a_step(fact: Fact) -> Option<Fact> {
         Fact::StepEnded(_) | Fact::Transfer(_) | Fact::Refuted(_) => Some(fact),
         _ => None,
     }
+}
+
+/// What a payment brings agents, in units.
+fn to_agents(payment: &Transfer) -> u64 {
+    let legs = payment.legs.iter().filter(|leg| matches!(leg.account, Account::Agent(_)));
+    legs.fold(0, |sum, leg| sum.saturating_add(u64::try_from(leg.units).unwrap_or(0)))
 }
 
 fn rule(holds: bool, breach: Breach) -> Result<(), Breach> {

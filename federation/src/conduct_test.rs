@@ -1,6 +1,7 @@
 use super::*;
 use crate::fact::{
-    Authority, End, Granted, LeaseEnded, Offered, Refuted, StepEnded, Submitted, Transfer, Verdict,
+    Account, Authority, End, Granted, LeaseEnded, Leg, Offered, Refuted, StepEnded, Submitted, Transfer,
+    Verdict,
 };
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId};
@@ -90,8 +91,30 @@ fn refuted(epoch: u32) -> Fact {
     })
 }
 
+/// What pays agent 1 five units.
+fn paid_five() -> Fact {
+    let legs = vec![
+        Leg { account: Account::Escrow(step(0)), units: -5 },
+        Leg { account: Account::Agent(agent(1)), units: 5 },
+    ];
+    Fact::Transfer(Transfer { cause: Cause::Payment, step: step(0), legs })
+}
+
+/// What refutes the result whose verdict stands behind its payment.
+fn refuted_as(change: impl FnOnce(&mut Refuted)) -> Fact {
+    let Fact::Refuted(mut f) = refuted(1) else { unreachable!("it is") };
+    f.verdict = 4;
+    change(&mut f);
+    Fact::Refuted(f)
+}
+
 fn ended() -> Fact {
     Fact::StepEnded(StepEnded { step: step(0), end: End::Cancelled })
+}
+
+/// A step that was paid and accepted, and what is said of it then.
+fn accepted_and(fact: Fact) -> [Fact; 6] {
+    [offered(1), granted(1, 1), submitted(1, 1), paid_five(), verdict(1, 1, 2, true), fact]
 }
 
 /// The breaches of a journal of these entries, from its first on.
@@ -109,6 +132,9 @@ fn an_honest_path_is_clean() {
     assert_eq!(breaches(&[&lapse[..], &reject].concat()), []);
     let found = [offered(1), granted(1, 1), submitted(1, 1), verdict(1, 1, 2, true), refuted(1)];
     assert_eq!(breaches(&found), [], "what is refuted stays accepted");
+    let all_back = refuted_as(|f| f.recalled = Credits(5));
+    let found = [offered(1), granted(1, 1), submitted(1, 1), paid_five(), verdict(1, 1, 2, true), all_back];
+    assert_eq!(breaches(&found), [], "and all that was paid may go back");
     assert_eq!(breaches(&[offered(1), ended()]), []);
     assert_eq!(breaches(&[ended()]), [], "one that was never offered");
     assert_eq!(breaches(&[submitted(4, 1)]), [], "a worker's record of another home's step");
@@ -167,6 +193,9 @@ fn a_lying_home_is_shown_by_its_own_log() {
             5,
             Breach::NotRefutable,
         ),
+        (&accepted_and(refuted_as(|f| f.agent = agent(2))), 5, Breach::NotRefutable),
+        (&accepted_and(refuted_as(|f| f.verdict = 3)), 5, Breach::NotRefutable),
+        (&accepted_and(refuted_as(|f| f.recalled = Credits(6))), 5, Breach::NotRefutable),
         (&[offered(1), ended(), offered(2)], 2, Breach::Over),
         (&[offered(1), ended(), granted(1, 1)], 2, Breach::Over),
     ];

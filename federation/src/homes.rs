@@ -60,6 +60,10 @@ pub const EARLY_MAX: usize = 1_024;
 /// How many of all journals wait (some 200 bytes each). With more the journal that the last one is of waits no longer.
 pub const EARLY_TOTAL_MAX: usize = 65_536;
 
+/// With how many that wait in one journal, what is missing before them should be fetched at once: a fetch takes seconds, and after
+/// [`EARLY_MAX`] what is missing is taken for lost for good. Smaller, and every hole in what comes by gossip has records fetched.
+pub const EARLY_MANY: usize = 128;
+
 type Lease = (StepId, Epoch);
 
 #[derive(Debug, Default)]
@@ -134,6 +138,11 @@ impl Homes {
             illegal.extend(fact.and_then(|fact| self.follow(origin, index, &fact)));
         }
         illegal
+    }
+
+    /// Whether so many records of a journal wait for those before them that these should be fetched.
+    pub fn is_behind(&self, origin: &Origin) -> bool {
+        self.journals.get(origin).is_some_and(|journal| journal.early.len() > EARLY_MANY)
     }
 
     /// A home's standing.

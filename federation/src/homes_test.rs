@@ -121,6 +121,7 @@ fn records_that_are_lost_hold_nothing_up_and_are_not_held_against_their_author()
     // What ended that lease is lost.
     assert_eq!(homes.hear(&origin(1), (9, 9), Some(&offered_again(0))), []);
     for n in 0..EARLY_MAX as u64 {
+        assert_eq!(homes.is_behind(&origin(1)), n >= EARLY_MANY as u64, "what is missing is fetched in time");
         assert_eq!(homes.hear(&origin(1), (10 + n, 10 + n), Some(&silence(2, 0))), [], "{n}");
     }
     assert!(homes.journals[&origin(1)].early.is_empty());

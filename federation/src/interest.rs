@@ -101,6 +101,8 @@ mod tests {
             entry: 0,
             guest: None,
             revoked_itself: None,
+            lets_until: None,
+            let_at: Wall(0),
         }
     }
 

@@ -2,7 +2,7 @@
 //! revokes its own token. Open challenges are never journalled and do not survive a restart.
 
 use crate::effect::{Code, Refusal};
-use crate::fact::{Delegation, Introduced, Revoker};
+use crate::fact::{Delegation, Enrolled, Introduced, Revoker};
 use crate::input::{Now, Profile, Signed};
 use crate::json::Json;
 use crate::options::{AGENT_FIXED_BYTES, CHALLENGE_MS, CHALLENGES_MAX, Options};
@@ -63,6 +63,10 @@ pub struct Agent {
     pub guest: Option<Guest>,
     /// When it last ended its token and delegation here itself; what it delegated before is over for good.
     pub revoked_itself: Option<Wall>,
+    /// Until when anything lasts that it let this node do and that was not said to be over.
+    pub lets_until: Option<Wall>,
+    /// No challenge by which it lets this node act that it has answered, or that was said to be over, was made later.
+    pub let_at: Wall,
 }
 
 /// An agent of another node.
@@ -99,6 +103,8 @@ impl Agent {
             entry: 0,
             guest: None,
             revoked_itself: None,
+            lets_until: None,
+            let_at: Wall(0),
         }
     }
 
@@ -111,6 +117,37 @@ impl Agent {
         self.updated = at;
         self.entry = index;
         self.guest = Some(Guest { node: f.node, warrant: f.warrant });
+    }
+
+    /// It came in by a challenge.
+    pub(crate) fn enroll(&mut self, f: &Enrolled, at: Wall, index: u64) {
+        self.name.clone_from(&f.name);
+        self.skills.clone_from(&f.skills);
+        self.metadata = f.metadata.clone();
+        self.capacity = f.capacity;
+        self.delegation = f.delegation;
+        self.serial = f.serial;
+        self.expires = f.expires;
+        self.revoked = None;
+        self.updated = at;
+        self.entry = index;
+        self.guest = None;
+        if let Some(delegation) = f.delegation {
+            self.lets_until = self.lets_until.max(Some(delegation.until));
+            self.let_at = self.lets_next(at);
+        }
+    }
+
+    /// What it let this node do is over, as far as it was made up to a moment.
+    pub(crate) fn let_no_more(&mut self, before: Wall) {
+        self.lets_until = None;
+        self.let_at = self.let_at.max(before);
+    }
+
+    /// When a challenge by which it lets this node act is made at the latest: after all that was said to be over, though the clock was
+    /// set back since.
+    pub(crate) fn lets_next(&self, now: Wall) -> Wall {
+        now.max(self.let_at.plus_ms(1))
     }
 
     /// Whether nothing is lost where it is forgotten, but for a lease or a result that it has open: it was never enrolled
@@ -153,6 +190,8 @@ pub(crate) struct Challenge {
     pub delegation: Option<Delegation>,
     pub text: String,
     pub expires: Wall,
+    /// When it was made, as what it delegates has it.
+    pub made: Wall,
     opened: u64,
 }
 
@@ -168,6 +207,7 @@ impl Challenges {
     pub fn open(
         &mut self,
         (agent, profile, delegate): (AgentId, Profile, bool),
+        made: Wall,
         (identity, options): (&Identity, &Options),
         timers: &mut Timers,
         now: &Now,
@@ -179,14 +219,14 @@ impl Challenges {
             timers.cancel(Timer::Challenge(oldest));
         }
         let id = EnrollmentId::new(now.wall, now.entropy[..9].try_into().expect("nine of 32 bytes"));
-        let expires = now.wall.plus_ms(CHALLENGE_MS);
+        let expires = made.plus_ms(CHALLENGE_MS);
         let delegation = delegate.then(|| Delegation { until: now.wall.plus_ms(options.token_ms) });
         let text = challenge_text(identity, &agent, &profile.name, delegation, &now.entropy[9..], expires);
         // Kept for as long again, so that a late answer hears that it is late.
         timers.set(Timer::Challenge(id), now.mono.plus_ms(2 * CHALLENGE_MS));
         self.count += 1;
         let challenge =
-            Challenge { agent, profile, delegation, text: text.clone(), expires, opened: self.count };
+            Challenge { agent, profile, delegation, text: text.clone(), expires, made, opened: self.count };
         self.open.insert(id, challenge);
         (id, text, expires)
     }
@@ -194,6 +234,17 @@ impl Challenges {
     /// Takes a challenge out: it is spent by the first answer, right or wrong.
     pub fn spend(&mut self, id: &EnrollmentId) -> Option<Challenge> {
         self.open.remove(id)
+    }
+
+    /// Drops those of an agent by which it would let this node act: what was made so far is over.
+    pub fn drop_delegating(&mut self, agent: &AgentId, timers: &mut Timers) {
+        self.open.retain(|id, challenge| {
+            let is_kept = challenge.agent != *agent || challenge.delegation.is_none();
+            if !is_kept {
+                timers.cancel(Timer::Challenge(*id));
+            }
+            is_kept
+        });
     }
 }
 

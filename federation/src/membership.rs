@@ -125,8 +125,9 @@ impl Federation {
         let profile = check_profile(profile)?;
         self.may_enroll(&agent, &profile)?;
         let by = (&self.identity, &self.options);
+        let made = if delegate { self.lets_next(&agent, turn.now.wall) } else { turn.now.wall };
         let (enrollment, text, expires) =
-            self.live.challenges.open((agent, profile, delegate), by, &mut self.live.timers, &turn.now);
+            self.live.challenges.open((agent, profile, delegate), made, by, &mut self.live.timers, &turn.now);
         Ok(Some(Reply::Challenge { enrollment, text, expires }))
     }
 
@@ -145,6 +146,13 @@ impl Federation {
             return Err(Refusal::new(
                 Code::ChallengeExpired,
                 "the challenge has expired; enroll again and answer within a minute",
+            ));
+        }
+        if challenge.delegation.is_some() && challenge.made > self.lets_next(&challenge.agent, turn.now.wall)
+        {
+            return Err(Refusal::new(
+                Code::ChallengeExpired,
+                "the node's clock was set back since the challenge was made; enroll again",
             ));
         }
         if challenge.agent.key().verify(challenge.text.as_bytes(), &signature).is_err() {
@@ -243,15 +251,22 @@ impl Federation {
         Ok(Some(Reply::Agent(self.state.agents[&agent].clone())))
     }
 
-    /// Whether an agent that is enrolled here lets this node act in its name.
+    /// Whether anything that an agent ever let this node do in its name lasts.
     fn has_delegated(&self, agent: &AgentId, now: Wall) -> bool {
-        let known = self.state.agents.get(agent).filter(|agent| agent.guest.is_none());
-        known.and_then(|agent| agent.delegation).is_some_and(|delegation| delegation.until > now)
+        let known = self.state.agents.get(agent);
+        known.and_then(|agent| agent.lets_until).is_some_and(|until| until > now)
     }
 
-    /// Tells all homes that this node may not act in an agent's name any more.
+    /// When a challenge by which an agent lets this node act is made at the latest.
+    fn lets_next(&self, agent: &AgentId, now: Wall) -> Wall {
+        self.state.agents.get(agent).map_or(now, |known| known.lets_next(now))
+    }
+
+    /// Tells all homes that this node may not act in an agent's name any more, by nothing that was made so far: not by what was made
+    /// before the clock was set back, nor by what is not answered yet.
     fn announce_end(&mut self, turn: &mut Turn, agent: AgentId) {
-        let before = turn.now.wall;
+        let before = turn.now.wall.max(self.state.agents[&agent].let_at);
+        self.live.challenges.drop_delegating(&agent, &mut self.live.timers);
         turn.record(&mut self.state, Fact::DelegationEnded(DelegationEnded { agent, before }));
     }
 

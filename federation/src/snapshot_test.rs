@@ -303,6 +303,8 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
         entry: 1,
         guest: Some(Guest { node: NodeId(key(1).public()), warrant: Some(digest) }),
         revoked_itself: Some(Wall(u64::MAX)),
+        lets_until: Some(Wall(u64::MAX)),
+        let_at: Wall(u64::MAX),
     };
     let account = encoded(&(Account::Agent(agent.id), i64::MAX));
     assert!(encoded(&agent) + account <= agent.bytes(), "{} {}", encoded(&agent), agent.bytes());

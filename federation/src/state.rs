@@ -187,9 +187,9 @@ impl State {
             Fact::Acknowledged(f) => self.away.acknowledged(f),
             Fact::Concluded(f) => self.away.conclude(f),
             Fact::LetGo(f) => self.away.let_go(f),
+            Fact::DelegationEnded(f) => self.with_agent(&f.agent, |agent| agent.let_no_more(f.before)),
             Fact::Unanswered(f) => self.away.unanswered(f),
             Fact::RunEnded(_)
-            | Fact::DelegationEnded(_)
             | Fact::Emitted(_)
             | Fact::Refused(_)
             | Fact::FraudProven(_)
@@ -311,19 +311,7 @@ impl State {
     }
 
     fn enrolled(&mut self, f: &Enrolled, at: Wall, index: u64) {
-        self.with_new_agent(&f.agent, at, |agent| {
-            agent.name.clone_from(&f.name);
-            agent.skills.clone_from(&f.skills);
-            agent.metadata = f.metadata.clone();
-            agent.capacity = f.capacity;
-            agent.delegation = f.delegation;
-            agent.serial = f.serial;
-            agent.expires = f.expires;
-            agent.revoked = None;
-            agent.updated = at;
-            agent.entry = index;
-            agent.guest = None;
-        });
+        self.with_new_agent(&f.agent, at, |agent| agent.enroll(f, at, index));
     }
 
     /// An agent of another node; one that was enrolled here and has left may come back so.

@@ -357,6 +357,59 @@ fn what_names_another_result_or_too_old_a_one_changes_no_book() {
     }
 }
 
+/// Task 0's journals and those of as many accepted after it as are asked for; what home says of task 0 stands right behind its verdict.
+fn refuted_early(after: usize, words: &[fn(&mut Refuted)]) -> Vec<Journal> {
+    let tasks = vec![accepted(0, 1, 0); 1 + after];
+    let (mut journals, made) = live(&tasks[..1]);
+    for change in words {
+        refute(&mut journals, &tasks, &made, 0);
+        let Fact::Refuted(f) = &mut journals[0].last_mut().expect("just written").1.fact else {
+            panic!("it is")
+        };
+        change(f);
+    }
+    let (later, _) = live(&tasks);
+    let shift = 2 * words.len() as u64;
+    for (index, entry) in &later[0][3..] {
+        let mut entry = entry.clone();
+        if let Fact::Verdict(f) = &mut entry.fact {
+            f.submitted += shift;
+        }
+        journals[0].push((index + shift, entry));
+    }
+    journals[1].clone_from(&later[1]);
+    journals
+}
+
+/// The books of two readers: one reads all of home's journal first, the other all of the worker's node's.
+fn read_in_both_orders(journals: &[Journal]) -> (Book, Book) {
+    let first = |n: usize| read(journals, &vec![n; journals[n].len()]).0;
+    (first(0), first(1))
+}
+
+#[test]
+fn what_is_refuted_before_its_receipt_is_whole_is_not_forgotten_while_half_of_it_waits() {
+    for after in [0, REFUTABLE_MAX - 1, REFUTABLE_MAX, 2 * REFUTABLE_MAX] {
+        let (home_first, worker_first) = read_in_both_orders(&refuted_early(after, &[|_| {}]));
+        assert!(home_first.is_whole());
+        assert_eq!(home_first.settled(node(0), node(1)), after as u64);
+        assert_eq!(home_first, worker_first, "{after}");
+    }
+}
+
+#[test]
+fn a_home_that_refutes_another_result_first_makes_no_two_readers_disagree() {
+    let right: fn(&mut Refuted) = |_| {};
+    let wrong: [fn(&mut Refuted); 3] = [|f| f.step = step(1), |f| f.epoch = Epoch(2), |f| f.agent = agent(2)];
+    for wrong in wrong {
+        for (words, settled) in [(vec![wrong], 2), (vec![wrong, right], 1), (vec![right, wrong], 1)] {
+            let (home_first, worker_first) = read_in_both_orders(&refuted_early(1, &words));
+            assert_eq!(home_first, worker_first);
+            assert_eq!(home_first.settled(node(0), node(1)), settled);
+        }
+    }
+}
+
 fn accepted(home: usize, worker: usize, agent: u8) -> Task {
     Task { home, worker, agent, ends: Ends::Accepted }
 }

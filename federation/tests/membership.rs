@@ -282,6 +282,7 @@ fn that_a_delegation_is_over_is_public_whoever_ends_it() {
     home.enroll_with(3, profile("eve", &[]), true);
     home.enroll_with(3, profile("eve", &[]), true);
     assert_eq!(ended(&home), all, "it still delegates");
+    home.pass(10);
     let eve = home.enroll_with(3, profile("eve", &[]), false);
     all.push((eve.id, home.wall));
     assert_eq!(ended(&home), all);
@@ -294,6 +295,78 @@ fn that_a_delegation_is_over_is_public_whoever_ends_it() {
     home.pass(TOKEN_MS_MAX);
     home.revoke(&fay);
     assert_eq!(ended(&home), all);
+}
+
+/// The warrant that a challenge is, as other homes are shown it.
+fn bears(text: &str, before: Wall) -> bool {
+    let made = before.plus_ms(60_000).iso8601();
+    text.lines().find_map(|line| line.strip_prefix("expires: ")).expect("it expires") > made.as_str()
+}
+
+#[test]
+fn a_clock_that_is_set_neither_saves_an_ended_delegation_nor_kills_the_next() {
+    let mut home = Home::new();
+    let right = home.wall;
+    home.wall = right.plus_ms(DAY_MS);
+    let ada = member(1);
+    let (enrollment, old) = home.challenge(&ada, profile("ada", &[]), true);
+    let signature = ada.sign(&old);
+    let Some(Ok(Reply::Token { serial, .. })) =
+        home.ask(Principal::Stranger, Request::Respond { enrollment, signature })
+    else {
+        panic!("a good answer")
+    };
+    // It was a day ahead, and is set back.
+    home.wall = right;
+    home.revoke(&Member { serial, ..ada });
+    let [(_, before)] = ended(&home)[..] else { panic!("it is announced") };
+    assert!(!bears(&old, before), "what it delegated is over");
+    let bob = home.enroll_with(2, profile("bob", &[]), true);
+    home.wall = right.plus_ms(DAY_MS);
+    assert!(revoke_own(&mut home, &bob).is_ok());
+    let before = ended(&home)[1].1;
+    home.wall = right;
+    let bob = member(2);
+    let (enrollment, new) = home.challenge(&bob, profile("bob", &[]), true);
+    assert!(bears(&new, before), "what it delegates now is served");
+    let signature = bob.sign(&new);
+    let answer = home.ask(Principal::Stranger, Request::Respond { enrollment, signature });
+    let Some(Ok(Reply::Token { serial, .. })) = answer else { panic!("{answer:?}") };
+    home.revoke(&Member { serial, ..bob });
+    assert!(!bears(&new, ended(&home)[2].1), "and may be ended like any");
+    // A challenge that was made before the clock was set back is not answered: its end could not be told.
+    let (enrollment, text) = home.challenge(&member(3), profile("eve", &[]), true);
+    home.wall = Wall(right.0 - DAY_MS);
+    let signature = member(3).sign(&text);
+    let answer = home.ask(Principal::Stranger, Request::Respond { enrollment, signature });
+    assert_eq!(answer.and_then(Result::err).map(|refusal| refusal.code), Some(Code::ChallengeExpired));
+}
+
+#[test]
+fn the_end_of_what_lasts_longest_is_announced() {
+    let mut home = Home::new();
+    home.enroll_with(1, profile("ada", &[]), true);
+    // Started with another lifetime of tokens since, so that the second delegation ends first.
+    home.options.token_ms = HOUR_MS;
+    home.restart();
+    let ada = home.enroll_with(1, profile("ada", &[]), true);
+    home.pass(2 * HOUR_MS);
+    home.revoke(&ada);
+    assert_eq!(ended(&home).len(), 1);
+}
+
+#[test]
+fn an_open_challenge_does_not_outlast_the_delegation_s_end() {
+    let mut home = Home::new();
+    let ada = home.enroll_with(1, profile("ada", &[]), true);
+    let mut open = |delegate| home.challenge(&ada, profile("ada", &[]), delegate);
+    let (delegating, plain) = (open(true), open(false));
+    assert!(revoke_own(&mut home, &ada).is_ok());
+    for ((enrollment, text), wanted) in [(delegating, Some(Code::ChallengeUnknown)), (plain, None)] {
+        let signature = ada.sign(&text);
+        let answer = home.ask(Principal::Stranger, Request::Respond { enrollment, signature });
+        assert_eq!(answer.expect("at once").err().map(|refusal| refusal.code), wanted);
+    }
 }
 
 #[test]

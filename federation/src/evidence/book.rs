@@ -4,10 +4,9 @@
 use super::gaps::Gaps;
 use super::pairs::{Half, Pairs};
 use super::receipt::{Learnt, Receipt};
-use super::refutable::Refutable;
 use super::view::Viewer;
 use super::{JOURNALS_MAX, ROWS_EACH, ROWS_MAX, SETTLED_MAX, UNSURE_MAX};
-use crate::fact::{Entry as JournalEntry, Fact, Judgement, Kind, Verdict};
+use crate::fact::{Entry as JournalEntry, Fact, Kind};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
@@ -61,8 +60,6 @@ pub struct Book {
     /// More was lost than can be told.
     partial: bool,
     gaps: Gaps,
-    // At the end: what was written without it is read with nothing in its place.
-    refutable: Refutable,
 }
 
 impl Book {
@@ -106,30 +103,13 @@ impl Book {
         self.journals.insert(origin, public_seq + 1);
         let before = learnt.len();
         match entry {
-            Some(entry) => {
-                if let Fact::Verdict(Verdict { submitted, judgement: Judgement::Accepted { .. }, .. }) =
-                    &entry.fact
-                    && self.pairs.is_from_elsewhere(&origin, *submitted)
-                {
-                    self.refutable.accepted(origin, index);
-                }
-                self.pairs.hear(origin, index, &entry, learnt);
-                if let Fact::Refuted(f) = &entry.fact {
-                    learnt.extend(self.refutable.refuted(&origin, f).map(Learnt::Refuted));
-                }
-            }
+            Some(entry) => self.pairs.hear(origin, index, &entry, learnt),
             None => self.pairs.pass(origin, index + 1, learnt),
         }
-        for piece in &mut learnt[before..] {
-            self.count(piece);
+        for piece in &learnt[before..] {
             match piece {
-                Learnt::Receipt(receipt) if receipt.worker().is_some() && self.refutable.whole(receipt) => {
-                    // Counted first, so that the book is the same as where it was refuted after.
-                    self.uncount(receipt);
-                    *piece = Learnt::Refuted(*receipt);
-                }
                 Learnt::Refuted(receipt) => self.uncount(receipt),
-                _ => {}
+                _ => self.count(piece),
             }
         }
         for (home, worker) in self.pairs.take_unsure() {

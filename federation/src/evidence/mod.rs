@@ -35,7 +35,7 @@ pub const SETTLED_MAX: usize = 65_536;
 /// is the same one for every reader.
 pub const OPEN_MAX: usize = 4_096;
 
-/// How many of a home's newest acceptances of work done elsewhere may still be refuted (some 160 bytes each). Larger, and journals
+/// How many of a home's newest acceptances of work done elsewhere may still be refuted (some 180 bytes each, 96 MiB of all journals together). Larger, and journals
 /// without end take that much of each reader; smaller, and a busy home's mismatch that is found days later changes nobody's book.
 pub const REFUTABLE_MAX: usize = 512;
 

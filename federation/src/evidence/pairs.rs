@@ -3,8 +3,9 @@
 
 use super::lost::Lost;
 use super::receipt::{Lapse, Learnt, LeftOut, Receipt};
+use super::refutable::{Refutable, Takes};
 use super::{HANDED_MAX, HANDED_TOTAL_MAX, OPEN_MAX, RECENT_MAX, WAITING_MAX, WAITING_TOTAL_MAX};
-use crate::fact::{Abroad, Entry, Fact, HandedIn, Judgement, Submitted, Verdict};
+use crate::fact::{Abroad, Entry, Fact, HandedIn, Judgement, Refuted, Submitted, Verdict};
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey};
@@ -34,6 +35,7 @@ pub(super) struct Pairs {
     lost_waiting: Lost,
     /// Between which home and worker's node a receipt was lost that another reader may have.
     unsure: BTreeSet<(NodeId, NodeId)>,
+    refutable: Refutable,
 }
 
 /// What a home's journal has said so far.
@@ -67,6 +69,8 @@ struct Handed {
 struct Judged {
     receipt: Receipt,
     result: Digest,
+    /// Home has found the result to be another.
+    is_refuted: bool,
 }
 
 /// A receipt that is not whole yet.
@@ -106,6 +110,7 @@ impl Pairs {
             Fact::Submitted(f) => self.submitted(origin, index, f, learnt),
             Fact::Verdict(f) => self.verdict(origin, index, entry.at, f, learnt),
             Fact::HandedIn(f) => self.handed_in(origin, index, f, learnt),
+            Fact::Refuted(f) => self.refuted(origin, f, learnt),
             Fact::Lapsed(f) => {
                 let (step, epoch, agent) = (f.step, f.epoch, f.agent);
                 learnt.push(Learnt::Lapse(Lapse { home: origin, step, epoch, agent, index, at: entry.at }));
@@ -113,12 +118,6 @@ impl Pairs {
             _ => {}
         }
         self.pass(origin, index + 1, learnt);
-    }
-
-    /// Whether an open submission of a home was handed in at another node.
-    pub fn is_from_elsewhere(&self, home: &Origin, submitted: u64) -> bool {
-        let open = self.homes.get(home).and_then(|home| home.open.get(&submitted));
-        open.and_then(|open| open.handed_at).is_some_and(|(origin, _)| origin.node() != home.node())
     }
 
     /// Whether an entry stands before one of its journal that was read: its author numbers entries otherwise than they stand.
@@ -229,11 +228,14 @@ impl Pairs {
         if place.0.node() == origin.node() {
             return learnt.push(none(LeftOut::ToItself));
         }
-        let judged = Judged { receipt, result: open.result };
+        if receipt.is_accepted() {
+            self.refutable.accepted(&receipt);
+        }
+        let judged = Judged { receipt, result: open.result, is_refuted: false };
         match self.handed.get(&place) {
             Some(handed) if is_of(handed, &judged) => {
                 self.take_handed(&place);
-                learnt.push(Learnt::Receipt(receipt));
+                self.whole(&judged, learnt);
             }
             Some(_) => learnt.push(none(LeftOut::OtherHandedIn)),
             None if self.passed.get(&place.0).is_some_and(|passed| place.1 < *passed) => {
@@ -243,6 +245,29 @@ impl Pairs {
                 learnt.push(none(LeftOut::NotHandedIn));
             }
             None => self.wait(place, judged, learnt),
+        }
+    }
+
+    /// A receipt is whole. One that was refuted before counts first all the same, so that the book is as where it was refuted after.
+    fn whole(&mut self, judged: &Judged, learnt: &mut Vec<Learnt>) {
+        learnt.push(Learnt::Receipt(judged.receipt));
+        self.refutable.whole(&judged.receipt);
+        if judged.is_refuted {
+            learnt.push(Learnt::Refuted(judged.receipt));
+        }
+    }
+
+    fn refuted(&mut self, origin: Origin, f: &Refuted, learnt: &mut Vec<Learnt>) {
+        match self.refutable.refuted(&origin, f) {
+            Some(Takes::Whole(receipt)) => learnt.push(Learnt::Refuted(receipt)),
+            // It is remembered where the other half waits, which outlasts the newest acceptances.
+            Some(Takes::Half(receipt)) => {
+                let place = receipt.handed_in.map(|place| (place, origin, receipt.verdict));
+                if let Some(judged) = place.and_then(|place| self.waiting.get_mut(&place)) {
+                    judged.is_refuted = true;
+                }
+            }
+            None => {}
         }
     }
 
@@ -280,7 +305,7 @@ impl Pairs {
             let judged = self.take_waiting(&key);
             if !taken && is_of(&handed, &judged) {
                 taken = true;
-                learnt.push(Learnt::Receipt(judged.receipt));
+                self.whole(&judged, learnt);
             } else {
                 learnt.push(left_out(&judged.receipt, LeftOut::OtherHandedIn));
             }

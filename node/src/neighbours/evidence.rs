@@ -21,11 +21,9 @@ use tokio::sync::Notify;
 /// The file in the data directory.
 const FILE: &str = "evidence";
 
-/// The form of the file; another one is not read, and the book is made anew.
-const FORM: u32 = 4;
-
-/// The form before it, whose book ends where this one's says what may still be refuted: there was nothing.
-const FORM_BEFORE: u32 = 3;
+/// The form of the file; another one is not read, and the book is made anew. One that is taken over without what a newer one knows
+/// would say otherwise than one that is made anew, with the same marks.
+const FORM: u32 = 5;
 
 /// After how many records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 65_536;
@@ -193,9 +191,6 @@ impl Evidence {
 
 /// What a file says.
 fn decode(bytes: &[u8]) -> Option<(Origin, u64, Book)> {
-    if let Some(before) = bytes.strip_prefix(FORM_BEFORE.to_le_bytes().as_slice()) {
-        return codec::decode_large(&[before, &0u64.to_le_bytes()].concat()).ok();
-    }
     codec::decode_large(bytes.strip_prefix(FORM.to_le_bytes().as_slice())?).ok()
 }
 
@@ -272,7 +267,7 @@ mod tests {
     use artel_protocol::key::{AgentId, PublicKey};
 
     #[test]
-    fn a_book_of_the_form_before_is_read() {
+    fn a_book_of_a_form_before_is_made_anew() {
         let key = PublicKey::from_bytes([7; 32]);
         let (me, agent) = (Origin::new(FederationId([3; 32]), NodeId(key), 0), AgentId(key));
         let (mut book, mut learnt) = (Book::default(), Vec::new());
@@ -287,10 +282,11 @@ mod tests {
         }
         let mut bytes = Vec::new();
         codec::encode_large_into(&(FORM, me, 2u64, &book), &mut bytes);
-        assert_eq!(decode(&bytes), Some((me, 2, book.clone())));
-        // Nothing of it could be refuted: it ended before the number of homes.
-        let before = [&FORM_BEFORE.to_le_bytes(), &bytes[4..bytes.len() - 8]].concat();
-        assert_eq!(decode(&before), Some((me, 2, book)));
-        assert_eq!(decode(&before[..before.len() - 1]), None);
+        assert_eq!(decode(&bytes), Some((me, 2, book)));
+        assert_eq!(decode(&bytes[..bytes.len() - 1]), None);
+        for before in 0..FORM {
+            bytes[..4].copy_from_slice(&before.to_le_bytes());
+            assert_eq!(decode(&bytes), None);
+        }
     }
 }

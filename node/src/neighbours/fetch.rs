@@ -48,9 +48,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<Want>) {
     let mut round = tokio::time::interval(ROUND);
     let mut last = None;
     loop {
-        let peer = tokio::select! {
+        let start = tokio::select! {
             peer = wanted.recv() => match peer {
-                Some(Want::Now(peer)) => peer,
+                Some(Want::Now(peer)) => BTreeSet::from([peer]),
                 Some(Want::Later(peer)) => {
                     // They are neighbours, so there are few of them.
                     later.insert(peer);
@@ -58,42 +58,39 @@ pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<Want>) {
                 }
                 None => return,
             },
-            _ = later_is_due.tick() => {
-                for peer in std::mem::take(&mut later) {
-                    shared.want_from(peer);
-                }
-                continue;
-            }
+            _ = later_is_due.tick() => std::mem::take(&mut later),
             peer = finished.recv() => {
                 let peer: NodeId = peer.expect("we hold a sender");
                 under_way.remove(&peer);
                 if !again.remove(&peer) {
                     continue;
                 }
-                peer
+                BTreeSet::from([peer])
             }
             _ = round.tick() => match shared.next_up(last) {
                 Some(peer) => {
                     last = Some(peer);
-                    peer
+                    BTreeSet::from([peer])
                 }
                 None => continue,
             },
         };
-        if under_way.contains(&peer) || under_way.len() == WANTS_MAX {
-            again.insert(peer);
-            continue;
+        for peer in start {
+            if under_way.contains(&peer) || under_way.len() == WANTS_MAX {
+                again.insert(peer);
+                continue;
+            }
+            under_way.insert(peer);
+            let (shared, done) = (shared.clone(), done.clone());
+            tokio::spawn(async move {
+                pull(&shared, &peer).await;
+                // What was fetched may say that somebody is no member any more.
+                shared.dismiss_strangers().await;
+                tokio::time::sleep(PAUSE).await;
+                // The receiver ends with the node.
+                let _ = done.send(peer).await;
+            });
         }
-        under_way.insert(peer);
-        let (shared, done) = (shared.clone(), done.clone());
-        tokio::spawn(async move {
-            pull(&shared, &peer).await;
-            // What was fetched may say that somebody is no member any more.
-            shared.dismiss_strangers().await;
-            tokio::time::sleep(PAUSE).await;
-            // The receiver ends with the node.
-            let _ = done.send(peer).await;
-        });
     }
 }
 

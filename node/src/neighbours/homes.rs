@@ -6,6 +6,7 @@ use artel_federation::fact::Fact;
 use artel_federation::homes::{Homes as Rules, Standing};
 use artel_federation::{Entry, conduct::Illegal};
 use artel_protocol::key::NodeId;
+use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +31,11 @@ impl Homes {
             }
         }
         rules.standing(&origin.node()).breaches > 0
+    }
+
+    /// Whether so many records of a home wait for those before them that these should be fetched.
+    pub fn is_behind(&self, origin: &Origin) -> bool {
+        self.rules().is_behind(origin)
     }
 
     /// Whether entries of a home's log break the rules, by what was heard of it.

@@ -235,7 +235,11 @@ impl Shared {
     /// Takes in what a home's records say of its offers and of itself, and which neighbour brought them. Where its log breaks the
     /// rules, nothing that it offers is listed.
     pub fn hear_of_home(&self, records: &Records, from: Option<NodeId>) {
-        if self.homes.hear(records) {
+        let breaks_rules = self.homes.hear(records);
+        if let Some(from) = from.filter(|_| self.homes.is_behind(&records.origin())) {
+            self.want_from(from);
+        }
+        if breaks_rules {
             self.board.forget(&records.origin().node());
         } else {
             self.board.hear(records, from);

@@ -1,5 +1,6 @@
 //! Redo after the verdict: the operator has an accepted result run again, in this node's own sandbox alone. Two runs under one engine
-//! that agree on another result refute it; the rules do the rest. What a limit of the machine ended says nothing here.
+//! that agree on another result refute it; the rules do the rest. What a limit of the machine ended, or what this node cannot run,
+//! says nothing here.
 
 use super::{Bench, compare, read_step};
 use crate::handle::Handle;
@@ -16,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Of how many results it is remembered what their last run after the verdict came to, those under way among them. At the limit
-/// none is begun until one has ended; then the one that comes first is forgotten.
+/// Of how many results it is remembered what their last run after the verdict came to, until it was answered once, those under way
+/// among them. At the limit none is begun until one has ended; then the one that comes first is forgotten.
 const REMEMBERED_MAX: usize = 64;
 
 /// How long both runs may take, their turns behind this node's other redos among that; then they came to nothing.
@@ -36,6 +37,16 @@ pub enum State {
     Inconclusive,
 }
 
+impl State {
+    /// How a run stands. One that ended without saying how, as one that panicked, says nothing.
+    fn of(told: &watch::Receiver<State>) -> State {
+        match *told.borrow() {
+            State::Running if told.has_changed().is_err() => State::Inconclusive,
+            state => state,
+        }
+    }
+}
+
 /// The runs that the operator had made since the start.
 pub struct LateRedos {
     bench: Arc<Bench>,
@@ -50,12 +61,25 @@ impl LateRedos {
         LateRedos { bench, blobs, handle, known: Mutex::default() }
     }
 
-    /// The run of a result that is under way.
-    pub fn under_way(&self, step: &StepId) -> Option<watch::Receiver<State>> {
-        self.known().get(step).filter(|state| *state.borrow() == State::Running).cloned()
+    /// The run of a result that is under way, or that has ended and was not answered yet.
+    pub fn known(&self, step: &StepId) -> Option<watch::Receiver<State>> {
+        self.locked().get(step).cloned()
     }
 
-    /// Begins a run; nothing where too many are under way. Its state changes once.
+    /// Waits until a run has come to something, for a while; how it stands then. What it came to is answered once: whoever asks after
+    /// that has it run again.
+    pub async fn answer(&self, step: &StepId, mut told: watch::Receiver<State>, wait: Duration) -> State {
+        // Whoever waited in vain asks again.
+        let _ = tokio::time::timeout(wait, told.wait_for(|state| *state != State::Running)).await;
+        let state = State::of(&told);
+        let mut known = self.locked();
+        if state != State::Running && known.get(step).is_some_and(|other| other.same_channel(&told)) {
+            known.remove(step);
+        }
+        state
+    }
+
+    /// Begins a run, where none of this result is known meanwhile; nothing where too many are under way. Its state changes once.
     pub fn begin(
         self: &Arc<Self>,
         step: StepId,
@@ -64,9 +88,12 @@ impl LateRedos {
     ) -> Option<watch::Receiver<State>> {
         let (told, state) = watch::channel(State::Running);
         {
-            let mut known = self.known();
+            let mut known = self.locked();
+            if let Some(other) = known.get(&step) {
+                return Some(other.clone());
+            }
             if known.len() >= REMEMBERED_MAX {
-                let over = known.iter().find(|(_, state)| *state.borrow() != State::Running);
+                let over = known.iter().find(|(_, told)| State::of(told) != State::Running);
                 let over = *over?.0;
                 known.remove(&over);
             }
@@ -116,16 +143,16 @@ impl LateRedos {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<StepId, watch::Receiver<State>>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<StepId, watch::Receiver<State>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a run came to. A limit that stopped this one may not have stopped the worker's: before the verdict that is a doubt that a third
-/// run settles, after it nothing does.
+/// What a run came to. A limit that stopped this one may not have stopped the worker's, and what this engine cannot run another one may:
+/// before the verdict that is a doubt that a third node's run settles, after it nothing does, for both runs are this node's own.
 fn came(reran: &Reran, output: &Json, left: &[Digest]) -> Came {
     match reran.end {
-        Ended::Bound(_) => Came::Inconclusive,
+        Ended::Bound(_) | Ended::CannotRun => Came::Inconclusive,
         _ => compare::compare(reran, output, left),
     }
 }
@@ -136,13 +163,27 @@ mod tests {
     use artel_federation::redo::message::Bound;
 
     #[test]
-    fn what_a_limit_ended_says_nothing_after_the_verdict() {
+    fn a_run_that_ended_without_a_word_says_nothing() {
+        let (told, state) = watch::channel(State::Running);
+        assert_eq!(State::of(&state), State::Running);
+        drop(told);
+        assert_eq!(State::of(&state), State::Inconclusive);
+        let (told, state) = watch::channel(State::Running);
+        told.send_replace(State::Refuted);
+        drop(told);
+        assert_eq!(State::of(&state), State::Refuted);
+    }
+
+    #[test]
+    fn what_a_limit_ended_or_cannot_run_here_says_nothing_after_the_verdict() {
         let reran = |end| Reran { profile: Digest([7; 32]), end };
         let handed = Json::new(*b"1");
         for bound in [Bound::Fuel, Bound::Memory, Bound::Table, Bound::Stack] {
             assert_eq!(came(&reran(Ended::Bound(bound)), &handed, &[]), Came::Inconclusive);
         }
-        assert_eq!(came(&reran(Ended::Inconclusive), &handed, &[]), Came::Inconclusive);
+        for end in [Ended::CannotRun, Ended::Inconclusive] {
+            assert_eq!(came(&reran(end), &handed, &[]), Came::Inconclusive);
+        }
         let done = |text: &[u8]| Ended::Done { output: Json::new(text), artifacts: vec![], log: None };
         assert_eq!(came(&reran(done(b" 1")), &handed, &[]), Came::Same);
         assert!(matches!(came(&reran(done(b"2")), &handed, &[]), Came::Other(_)));

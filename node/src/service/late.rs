@@ -19,8 +19,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// `POST /v1/tasks/{id}/redo`.
 pub(super) async fn redo(service: &NodeService, call: &Call, id: StepId) -> Result<LateRedo, Problem> {
     let redos = service.parts().redos.clone();
-    let mut state = match redos.under_way(&id) {
-        Some(state) => state,
+    let told = match redos.known(&id) {
+        Some(told) => told,
         None => {
             let whole = |run: &Run, _: &Viewer| Some(Arc::new(run.clone()));
             let run = service.in_run(call, id.run(), whole).await?;
@@ -31,9 +31,7 @@ pub(super) async fn redo(service: &NodeService, call: &Call, id: StepId) -> Resu
             })?
         }
     };
-    // Whoever waited in vain asks again.
-    let _ = tokio::time::timeout(ANSWER_WAIT, state.wait_for(|state| *state != State::Running)).await;
-    let state = match *state.borrow() {
+    let state = match redos.answer(&id, told, ANSWER_WAIT).await {
         State::Running => LateState::Running,
         State::Same => LateState::Same,
         State::Refuted => LateState::Refuted,
