@@ -431,3 +431,22 @@ async fn an_artifact_is_data_whatever_it_says_it_is() {
     let reply = client.ask("GET", &filled("/ui/artifacts/{id}/image"), &browser.cookie, b"").await;
     assert_eq!(reply.status, 404, "octets are no picture");
 }
+
+#[tokio::test]
+async fn a_picture_streams_in_its_sandbox() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "operator-token").await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connects");
+    let path = format!("/ui/artifacts/{}/image", fake::picture());
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", browser.cookie);
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let head = until(&mut stream, "\r\n\r\n").await.expect("the head, before the blob gives its second piece");
+    let head = head.to_ascii_lowercase();
+    for line in ["content-type: image/png\r\n", "content-security-policy: default-src 'none'; sandbox\r\n"] {
+        assert!(head.contains(line), "{line} in {head}");
+    }
+    assert!(!head.contains("content-disposition"), "a picture is drawn, not saved: {head}");
+    server.service.happens.add_permits(1);
+    let end = String::from_utf8_lossy(&fake::CONTENT[fake::CONTENT.len() - 3..]).into_owned();
+    until(&mut stream, &end).await.expect("the rest");
+}

@@ -47,6 +47,11 @@ pub fn artifact() -> ArtifactId {
     ArtifactId::example()
 }
 
+/// An artifact that is a picture. Of its bytes a few come, and the others when a test says so (`happens`).
+pub fn picture() -> ArtifactId {
+    ArtifactId::parse("0190f3d2-0000-7000-8000-00000000c0de").expect("a UUID")
+}
+
 pub fn enrollment() -> EnrollmentId {
     EnrollmentId::example()
 }
@@ -154,6 +159,8 @@ impl Attendance for Watcher {
 pub struct Bits {
     rest: Bytes,
     fault: bool,
+    /// Where what is behind the first piece waits for a permit.
+    held: Option<Arc<Semaphore>>,
 }
 
 impl Blob for Bits {
@@ -163,6 +170,11 @@ impl Blob for Bits {
         }
         if self.fault && self.rest.len() < 5 {
             return Err(Problem::of(Code::Internal));
+        }
+        if self.rest.len() < CONTENT.len()
+            && let Some(held) = self.held.take()
+        {
+            held.acquire().await.expect("never closed").forget();
         }
         let n = self.rest.len().min(3);
         Ok(Some(self.rest.split_to(n)))
@@ -480,13 +492,18 @@ impl Service for Fake {
     async fn artifacts(&self, _: &Call, query: ArtifactQuery) -> Result<List<Artifact>, Problem> {
         Ok(list(an_artifact(), &query.page))
     }
-    async fn artifact(&self, _: &Call, _: ArtifactId) -> Result<Artifact, Problem> {
+    async fn artifact(&self, _: &Call, id: ArtifactId) -> Result<Artifact, Problem> {
+        if id == picture() {
+            let byte_length = Some(CONTENT.len() as u64);
+            return Ok(Artifact { content_type: "image/png; x=y".into(), byte_length, ..an_artifact() });
+        }
         Ok(an_artifact())
     }
     async fn content(&self, _: &Call, name: ArtifactName) -> Result<Content, Problem> {
         // Bytes of another digest are there too, but spoiled.
         let digest = match name {
             ArtifactName::Digest(digest) => digest,
+            ArtifactName::Id(id) if id == picture() => Digest([0; 32]),
             ArtifactName::Id(_) => Digest::of(CONTENT),
         };
         let byte_length = CONTENT.len() as u64;
@@ -500,7 +517,8 @@ impl Service for Fake {
     async fn read_content(&self, _: &Call, digest: Digest, start: u64, length: u64) -> Result<Bits, Problem> {
         self.note(format!("read {start} {length}"));
         let rest = Bytes::from_static(CONTENT).slice(start as usize..(start + length) as usize);
-        Ok(Bits { rest, fault: digest != Digest::of(CONTENT) })
+        let held = (digest == Digest([0; 32])).then(|| Arc::clone(&self.happens));
+        Ok(Bits { rest, fault: held.is_none() && digest != Digest::of(CONTENT), held })
     }
 
     async fn events(&self, call: &Call, query: EventQuery) -> Result<List<Event>, Problem> {
