@@ -40,11 +40,17 @@ document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.xhr.status === 401) leave();
 });
 
+// Where the stream goes on that is opened after a refusal: where it was told to last, or where the page was made.
+let from = document.body.dataset.live;
+
 const listen = () => {
-  const source = new EventSource(document.body.dataset.live);
+  const source = new EventSource(from);
   // A stream that was cut goes on where it was: the browser says how far it was told.
   source.addEventListener("begun", () => say("live"));
-  source.addEventListener("changed", (event) => tell(JSON.parse(event.data)));
+  source.addEventListener("changed", (event) => {
+    if (event.lastEventId) from = `/ui/live?after=${encodeURIComponent(event.lastEventId)}`;
+    tell(JSON.parse(event.data));
+  });
   source.addEventListener("ended", () => {
     source.close();
     leave();

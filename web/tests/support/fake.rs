@@ -21,7 +21,7 @@ use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node
 use artel_web::types::node::{Health, HealthStatus, Status};
 use artel_web::types::notice::{Gap, MarkRead, Marked, Notice, NoticeKind, NoticeQuery, Notifications, Told};
 use artel_web::types::peer::{Journal, Peer, Quarantine, Traffic};
-use artel_web::types::receipt::Receipt;
+use artel_web::types::receipt::{Receipt, Record};
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
@@ -381,6 +381,10 @@ impl Service for Fake {
     }
     async fn tasks(&self, _: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
         self.note(format!("tasks {:?}", query.status));
+        if query.capability.as_ref().is_some_and(|skill| skill.name() == "rare") {
+            // Those that were looked at had none, and there are more.
+            return Ok(List { items: Vec::new(), ..list(a_task(), &query.page) });
+        }
         Ok(list(a_task(), &query.page))
     }
     async fn homes(&self, _: &Call, page: Page) -> Result<List<Home>, Problem> {
@@ -523,12 +527,17 @@ impl Service for Fake {
 
     async fn events(&self, call: &Call, query: EventQuery) -> Result<List<Event>, Problem> {
         self.note(format!("events {:?} {} {}", query.after, query.wait_ms, query.limit));
-        // Behind this cursor something has happened already; behind others it happens when a test says so.
-        if query.wait_ms > 0 && query.after.as_deref() != Some("41") {
+        // Behind these cursors something has happened already, behind 3 a whole page; behind others when a test says so.
+        if query.wait_ms > 0 && !matches!(query.after.as_deref(), Some("41" | "3")) {
             self.happens.acquire().await.expect("never closed").forget();
         }
         self.judge(call)?;
-        Ok(List { items: vec![an_event(call)], next_cursor: Some("43".into()) })
+        let items = match query.event_name.as_deref() {
+            Some("xyn.none") => Vec::new(),
+            _ if query.after.as_deref() == Some("3") => vec![an_event(call); query.limit as usize],
+            _ => vec![an_event(call)],
+        };
+        Ok(List { items, next_cursor: Some("43".into()) })
     }
     async fn event(&self, call: &Call, _: EventId) -> Result<Event, Problem> {
         Ok(an_event(call))
@@ -601,6 +610,12 @@ impl Service for Fake {
     }
     async fn proof(&self, _: &Call, index: u64) -> Result<Proof, Problem> {
         Ok(Proof { index, ..Example::example() })
+    }
+    async fn record(&self, call: &Call, entry: u64) -> Result<Record, Problem> {
+        match call.principal {
+            Principal::Operator => Ok(Record { entry, ..Example::example() }),
+            _ => Err(Problem::of(Code::NotFound)),
+        }
     }
     async fn accounts(&self, _: &Call, page: Page) -> Result<List<Account>, Problem> {
         Ok(list(Account::example(), &page))
