@@ -73,7 +73,8 @@ const liesAreSeen = async (operator, check) => {
   const lies = {
     "another leaf": (given) => ({ ...given, leaf: `B${given.leaf.slice(1)}` }),
     "another hash on the way up": (given) => ({ ...given, proof: given.proof.replace(/\n[A-Za-z0-9+/]{43}=\n/, `\n${"A".repeat(43)}=\n`) }),
-    "a signature of somebody else": (given) => ({ ...given, node_key: "ab".repeat(32) }),
+    "a signature of somebody else": (given) => ({ ...given, proof: given.proof.replace(/[A-Za-z0-9+/]{8}(=*\n)$/, "AAAAAAAA$1") }),
+    "another body": (given) => ({ ...given, body: btoa(`${atob(given.body)}!`) }),
     "the proof of another entry": (given) => ({ ...given, proof: given.proof.replace(/\nindex \d+\n/, "\nindex 0\n") }),
   };
   const path = await operator.page.$eval('[data-testid="verify"]', (button) => button.dataset.proof);

@@ -1,5 +1,5 @@
-// Verifies in this browser that an entry stands in a node's log: reads a C2SP tlog-proof, hashes the leaf, walks up the Merkle
-// tree (RFC 6962), and checks the Ed25519 signature under the root. Nothing here trusts what the node says of the outcome.
+// Verifies in this browser that an entry stands in a node's log: reads a C2SP tlog-proof, opens and hashes the leaf, walks up the
+// Merkle tree (RFC 6962), and checks the Ed25519 signature under the root. Nothing here trusts what the node says of the outcome.
 
 const encoder = new TextEncoder();
 const unbase64 = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -59,37 +59,122 @@ export const climb = async (leafHash, index, size, path, told = () => {}) => {
   return hash;
 };
 
-/** Checks the node's own signature: `true`, `false`, or `null` where this browser has no Ed25519. */
+const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/** The Ed25519 key that a peer id holds: base58 of `00 24 08 01 12 20` and the key's 32 bytes. */
+export const keyOf = (peer) => {
+  let number = 0n;
+  for (const char of peer) {
+    const digit = BASE58.indexOf(char);
+    if (digit < 0) throw new Error("the origin names no peer id");
+    number = number * 58n + BigInt(digit);
+  }
+  // Its first byte is a zero, which base58 writes as a 1.
+  const bytes = peer.startsWith("1") && number < 1n << 296n ? unhex(number.toString(16).padStart(76, "0")) : [];
+  if (!same(bytes.slice(0, 6), [0x00, 0x24, 0x08, 0x01, 0x12, 0x20])) throw new Error("the origin's peer id holds no Ed25519 key");
+  return bytes.slice(6);
+};
+
+/** Checks the log's own signature: `true`, `false`, or `null` where this browser has no Ed25519. */
 export const signed = async (checkpoint, key) => {
   const id = (await sha256(encoder.encode(`${checkpoint.origin}\n`), Uint8Array.of(1), key)).slice(0, 4);
-  const own = checkpoint.signatures.find(({ name, bytes }) => name === checkpoint.origin && same(bytes.slice(0, 4), id));
-  if (!own) return false;
+  const own = checkpoint.signatures.filter(({ name, bytes }) => name === checkpoint.origin && same(bytes.slice(0, 4), id));
+  if (key.length !== 32 || own.length === 0 || own.some(({ bytes }) => bytes.length !== 68)) return false;
   let imported;
   try {
     imported = await crypto.subtle.importKey("raw", key, { name: "Ed25519" }, false, ["verify"]);
-  } catch {
+  } catch (error) {
+    // Any other error is of the key, not of the browser.
+    return error.name === "NotSupportedError" ? null : false;
+  }
+  for (const { bytes } of own) {
+    if (!(await crypto.subtle.verify({ name: "Ed25519" }, imported, bytes.slice(4), encoder.encode(checkpoint.body)))) return false;
+  }
+  return true;
+};
+
+// The kinds of entries by their numbers, as the protocol has them.
+const KINDS = {
+  1: "Genesis", 2: "Started", 3: "Joined", 4: "Admitted", 5: "Expelled", 6: "Invited", 7: "InvitationEnded", 16: "Enrolled",
+  17: "Configured", 18: "Rotated", 19: "Revoked", 20: "Introduced", 21: "Forgotten", 22: "DelegationEnded", 32: "RunPosted",
+  33: "CancelAsked", 34: "RunEnded", 40: "FraudProven", 48: "Offered", 49: "Granted", 50: "Released", 51: "Lapsed",
+  52: "Submitted", 53: "Output", 54: "Verdict", 55: "StepEnded", 56: "Findings", 57: "Redone", 58: "Drawn", 59: "Unsettled",
+  60: "Lot", 61: "Refuted", 62: "Unused", 64: "Transfer", 65: "Recalled", 80: "ArtifactStored", 96: "Emitted", 97: "Refused",
+  112: "Undertaken", 113: "Outgoing", 114: "HandedIn", 115: "Acknowledged", 116: "Concluded", 117: "LetGo", 118: "Unanswered",
+  119: "Redoing",
+};
+
+/** Reads the beginning of an entry's body: kind, moment (milliseconds) and correlation id. */
+export const head = (body) => {
+  const view = new DataView(body.buffer, body.byteOffset, body.length);
+  if (body.length < 17 || view.getUint32(4, true) !== body.length - 8) throw new Error("the body is no entry's");
+  const kind = KINDS[view.getUint16(0, true)];
+  if (!kind) throw new Error("the body is of a kind that this page does not know");
+  const at = view.getBigUint64(8, true);
+  if (body[16] === 0) return { kind, at, correlation: "" };
+  const length = body.length < 25 ? 0n : view.getBigUint64(17, true);
+  if (body[16] !== 1 || length < 1n || length > 64n || body.length < 25 + Number(length)) throw new Error("the body is no entry's");
+  return { kind, at, correlation: new TextDecoder().decode(body.slice(25, 25 + Number(length))) };
+};
+
+/** What a checkpoint is beside the last one that was verified of the same node: "first", "same", "grown", "restored" or "contradiction". */
+export const beside = (known, { origin, size, root }) => {
+  if (!known) return "first";
+  const [was, is] = [known.origin, origin].map((text) => BigInt(text.split("/")[3]));
+  if (was !== is) return is > was ? "restored" : "contradiction";
+  if (size < BigInt(known.size)) return "contradiction";
+  if (size > BigInt(known.size)) return "grown";
+  return base64(root) === known.root ? "same" : "contradiction";
+};
+
+// Whether the leaf is that of the entry on the page; nothing where its body did not come.
+const opens = async (given, page, leaf, told) => {
+  if (leaf.length !== 42 || leaf[0] !== 1 || leaf[1] > 1) throw new Error("the leaf is none");
+  const isPublic = (leaf[1] === 1) === page.public;
+  told("The leaf's class is the page's", leaf[1] === 1 ? "public" : "private", isPublic);
+  if (!isPublic) return false;
+  if (given.body === undefined) {
+    told("The entry's body did not come", "What the page says of it is not checked.", null);
     return null;
   }
-  return crypto.subtle.verify({ name: "Ed25519" }, imported, own.bytes.slice(4), encoder.encode(checkpoint.body));
+  const body = unbase64(given.body);
+  const salt = unbase64(given.salt);
+  const isOpened = salt.length === 16 && same(await sha256(salt, body), leaf.slice(10));
+  told("The leaf commits to the entry's body", `SHA-256(salt ‖ ${body.length} bytes) ${isOpened ? "=" : "≠"} ${hex(leaf.slice(10))}`, isOpened);
+  if (!isOpened) return false;
+  const { kind, at, correlation } = head(body);
+  const isSame = kind === page.kind && at === BigInt(page.at) && correlation === page.correlation;
+  told("That body is the page's entry", `${kind}, ${at} ms, ${correlation || "no correlation id"}`, isSame);
+  return isSame;
 };
 
 /**
- * Verifies what a page got (`index`, `leaf`, `proof`, `node_key`) and tells each step as `(title, detail, ok)`.
- * Answers "proven", "unsigned" where only the signature could not be checked here, or "wrong".
+ * Verifies what a page got (`leaf`, `proof`, and for who may see it `salt` and `body`) against what stands on the page (`entry`, `kind`,
+ * `at`, `correlation`, `public`, `federation`, `peer`) and the last checkpoint that was verified of this node (`known`: `origin`, `size`,
+ * `root`), and tells each step as `(title, detail, ok)`. Answers `{ outcome, seen }`: "proven", "leaf" where only the leaf is proven,
+ * "unsigned" where only the signature could not be checked here, "contradiction" or "wrong"; `seen` is what to remember.
  */
-export const verify = async (given, entry, told) => {
+export const verify = async (given, page, known, told) => {
   if (!globalThis.crypto?.subtle) {
     told("This browser gives no cryptography to pages without TLS", "Open the page by https or on 127.0.0.1, or use artel audit verify.", null);
-    return "unsigned";
+    return { outcome: "unsigned" };
   }
+  const wrong = { outcome: "wrong" };
   try {
     const proof = parse(given.proof);
     const { checkpoint } = proof;
-    const isEntry = proof.index === BigInt(entry);
+    const isEntry = proof.index === BigInt(page.entry);
     told("The proof is for this entry", `index ${proof.index}, tree of ${checkpoint.size}`, isEntry);
-    if (!isEntry) return "wrong";
-    const leaf = await sha256(Uint8Array.of(0), unbase64(given.leaf));
+    if (!isEntry) return wrong;
+    const [artel, federation, peer, incarnation, ...more] = checkpoint.origin.split("/");
+    const isNode = artel === "artel" && federation === page.federation && peer === page.peer && more.length === 0 && /^(0|[1-9][0-9]{0,9})$/.test(incarnation ?? "");
+    told("The log is this node's", checkpoint.origin, isNode);
+    if (!isNode) return wrong;
+    const bytes = unbase64(given.leaf);
+    const leaf = await sha256(Uint8Array.of(0), bytes);
     told("The leaf is hashed", `SHA-256(0x00 ‖ leaf) = ${hex(leaf)}`, true);
+    const isOpened = await opens(given, page, bytes, told);
+    if (isOpened === false) return wrong;
     let level = 0;
     const root = await climb(leaf, proof.index, checkpoint.size, proof.path, (side, sibling, hash) => {
       level += 1;
@@ -97,19 +182,30 @@ export const verify = async (given, entry, told) => {
     });
     const rootFits = same(root, checkpoint.root);
     told("The root is the checkpoint's", `${base64(root)} ${rootFits ? "=" : "≠"} ${base64(checkpoint.root)}`, rootFits);
-    if (!rootFits) return "wrong";
-    const isSigned = await signed(checkpoint, unhex(given.node_key));
+    if (!rootFits) return wrong;
+    const key = keyOf(peer);
+    const isSigned = await signed(checkpoint, key);
     if (isSigned === null) {
       told("This browser has no Ed25519, so the signature was not checked", "artel audit verify checks it, and so do C2SP's tools.", null);
-      return "unsigned";
+      return { outcome: "unsigned" };
     }
-    told("The node signed that checkpoint", `Ed25519, key ${given.node_key.slice(0, 16)}…, origin ${checkpoint.origin}`, isSigned);
-    if (!isSigned) return "wrong";
+    told("The node signed that checkpoint", `Ed25519, the key in its peer id: ${hex(key).slice(0, 16)}…`, isSigned);
+    if (!isSigned) return wrong;
     const witnesses = checkpoint.signatures.length - 1;
     if (witnesses > 0) told("Others cosigned it", `${witnesses} more signatures stand under it; their keys are not at hand here`, null);
-    return "proven";
+    const seen = { origin: checkpoint.origin, size: checkpoint.size.toString(), root: base64(checkpoint.root) };
+    const came = beside(known, checkpoint);
+    const before = known ? `${known.size} entries, root ${known.root}, incarnation ${known.origin.split("/")[3]}` : "";
+    if (came === "contradiction") {
+      told("It contradicts the one that this browser verified before", before, false);
+      return { outcome: "contradiction" };
+    }
+    if (came === "same") told("It is the one that this browser verified before", before, true);
+    if (came === "grown") told("Whether it continues the one that was verified before was not checked here", before, null);
+    if (came === "restored") told("The node began another log since: it was restored from a copy", before, null);
+    return { outcome: isOpened ? "proven" : "leaf", seen };
   } catch (error) {
     told("The proof is not one", error.message, false);
-    return "wrong";
+    return wrong;
   }
 };

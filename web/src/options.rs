@@ -56,9 +56,10 @@ pub struct Options {
     pub refused_token_rate: Rate,
     /// How long somebody stays signed in to the pages without coming back; an agent never longer than its token.
     pub session: Duration,
-    /// The most people signed in at once, each about 300 bytes. Agents beyond it are refused; the operator never is.
+    /// The most people signed in at once, each about 300 bytes. One more takes the place of the agent that was quiet longest.
     pub sessions_max: usize,
-    /// The most live streams of pages at once; a page beyond it shows what it showed last, and says so.
+    /// The most live streams of pages at once, a few of them the operator's alone; a page beyond it shows what it showed last,
+    /// and says so.
     pub streams_max: usize,
     /// How long one live stream goes on; then the page opens another. It bounds what a reader that never reads holds.
     pub stream: Duration,

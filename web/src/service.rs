@@ -19,7 +19,7 @@ use crate::types::member::{GivenInvitation, Invitation, InvitationPost, Node};
 use crate::types::node::{Health, Status};
 use crate::types::notice::{MarkRead, Marked, NoticeQuery, Notifications, Told};
 use crate::types::peer::{Journal, Peer, Traffic};
-use crate::types::receipt::Receipt;
+use crate::types::receipt::{Receipt, Record};
 use crate::types::run::{Run, RunPost, RunQuery, Step};
 use crate::types::task::{
     ClaimRequest, LateRedo, Lease, LeaseRequest, Offer, OfferQuery, Renewed, SubmitRequest, Submitted, Task,
@@ -403,6 +403,8 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn entry(&self, call: &Call, index: u64) -> impl Future<Output = Result<Entry, Problem>> + Send;
     /// `GET /v1/audit/proof/{index}`.
     fn proof(&self, call: &Call, index: u64) -> impl Future<Output = Result<Proof, Problem>> + Send;
+    /// An entry with its body, what opens its leaf, and its proof, for the entry's page; for whom the entry concerns.
+    fn record(&self, call: &Call, index: u64) -> impl Future<Output = Result<Record, Problem>> + Send;
     /// `GET /v1/ledger/accounts`; the caller is the operator.
     fn accounts(
         &self,

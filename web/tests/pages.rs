@@ -94,7 +94,7 @@ async fn every_page_is_drawn_under_a_policy_that_lets_nothing_in_and_what_others
         let mut client = connect(server.address).await;
         for path in looked_at() {
             let reply = client.ask("GET", &path, &browser.cookie, b"").await;
-            if token == "agent-token" && (path == "/ui/mesh" || path == "/ui/settings") {
+            if token == "agent-token" && ["/ui/mesh", "/ui/settings", "/ui/doctor"].contains(&path.as_str()) {
                 assert_eq!(reply.status, 403, "{path}");
                 assert!(reply.text().contains("<!doctype html>") && reply.text().contains("operator_only"));
                 continue;
@@ -157,7 +157,7 @@ async fn a_token_is_good_for_a_cookie_that_says_nothing_and_a_wrong_one_for_noth
     let reply = post(&mut client, "/ui/sign-in", OURS, "token=agent-token&next=//evil.example").await;
     assert_eq!((reply.status, reply.header("location")), (303, Some("/ui")), "nobody is sent elsewhere");
     let cookie = reply.header("set-cookie").expect("a cookie");
-    for wanted in ["; Path=/", "; HttpOnly", "; SameSite=Strict", "; Max-Age="] {
+    for wanted in ["; Path=/ui;", "; HttpOnly", "; SameSite=Strict", "; Max-Age="] {
         assert!(cookie.contains(wanted), "{cookie}");
     }
     assert!(!cookie.contains("agent-token") && !cookie.contains("Secure"), "{cookie}");
@@ -430,4 +430,76 @@ async fn an_artifact_is_data_whatever_it_says_it_is() {
     assert_eq!(reply.header("content-security-policy"), Some("default-src 'none'; sandbox"));
     let reply = client.ask("GET", &filled("/ui/artifacts/{id}/image"), &browser.cookie, b"").await;
     assert_eq!(reply.status, 404, "octets are no picture");
+}
+
+#[tokio::test]
+async fn a_picture_streams_in_its_sandbox() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "operator-token").await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connects");
+    let path = format!("/ui/artifacts/{}/image", fake::picture());
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", browser.cookie);
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let head =
+        until(&mut stream, "\r\n\r\n").await.expect("the head, before the blob gives its second piece");
+    let head = head.to_ascii_lowercase();
+    for line in ["content-type: image/png\r\n", "content-security-policy: default-src 'none'; sandbox\r\n"] {
+        assert!(head.contains(line), "{line} in {head}");
+    }
+    assert!(!head.contains("content-disposition"), "a picture is drawn, not saved: {head}");
+    server.service.happens.add_permits(1);
+    let end = String::from_utf8_lossy(&fake::CONTENT[fake::CONTENT.len() - 3..]).into_owned();
+    until(&mut stream, &end).await.expect("the rest");
+}
+
+#[tokio::test]
+async fn a_strangers_form_is_small_and_no_form_has_many_fields() {
+    let server = hostile(Options::default()).await;
+    let mut client = connect(server.address).await;
+    let large = format!("token={}", "x".repeat(16 << 10));
+    assert_eq!(post(&mut client, "/ui/sign-in", OURS, &large).await.status, 413);
+    let browser = sign_in(&server, "operator-token").await;
+    let headers = format!("{OURS}{}", browser.cookie);
+    let mut client = connect(server.address).await;
+    let many = format!("form_token={}{}", browser.form_token, "&".repeat(64));
+    assert_eq!(post(&mut client, "/ui/sign-out", &headers, &many).await.status, 400);
+    let few = format!("form_token={}{}", browser.form_token, "&".repeat(63));
+    assert_eq!(post(&mut client, "/ui/sign-out", &headers, &few).await.status, 303);
+}
+
+#[tokio::test]
+async fn where_nothing_was_found_a_page_says_what_was_looked_at() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "operator-token").await;
+    let mut client = connect(server.address).await;
+    let reply = client.ask("GET", "/ui/events?name=xyn.none&before=5000", &browser.cookie, b"").await;
+    assert!(reply.text().contains("None among the 2,000 entries that were looked at"), "{}", reply.text());
+    assert!(reply.text().contains("/ui/events?before=3000&#38;name=xyn.none"), "{}", reply.text());
+    let reply = client.ask("GET", "/ui/events?name=xyn.none", &browser.cookie, b"").await;
+    assert!(reply.text().contains("No event here is like that"), "{}", reply.text());
+    let reply = client.ask("GET", "/ui/tasks?capability=rare", &browser.cookie, b"").await;
+    assert!(reply.text().contains("None among those that were looked at so far"), "{}", reply.text());
+    assert!(!reply.text().contains("No task here is like that"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn what_opens_a_leaf_is_for_whom_its_entry_concerns() {
+    let server = hostile(Options::default()).await;
+    for (token, is_opened) in [("operator-token", true), ("agent-token", false)] {
+        let browser = sign_in(&server, token).await;
+        let mut client = connect(server.address).await;
+        let reply = client.ask("GET", "/ui/audit/42/proof", &browser.cookie, b"").await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let json = reply.json();
+        assert!(json["leaf"].is_string() && json["proof"].is_string(), "{json}");
+        assert_eq!(json["body"].is_string() && json["salt"].is_string(), is_opened, "{json}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_keep_up_says_that_everything_changed() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "operator-token").await;
+    let mut stream = listen_after(&server, &browser, "?after=3").await;
+    until(&mut stream, "id: 43\nevent: changed\ndata: [\"all\"]\n\n").await.expect("told");
 }

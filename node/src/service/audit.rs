@@ -143,6 +143,11 @@ fn shown(index: u64, entry: &Entry) -> WebEntry {
 
 /// `GET /v1/audit/entries/{index}`. What does not concern the caller is not there.
 pub(super) async fn entry(service: &NodeService, call: &Call, index: u64) -> Result<WebEntry, Problem> {
+    Ok(shown(index, &concerning(service, call, index).await?))
+}
+
+/// An entry, if it concerns the caller.
+async fn concerning(service: &NodeService, call: &Call, index: u64) -> Result<Entry, Problem> {
     let viewer = service.viewer(call).await?;
     let entry = service.blocking(move |service| service.entry(index)).await?;
     let runs = about(&entry.fact).0.into_iter().collect();
@@ -150,7 +155,14 @@ pub(super) async fn entry(service: &NodeService, call: &Call, index: u64) -> Res
     if !concerns(&viewer, &entry.fact, poster) {
         return Err(Problem::of(Code::NotFound));
     }
-    Ok(shown(index, &entry))
+    Ok(entry)
+}
+
+/// An entry with its body and what opens its leaf. What does not concern the caller is not there.
+pub(super) async fn opened(service: &NodeService, call: &Call, index: u64) -> Result<Record, Problem> {
+    concerning(service, call, index).await?;
+    cover(service, index).await?;
+    service.blocking(move |service| record(service, index)).await
 }
 
 /// `GET /v1/audit/proof/{index}`: says nothing of the entry's body.
@@ -306,6 +318,19 @@ mod tests {
         }
         assert_eq!(kind("run_posted").expect("known"), Kind::RunPosted);
         assert_eq!(kind("nonsense").expect_err("unknown").code, Code::BadQuery);
+    }
+
+    /// A browser verifies by this table that an entry is of the kind that its page says.
+    #[test]
+    fn browsers_know_kinds_by_the_same_numbers() {
+        let script = include_str!("../../../web/assets/verify.js");
+        let table = script.split("const KINDS = {").nth(1).and_then(|rest| rest.split('}').next());
+        let table = table.expect("a table of kinds");
+        for known in Kind::ALL {
+            let row = format!(" {}: \"{}\",", known.number(), known.name());
+            assert!(table.replace('\n', " ").contains(&row), "{row}");
+        }
+        assert_eq!(table.matches(':').count(), Kind::ALL.len());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use artel_federation::run::{Run, Step};
 use artel_federation::view::View;
 use artel_protocol::id::{RunId, StepId};
 use artel_web::types::List;
-use artel_web::types::run::{Run as WebRun, RunQuery};
+use artel_web::types::run::{Run as WebRun, RunQuery, RunStatus};
 use artel_web::types::task::{StatusFilter, Task, TaskQuery, TaskStatus};
 use artel_web::{Call, Problem};
 
@@ -185,6 +185,10 @@ pub(super) async fn runs(
     let mut place = Place::of(&query.page, RunId::parse)?;
     let limit = query.page.limit as usize;
     let status = query.status;
+    // No open run has ended: a walk over all of them would find nothing, and end before it comes to the closed ones.
+    if matches!(place, Place::Open(None)) && status.is_some_and(has_ended) {
+        place = Place::Closed(None);
+    }
     let wanted = move |run: &Run, viewer: &Viewer| {
         viewer.is(run.poster) && status.is_none_or(|status| convert::run_status(run.status()) == status)
     };
@@ -218,6 +222,11 @@ pub(super) async fn runs(
         }
     }
     Ok(List { items, next_cursor: place.cursor() })
+}
+
+/// Whether only closed runs are like that.
+fn has_ended(status: RunStatus) -> bool {
+    matches!(status, RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled)
 }
 
 /// A walk over runs until the page is full.

@@ -64,7 +64,7 @@ use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node
 use artel_web::types::node::{Health, Status};
 use artel_web::types::notice::{MarkRead, Marked, NoticeQuery, Notifications};
 use artel_web::types::peer::{Journal, Peer, Traffic};
-use artel_web::types::receipt::Receipt;
+use artel_web::types::receipt::{Receipt, Record};
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::{
     ClaimRequest, LateRedo, Lease, LeaseRequest, Offer, OfferQuery, Renewed, SubmitRequest, Submitted, Task,
@@ -364,6 +364,9 @@ impl Service for NodeService {
     }
     async fn proof(&self, call: &Call, index: u64) -> Result<Proof, Problem> {
         audit::proof(self, call, index).await
+    }
+    async fn record(&self, call: &Call, index: u64) -> Result<Record, Problem> {
+        audit::opened(self, call, index).await
     }
     async fn accounts(&self, call: &Call, page: Page) -> Result<List<Account>, Problem> {
         audit::accounts(self, call, page).await

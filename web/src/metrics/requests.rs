@@ -4,12 +4,23 @@
 use super::{Histogram, Kind, TIMES_US, Text};
 use crate::problem::Code;
 use crate::routes::ROUTES;
+use crate::ui::PAGES;
 use axum::http::{Method, StatusCode};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Classes of statuses, by their first digit less one.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The rows: the API's routes, then the pages.
+fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROUTES.iter().chain(PAGES).copied()
+}
+
+/// A row by its number; none behind the last.
+fn row(number: usize) -> Option<(&'static str, &'static str)> {
+    ROUTES.get(number).or_else(|| PAGES.get(number.checked_sub(ROUTES.len())?)).copied()
+}
 
 /// What was asked of the server since its start.
 pub(crate) struct Requests {
@@ -28,7 +39,7 @@ struct Row {
 impl Requests {
     pub fn new() -> Self {
         let mut by_path = std::collections::BTreeMap::<&str, Vec<(Method, usize)>>::new();
-        for (row, (method, path)) in ROUTES.iter().enumerate() {
+        for (row, (method, path)) in rows().enumerate() {
             let method = method.to_uppercase().parse().expect("the table holds methods");
             by_path.entry(path).or_default().push((method, row));
         }
@@ -37,7 +48,7 @@ impl Requests {
             paths.insert(path, rows).expect("the router has taken the same paths");
         }
         let row = || Row { classes: Default::default(), times: Histogram::new(&TIMES_US) };
-        let rows = (0..=ROUTES.len()).map(|_| row()).collect();
+        let rows = (0..=ROUTES.len() + PAGES.len()).map(|_| row()).collect();
         Requests { paths, rows, refused: [const { AtomicU64::new(0) }; Code::ALL.len()] }
     }
 
@@ -47,12 +58,12 @@ impl Requests {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let rows = self.paths.at(path).map(|matched| matched.value);
         let row = rows.ok().and_then(|rows| rows.iter().find(|(m, _)| m == method));
-        row.map_or(ROUTES.len(), |(_, row)| *row)
+        row.map_or(ROUTES.len() + PAGES.len(), |(_, row)| *row)
     }
 
     /// Its template.
     pub fn route(&self, row: usize) -> &'static str {
-        ROUTES.get(row).map_or("other", |(_, path)| path)
+        self::row(row).map_or("other", |(_, path)| path)
     }
 
     /// Counts an answer.
@@ -97,7 +108,7 @@ impl Requests {
     }
 
     fn labelled(&self) -> impl Iterator<Item = ([(&'static str, &'static str); 2], &Row)> {
-        let known = ROUTES.iter().map(|(method, path)| [("method", *method), ("route", *path)]);
+        let known = rows().map(|(method, path)| [("method", method), ("route", path)]);
         known.chain([[("method", "other"), ("route", "other")]]).zip(&self.rows)
     }
 }
@@ -109,13 +120,17 @@ mod tests {
     #[test]
     fn a_request_belongs_to_its_rows_template() {
         let requests = Requests::new();
-        let route = |method: Method, path: &str| ROUTES.get(requests.row(&method, path)).copied();
+        let route = |method: Method, path: &str| row(requests.row(&method, path));
         assert_eq!(route(Method::GET, "/v1/tasks"), Some(("get", "/v1/tasks")));
         assert_eq!(route(Method::POST, "/api/v1/tasks"), Some(("post", "/v1/tasks")));
         assert_eq!(route(Method::GET, "/v1/tasks/x"), Some(("get", "/v1/tasks/{id}")));
         assert_eq!(route(Method::POST, "/v1/tasks/claim"), Some(("post", "/v1/tasks/claim")));
         assert_eq!(route(Method::HEAD, "/v1/agents/me"), Some(("get", "/v1/agents/me")));
         assert_eq!(route(Method::GET, "/log/tile/0/x001/067"), Some(("get", "/log/tile/{*tile}")));
+        assert_eq!(route(Method::GET, "/ui/runs/x/steps/y"), Some(("get", "/ui/runs/{id}/steps/{step_id}")));
+        assert_eq!(route(Method::POST, "/ui/tasks"), Some(("post", "/ui/tasks")));
+        assert_eq!(route(Method::GET, "/ui/of/no/page"), Some(("get", "/ui/{*rest}")));
+        assert_eq!(requests.route(requests.row(&Method::GET, "/ui")), "/ui");
         for (method, path) in
             [(Method::PUT, "/v1/tasks"), (Method::GET, "/nothing"), (Method::GET, "/api/healthz")]
         {

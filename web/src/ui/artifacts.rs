@@ -18,7 +18,6 @@ use artel_protocol::id::{ArtifactId, RunId};
 use artel_protocol::json;
 use artel_protocol::limits::JSON_DEPTH_MAX;
 use askama::Template;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
@@ -172,27 +171,29 @@ pub(super) async fn download<S: Service>(
     artifacts::send(&app, &visitor.call, ArtifactName::Id(id), &conditions).await
 }
 
-/// `GET /ui/artifacts/{id}/image`: a picture's bytes under one of the few types that are drawn, in a sandbox.
+/// `GET /ui/artifacts/{id}/image`: a picture's bytes under one of the few types that are drawn, in the sandbox in which all
+/// artifacts are sent. They stream: what its reader has not taken yet is not in memory.
 pub(super) async fn image<S: Service>(
     State(app): State<App<S>>,
     visitor: Visitor,
     Id(id): Id<ArtifactId>,
+    conditions: Conditions,
 ) -> Result<Response, Problem> {
     let artifact = app.within(app.service.artifact(&visitor.call, id)).await?;
     let kind = essence(&artifact.content_type);
     let known = IMAGES.into_iter().find(|image| *image == kind);
-    let (Some(known), Some(length)) =
-        (known, artifact.byte_length.filter(|length| *length <= IMAGE_BYTES_MAX))
+    let Some(known) = known.filter(|_| artifact.byte_length.is_some_and(|length| length <= IMAGE_BYTES_MAX))
     else {
         return Err(Problem::edge_saying(
             Code::NotFound,
             "there is no picture to be shown here; save the artifact",
         ));
     };
-    let bytes = read(&app, &visitor, &artifact, length).await?;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(known)),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
-    ];
-    Ok((headers, Body::from(bytes)).into_response())
+    let sent = artifacts::send(&app, &visitor.call, ArtifactName::Id(id), &conditions).await?;
+    let mut response = sent.into_response();
+    if response.status().is_success() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(known));
+        response.headers_mut().remove(header::CONTENT_DISPOSITION);
+    }
+    Ok(response)
 }

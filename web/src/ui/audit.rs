@@ -8,11 +8,13 @@ use super::show;
 use super::visitor::{Shell, Visitor};
 use crate::answer::Answer;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::query::{Id, Query, checked, page};
 use crate::service::Service;
 use crate::types::Page as ListPage;
-use crate::types::audit::{Entry, EntryQuery};
+use crate::types::audit::{Entry, EntryQuery, Proof};
+use crate::types::node::Status;
+use crate::types::receipt::Record;
 use artel_protocol::id::StepId;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::text::Correlation;
@@ -145,6 +147,8 @@ struct ShowPage<'a> {
     fact: String,
     agent: Option<AgentId>,
     task: Option<StepId>,
+    /// Whose log the proof must be of.
+    status: &'a Status,
 }
 
 /// `GET /ui/audit/{index}`.
@@ -161,6 +165,7 @@ pub(super) async fn show<S: Service>(
         fact: pretty::json(&entry.fact),
         agent: about.agent_id.and_then(|did| AgentId::from_did(&did).ok()),
         task: about.task_id.and_then(|id| StepId::parse(&id).ok()),
+        status: &visitor.status,
     })
 }
 
@@ -172,14 +177,12 @@ struct About {
     task_id: Option<String>,
 }
 
-/// What a browser verifies.
+/// What a browser verifies: the leaf and its proof, and for whom the entry concerns what the leaf commits to.
 #[derive(Serialize)]
-pub(super) struct Verifiable {
-    /// The leaf and its proof, as `GET /v1/audit/proof/{index}` has them.
-    #[serde(flatten)]
-    proof: crate::types::audit::Proof,
-    /// The node's key, which must have signed the checkpoint; hex.
-    node_key: String,
+#[serde(untagged)]
+pub(super) enum Verifiable {
+    Opened(Box<Record>),
+    Leaf(Proof),
 }
 
 /// `GET /ui/audit/{index}/proof`.
@@ -188,8 +191,13 @@ pub(super) async fn proof<S: Service>(
     visitor: Visitor,
     Id(index): Id<u64>,
 ) -> Result<Answer<Verifiable>, Problem> {
-    let proof = app.within(app.service.proof(&visitor.call, index)).await?;
-    let node = app.within(app.service.verify(&visitor.call)).await?.node_id;
-    let node_key = artel_protocol::id::Digest(*node.key().bytes()).hex();
-    Ok(Answer::of(&visitor.call.correlation, &Verifiable { proof, node_key }))
+    let call = &visitor.call;
+    let verifiable = match app.within(app.service.record(call, index)).await {
+        Ok(record) => Verifiable::Opened(Box::new(record)),
+        Err(problem) if matches!(problem.code, Code::NotFound | Code::Forbidden) => {
+            Verifiable::Leaf(app.within(app.service.proof(call, index)).await?)
+        }
+        Err(problem) => return Err(problem),
+    };
+    Ok(Answer::of(&call.correlation, &verifiable))
 }

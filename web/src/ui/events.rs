@@ -3,7 +3,7 @@
 use super::agents::Names;
 use super::page::html;
 use super::show;
-use super::visitor::{Shell, Visitor};
+use super::visitor::{Shell, Visitor, escaped};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::query::{Query, checked};
@@ -37,10 +37,9 @@ struct Page<'a> {
     shell: &'a Shell,
     name: &'a str,
     run_id: &'a str,
-    events: &'a [Event],
+    looked: &'a Looked,
     names: &'a Names,
     is_newest: bool,
-    older: Option<u64>,
 }
 
 /// `GET /ui/events`.
@@ -57,15 +56,14 @@ pub(super) async fn list<S: Service>(
         Some(before) => before,
         None => size(&app, &visitor.call).await?,
     };
-    let (events, older) = before(&app, &visitor.call, end, SHOWN, &filter).await?;
+    let looked = before(&app, &visitor.call, end, SHOWN, &filter).await?;
     html(&Page {
         shell: &visitor.shell,
         name: name.unwrap_or_default(),
         run_id: run_id.as_deref().unwrap_or_default(),
-        events: &events,
+        looked: &looked,
         names: &Names::of(&app, &visitor.call).await?,
         is_newest: params.before.is_none(),
-        older,
     })
 }
 
@@ -74,6 +72,27 @@ pub(super) async fn list<S: Service>(
 pub(super) struct Filter {
     pub name: Option<String>,
     pub run: Option<RunId>,
+}
+
+impl Filter {
+    /// The page of these events of entries before an index.
+    fn link(&self, before: u64) -> String {
+        let name = self.name.as_deref().map(|name| format!("&name={}", escaped(name)));
+        let run = self.run.map(|run| format!("&run_id={run}"));
+        format!("/ui/events?before={before}{}{}", name.unwrap_or_default(), run.unwrap_or_default())
+    }
+}
+
+/// What a look at the journal found. A look is bounded, so that none was found does not say that there is none.
+pub(super) struct Looked {
+    /// Newest first.
+    pub events: Vec<Event>,
+    /// How many entries were looked at.
+    pub entries: u64,
+    /// Where the look goes on, where it did not come to the journal's beginning.
+    pub older: Option<String>,
+    /// Whether not all events were wanted.
+    pub is_filtered: bool,
 }
 
 /// How many entries the journal has, of those that are synced.
@@ -89,19 +108,20 @@ pub(super) async fn newest<S: Service>(
     call: &Call,
     most: usize,
     filter: &Filter,
-) -> Result<Vec<Event>, Problem> {
+) -> Result<Looked, Problem> {
     let end = size(app, call).await?;
-    Ok(before(app, call, end, most, filter).await?.0)
+    before(app, call, end, most, filter).await
 }
 
-/// The newest events of entries before an index, newest first, and the index before which there may be more.
+/// The newest events of entries before an index.
 async fn before<S: Service>(
     app: &App<S>,
     call: &Call,
-    mut end: u64,
+    begin: u64,
     most: usize,
     filter: &Filter,
-) -> Result<(Vec<Event>, Option<u64>), Problem> {
+) -> Result<Looked, Problem> {
+    let mut end = begin;
     let mut found = Vec::new();
     for _ in 0..LOOKS_MAX {
         let from = end.saturating_sub(WINDOW);
@@ -123,5 +143,11 @@ async fn before<S: Service>(
     let cut = found.len() > most;
     found.truncate(most);
     let older = if cut { found.last().map(|event| event.entry) } else { Some(end).filter(|end| *end > 0) };
-    Ok((found, older))
+    let is_filtered = filter.name.is_some() || filter.run.is_some();
+    Ok(Looked {
+        events: found,
+        entries: begin - end,
+        older: older.map(|index| filter.link(index)),
+        is_filtered,
+    })
 }

@@ -14,6 +14,8 @@ use axum::response::{IntoResponse as _, Response};
 
 /// The most bytes of a form (1 MiB): a task's input and schema, and what escapes make of them.
 const FORM_BYTES_MAX: u64 = 1 << 20;
+/// The most bytes of a stranger's form (16 KiB): a token and where to go next. They are held before anybody is known.
+const STRANGERS_BYTES_MAX: u64 = 16 << 10;
 /// The most fields of a form. Ours have about ten.
 const FIELDS_MAX: usize = 64;
 /// The field with the form token.
@@ -49,7 +51,7 @@ impl<S: Service> FromRequest<App<S>> for Posted {
         let (mut parts, body) = request.into_parts();
         let mut visitor = Visitor::from_request_parts(&mut parts, app).await?;
         let request = Request::from_parts(parts, body);
-        let (fields, digest) = read(request, app).await.map_err(Problem::into_response)?;
+        let (fields, digest) = read(request, app, FORM_BYTES_MAX).await.map_err(Problem::into_response)?;
         // Digests, so that the comparison takes the same time whatever the text.
         if Digest::of(fields.text(TOKEN).as_bytes()) != Digest::of(visitor.session.form_token.as_bytes()) {
             let message = "the form is not one of this session's; load the page anew and send it again";
@@ -79,22 +81,27 @@ impl<S: Service> FromRequest<App<S>> for PostedByStranger {
     async fn from_request(request: Request, app: &App<S>) -> Result<Self, Problem> {
         let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
         let by_tls = origin.is_some_and(|origin| origin.starts_with("https://"));
-        Ok(PostedByStranger { fields: read(request, app).await?.0, by_tls })
+        Ok(PostedByStranger { fields: read(request, app, STRANGERS_BYTES_MAX).await?.0, by_tls })
     }
 }
 
-async fn read<S: Service>(request: Request, app: &App<S>) -> Result<(Fields, Digest), Problem> {
+async fn read<S: Service>(
+    request: Request,
+    app: &App<S>,
+    bytes_max: u64,
+) -> Result<(Fields, Digest), Problem> {
     let (parts, body) = request.into_parts();
     if !is_our_page(&parts.headers) {
         return Err(Problem::edge(Code::OriginNotAllowed));
     }
-    let pace = Pace { bytes_max: FORM_BYTES_MAX, ..app.pace(Code::BodyTooLarge) };
+    let pace = Pace { bytes_max, ..app.pace(Code::BodyTooLarge) };
     let bytes = collect(Upload::streamed(body, content_length(&parts.headers), pace)?).await?;
     let unread = || Problem::edge_saying(Code::BadRequest, "the form is not understood; load the page anew");
-    let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes).map_err(|_| unread())?;
-    if fields.len() > FIELDS_MAX {
+    // Counted first: a form of nothing but separators would be a field a byte.
+    if bytes.iter().filter(|byte| **byte == b'&').count() >= FIELDS_MAX {
         return Err(unread());
     }
+    let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes).map_err(|_| unread())?;
     Ok((Fields(fields), Digest::of(&bytes)))
 }
 

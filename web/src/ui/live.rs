@@ -31,6 +31,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const BEHIND_MAX: u64 = 1_000;
 /// The most names in one message; where more changed, everything did.
 const NAMES_MAX: usize = 64;
+/// Everything may have changed.
+const ALL: &str = "event: changed\ndata: [\"all\"]\n\n";
 
 struct Live<S> {
     app: App<S>,
@@ -65,7 +67,7 @@ pub(super) async fn stream<S: Service>(
     // A cursor from the future is none; one from long ago is not worth reading up to.
     let follows = asked <= newest && newest - asked <= BEHIND_MAX;
     let after = if follows { asked } else { newest };
-    let all = if follows { "" } else { "event: changed\ndata: [\"all\"]\n\n" };
+    let all = if follows { "" } else { ALL };
     let live = Live {
         after,
         until: Instant::now() + app.options.stream,
@@ -126,14 +128,20 @@ impl<S: Service> Live<S> {
             ..EventQuery::default()
         };
         let wait_ms = query.wait_ms;
-        let events = self.app.within_wait(wait_ms, self.app.service.events(&self.call, query)).await?;
-        let next = events.next_cursor.and_then(|next| next.parse::<u64>().ok());
+        let found = self.app.within_wait(wait_ms, self.app.service.events(&self.call, query)).await?;
+        let next = found.next_cursor.and_then(|next| next.parse::<u64>().ok());
         self.after = next.unwrap_or(self.after);
-        if events.items.is_empty() {
+        if found.items.is_empty() {
             return Ok(": still here\n\n".into());
         }
         tokio::time::sleep(PAUSE).await;
-        Ok(format!("id: {}\n{}", self.after, message(&events.items)))
+        if found.items.len() >= PAGE_ITEMS_MAX as usize {
+            // More happens than one look takes: the page is drawn anew as it is now, and what lies between is not read.
+            let newest = events::size(&self.app, &self.call).await?.saturating_sub(1);
+            self.after = self.after.max(newest);
+            return Ok(format!("id: {}\n{ALL}", self.after));
+        }
+        Ok(format!("id: {}\n{}", self.after, message(&found.items)))
     }
 }
 
@@ -158,7 +166,7 @@ fn message(events: &[Event]) -> String {
         }
     }
     if names.len() > NAMES_MAX {
-        names = BTreeSet::from(["all".to_owned()]);
+        return ALL.into();
     }
     // Closed words and ids: nothing here has to be escaped.
     let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();

@@ -5,6 +5,7 @@ mod agents;
 mod artifacts;
 mod assets;
 mod audit;
+mod doctor;
 mod events;
 mod form;
 mod graph;
@@ -79,5 +80,6 @@ pages! {
     get "/ui/ledger" ledger::show;
     get "/ui/events" events::list;
     get "/ui/settings" settings::show;
+    get "/ui/doctor" doctor::show;
     get "/ui/{*rest}" page::nothing;
 }

@@ -1,7 +1,7 @@
 //! The first page: what is going on, and what needs whoever looks.
 
 use super::agents::{Layers, Names, layers};
-use super::events::{Filter, newest};
+use super::events::{Filter, Looked, newest};
 use super::page::html;
 use super::show::{self, Tone};
 use super::visitor::{Shell, Visitor};
@@ -10,7 +10,6 @@ use crate::problem::Problem;
 use crate::service::{Call, Service};
 use crate::types::Page as ListPage;
 use crate::types::agent::{Earnings, OwnAgent, Work, WorkOutcome};
-use crate::types::event::Event;
 use crate::types::node::{HealthStatus, Status};
 use crate::types::peer::{Peer, PeerStatus};
 use crate::types::run::{Run, RunQuery, RunStatus};
@@ -42,7 +41,7 @@ struct OperatorPage<'a> {
     tiles: Vec<(&'static str, u64, &'static str)>,
     needs: &'a [Need],
     runs: &'a [Run],
-    events: &'a [Event],
+    looked: &'a Looked,
     peers: &'a [Peer],
     names: &'a Names,
 }
@@ -57,7 +56,7 @@ struct AgentPage<'a> {
     open: &'a [Work],
     done: &'a [Work],
     offers: &'a [Task],
-    events: &'a [Event],
+    looked: &'a Looked,
     names: &'a Names,
 }
 
@@ -77,7 +76,7 @@ async fn of_operator<S: Service>(app: &App<S>, visitor: &Visitor) -> Result<Resp
     let runs = RunQuery { status: None, page: ListPage { limit: ROWS, cursor: None } };
     let runs = app.within(app.service.runs(call, runs)).await?.items;
     let peers = app.within(app.service.peers(call)).await?.items;
-    let events = newest(app, call, EVENTS, &Filter::default()).await?;
+    let looked = newest(app, call, EVENTS, &Filter::default()).await?;
     let names = Names::of(app, call).await?;
     let needs = needs(app, visitor, &peers).await?;
     html(&OperatorPage {
@@ -85,7 +84,7 @@ async fn of_operator<S: Service>(app: &App<S>, visitor: &Visitor) -> Result<Resp
         tiles: tiles(&visitor.status),
         needs: &needs,
         runs: &runs,
-        events: &events,
+        looked: &looked,
         peers: &peers,
         names: &names,
     })
@@ -178,7 +177,7 @@ async fn of_agent<S: Service>(app: &App<S>, visitor: &Visitor, me: AgentId) -> R
     done.truncate(ROWS as usize);
     let offers = TaskQuery { page: ListPage { limit: ROWS, cursor: None }, ..TaskQuery::default() };
     let offers = app.within(app.service.tasks(call, offers)).await?.items;
-    let events = newest(app, call, EVENTS, &Filter::default()).await?;
+    let looked = newest(app, call, EVENTS, &Filter::default()).await?;
     html(&AgentPage {
         shell: &visitor.shell,
         me: &own,
@@ -187,7 +186,7 @@ async fn of_agent<S: Service>(app: &App<S>, visitor: &Visitor, me: AgentId) -> R
         open: &open,
         done: &done,
         offers: &offers,
-        events: &events,
+        looked: &looked,
         names: &Names::of(app, call).await?,
     })
 }

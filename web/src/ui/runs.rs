@@ -1,6 +1,7 @@
 //! Runs: which there are, and one as it goes: its steps as a graph, when each was worked on, by whom, what came of it.
 
 use super::agents::Names;
+use super::events::{self, Filter, Looked};
 use super::form::Posted;
 use super::graph::{self, Graph};
 use super::page::{html, see_other};
@@ -14,7 +15,6 @@ use crate::problem::{Code, Problem};
 use crate::query::{Id, Ids, Query, page};
 use crate::service::Service;
 use crate::types::artifact::{Artifact, ArtifactQuery};
-use crate::types::event::Event;
 use crate::types::run::{Run, RunQuery, RunStatus, Step, StepStatus};
 use crate::types::task::{StatusFilter, Task, TaskQuery};
 use crate::types::{PAGE_ITEMS_MAX, Page as ListPage};
@@ -224,7 +224,7 @@ struct StepPage<'a> {
     inputs: Option<String>,
     outputs: Option<String>,
     artifacts: &'a [Artifact],
-    events: &'a [Event],
+    looked: &'a Looked,
     took: String,
 }
 
@@ -244,7 +244,12 @@ pub(super) async fn step<S: Service>(
     let all = ListPage { limit: PAGE_ITEMS_MAX, cursor: None };
     let run = app.within(app.service.run(call, id)).await?;
     let step = app.within(app.service.step(call, step_id)).await?;
-    let task = app.within(app.service.task(call, step_id)).await.ok();
+    let task = match app.within(app.service.task(call, step_id)).await {
+        Ok(task) => Some(task),
+        // Who sees a run may not see a task of it.
+        Err(problem) if matches!(problem.code, Code::NotFound | Code::Forbidden) => None,
+        Err(problem) => return Err(problem),
+    };
     let steps = app.within(app.service.steps(call, id, all.clone())).await?.items;
     let find = |name: &String| steps.iter().find(|step| step.name == *name).map(|step| step.step_id);
     let needs: Vec<(String, Option<StepId>)> =
@@ -252,10 +257,10 @@ pub(super) async fn step<S: Service>(
     let artifacts = ArtifactQuery { run_id: Some(id), kind: None, page: all };
     let mut artifacts = app.within(app.service.artifacts(call, artifacts)).await?.items;
     artifacts.retain(|artifact| artifact.step_id == Some(step_id));
-    let of_run = super::events::Filter { name: None, run: Some(id) };
-    let mut events = super::events::newest(&app, call, EVENTS * 4, &of_run).await?;
-    events.retain(|event| event.step_id == Some(step_id));
-    events.truncate(EVENTS);
+    let of_run = Filter { name: None, run: Some(id) };
+    let mut looked = events::newest(&app, call, EVENTS * 4, &of_run).await?;
+    looked.events.retain(|event| event.step_id == Some(step_id));
+    looked.events.truncate(EVENTS);
     let names = Names::of(&app, call).await?;
     let took = step.started_at.map(|from| show::took(&from, &step.completed_at.unwrap_or_else(show::now)));
     html(&StepPage {
@@ -268,7 +273,7 @@ pub(super) async fn step<S: Service>(
         inputs: step.inputs.as_ref().map(pretty::json),
         outputs: step.outputs.as_ref().map(pretty::json),
         artifacts: &artifacts,
-        events: &events,
+        looked: &looked,
         took: took.unwrap_or_default(),
     })
 }

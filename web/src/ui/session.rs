@@ -18,8 +18,14 @@ use tokio_util::sync::CancellationToken;
 /// browsers is signed out; more, and one agent takes the room of others.
 const SESSIONS_OF_ONE_MAX: usize = 16;
 
-/// The most live streams of one session, which are its open pages. A page beyond it gets none.
+/// The most live streams of one principal, which are its open pages, over all its sessions. A page beyond it gets none.
 const STREAMS_OF_ONE_MAX: usize = 16;
+
+/// How many of all live streams are for the operator alone: a few browsers' pages.
+const STREAMS_OF_OPERATOR: usize = 16;
+
+/// The share of all live streams that the operator has at least, where there are few: one in so many.
+const OPERATORS_SHARE: usize = 4;
 
 /// Bytes of a session's id and of its form token: 256 bits, so neither can be guessed.
 const SECRET_BYTES: usize = 32;
@@ -35,6 +41,7 @@ pub(crate) struct Session {
     pub form_token: String,
     /// Cancelled when the session ends.
     pub ended: CancellationToken,
+    /// Its principal's places among the live streams, which all sessions of one share.
     streams: Arc<Semaphore>,
 }
 
@@ -78,52 +85,47 @@ pub(crate) struct Sessions {
     kept: Mutex<HashMap<Key, Kept>>,
     quiet: Duration,
     most: usize,
+    /// Places among the live streams for agents; the operator's are apart.
     streams: Arc<Semaphore>,
+    operators: Arc<Semaphore>,
 }
 
 impl Sessions {
     pub fn new(options: &Options) -> Self {
+        let kept_back = STREAMS_OF_OPERATOR.min(options.streams_max.div_ceil(OPERATORS_SHARE));
         Sessions {
             kept: Mutex::default(),
             quiet: options.session,
             most: options.sessions_max,
-            streams: Arc::new(Semaphore::new(options.streams_max)),
+            streams: Arc::new(Semaphore::new(options.streams_max - kept_back)),
+            operators: Arc::new(Semaphore::new(kept_back)),
         }
     }
 
-    /// Begins a session and gives its id. `expires` is when the credential does.
-    ///
-    /// # Errors
-    /// [`Code::Overloaded`] where as many agents are signed in as may be.
-    pub fn begin(
-        &self,
-        principal: Principal,
-        name: String,
-        expires: Option<Wall>,
-        now: Wall,
-    ) -> Result<String, Problem> {
+    /// Begins a session and gives its id. `expires` is when the credential does. Where there are as many as may be, it takes
+    /// the place of the agents' session that was quiet longest: who is there keeps coming back, and strangers who sign in with
+    /// many keys cannot shut others out.
+    pub fn begin(&self, principal: Principal, name: String, expires: Option<Wall>, now: Wall) -> String {
         let (id, moment) = (secret(), Instant::now());
         let until = expires.and_then(|at| moment.checked_add(Duration::from_millis(at.since_ms(now))));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        retain(&mut kept, |kept| !kept.is_over(moment, self.quiet));
+        let own = |kept: &Kept| who(&kept.session.principal) == who(&principal);
+        let streams = kept.values().find(|kept| own(kept)).map(|kept| Arc::clone(&kept.session.streams));
         let session = Session {
             principal,
             name,
             form_token: secret(),
             ended: CancellationToken::new(),
-            streams: Arc::new(Semaphore::new(STREAMS_OF_ONE_MAX)),
+            streams: streams.unwrap_or_else(|| Arc::new(Semaphore::new(STREAMS_OF_ONE_MAX))),
         };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        retain(&mut kept, |kept| !kept.is_over(moment, self.quiet));
-        let own = |kept: &&Kept| who(&kept.session.principal) == who(&principal);
-        if kept.values().filter(own).count() >= SESSIONS_OF_ONE_MAX {
-            let quietest = kept.iter().filter(|(_, kept)| own(kept)).min_by_key(|(_, kept)| kept.used);
-            let quietest = quietest.map(|(key, _)| *key);
-            quietest.and_then(|key| kept.remove(&key)).inspect(Kept::end);
-        } else if kept.len() >= self.most && principal != Principal::Operator {
-            let message = "as many people are signed in here as may be; try again when some have signed out";
-            return Err(Problem::edge_saying(Code::Overloaded, message));
+        if kept.values().filter(|kept| own(kept)).count() >= SESSIONS_OF_ONE_MAX {
+            end_quietest(&mut kept, own);
+        } else if kept.len() >= self.most {
+            end_quietest(&mut kept, |kept| kept.session.principal != Principal::Operator);
         }
         kept.insert(Key::of(&id), Kept { session: Arc::new(session), used: moment, until });
-        Ok(id)
+        id
     }
 
     /// The session of a key, which is used by this.
@@ -147,10 +149,15 @@ impl Sessions {
     /// Takes a place among the live streams.
     ///
     /// # Errors
-    /// [`Code::Overloaded`] where all are taken, or all of this session.
+    /// [`Code::Overloaded`] where all are taken, or all of this principal.
     pub fn stream(&self, session: &Session) -> Result<Stream, Problem> {
         let own = Arc::clone(&session.streams).try_acquire_owned();
-        let any = Arc::clone(&self.streams).try_acquire_owned();
+        let any = match session.principal {
+            Principal::Operator => Arc::clone(&self.operators)
+                .try_acquire_owned()
+                .or_else(|_| Arc::clone(&self.streams).try_acquire_owned()),
+            Principal::Agent { .. } | Principal::Anonymous => Arc::clone(&self.streams).try_acquire_owned(),
+        };
         match (own, any) {
             (Ok(own), Ok(any)) => Ok(Stream([own, any])),
             _ => Err(Problem::edge_saying(Code::Overloaded, "too many pages are watched live; close some"))
@@ -167,6 +174,13 @@ fn retain(all: &mut HashMap<Key, Kept>, keep: impl Fn(&Kept) -> bool) {
         }
         keeps
     });
+}
+
+/// Ends the session of these that was quiet longest.
+fn end_quietest(all: &mut HashMap<Key, Kept>, of: impl Fn(&Kept) -> bool) {
+    let quietest = all.iter().filter(|(_, kept)| of(kept)).min_by_key(|(_, kept)| kept.used);
+    let quietest = quietest.map(|(key, _)| *key);
+    quietest.and_then(|key| all.remove(&key)).inspect(Kept::end);
 }
 
 /// The principal, whatever the token.
@@ -197,53 +211,61 @@ mod tests {
         Principal::Agent { id: AgentId(SecretKey::from_seed(&[n; 32]).public()), serial: 1 }
     }
 
-    fn begin(sessions: &Sessions, who: Principal) -> Result<Key, Code> {
-        sessions.begin(who, "n".into(), None, Wall(0)).map(|id| Key::of(&id)).map_err(|p| p.code)
+    fn begin(sessions: &Sessions, who: Principal) -> Key {
+        Key::of(&sessions.begin(who, "n".into(), None, Wall(0)))
     }
 
     #[test]
     fn one_session_more_than_one_may_have_ends_its_quietest() {
         let sessions = sessions(4_096);
-        let first = begin(&sessions, agent(1)).expect("room");
+        let first = begin(&sessions, agent(1));
         let first_session = sessions.find(&first).expect("there");
-        let second = begin(&sessions, agent(1)).expect("room");
+        let second = begin(&sessions, agent(1));
         sessions.find(&first).expect("used again, so not the quietest");
-        let others: Vec<Key> = (2..=16).map(|_| begin(&sessions, agent(1)).expect("room")).collect();
+        let others: Vec<Key> = (2..=16).map(|_| begin(&sessions, agent(1))).collect();
         assert!(sessions.find(&second).is_none(), "the quietest has ended");
         assert!(sessions.find(&first).is_some() && !first_session.ended.is_cancelled());
         assert!(others.iter().all(|key| sessions.find(key).is_some()));
     }
 
     #[test]
-    fn agents_cannot_shut_the_operator_out() {
+    fn where_all_places_are_taken_the_quietest_agent_gives_its_own() {
         let sessions = sessions(2);
-        let (one, _two) =
-            (begin(&sessions, agent(1)).expect("room"), begin(&sessions, agent(2)).expect("room"));
-        assert_eq!(begin(&sessions, agent(3)), Err(Code::Overloaded));
-        assert!(begin(&sessions, Principal::Operator).is_ok());
-        sessions.end(&one);
-        assert!(sessions.find(&one).is_none());
+        let (operator, one) = (begin(&sessions, Principal::Operator), begin(&sessions, agent(1)));
+        let gone = sessions.find(&one).expect("there");
+        sessions.find(&operator).expect("there");
+        let two = begin(&sessions, agent(2));
+        assert!(sessions.find(&one).is_none() && gone.ended.is_cancelled(), "the quietest has ended");
+        assert!(sessions.find(&operator).is_some(), "agents cannot shut the operator out");
+        assert!(sessions.find(&two).is_some());
+        sessions.end(&two);
+        assert!(sessions.find(&two).is_none());
     }
 
     #[test]
     fn a_session_ends_with_its_token() {
         let sessions = sessions(9);
-        let id = sessions.begin(agent(1), "n".into(), Some(Wall(5)), Wall(5)).expect("room");
+        let id = sessions.begin(agent(1), "n".into(), Some(Wall(5)), Wall(5));
         assert!(sessions.find(&Key::of(&id)).is_none());
-        let id = sessions.begin(agent(1), "n".into(), Some(Wall(60_000)), Wall(5)).expect("room");
+        let id = sessions.begin(agent(1), "n".into(), Some(Wall(60_000)), Wall(5));
         assert!(sessions.find(&Key::of(&id)).is_some());
     }
 
     #[test]
-    fn streams_are_bounded_by_session_and_in_all() {
-        let sessions = sessions(9);
-        let session = |who| sessions.find(&begin(&sessions, who).expect("room")).expect("there");
-        let (one, two) = (session(agent(1)), session(agent(2)));
+    fn streams_are_bounded_by_principal_and_in_all_and_some_are_the_operators() {
+        let sessions = Sessions::new(&Options { streams_max: 24, ..Options::default() });
+        let session = |who| sessions.find(&begin(&sessions, who)).expect("there");
+        let (one, one_more, two) = (session(agent(1)), session(agent(1)), session(agent(2)));
         let mut held: Vec<Stream> = (0..16).map(|_| sessions.stream(&one).expect("a place")).collect();
         assert!(sessions.stream(&one).is_err(), "one has its share");
-        held.extend((0..4).map(|_| sessions.stream(&two).expect("a place")));
-        assert!(sessions.stream(&two).is_err(), "all are taken");
+        assert!(sessions.stream(&one_more).is_err(), "in whichever session");
+        held.extend((0..2).map(|_| sessions.stream(&two).expect("a place")));
+        assert!(sessions.stream(&two).is_err(), "all that are agents' are taken");
+        let operator = session(Principal::Operator);
+        let operators: Vec<Stream> = (0..6).map(|_| sessions.stream(&operator).expect("kept back")).collect();
+        assert!(sessions.stream(&operator).is_err(), "no more than there are in all");
         held.clear();
-        assert!(sessions.stream(&two).is_ok(), "places are given back");
+        assert!(sessions.stream(&two).is_ok() && sessions.stream(&one_more).is_ok(), "places are given back");
+        assert_eq!(operators.len(), 6);
     }
 }

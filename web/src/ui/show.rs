@@ -2,6 +2,7 @@
 //! numbers and checked ids alone; text of others goes through the templates, which escape it.
 
 use crate::types::agent::{AgentStatus, Level, Score, WorkOutcome};
+use crate::types::doctor::FindingStatus;
 use crate::types::ledger::Balance;
 use crate::types::peer::{PeerStatus, Quarantine};
 use crate::types::run::{RunStatus, StepStatus};
@@ -93,6 +94,7 @@ states! {
         Held "held" Busy, Submitted "submitted" Busy, Accepted "accepted" Good, Rejected "rejected" Bad, Lapsed "lapsed" Warn,
         Refuted "refuted" Bad, Released "released" Off, Cancelled "cancelled" Off,
     }
+    FindingStatus { Ok "ok" Good, Unknown "unknown" Idle, Warn "warning" Warn, Fail "fails" Bad, }
     AgentStatus { Active "active" Good, Revoked "revoked" Off, }
     PeerStatus {
         Connecting "connecting" Idle, Admitted "admitted" Good, Refused "refuses us" Warn, Quarantined "quarantined" Bad,

@@ -101,7 +101,7 @@ async fn begin<S: Service>(
         Principal::Agent { id, .. } => app.within(app.service.agent(&call, id)).await?.agent_name,
         Principal::Operator | Principal::Anonymous => "Operator".into(),
     };
-    app.sessions.begin(principal, name, verified.expires_at, show::now())
+    Ok(app.sessions.begin(principal, name, verified.expires_at, show::now()))
 }
 
 /// `POST /ui/sign-out`.

@@ -174,7 +174,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// The cookie of a new session: for this site's own pages only, and never for a script.
+/// The cookie of a new session: for the pages under `/ui` alone, for this site's own pages only, and never for a script.
 pub(super) fn given<S: Service>(app: &App<S>, id: &str, tls: bool) -> HeaderValue {
     let age = app.options.session.as_secs();
     set_cookie(app, id, age, tls)
@@ -188,7 +188,7 @@ pub(super) fn gone<S: Service>(app: &App<S>, tls: bool) -> HeaderValue {
 fn set_cookie<S: Service>(app: &App<S>, value: &str, age: u64, tls: bool) -> HeaderValue {
     let name = cookie_name(&app.service.status().peer_id);
     let secure = if tls { "; Secure" } else { "" };
-    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}");
+    let cookie = format!("{name}={value}; Path=/ui; HttpOnly; SameSite=Strict; Max-Age={age}{secure}");
     HeaderValue::from_str(&cookie).expect("hex digits and fixed words")
 }
 

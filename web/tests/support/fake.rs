@@ -21,7 +21,7 @@ use artel_web::types::member::{GivenInvitation, Invitation, InvitationPost, Node
 use artel_web::types::node::{Health, HealthStatus, Status};
 use artel_web::types::notice::{Gap, MarkRead, Marked, Notice, NoticeKind, NoticeQuery, Notifications, Told};
 use artel_web::types::peer::{Journal, Peer, Quarantine, Traffic};
-use artel_web::types::receipt::Receipt;
+use artel_web::types::receipt::{Receipt, Record};
 use artel_web::types::run::{Run, RunPost, RunQuery, Step};
 use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
@@ -45,6 +45,11 @@ pub fn task() -> StepId {
 
 pub fn artifact() -> ArtifactId {
     ArtifactId::example()
+}
+
+/// An artifact that is a picture. Of its bytes a few come, and the others when a test says so (`happens`).
+pub fn picture() -> ArtifactId {
+    ArtifactId::parse("0190f3d2-0000-7000-8000-00000000c0de").expect("a UUID")
 }
 
 pub fn enrollment() -> EnrollmentId {
@@ -164,6 +169,8 @@ impl Attendance for Watcher {
 pub struct Bits {
     rest: Bytes,
     fault: bool,
+    /// Where what is behind the first piece waits for a permit.
+    held: Option<Arc<Semaphore>>,
 }
 
 impl Blob for Bits {
@@ -173,6 +180,11 @@ impl Blob for Bits {
         }
         if self.fault && self.rest.len() < 5 {
             return Err(Problem::of(Code::Internal));
+        }
+        if self.rest.len() < CONTENT.len()
+            && let Some(held) = self.held.take()
+        {
+            held.acquire().await.expect("never closed").forget();
         }
         let n = self.rest.len().min(3);
         Ok(Some(self.rest.split_to(n)))
@@ -379,6 +391,10 @@ impl Service for Fake {
     }
     async fn tasks(&self, _: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
         self.note(format!("tasks {:?}", query.status));
+        if query.capability.as_ref().is_some_and(|skill| skill.name() == "rare") {
+            // Those that were looked at had none, and there are more.
+            return Ok(List { items: Vec::new(), ..list(a_task(), &query.page) });
+        }
         Ok(list(a_task(), &query.page))
     }
     async fn homes(&self, _: &Call, page: Page) -> Result<List<Home>, Problem> {
@@ -498,13 +514,18 @@ impl Service for Fake {
     async fn artifacts(&self, _: &Call, query: ArtifactQuery) -> Result<List<Artifact>, Problem> {
         Ok(list(an_artifact(), &query.page))
     }
-    async fn artifact(&self, _: &Call, _: ArtifactId) -> Result<Artifact, Problem> {
+    async fn artifact(&self, _: &Call, id: ArtifactId) -> Result<Artifact, Problem> {
+        if id == picture() {
+            let byte_length = Some(CONTENT.len() as u64);
+            return Ok(Artifact { content_type: "image/png; x=y".into(), byte_length, ..an_artifact() });
+        }
         Ok(an_artifact())
     }
     async fn content(&self, _: &Call, name: ArtifactName) -> Result<Content, Problem> {
         // Bytes of another digest are there too, but spoiled.
         let digest = match name {
             ArtifactName::Digest(digest) => digest,
+            ArtifactName::Id(id) if id == picture() => Digest([0; 32]),
             ArtifactName::Id(_) => Digest::of(CONTENT),
         };
         let byte_length = CONTENT.len() as u64;
@@ -518,7 +539,8 @@ impl Service for Fake {
     async fn read_content(&self, _: &Call, digest: Digest, start: u64, length: u64) -> Result<Bits, Problem> {
         self.note(format!("read {start} {length}"));
         let rest = Bytes::from_static(CONTENT).slice(start as usize..(start + length) as usize);
-        Ok(Bits { rest, fault: digest != Digest::of(CONTENT) })
+        let held = (digest == Digest([0; 32])).then(|| Arc::clone(&self.happens));
+        Ok(Bits { rest, fault: held.is_none() && digest != Digest::of(CONTENT), held })
     }
 
     async fn events(&self, call: &Call, query: EventQuery) -> Result<List<Event>, Problem> {
@@ -529,12 +551,17 @@ impl Service for Fake {
         if self.failing.load(Ordering::Relaxed) {
             return Err(Problem::of(Code::Overloaded));
         }
-        // Behind this cursor something has happened already; behind others it happens when a test says so.
-        if query.wait_ms > 0 && query.after.as_deref() != Some("41") {
+        // Behind these cursors something has happened already, behind 3 a whole page; behind others when a test says so.
+        if query.wait_ms > 0 && !matches!(query.after.as_deref(), Some("41" | "3")) {
             self.happens.acquire().await.expect("never closed").forget();
         }
         self.judge(call)?;
-        Ok(List { items: vec![an_event(call)], next_cursor: Some("43".into()) })
+        let items = match query.event_name.as_deref() {
+            Some("xyn.none") => Vec::new(),
+            _ if query.after.as_deref() == Some("3") => vec![an_event(call); query.limit as usize],
+            _ => vec![an_event(call)],
+        };
+        Ok(List { items, next_cursor: Some("43".into()) })
     }
     async fn event(&self, call: &Call, _: EventId) -> Result<Event, Problem> {
         Ok(an_event(call))
@@ -607,6 +634,12 @@ impl Service for Fake {
     }
     async fn proof(&self, _: &Call, index: u64) -> Result<Proof, Problem> {
         Ok(Proof { index, ..Example::example() })
+    }
+    async fn record(&self, call: &Call, entry: u64) -> Result<Record, Problem> {
+        match call.principal {
+            Principal::Operator => Ok(Record { entry, ..Example::example() }),
+            _ => Err(Problem::of(Code::NotFound)),
+        }
     }
     async fn accounts(&self, _: &Call, page: Page) -> Result<List<Account>, Problem> {
         Ok(list(Account::example(), &page))

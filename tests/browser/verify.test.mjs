@@ -1,0 +1,115 @@
+// What a browser runs to verify a proof, run by node alone: node --test tests/browser/verify.test.mjs
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+// The assets' folder has no package.json that would make a module of it.
+const module = (path) => import(`data:text/javascript;base64,${Buffer.from(read(path)).toString("base64")}`);
+const { beside, climb, head, keyOf, parse, signed, verify } = await module("web/assets/verify.js");
+
+const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const base58 = (bytes) => {
+  let text = "";
+  for (let number = BigInt(`0x${Buffer.from(bytes).toString("hex")}`); number > 0n; number /= 58n) text = BASE58[Number(number % 58n)] + text;
+  return `1${text}`;
+};
+const sha256 = async (...parts) => Buffer.from(await crypto.subtle.digest("SHA-256", Buffer.concat(parts.map((part) => Buffer.from(part)))));
+const base64 = (bytes) => Buffer.from(bytes).toString("base64");
+
+// A body of the golden entries: the kind Started, public.
+const golden = read("federation/vectors/entries.txt").split("\n").map((line) => line.split("\t"));
+const BODY = Buffer.from(golden.find((columns) => columns[1] === "Started").at(-1), "hex");
+const SALT = Buffer.alloc(16, 7);
+const FEDERATION = "ab".repeat(32);
+
+const pair = await crypto.subtle.generateKey({ name: "Ed25519" }, true, ["sign", "verify"]);
+const KEY = Buffer.from(await crypto.subtle.exportKey("raw", pair.publicKey));
+const PEER = base58([0x00, 0x24, 0x08, 0x01, 0x12, 0x20, ...KEY]);
+const PAGE = { entry: "1", kind: "Started", at: "1767225600001", correlation: "golden", public: true, federation: FEDERATION, peer: PEER };
+
+const note = async (origin, size, root) => {
+  const text = `${origin}\n${size}\n${base64(root)}\n`;
+  const id = (await sha256(`${origin}\n`, [1], KEY)).subarray(0, 4);
+  const signature = Buffer.from(await crypto.subtle.sign({ name: "Ed25519" }, pair.privateKey, Buffer.from(text)));
+  return `${text}\n\u2014 ${origin} ${base64(Buffer.concat([id, signature]))}\n`;
+};
+
+// A log of two leaves whose second one is the entry.
+const answer = async ({ body = BODY, salt = SALT, kind = 1, origin = `artel/${FEDERATION}/${PEER}/0`, neighbour = 9 } = {}) => {
+  const leaf = Buffer.concat([Buffer.from([1, kind, 0, 0, 0, 0, 0, 0, 0, 1]), await sha256(salt, body)]);
+  const sibling = await sha256([0], [neighbour]);
+  const root = await sha256([1], sibling, await sha256([0], leaf));
+  const proof = `c2sp.org/tlog-proof@v1\nindex 1\n${base64(sibling)}\n\n${await note(origin, 2, root)}`;
+  return { leaf: base64(leaf), proof, salt: base64(salt), body: base64(body) };
+};
+const outcome = async (given, page = PAGE, known = null) => (await verify(given, page, known, () => {})).outcome;
+
+test("an honest answer proves the entry that stands on the page", async () => {
+  const { kind, at, correlation } = head(new Uint8Array(BODY));
+  assert.deepEqual([kind, at.toString(), correlation], [PAGE.kind, PAGE.at, PAGE.correlation]);
+  assert.equal(await outcome(await answer()), "proven");
+});
+
+test("an entry that is in the log is not taken for another one on the page", async () => {
+  const given = await answer();
+  for (const other of [{ kind: "Genesis" }, { at: "1767225600002" }, { correlation: "" }, { public: false }, { entry: "0" }]) {
+    assert.equal(await outcome(given, { ...PAGE, ...other }), "wrong", JSON.stringify(other));
+  }
+  const body = Buffer.from(BODY);
+  body[body.length - 1] ^= 1;
+  assert.equal(await outcome({ ...given, body: base64(body) }), "wrong", "another body");
+});
+
+test("without a body no more is claimed than that a leaf stands there", async () => {
+  const { body, salt, ...given } = await answer();
+  assert.ok(body && salt);
+  assert.equal(await outcome(given), "leaf");
+});
+
+test("a log of another node, federation or made-up name is not this one's", async () => {
+  for (const origin of [`artel/${FEDERATION}/12D3KooWRawPbxPtP1eZaJpumGnyWX2DcUyd3RQnydr3eAto4Az7/0`, `artel/${"cd".repeat(32)}/${PEER}/0`, "anything", `artel/${FEDERATION}/${PEER}/0/1`]) {
+    assert.equal(await outcome(await answer({ origin })), "wrong", origin);
+  }
+});
+
+test("a key that is none is wrong, and only a browser without Ed25519 cannot", async () => {
+  const { checkpoint } = parse((await answer()).proof);
+  assert.equal(await signed(checkpoint, KEY), true);
+  assert.equal(await signed(checkpoint, KEY.subarray(1)), false);
+  assert.equal(await signed({ ...checkpoint, body: `${checkpoint.body} ` }, KEY), false);
+  const honest = crypto.subtle.importKey;
+  for (const [name, said] of [["NotSupportedError", null], ["DataError", false]]) {
+    crypto.subtle.importKey = async () => { throw new DOMException("no", name); };
+    assert.equal(await signed(checkpoint, KEY), said, name);
+  }
+  crypto.subtle.importKey = honest;
+  assert.throws(() => keyOf("12D3KooW"), /no Ed25519 key/);
+  assert.throws(() => keyOf("0OIl"), /no peer id/);
+});
+
+test("a later checkpoint that is smaller, or as large with another root, is a contradiction", async () => {
+  const { seen } = await verify(await answer(), PAGE, null, () => {});
+  assert.equal(await outcome(await answer(), PAGE, seen), "proven");
+  assert.equal(await outcome(await answer({ neighbour: 8 }), PAGE, seen), "contradiction", "another root");
+  assert.equal(await outcome(await answer(), PAGE, { ...seen, size: "3" }), "contradiction", "smaller");
+  assert.equal(await outcome(await answer(), PAGE, { ...seen, size: "1" }), "proven", "larger");
+  const { checkpoint } = parse((await answer()).proof);
+  const of = (incarnation) => ({ ...seen, origin: `artel/${FEDERATION}/${PEER}/${incarnation}` });
+  assert.equal(beside(of(1), checkpoint), "contradiction", "an older log");
+  assert.equal(beside(of(0), { ...checkpoint, origin: of(1).origin }), "restored");
+});
+
+test("proofs of the protocol's vectors hold", async () => {
+  const { proofs, journal } = JSON.parse(read("protocol/vectors/record.json"));
+  for (const { index, proof } of proofs) {
+    const { path, checkpoint } = parse(proof);
+    const { class: kind, public_seq: seq, salt, body } = journal[index];
+    const number = Buffer.alloc(8);
+    number.writeBigUInt64BE(BigInt(seq));
+    const leaf = await sha256([0], [1, kind], number, await sha256(Buffer.from(salt, "hex"), Buffer.from(body, "hex")));
+    assert.equal(base64(await climb(new Uint8Array(leaf), BigInt(index), checkpoint.size, path)), base64(checkpoint.root));
+    assert.equal(await signed(checkpoint, keyOf(checkpoint.origin.split("/")[2])), true);
+  }
+});
