@@ -531,7 +531,7 @@ pub(super) fn pay_short(entries: &mut [Entry]) {
 /// Where a bug is planted, what goes back for a refuted result goes back a second time.
 pub(super) fn recall_twice(entries: &mut Vec<Entry>) {
     use artel_federation::Fact;
-    let is_of_it = |entry: &&Entry| matches!(entry.fact, Fact::Refuted(_) | Fact::Recalled(_));
+    let is_of_it = |entry: &&Entry| matches!(entry.fact, Fact::Recalled(_));
     let again: Vec<Entry> = entries.iter().filter(is_of_it).cloned().collect();
     entries.extend(again);
 }
