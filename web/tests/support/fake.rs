@@ -85,6 +85,9 @@ fn wrote_json() -> Json {
     }
 }
 
+/// How long a submission waits for a further task that finds none.
+pub const NO_TASK_WAIT_MS: u32 = 20_000;
+
 /// The service, and a word on each thing that it was asked.
 #[derive(Clone)]
 pub struct Fake {
@@ -444,8 +447,8 @@ impl Service for Fake {
         }
         let next = submission.claim_next.map(|claim| claim.wait_ms);
         self.note(format!("submit {} {next:?}", String::from_utf8_lossy(submission.output.bytes())));
-        // For as long no task comes; for others one is there.
-        if next == Some(20_000) {
+        // A wait of just this long finds no task.
+        if next == Some(NO_TASK_WAIT_MS) {
             std::future::pending::<()>().await;
         }
         let acknowledgement = Acknowledgement {
