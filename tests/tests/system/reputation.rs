@@ -14,6 +14,7 @@ use artel_protocol::sync::marks_digest;
 use artel_protocol::witness::{Contradiction, Fraud};
 use artel_tests::agent::task;
 use artel_tests::mesh::{admitted, held, invite, items, joining, listening, until};
+use artel_tests::node::Up;
 use artel_tests::{Agent, Node};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -37,9 +38,11 @@ struct World {
 impl World {
     fn start() -> Self {
         let dirs = [fresh(), fresh(), fresh()];
-        let founder = listening(&artel(), dirs[0].path()).set("log", "warn").start();
+        // Offers are open to all at once: who comes first is another test's matter.
+        let set = |up: Up| up.set("log", "warn").set("window_ms", 0).start();
+        let founder = set(listening(&artel(), dirs[0].path()));
         let invitation = invite(&artel(), dirs[0].path(), 2);
-        let join = |n: usize| joining(&artel(), dirs[n].path(), &invitation).set("log", "warn").start();
+        let join = |n: usize| set(joining(&artel(), dirs[n].path(), &invitation));
         let nodes = vec![founder, join(1), join(2)];
         until("all are admitted", || nodes.iter().all(|node| admitted(node) == 2));
         let mut ada = Agent::delegate(&nodes[1], "ada", &["text"]);
