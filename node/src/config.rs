@@ -401,8 +401,11 @@ impl Config {
 ///
 /// # Errors
 /// As [`Config::load`].
-pub fn of_directory(dir: &Path) -> Result<Config, Error> {
-    Config::load((&dir.join(crate::data::CONFIG), false), environment(), &BTreeMap::new())
+pub fn of_directory(
+    dir: &Path,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Config, Error> {
+    Config::load((&dir.join(crate::data::CONFIG), false), environment, &BTreeMap::new())
 }
 
 /// The environment, as far as it is text.

@@ -67,8 +67,11 @@ pub(super) fn unreadable(dir: &Path, error: &io::Error) -> Finding {
 }
 
 /// The configuration that a start would take: file, environment, no flags.
-pub(super) fn configuration(dir: &Path) -> (Finding, Option<Config>) {
-    match config::of_directory(dir) {
+pub(super) fn configuration(
+    dir: &Path,
+    environment: impl Iterator<Item = (String, String)>,
+) -> (Finding, Option<Config>) {
+    match config::of_directory(dir, environment) {
         Ok(config) => {
             let set = config.differences();
             let found = Finding::ok(Check::Configuration, "the configuration can be read");
@@ -143,7 +146,7 @@ mod tests {
         };
         let before = names();
         look(dir.path());
-        configuration(dir.path());
+        configuration(dir.path(), std::iter::empty());
         assert_eq!(names(), before);
     }
 
@@ -151,10 +154,10 @@ mod tests {
     fn a_wrong_key_of_the_configuration_names_the_nearest() {
         let dir = used();
         fs::write(dir.path().join("config.toml"), "lease_m = 1").expect("written");
-        let (found, config) = configuration(dir.path());
+        let (found, config) = configuration(dir.path(), std::iter::empty());
         assert!(config.is_none() && found.status == Fail, "{found:?}");
         assert!(found.advice.is_some_and(|advice| advice.contains("lease_ms")));
         fs::write(dir.path().join("config.toml"), "lease_ms = 1000").expect("written");
-        assert_eq!(configuration(dir.path()).0.value.as_deref(), Some("lease_ms = 1000"));
+        assert_eq!(configuration(dir.path(), std::iter::empty()).0.value.as_deref(), Some("lease_ms = 1000"));
     }
 }

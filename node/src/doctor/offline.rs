@@ -2,7 +2,7 @@
 
 use super::{Doctor, clock, directory, disk, machine, ports};
 use crate::clock::wall;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::data;
 use artel_mesh::Address;
 use artel_web::types::doctor::{Check, Finding};
@@ -15,7 +15,7 @@ pub async fn examine(dir: &Path, silent: Option<String>) -> Vec<Finding> {
     let is_there = dir.is_dir();
     let in_use = data::in_use(dir).is_some();
     let mut found = vec![node(dir, in_use, silent), machine::version(), clock::at_a_glance(wall())];
-    let (configured, config) = directory::configuration(dir);
+    let (configured, config) = directory::configuration(dir, config::environment());
     found.push(configured);
     let used = is_there && dir.join("journal").exists();
     let path = dir.to_owned();
