@@ -50,7 +50,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sled", &["artel-audit"]),
     ("crc32c", &["artel-audit"]),
     ("chacha20", &["artel-audit", "artel-vault"]),
-    ("aws-lc", &["artel-audit", "artel-node"]),
+    // Sealing is audit's, acknowledgements are signed in node, the handshake of a WebSocket (SHA-1, RFC 6455) is web's.
+    ("aws-lc", &["artel-audit", "artel-node", "artel-web"]),
     ("axum", &["artel-web"]),
     ("askama", &["artel-web"]),
     ("schemars", &["artel-web"]),
