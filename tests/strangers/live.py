@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import time
+import time
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.sync.client import connect
@@ -132,8 +133,12 @@ class Agent:
             # It was handed in since: the notice was of before.
             assert said["data"]["error"]["code"] in ("finished", "task_taken"), said
         elif kind == "claim_next":
-            assert said["status"] in (204, 409), said
-            if said["status"] == 204:
+            assert said["status"] in (204, 409, 503), said
+            if said["status"] == 503:
+                # What was cut while it waited for its next task waits for a moment yet.
+                assert said["data"]["error"]["code"] == "too_many_waiting", said
+                time.sleep(said["retry_after_s"] / 10)
+            if said["status"] != 409:
                 self.claim_next()
         else:
             assert said["status"] == 200, said

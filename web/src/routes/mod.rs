@@ -121,8 +121,10 @@ routes! {
     get "/v1/agent/connect" socket::connect "Opens a WebSocket: many calls at once, and events as they happen"
         [TooManySockets];
 
-    get "/v1/notifications" notifications::list "Lists what the caller was told, as long as it is not marked read" [CursorAhead];
-    post "/v1/notifications/mark-read" notifications::mark_read "Marks notifications as read" [CursorAhead];
+    get "/v1/notifications" notifications::list "Lists what the caller was told, as long as it is not marked read"
+        [CursorAhead CursorForeign];
+    post "/v1/notifications/mark-read" notifications::mark_read "Marks notifications as read"
+        [CursorAhead CursorForeign];
 
     get "/v1/offers" tasks::offers "Lists what other homes offer" [];
     get "/v1/homes" homes::list "Lists other homes and how they deal with workers" [];
@@ -144,7 +146,7 @@ routes! {
         [NotFound Forbidden Invalid TooMany ArtifactQuota DigestMismatch IdempotencyConflict Finished];
     get "/v1/artifacts/{name}/download" artifacts::download "Gives an artifact's bytes" [NotFound];
 
-    get "/v1/events" events::list "Lists events, waiting for one if asked to" [];
+    get "/v1/events" events::list "Lists events, waiting for one if asked to" [CursorAhead];
     post "/v1/events" events::emit "Says that something happened" [NotFound TooMany];
     get "/v1/events/{id}" events::show "Shows an event" [NotFound];
 
