@@ -13,7 +13,6 @@ import socket
 import sys
 import tempfile
 import time
-import time
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.sync.client import connect
