@@ -124,7 +124,7 @@ routes! {
     get "/v1/notifications" notifications::list "Lists what the caller was told, as long as it is not marked read"
         [CursorAhead CursorForeign];
     post "/v1/notifications/mark-read" notifications::mark_read "Marks notifications as read"
-        [CursorAhead CursorForeign];
+        [BadQuery CursorAhead CursorForeign];
 
     get "/v1/offers" tasks::offers "Lists what other homes offer" [];
     get "/v1/homes" homes::list "Lists other homes and how they deal with workers" [];
