@@ -2,10 +2,12 @@
 //! form, the one that it always had.
 //!
 //! `RunPosted` (and a task): version 1 knows no runner, version 2 has it at the task's end. `Submitted`: version 1 knows no
-//! other node, version 2 ends with where the worker's node recorded it.
+//! other node, version 2 ends with where the worker's node recorded it. `Concluded` and `LetGo`: version 1 does not say whose the
+//! lease was, nor what was paid.
 
 use crate::fact::{
-    Authority, Entry, Error, Fact, PostKey, Poster, RunPosted, RunnerSpec, StepSpec, Submitted, TaskSpec,
+    Abroad, Authority, Concluded, Entry, Error, Fact, Judgement, LetGo, PostKey, Poster, RunPosted,
+    RunnerSpec, StepSpec, Submitted, TaskSpec,
 };
 use crate::json::Json;
 use artel_protocol::amount::Credits;
@@ -183,4 +185,46 @@ pub(crate) fn decode_first_submitted(payload: &[u8]) -> Result<Entry, Error> {
     let OldSubmitted { step, epoch, agent, result, authority, late } = old;
     let submitted = Submitted { step, epoch, agent, result, authority, late, handed_at: None };
     Ok(Entry { at, correlation, fact: Fact::Submitted(submitted) })
+}
+
+/// A verdict of another home as version 1 has it.
+#[derive(Encode, Decode)]
+pub(crate) struct FirstConcluded {
+    lease: Abroad,
+    verdict: u64,
+    judgement: Judgement,
+}
+
+impl FirstConcluded {
+    pub(crate) fn of(f: &Concluded) -> Self {
+        FirstConcluded { lease: f.lease, verdict: f.verdict, judgement: f.judgement.clone() }
+    }
+}
+
+/// Reads a `Concluded` of version 1.
+pub(crate) fn decode_first_concluded(payload: &[u8]) -> Result<Entry, Error> {
+    let (at, correlation, old): (Wall, Option<Correlation>, FirstConcluded) = codec::decode_own(payload)?;
+    let FirstConcluded { lease, verdict, judgement } = old;
+    let concluded = Concluded { lease, verdict, judgement, agent: None, paid: None };
+    Ok(Entry { at, correlation, fact: Fact::Concluded(concluded) })
+}
+
+/// The end of a lease of another home as version 1 has it.
+#[derive(Encode, Decode)]
+pub(crate) struct FirstLetGo {
+    lease: Abroad,
+    code: String,
+}
+
+impl FirstLetGo {
+    pub(crate) fn of(f: &LetGo) -> Self {
+        FirstLetGo { lease: f.lease, code: f.code.clone() }
+    }
+}
+
+/// Reads a `LetGo` of version 1.
+pub(crate) fn decode_first_let_go(payload: &[u8]) -> Result<Entry, Error> {
+    let (at, correlation, old): (Wall, Option<Correlation>, FirstLetGo) = codec::decode_own(payload)?;
+    let FirstLetGo { lease, code } = old;
+    Ok(Entry { at, correlation, fact: Fact::LetGo(LetGo { lease, code, agent: None }) })
 }

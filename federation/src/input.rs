@@ -1,6 +1,7 @@
 //! What can happen to a federation's mind: requests of known principals and strangers, finished checks, time.
 
 use crate::commitment::Salt;
+use crate::effect::Judged;
 use crate::fact::{
     Abroad, Came, FraudProven, HandedAt, Judgement, Outcome, Poster, Redoing, TaskSpec, Undertaken,
     Witnessing,
@@ -8,6 +9,7 @@ use crate::fact::{
 use crate::json::Json;
 use crate::run::Run;
 use crate::visit::message::Visit;
+use artel_protocol::amount::Credits;
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, Epoch, RunId, StepId};
 use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::{AgentId, NodeId, Signature};
@@ -239,6 +241,30 @@ pub struct Work {
     pub own: Option<(Wall, Signature)>,
 }
 
+/// A verdict of another home, as far as it was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conclusion {
+    /// The index of home's `Verdict` entry.
+    pub verdict: u64,
+    /// The judgement.
+    pub judgement: Judgement,
+    /// What was paid.
+    pub paid: Option<Credits>,
+}
+
+impl Conclusion {
+    /// A verdict as strangers see it, where home said all of it.
+    pub fn of(judged: &Judged) -> Self {
+        let judgement = match &judged.outcome {
+            Outcome::Accepted { quality, checked } => {
+                Judgement::Accepted { quality: *quality, checked: *checked }
+            }
+            Outcome::Rejected { check, .. } => Judgement::Rejected { check: check.clone() },
+        };
+        Conclusion { verdict: judged.index, judgement, paid: Some(judged.paid) }
+    }
+}
+
 /// What was heard of a lease at another home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Word {
@@ -252,15 +278,17 @@ pub enum Word {
         at: Wall,
         /// Home's signature over the acknowledgement.
         signature: Signature,
-        /// The verdict in the same answer: the index of home's `Verdict` entry, and the judgement.
-        verdict: Option<(u64, Judgement)>,
+        /// The verdict in the same answer.
+        verdict: Option<Conclusion>,
     },
     /// The result was judged.
-    Judged {
-        /// The index of home's `Verdict` entry.
-        verdict: u64,
-        /// The judgement.
-        judgement: Judgement,
+    Judged(Conclusion),
+    /// A result that was accepted was found to be another one.
+    Refuted {
+        /// The index of home's `Refuted` entry.
+        refuted: u64,
+        /// What home takes back of the payment.
+        recalled: Credits,
     },
     /// It was given back, or home says of it with this code that it is over. Of a result that was handed in under it that says
     /// nothing: a lease ends when home takes the result in.

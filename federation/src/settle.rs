@@ -3,7 +3,8 @@
 
 use crate::effect::{Code, Judged, Receipt, Refusal, Reply};
 use crate::fact::{
-    CancelAsked, End, Fact, Findings, Judgement, Outcome, Output, Poster, StepEnded, Submitted, Verdict,
+    CancelAsked, End, Fact, Findings, Judgement, LeaseEnded, Outcome, Output, Poster, StepEnded, Submitted,
+    Verdict,
 };
 use crate::federation::Federation;
 use crate::input::{ArtifactPut, Brought, ReplyTo, Submission};
@@ -272,6 +273,10 @@ impl Federation {
     fn end_one(&mut self, turn: &mut Turn, id: StepId, end: End) {
         let (run, step) = self.state.step(&id).expect("only known steps end");
         let refund = ledger::refund(id, run.poster, step.escrow);
+        if let StepState::Leased { agent, .. } = step.state {
+            let withdrawn = LeaseEnded { step: id, epoch: step.epoch, agent };
+            turn.record(&mut self.state, Fact::Withdrawn(withdrawn));
+        }
         self.disarm_lease(id);
         self.live.timers.cancel(Timer::Deadline(id));
         self.live.timers.cancel(Timer::Window(id));

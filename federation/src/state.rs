@@ -77,6 +77,8 @@ pub struct State {
     touched: BTreeSet<RunId>,
     /// What the entry before said of the release behind it. Never between two inputs.
     unused: Option<LeaseEnded>,
+    /// The step whose lease was withdrawn in the entry before.
+    withdrawn: Option<StepId>,
     /// What the entry before has to be followed by: how much of what was paid goes back. Never between two inputs.
     recalling: Option<(StepId, Epoch, AgentId, Credits)>,
 }
@@ -125,6 +127,13 @@ impl State {
             other if self.unused.is_some() && !matches!(other, Fact::Released(_)) => {
                 Err("what was not used is not given back right behind it".into())
             }
+            other
+                if self
+                    .withdrawn
+                    .is_some_and(|step| !matches!(other, Fact::StepEnded(f) if f.step == step)) =>
+            {
+                Err("a lease is withdrawn whose step does not end right behind it".into())
+            }
             Fact::Genesis(f) => self.begin(f, true, index),
             Fact::Joined(f) => self.begin(&f.genesis, false, index),
             Fact::Admitted(f) => with_genesis(&self.genesis, |genesis| {
@@ -165,6 +174,7 @@ impl State {
             Fact::Unused(f) => self.unused(f),
             Fact::Released(f) => self.released(f),
             Fact::Lapsed(f) => self.lapsed(f, entry.at),
+            Fact::Withdrawn(f) => self.withdrawn(f),
             Fact::Submitted(f) => self.submitted(f, entry, index),
             Fact::Output(f) => self.output(f, index),
             Fact::Findings(f) => self.findings(f, index),
@@ -187,6 +197,7 @@ impl State {
             Fact::Acknowledged(f) => self.away.acknowledged(f),
             Fact::Concluded(f) => self.away.conclude(f),
             Fact::LetGo(f) => self.away.let_go(f),
+            Fact::RefutedAway(f) => self.away.refuted(f),
             Fact::DelegationEnded(f) => self.with_agent(&f.agent, |agent| agent.let_no_more(f.before)),
             Fact::Unanswered(f) => self.away.unanswered(f),
             Fact::RunEnded(_)
@@ -523,6 +534,18 @@ impl State {
         Ok(())
     }
 
+    /// Says whose lease the end of the step behind it ends.
+    fn withdrawn(&mut self, f: &LeaseEnded) -> Result<(), String> {
+        let step = self.open_step(&f.step)?;
+        match step.state {
+            StepState::Leased { agent, .. } if agent == f.agent && step.epoch == f.epoch => {
+                self.withdrawn = Some(f.step);
+                Ok(())
+            }
+            _ => Err(format!("{} does not hold step {} under {}", f.agent, f.step, f.epoch)),
+        }
+    }
+
     fn lapsed(&mut self, f: &LeaseEnded, at: Wall) -> Result<(), String> {
         let own_work = open(&self.runs, &f.step)?.0.poster == Poster::Agent(f.agent);
         let step = self.end_lease(&f.step, f.epoch, f.agent)?;
@@ -767,6 +790,7 @@ impl State {
     }
 
     fn step_ended(&mut self, f: &StepEnded, at: Wall) -> Result<(), String> {
+        self.withdrawn = None;
         if self.open_step(&f.step)?.state == StepState::Offered {
             self.withdraw_offer(&f.step)?;
         }

@@ -6,12 +6,13 @@ use crate::fact::{Account, Genesis};
 use crate::federation::Federation;
 use crate::member::{Agent, Identity};
 use crate::nodes::{LiveInvitation, Node};
-use crate::options::Options;
-use crate::run::{Run, Step};
+use crate::options::{ABROAD_TERMS, Options};
+use crate::run::{Run, Step, StepState};
 use crate::state::Totals;
-use artel_protocol::id::{RunId, StepId};
+use crate::timer::Timer;
+use artel_protocol::id::{Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
-use artel_protocol::time::Wall;
+use artel_protocol::time::{Mono, Wall};
 use artel_reputation::Assessment;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,6 +20,21 @@ use std::ops::Bound;
 /// What can be read.
 #[derive(Clone, Copy)]
 pub struct View<'a>(&'a Federation);
+
+/// A live lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveLease {
+    /// Its home, where that is another node.
+    pub home: Option<NodeId>,
+    /// The step.
+    pub step: StepId,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its term in milliseconds.
+    pub lease_ms: u32,
+    /// When it ends, by this node's monotonic clock.
+    pub ends: Mono,
+}
 
 /// How much of everything there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,6 +121,25 @@ impl<'a> View<'a> {
     /// The steps that an agent holds leases on.
     pub fn leases(&self, agent: &AgentId) -> Vec<StepId> {
         self.0.state.leases.get(agent).into_iter().flatten().copied().collect()
+    }
+
+    /// The live leases of an agent, of this home and then of others: when each ends where it is not renewed.
+    pub fn leases_of(&self, agent: &AgentId) -> impl Iterator<Item = LiveLease> + use<'a> {
+        let (state, timers) = (&self.0.state, &self.0.live.timers);
+        let here = state.leases.get(agent).into_iter().flatten().filter_map(move |id| {
+            let (_, step) = state.step(id)?;
+            let StepState::Leased { lease_ms, .. } = step.state else { return None };
+            let ends = timers.at(Timer::Lease(*id))?;
+            Some(LiveLease { home: None, step: *id, epoch: step.epoch, lease_ms, ends })
+        });
+        let away = state.away.held_by(agent).filter_map(move |lease| {
+            let lease_ms = state.away.get(lease)?.lease_ms;
+            // This node waits for some terms more before it lets go of one that nobody renews.
+            let over = timers.at(Timer::Abroad(*lease))?.0;
+            let ends = Mono(over.saturating_sub((ABROAD_TERMS - 1) * u64::from(lease_ms)));
+            Some(LiveLease { home: Some(lease.home), step: lease.step, epoch: lease.epoch, lease_ms, ends })
+        });
+        here.chain(away)
     }
 
     /// What this node's agents have under way at other homes.

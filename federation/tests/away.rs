@@ -5,9 +5,10 @@ mod common;
 
 use artel_federation::away::Engagement;
 use artel_federation::fact::{Abroad, Authority, Judgement, Undertaken};
-use artel_federation::input::{Word, Work};
+use artel_federation::input::{Conclusion, Word, Work};
 use artel_federation::options::{CONCLUDED_MAX, ENGAGEMENTS_OF_HOME_MAX, HEARD_AGAIN_MS};
 use artel_federation::{Code, Fact, Options, Principal, Reply, Request};
+use artel_protocol::amount::Credits;
 use artel_protocol::id::{Epoch, RunId};
 use artel_protocol::key::Signature;
 use artel_protocol::time::Wall;
@@ -59,7 +60,8 @@ fn acknowledged() -> Word {
 }
 
 fn judged() -> Word {
-    Word::Judged { verdict: 11, judgement: Judgement::Accepted { quality: 100, checked: false } }
+    let judgement = Judgement::Accepted { quality: 100, checked: false };
+    Word::Judged(Conclusion { verdict: 11, judgement, paid: Some(Credits(5)) })
 }
 
 fn let_go(home: &Home) -> Vec<String> {
@@ -87,6 +89,49 @@ fn a_result_is_in_the_outbox_until_it_is_judged() {
     hear(&mut home, 1, judged()).expect("known");
     assert!(home.mind.view().away().all().len() == 0);
     assert!(hear(&mut home, 1, judged()).is_err(), "it is over");
+    let said = home.facts(|f| if let Fact::Concluded(f) = f { Some((f.agent, f.paid)) } else { None });
+    assert_eq!(said, [(Some(ada.id), Some(Credits(5)))], "whose it was, and what it earned");
+}
+
+#[test]
+fn a_refutation_is_heard_once_and_only_of_what_was_judged() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    let refuted = || Word::Refuted { refuted: 40, recalled: Credits(5) };
+    let heard = |home: &Home| {
+        home.facts(|f| {
+            if let Fact::RefutedAway(f) = f { Some((f.lease, f.agent, f.refuted, f.recalled)) } else { None }
+        })
+    };
+    undertake(&mut home, &ada, 1).expect("taken on");
+    hand_in(&mut home, &ada, work(1, "[1]")).expect("in the outbox");
+    hear(&mut home, 1, refuted()).expect("nothing to refute yet");
+    hear(&mut home, 7, refuted()).expect("nothing that is known");
+    assert_eq!(heard(&home), []);
+    hear(&mut home, 1, judged()).expect("known");
+    home.restart_from_snapshot();
+    hear(&mut home, 1, refuted()).expect("known");
+    hear(&mut home, 1, refuted()).expect("and nothing new");
+    assert_eq!(heard(&home), [(lease(1), ada.id, 40, Credits(5))]);
+    home.restart();
+    assert_eq!(hand_in(&mut home, &ada, work(1, "[1]")), Err(Code::StaleEpoch), "it stands no more");
+}
+
+#[test]
+fn a_lease_ends_a_term_after_it_was_renewed_last() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    undertake(&mut home, &ada, 1).expect("taken on");
+    let own = home.taken(&ada, home.task());
+    let ends = |home: &Home| home.mind.view().leases_of(&ada.id).map(|held| held.ends.0).collect::<Vec<_>>();
+    let begun = home.mono.0;
+    assert_eq!(ends(&home), [begun + 60_000; 2]);
+    home.pass(20_000);
+    hear(&mut home, 1, Word::Renewed).expect("known");
+    assert_eq!(ends(&home), [begun + 60_000, begun + 80_000], "its own first, then those of other homes");
+    home.submit(&ada, &own, "{}").expect("a live lease");
+    hand_in(&mut home, &ada, work(1, "[1]")).expect("in the outbox");
+    assert_eq!(ends(&home), [0; 0]);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 mod common;
 
-use artel_federation::fact::{Account, End, TaskSpec};
+use artel_federation::fact::{Account, End, LeaseEnded, TaskSpec};
 use artel_federation::run::{RunStatus, StepState};
-use artel_federation::{Code, Kind, Principal};
+use artel_federation::{Code, Fact, Kind, Principal};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::time::Wall;
@@ -54,6 +54,9 @@ fn a_run_is_cancelled_in_every_state() {
     }
     assert_eq!(run.status(), RunStatus::Running, "what was handed in waits for its verdict");
     assert_eq!(home.submit(&bob, &held, "x").err(), Some(Code::Finished));
+    let withdrawn = home.facts(|f| if let Fact::Withdrawn(f) = f { Some(f.clone()) } else { None });
+    let of_bob = LeaseEnded { step: held.step, epoch: held.epoch, agent: bob.id };
+    assert_eq!(withdrawn, [of_bob], "whose lease ended stands before the end");
     let before = home.journal.len();
     assert!(home.cancel(Principal::Operator, posted.id, None).is_ok(), "again is no mistake");
     assert_eq!(home.journal.len(), before, "and writes nothing");

@@ -432,6 +432,8 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
     };
     let other = || Came::Other(Digest::of(b"other"));
     let judgement = Judgement::Accepted { quality: 100, checked: false };
+    let concluded =
+        Concluded { lease: lease(1), verdict: 52, judgement: judgement.clone(), agent: None, paid: None };
     let facts = vec![
         ("genesis", Fact::Genesis(genesis())),
         (
@@ -554,8 +556,8 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
             "unanswered",
             Fact::Unanswered(Unanswered { lease: lease(1), agent, handed_in: 18, submitted: Some(50) }),
         ),
-        ("concluded", Fact::Concluded(Concluded { lease: lease(1), verdict: 52, judgement })),
-        ("let go", Fact::LetGo(LetGo { lease: lease(3), code: "released".into() })),
+        ("concluded", Fact::Concluded(concluded)),
+        ("let go", Fact::LetGo(LetGo { lease: lease(3), code: "released".into(), agent: None })),
         (
             "introduced, and nothing won",
             Fact::Introduced(Introduced {
@@ -576,14 +578,47 @@ fn abroad_journal() -> Vec<(&'static str, Entry)> {
     let over = Fact::DelegationEnded(DelegationEnded { agent, before: BEGIN });
     let over = Entry { correlation: None, ..at(entries.len() as u64, over) };
     entries.push(("delegation ended", over));
+    let (concluded, paid) = (lease(4), Credits(4_000_000));
+    entries.extend(numbered(
+        entries.len() as u64,
+        vec![
+            ("undertaken a fourth time", undertaken(4)),
+            ("outgoing a third time", outgoing(4, None)),
+            ("handed in a third time", handed_in(4, Authority::Delegated)),
+            (
+                "concluded with what was paid",
+                Fact::Concluded(Concluded {
+                    lease: concluded,
+                    verdict: 61,
+                    judgement,
+                    agent: Some(agent),
+                    paid: Some(paid),
+                }),
+            ),
+            (
+                "refuted away",
+                Fact::RefutedAway(RefutedAway { lease: concluded, agent, refuted: 70, recalled: paid }),
+            ),
+            ("undertaken a fifth time", undertaken(5)),
+            (
+                "let go of an agent's",
+                Fact::LetGo(LetGo { lease: lease(5), code: "finished".into(), agent: Some(agent) }),
+            ),
+        ],
+    ));
+    entries.extend(withdrawn_entries(entries.len() as u64));
     entries
 }
 
-/// A further submission of the guest, and its lot, which two of three witnesses drew. They stand from an index on.
-fn lot_entries(first: u64) -> Vec<(&'static str, Entry)> {
-    let (guest, run, epoch) = (member(2).id, RunId::new(BEGIN, [6; 9]), Epoch(1));
-    let (step, salt, output) = (run.step(0), Salt([9; 16]), json(r#"{"lines":3}"#));
-    let result = Opening { salt, output: output.digest(), artifacts: vec![] }.result();
+/// Facts as entries that stand from an index on.
+fn numbered(first: u64, facts: Vec<(&'static str, Fact)>) -> Vec<(&'static str, Entry)> {
+    let numbered = facts.into_iter().zip(first..);
+    without_correlation(numbered.map(|((name, fact), n)| (name, at(n, fact))).collect())
+}
+
+/// A run of one step, posted, offered and taken by the guest.
+fn taken_by_the_guest(run: RunId, names: [&'static str; 3]) -> Vec<(&'static str, Fact)> {
+    let (step, epoch) = (run.step(0), Epoch(1));
     let posted = RunPosted {
         run,
         poster: Poster::Operator,
@@ -609,20 +644,39 @@ fn lot_entries(first: u64) -> Vec<(&'static str, Entry)> {
         top: 8,
         verdict_within_ms: 600_000,
     };
-    let (level, authority) = (Level::Novice, Authority::Own);
-    let granted = Granted { step, epoch, agent: guest, level, bound: 0, lease_ms: 60_000, authority };
+    let (agent, level, authority) = (member(2).id, Level::Novice, Authority::Own);
+    let granted = Granted { step, epoch, agent, level, bound: 0, lease_ms: 60_000, authority };
+    let facts = [Fact::RunPosted(posted), Fact::Offered(offered), Fact::Granted(granted)];
+    names.into_iter().zip(facts).collect()
+}
+
+/// A run that is cancelled while the guest holds its step. They stand from an index on.
+fn withdrawn_entries(first: u64) -> Vec<(&'static str, Entry)> {
+    let run = RunId::new(BEGIN, [5; 9]);
+    let (step, epoch, agent) = (run.step(0), Epoch(1), member(2).id);
+    let names = ["run posted that is cancelled", "offered in vain", "granted in vain"];
+    let mut facts = taken_by_the_guest(run, names);
+    facts.extend([
+        ("its cancelling asked", Fact::CancelAsked(CancelAsked { run, step: None, by: Poster::Operator })),
+        ("withdrawn", Fact::Withdrawn(LeaseEnded { step, epoch, agent })),
+        ("ended under a lease", Fact::StepEnded(StepEnded { step, end: End::Cancelled })),
+    ]);
+    numbered(first, facts)
+}
+
+/// A further submission of the guest, and its lot, which two of three witnesses drew. They stand from an index on.
+fn lot_entries(first: u64) -> Vec<(&'static str, Entry)> {
+    let (guest, run, epoch) = (member(2).id, RunId::new(BEGIN, [6; 9]), Epoch(1));
+    let (step, salt, output) = (run.step(0), Salt([9; 16]), json(r#"{"lines":3}"#));
+    let result = Opening { salt, output: output.digest(), artifacts: vec![] }.result();
     let handed_at = Some(HandedAt { node: peer(2), incarnation: 1, index: 78 });
+    let authority = Authority::Own;
     let submitted = Submitted { step, epoch, agent: guest, result, authority, late: false, handed_at };
-    let facts = vec![
-        ("run posted once more", Fact::RunPosted(posted)),
-        ("offered once more", Fact::Offered(offered)),
-        ("granted once more", Fact::Granted(granted)),
-        ("output once more", Fact::Output(Output { step, epoch, salt, output, artifacts: vec![] })),
-        ("submitted once more", Fact::Submitted(submitted)),
-    ];
-    let numbered = facts.into_iter().zip(first..);
-    let dated = numbered.map(|((name, fact), n)| (name, at(n, fact)));
-    let mut entries = without_correlation(dated.collect());
+    let names = ["run posted once more", "offered once more", "granted once more"];
+    let mut facts = taken_by_the_guest(run, names);
+    facts.push(("output once more", Fact::Output(Output { step, epoch, salt, output, artifacts: vec![] })));
+    facts.push(("submitted once more", Fact::Submitted(submitted)));
+    let mut entries = numbered(first, facts);
     let submitted = first + entries.len() as u64 - 1;
     let digest = Digest::of(&entries.last().expect("the submission").1.encode());
     let journal = Origin::new(genesis().id(), identity().node, 0);
@@ -813,6 +867,19 @@ fn what_version_1_can_say_has_no_other_form() {
     none[4..8].copy_from_slice(&length.to_le_bytes());
     let error = Entry::decode(&none).expect_err("not its form");
     assert!(error.to_string().contains("a submission at home alone is of version 1"), "{error}");
+    // They end with a one and the agent (33 bytes), and what was paid behind it in a one and 8 bytes.
+    for (first, second, behind) in
+        [("concluded", "concluded with what was paid", 9), ("let go", "let go of an agent's", 0)]
+    {
+        let (first, second) = (submitted(first), submitted(second));
+        assert_eq!((first[2], second[2]), (1, 2));
+        let at = second.len() - 34 - behind;
+        let mut none = [&second[..at], &[0], &second[at + 34..]].concat();
+        let length = none.len() as u32 - 8;
+        none[4..8].copy_from_slice(&length.to_le_bytes());
+        let error = Entry::decode(&none).expect_err("not its form");
+        assert!(error.to_string().contains("what names no agent is of version 1"), "{error}");
+    }
 }
 
 /// The fields that a stranger reads first, by hand.

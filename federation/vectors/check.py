@@ -176,6 +176,7 @@ KINDS = {
                                      ("verdict", u64), ("judged", u64), ("late", boolean), ("quality", option(u8)),
                                      ("other", digest), ("profile", digest), ("recalled", u64))),
     62: ("Unused", "private", lease_ended),
+    63: ("Withdrawn", "private", lease_ended),
     64: ("Transfer", None, struct(("cause", plain(3)), ("step", uuid),
                                   ("legs", many(struct(("account", account), ("units", i64)))))),
     65: ("Recalled", "private", struct(("step", uuid), ("epoch", u32),
@@ -196,11 +197,15 @@ KINDS = {
     117: ("LetGo", "private", struct(abroad, ("code", text))),
     118: ("Unanswered", "public", struct(abroad, ("agent", key), ("handed_in", u64), ("submitted", option(u64)))),
     119: ("Redoing", "private", struct(abroad, ("module", digest))),
+    120: ("RefutedAway", "private", struct(abroad, ("agent", key), ("refuted", u64), ("recalled", u64))),
     40: ("FraudProven", "public", struct(("node", key), ("lie", plain(3)), ("proof", digest))),
 }
 
 # Kinds with a second version; what the first one can say is written in the first one.
-NEWER = {(32, 2): run_posted(task_2), (52, 2): struct(*submitted, ("handed_at", option(handed_at)))}
+NEWER = {(32, 2): run_posted(task_2), (52, 2): struct(*submitted, ("handed_at", option(handed_at))),
+         (116, 2): struct(abroad, ("verdict", u64), ("judgement", judgement), ("agent", option(key)),
+                          ("paid", option(u64))),
+         (117, 2): struct(abroad, ("code", text), ("agent", option(key)))}
 
 
 def decode(body):
@@ -318,7 +323,7 @@ def check_nodes(entries):
 
 def check_away(entries):
     """What an agent has under way at other homes, by the rules of "Life of a lease of another home". Gives who has what at the end."""
-    open_, agents, introduced = {}, set(), set()
+    open_, judged, agents, introduced = {}, {}, set(), set()
     for index, (kind, fields, _) in enumerate(entries):
         before, private, _ = entries[index - 1]
         if kind == 16:
@@ -338,8 +343,11 @@ def check_away(entries):
             assert fields["agent"] in agents and lease not in open_, "a lease is won once, by an agent of this node"
             open_[lease] = [fields["agent"], None]
             continue
+        if kind == 120:
+            assert judged.pop(lease, None) == fields["agent"], "a result that was judged is refuted, once"
+            continue
         agent, handed = open_[lease]
-        assert fields.get("agent", agent) == agent, "the agent that won it"
+        assert fields.get("agent") in (None, agent), "the agent that won it"
         if kind == HANDED_IN:
             assert before == OUTGOING and private["lease"] == fields["lease"], "a result's private half is before it"
             assert fields["result"] == result(private), "the private half opens the public one"
@@ -351,6 +359,8 @@ def check_away(entries):
             assert kind != 118 or fields["handed_in"] == handed, "what home has not judged is named"
         if kind in (116, 117):
             del open_[lease]
+        if kind == 116:
+            judged[lease] = agent
     return open_
 
 

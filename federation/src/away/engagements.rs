@@ -2,7 +2,8 @@
 
 use crate::commitment::{Opening, Salt};
 use crate::fact::{
-    Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
+    Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, RefutedAway, Unanswered,
+    Undertaken,
 };
 use crate::options::{CONCLUDED_MAX, ENGAGEMENTS_MAX, ENGAGEMENTS_OF_AGENT_MAX, ENGAGEMENTS_OF_HOME_MAX};
 use artel_protocol::codec::{Decode, Encode};
@@ -133,6 +134,11 @@ impl Engagements {
         self.concluded.iter().rev().find(|engagement| engagement.named() == (*agent, *step, epoch))
     }
 
+    /// The same by the lease: one that was judged lately, and not refuted since.
+    pub fn judged(&self, lease: &Abroad) -> Option<&Arc<Engagement>> {
+        self.concluded.iter().rev().find(|engagement| engagement.lease == *lease)
+    }
+
     /// Those that were judged lately, oldest first.
     pub fn concluded(&self) -> impl ExactSizeIterator<Item = &Arc<Engagement>> {
         self.concluded.iter()
@@ -149,7 +155,7 @@ impl Engagements {
     }
 
     /// The leases that an agent holds and has handed nothing in for.
-    pub fn held_by(&self, agent: &AgentId) -> impl Iterator<Item = &Abroad> {
+    pub fn held_by<'a>(&'a self, agent: &AgentId) -> impl Iterator<Item = &'a Abroad> + use<'a> {
         self.held.get(agent).into_iter().flatten()
     }
 
@@ -233,6 +239,14 @@ impl Engagements {
             self.concluded.pop_front();
         }
         self.concluded.push_back(engagement);
+        Ok(())
+    }
+
+    /// A result that was refuted is not remembered any longer: whoever hands it in again holds nothing.
+    pub(crate) fn refuted(&mut self, f: &RefutedAway) -> Result<(), String> {
+        let known = self.concluded.iter().position(|it| it.lease == f.lease && it.agent == f.agent);
+        let known = known.ok_or_else(|| format!("no result of step {} was judged lately", f.lease.step))?;
+        self.concluded.remove(known);
         Ok(())
     }
 

@@ -8,11 +8,11 @@ pub use engagements::{Engagement, Engagements, Full, Handed};
 use crate::commitment::Opening;
 use crate::effect::{Code, Refusal, Reply};
 use crate::fact::{
-    Abroad, Acknowledged, Authority, Concluded, Fact, HandedIn, Judgement, LetGo, Outgoing, Unanswered,
+    Abroad, Acknowledged, Authority, Concluded, Fact, HandedIn, LetGo, Outgoing, RefutedAway, Unanswered,
     Undertaken,
 };
 use crate::federation::Federation;
-use crate::input::{Now, Word, Work};
+use crate::input::{Conclusion, Now, Word, Work};
 use crate::options::{
     ABROAD_TERMS, ENGAGEMENTS_MAX, ENGAGEMENTS_OF_AGENT_MAX, ENGAGEMENTS_OF_HOME_MAX, HEARD_AGAIN_MS,
     OUTBOX_MS,
@@ -144,6 +144,13 @@ impl Federation {
 
     /// A home has said something of a lease there. What comes twice changes nothing.
     pub(crate) fn hear_of(&mut self, turn: &mut Turn, lease: Abroad, word: Word) -> Result<Reply, Refusal> {
+        if let Word::Refuted { refuted, recalled } = word {
+            if let Some(agent) = self.state.away.judged(&lease).map(|engagement| engagement.agent) {
+                let refuted = RefutedAway { lease, agent, refuted, recalled };
+                turn.record(&mut self.state, Fact::RefutedAway(refuted));
+            }
+            return Ok(Reply::Done);
+        }
         let Some(engagement) = self.state.away.get(&lease) else {
             return Err(Refusal::new(Code::NotFound, "there is no such lease at that home"));
         };
@@ -157,11 +164,11 @@ impl Federation {
                     let acknowledged = Acknowledged { lease, submitted, at, signature };
                     turn.record(&mut self.state, Fact::Acknowledged(acknowledged));
                 }
-                if let Some((verdict, judgement)) = verdict {
-                    self.conclude(turn, lease, verdict, judgement);
+                if let Some(judged) = verdict {
+                    self.conclude(turn, (lease, agent), judged);
                 }
             }
-            (Word::Judged { verdict, judgement }, Some(_)) => self.conclude(turn, lease, verdict, judgement),
+            (Word::Judged(judged), Some(_)) => self.conclude(turn, (lease, agent), judged),
             (Word::Over(code), None) => self.let_go(turn, (lease, agent), code),
             // What home has acknowledged it cannot refuse any more.
             (Word::Refused(code), Some(false)) if ends_a_result(&code) => {
@@ -173,13 +180,15 @@ impl Federation {
     }
 
     fn let_go(&mut self, turn: &mut Turn, (lease, agent): (Abroad, AgentId), code: String) {
-        turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code }));
+        turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code, agent: Some(agent) }));
         self.live.timers.cancel(Timer::Abroad(lease));
         self.serve_waits(turn, agent);
     }
 
-    fn conclude(&mut self, turn: &mut Turn, lease: Abroad, verdict: u64, judgement: Judgement) {
-        turn.record(&mut self.state, Fact::Concluded(Concluded { lease, verdict, judgement }));
+    fn conclude(&mut self, turn: &mut Turn, (lease, agent): (Abroad, AgentId), judged: Conclusion) {
+        let Conclusion { verdict, judgement, paid } = judged;
+        let concluded = Concluded { lease, verdict, judgement, agent: Some(agent), paid };
+        turn.record(&mut self.state, Fact::Concluded(concluded));
         self.live.timers.cancel(Timer::Abroad(lease));
     }
 
@@ -222,7 +231,8 @@ impl Federation {
             }
             result => {
                 let code = if result.is_some() { "unheard" } else { "lapsed" };
-                turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code: code.into() }));
+                let let_go = LetGo { lease, code: code.into(), agent: Some(agent) };
+                turn.record(&mut self.state, Fact::LetGo(let_go));
                 self.serve_waits(turn, agent);
             }
         }

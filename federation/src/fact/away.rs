@@ -3,6 +3,7 @@
 use super::{Authority, Judgement};
 use crate::commitment::Salt;
 use crate::json::Json;
+use artel_protocol::amount::Credits;
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId, Signature};
@@ -87,6 +88,10 @@ pub struct Concluded {
     pub verdict: u64,
     /// The judgement.
     pub judgement: Judgement,
+    /// Whose result it was. Not in version 1 (`forms.rs`).
+    pub agent: Option<AgentId>,
+    /// What home paid, where that was heard with the verdict. Not in version 1.
+    pub paid: Option<Credits>,
 }
 
 /// A lease of another home is over for this node without a verdict.
@@ -96,6 +101,22 @@ pub struct LetGo {
     pub lease: Abroad,
     /// Why: `released`, `lapsed`, `unheard`, or the code of home's refusal.
     pub code: String,
+    /// Who held it. Not in version 1 (`forms.rs`).
+    pub agent: Option<AgentId>,
+}
+
+/// After its verdict, home found a result that it had accepted to be another one (`Refuted`), as was heard: its worker has lost what
+/// the result brought.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct RefutedAway {
+    /// The lease.
+    pub lease: Abroad,
+    /// Whose result it was.
+    pub agent: AgentId,
+    /// The index of home's `Refuted` entry in its journal.
+    pub refuted: u64,
+    /// What home takes back of the payment.
+    pub recalled: Credits,
 }
 
 /// Home has given no verdict within the time that it promised. Public: a home can be held to it.

@@ -15,7 +15,9 @@ mod run;
 pub use agent::{
     Configured, Delegation, DelegationEnded, Enrolled, Forgotten, Introduced, Revoked, Revoker, Rotated,
 };
-pub use away::{Abroad, Acknowledged, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken};
+pub use away::{
+    Abroad, Acknowledged, Concluded, HandedIn, LetGo, Outgoing, RefutedAway, Unanswered, Undertaken,
+};
 pub use ledger::{Account, Cause, Leg, Recalled, Transfer};
 pub use market::{
     Authority, Findings, Granted, HandedAt, Judgement, LeaseEnded, Offered, Outcome, Output, Submitted,
@@ -131,6 +133,7 @@ facts! {
     60 1 public Lot(Lot) "The lot of a submission fell, which says whether it is run again.",
     61 1 public Refuted(Refuted) "An accepted result was run again and found to be another.",
     62 1 private Unused(LeaseEnded) "The lease that is given back right behind it was not used.",
+    63 1 private Withdrawn(LeaseEnded) "The lease that ends with the step right behind it.",
     64 1 transfer Transfer(Transfer) "Money moved.",
     65 1 private Recalled(Recalled) "What was paid for a refuted result went back.",
     80 1 private ArtifactStored(ArtifactStored) "Bytes were stored under their digest.",
@@ -140,10 +143,11 @@ facts! {
     113 1 private Outgoing(Outgoing) "The private part of a result for another home.",
     114 1 public HandedIn(HandedIn) "An agent of this node handed in a result for another home.",
     115 1 private Acknowledged(Acknowledged) "Another home acknowledged a result.",
-    116 1 private Concluded(Concluded) "Another home's verdict was heard.",
-    117 1 private LetGo(LetGo) "A lease of another home is over without a verdict.",
+    116 2 private Concluded(Concluded) "Another home's verdict was heard.",
+    117 2 private LetGo(LetGo) "A lease of another home is over without a verdict.",
     118 1 public Unanswered(Unanswered) "Another home has given no verdict in time.",
     119 1 private Redoing(Redoing) "This node runs a step of another home again.",
+    120 1 private RefutedAway(RefutedAway) "Another home found an accepted result to be another.",
 }
 
 /// One fact with when and why it came to be.
@@ -184,6 +188,14 @@ impl Entry {
                 let fields = (self.at, &self.correlation, forms::FirstSubmitted(submitted));
                 Frame::append(Kind::Submitted.number(), 1, &fields, &mut out);
             }
+            Fact::Concluded(concluded) if concluded.agent.is_none() => {
+                let fields = (self.at, &self.correlation, forms::FirstConcluded::of(concluded));
+                Frame::append(Kind::Concluded.number(), 1, &fields, &mut out);
+            }
+            Fact::LetGo(let_go) if let_go.agent.is_none() => {
+                let fields = (self.at, &self.correlation, forms::FirstLetGo::of(let_go));
+                Frame::append(Kind::LetGo.number(), 1, &fields, &mut out);
+            }
             _ => encode_body(self, &mut out),
         }
         out
@@ -199,6 +211,8 @@ impl Entry {
         match (kind, frame.version) {
             (Kind::RunPosted, 1) => return forms::decode_first_run_posted(frame.payload),
             (Kind::Submitted, 1) => return forms::decode_first_submitted(frame.payload),
+            (Kind::Concluded, 1) => return forms::decode_first_concluded(frame.payload),
+            (Kind::LetGo, 1) => return forms::decode_first_let_go(frame.payload),
             _ => {}
         }
         if frame.version != kind.version() {
@@ -211,6 +225,10 @@ impl Entry {
             }
             Fact::Submitted(submitted) if submitted.handed_at.is_none() => {
                 Err(codec::Error::Malformed("a submission at home alone is of version 1".into()).into())
+            }
+            Fact::Concluded(Concluded { agent: None, .. }) | Fact::LetGo(LetGo { agent: None, .. }) => {
+                let message = "what names no agent is of version 1";
+                Err(codec::Error::Malformed(message.into()).into())
             }
             _ => Ok(entry),
         }

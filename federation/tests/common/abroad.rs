@@ -4,7 +4,7 @@ use super::crowd::Dice;
 use super::*;
 use artel_federation::commitment::Salt;
 use artel_federation::fact::{Abroad, Authority, Undertaken};
-use artel_federation::input::{Word, Work};
+use artel_federation::input::{Conclusion, Word, Work};
 use artel_federation::visit::message::{Act, Handing, Visit, Warrant};
 use artel_federation::visit::warrant::act_text;
 
@@ -84,16 +84,25 @@ pub fn journey(dice: &mut Dice, agent: &Member) -> Vec<(Principal, Request)> {
         let work = Work { step: lease.step, epoch: lease.epoch, output, artifacts: vec![], own: None };
         acts.push((agent.principal(), Request::HandIn(work)));
     }
-    for _ in 0..dice.below(3) {
+    for _ in 0..1 + dice.below(3) {
         let word = match dice.below(6) {
             0 => Word::Renewed,
             1 | 2 => {
                 Word::Acknowledged { submitted: 3, at: BEGIN, signature: Signature([2; 64]), verdict: None }
             }
-            3 => Word::Judged { verdict: 9, judgement: Judgement::Rejected { check: "schema".into() } },
+            3 => Word::Judged(Conclusion {
+                verdict: 9,
+                judgement: Judgement::Rejected { check: "schema".into() },
+                paid: None,
+            }),
             _ => Word::Over("released".into()),
         };
+        let is_judged = matches!(word, Word::Judged(_));
         acts.push((Principal::Node(home), Request::Hear { lease, word }));
+        if is_judged {
+            let word = Word::Refuted { refuted: 12, recalled: Credits::ZERO };
+            acts.push((Principal::Node(home), Request::Hear { lease, word }));
+        }
     }
     acts
 }

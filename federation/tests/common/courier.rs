@@ -17,6 +17,7 @@ enum At {
 #[derive(Default)]
 pub struct Courier {
     leases: BTreeMap<Abroad, (AgentId, At)>,
+    judged: Vec<(Abroad, Option<AgentId>)>,
 }
 
 fn rule(holds: bool, says: &'static str) -> Result<(), &'static str> {
@@ -69,8 +70,13 @@ impl Courier {
             },
             Fact::Concluded(f) => {
                 let handed_in = matches!(self.at(&f.lease)?, (_, At::HandedIn { .. }));
-                self.leases.remove(&f.lease);
-                rule(handed_in, "only what was handed in is judged")
+                let agent = self.leases.remove(&f.lease).map(|(agent, _)| agent);
+                self.judged.push((f.lease, agent));
+                rule(handed_in && f.agent == agent, "only what was handed in is judged, whose it was")
+            }
+            Fact::RefutedAway(f) => {
+                let judged = self.judged.iter().position(|of| *of == (f.lease, Some(f.agent)));
+                rule(judged.map(|at| self.judged.remove(at)).is_some(), "a judged result is refuted once")
             }
             Fact::LetGo(f) => {
                 let over = match self.at(&f.lease)? {

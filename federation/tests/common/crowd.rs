@@ -206,7 +206,12 @@ impl Crowd {
                 )
             }
             76..86 => return self.check(home),
-            86..89 => {
+            86 => {
+                // The step of somebody's lease, whatever has become of it.
+                let (_, step, _) = self.any_lease(home);
+                (Principal::Operator, Request::Cancel { run: step.run(), step: Some(step) })
+            }
+            87..89 => {
                 let (run, step) = match (self.dice.of(&self.runs).copied(), self.any_step()) {
                     (Some((run, _)), step) => (run, self.dice.one_in(2).then_some(step)),
                     (None, step) => (step.run(), None),

@@ -307,6 +307,10 @@ impl Referee {
                 }
                 Ok(())
             }
+            Fact::Withdrawn(f) => {
+                let step = self.step(f.step)?;
+                rule(step.at == At::Leased(f.agent) && step.epoch == f.epoch.0, "a live lease is withdrawn")
+            }
             Fact::StepEnded(f) => self.step_ended(f.step, f.end, entry.at),
             Fact::Transfer(f) => self.transfer(f),
             Fact::Refuted(f) => {
