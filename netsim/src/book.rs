@@ -337,6 +337,8 @@ impl Book {
             | Fact::Acknowledged(_)
             | Fact::Concluded(_)
             | Fact::LetGo(_)
+            | Fact::RefutedAway(_)
+            | Fact::Withdrawn(_)
             | Fact::Unanswered(_) => {}
         }
         if matches!(

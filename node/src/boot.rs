@@ -564,6 +564,10 @@ fn web_options(config: &Config) -> anyhow::Result<artel_web::Options> {
         tls: tls(config)?,
         insecure_http: config.plain_http,
         connections_max: config.connections_max as usize,
+        sockets_per_agent_max: config.sockets_per_agent,
+        socket_quiet: Duration::from_secs(config.socket_ping_s.into()),
+        session: Duration::from_hours(config.session_hours.into()),
+        streams_max: config.pages_live_max as usize,
         agent_rate: artel_web::Rate { per_second, burst: config.requests_per_second },
         enroll_rate: artel_web::Rate {
             per_second: f64::from(config.enrollments_per_minute) / 60.0,

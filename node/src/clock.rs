@@ -25,15 +25,25 @@ impl Clock {
         Now { mono: self.mono(), wall: wall(), entropy }
     }
 
+    /// When the monotonic clock began.
+    pub fn begun(&self) -> Instant {
+        self.start
+    }
+
     /// This moment on the monotonic clock.
     pub fn mono(&self) -> Mono {
-        Mono(self.start.elapsed().as_millis() as u64)
+        mono_since(self.start)
     }
 
     /// The instant of a moment on the monotonic clock.
     pub fn instant(&self, at: Mono) -> Instant {
         self.start + std::time::Duration::from_millis(at.0)
     }
+}
+
+/// This moment on a monotonic clock that began then.
+pub fn mono_since(begun: Instant) -> Mono {
+    Mono(begun.elapsed().as_millis() as u64)
 }
 
 /// This moment on the wall clock; the epoch where the clock is set before it.

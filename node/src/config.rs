@@ -134,6 +134,10 @@ keys! {
     tls_key: String = String::new(), "PEM file with the certificate's private key.";
     plain_http: bool = false, "Allow HTTP without TLS beyond loopback (behind a proxy that ends TLS).";
     connections_max: u32 = 4096, "The most open HTTP connections; more wait to be accepted.";
+    sockets_per_agent: u32 = 16, "The most WebSockets of one agent at once.";
+    socket_ping_s: u32 = 30, "After how many seconds without a word a WebSocket is pinged: less than whatever stands before the node lets a quiet connection live; 5 to 3600.";
+    session_hours: u32 = 12, "For how many hours somebody stays signed in to the pages without coming back, at most 8760.";
+    pages_live_max: u32 = 256, "The most pages that are kept up to date at once, a few of them the operator's alone; a page beyond it shows what it showed last, and says so.";
     requests_per_second: u32 = 50_000, "Requests of one agent per second; beyond it 429.";
     enrollments_per_minute: u32 = 600, "Enrollments of one address per minute; beyond it 429.";
     otlp: String = String::new(), "Where traces go: the base address of an OTLP/HTTP collector such as http://127.0.0.1:4318; none: nowhere.";
@@ -310,6 +314,8 @@ impl Config {
             ("top", self.top.into()),
             ("leases_max", self.leases_max.into()),
             ("connections_max", self.connections_max.into()),
+            ("sockets_per_agent", self.sockets_per_agent.into()),
+            ("pages_live_max", self.pages_live_max.into()),
             ("requests_per_second", self.requests_per_second.into()),
             ("enrollments_per_minute", self.enrollments_per_minute.into()),
             ("artifact_quota_mb", self.artifact_quota_mb),
@@ -317,6 +323,12 @@ impl Config {
             if value == 0 {
                 return bad(key, "want at least 1", value.to_string());
             }
+        }
+        if !(5..=3_600).contains(&self.socket_ping_s) {
+            return bad("socket_ping_s", "want 5 to 3600", self.socket_ping_s.to_string());
+        }
+        if !(1..=8_760).contains(&self.session_hours) {
+            return bad("session_hours", "want 1 to 8760", self.session_hours.to_string());
         }
         if !is_plain(&self.name, NAME_BYTES_MAX, false) {
             let wanted = format!("want 1 to {NAME_BYTES_MAX} bytes of text on one line");
@@ -486,6 +498,12 @@ mod tests {
             "log = \"info,artel_node\"",
             "log = \"\"",
             "connections_max = 0",
+            "sockets_per_agent = 0",
+            "pages_live_max = 0",
+            "socket_ping_s = 4",
+            "socket_ping_s = 3601",
+            "session_hours = 0",
+            "session_hours = 8761",
             "requests_per_second = 0",
             "enrollments_per_minute = 0",
             "artifact_quota_mb = 0",

@@ -157,7 +157,7 @@ impl Driver {
         (clock, events, feed): (Clock, Arc<Events>, Feed),
     ) -> anyhow::Result<Running> {
         let (sender, queue) = sync_channel(QUEUE_MAX);
-        let handle = Handle::new(sender);
+        let handle = Handle::new(sender, clock.begun());
         let down = Down::default();
         let (lots, asked) = mpsc::channel(LOTS_MAX);
         let (redos, drawn) = mpsc::channel(REDOS_MAX);

@@ -2,6 +2,9 @@
 //! they are synced. An event is read from its entry; older ones are read from the journal.
 
 mod abroad;
+mod offer;
+
+pub use offer::Offer;
 
 use crate::news::News;
 use artel_federation::fact::{
@@ -43,13 +46,8 @@ pub struct Kept {
     pub poster: Option<Poster>,
     /// The output that a verdict accepted, where it is short; for those who may see it.
     pub output: Option<Json>,
-}
-
-impl Kept {
-    /// The entry.
-    pub fn entry(&self) -> &Entry {
-        &self.entries[self.at]
-    }
+    /// What is offered, where it is an offer.
+    pub offer: Option<Arc<Offer>>,
 }
 
 /// The newest events and the position up to which everything is synced.
@@ -62,6 +60,8 @@ pub struct Events {
 struct Ring {
     entries: VecDeque<Kept>,
     bytes: usize,
+    /// Of the offers among them, those that stand.
+    open: BTreeMap<StepId, Arc<Offer>>,
 }
 
 impl Ring {
@@ -77,6 +77,8 @@ impl Ring {
                 (None, _) => None,
             };
             last = run.or(last);
+            let offer = self.offer_of(&entry.fact, run);
+            let bytes = bytes + offer.as_ref().map_or(0, |offer| offer.title.len());
             let kept = Kept {
                 index: frame.first_index + at as u64,
                 entries: frame.entries.clone(),
@@ -84,16 +86,38 @@ impl Ring {
                 bytes,
                 poster: run.map(|run| run.poster),
                 output: run.and_then(|run| accepted_output(&entry.fact, run)),
+                offer,
             };
             self.bytes += bytes;
             self.entries.push_back(kept);
         }
     }
 
+    /// What an entry offers. One that takes a step or ends it is the end of its offer.
+    fn offer_of(&mut self, fact: &Fact, run: Option<&Run>) -> Option<Arc<Offer>> {
+        let (step, offer) = match fact {
+            Fact::Offered(f) => (f.step, run.and_then(|run| Offer::of(f, run))),
+            Fact::Granted(f) => (f.step, None),
+            Fact::StepEnded(f) => (f.step, None),
+            _ => return None,
+        };
+        let before = match &offer {
+            Some(offer) => self.open.insert(step, Arc::clone(offer)),
+            None => self.open.remove(&step),
+        };
+        before.inspect(|before| before.ends());
+        offer
+    }
+
     fn forget_oldest(&mut self) {
         while self.entries.len() > KEPT_ENTRIES || self.bytes > KEPT_BYTES && self.entries.len() > 1 {
             let old = self.entries.pop_front().expect("not empty");
             self.bytes -= old.bytes;
+            if let (Fact::Offered(f), Some(offer)) = (&old.entry().fact, &old.offer)
+                && self.open.get(&f.step).is_some_and(|open| Arc::ptr_eq(open, offer))
+            {
+                self.open.remove(&f.step);
+            }
         }
     }
 }
@@ -146,7 +170,7 @@ impl Events {
     }
 
     /// Up to `limit` kept entries from index `from` on that `wanted` says yes to.
-    pub fn from(&self, from: u64, limit: usize, wanted: impl Fn(&Kept) -> bool) -> Recent {
+    pub fn from(&self, from: u64, limit: usize, mut wanted: impl FnMut(&Kept) -> bool) -> Recent {
         let ring = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let synced = *self.synced.borrow();
         let first = ring.entries.front().map_or(synced, |kept| kept.index);
@@ -182,7 +206,7 @@ pub fn about(fact: &Fact) -> (Option<RunId>, Option<StepId>) {
     let step = match fact {
         Fact::Offered(f) => f.step,
         Fact::Granted(f) => f.step,
-        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) => f.step,
+        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) | Fact::Withdrawn(f) => f.step,
         Fact::Submitted(f) => f.step,
         Fact::Output(f) => f.step,
         Fact::Findings(f) => f.step,
@@ -213,7 +237,7 @@ pub fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::Revoked(f) => Some(f.agent),
         Fact::DelegationEnded(f) => Some(f.agent),
         Fact::Granted(f) => Some(f.agent),
-        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) => Some(f.agent),
+        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) | Fact::Withdrawn(f) => Some(f.agent),
         Fact::Submitted(f) => Some(f.agent),
         Fact::Drawn(f) => Some(f.agent),
         Fact::Lot(f) => Some(f.agent),
@@ -364,7 +388,7 @@ pub fn data(fact: &Fact) -> Value {
             "level": f.level.name(),
             "authority": authority(f.authority),
         }),
-        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) => {
+        Fact::Unused(f) | Fact::Released(f) | Fact::Lapsed(f) | Fact::Withdrawn(f) => {
             json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0})
         }
         Fact::Submitted(f) => json!({

@@ -1,13 +1,16 @@
 //! The way into the driver: ask the rules for something, or look at the synced state. Cheap to clone; the driver's
 //! channel never leaves it.
 
+use crate::clock::mono_since;
 use artel_federation::effect::Refusal;
 use artel_federation::view::View;
 use artel_federation::{Input, Principal, Reply, ReplyTo, Request};
 use artel_protocol::text::Correlation;
+use artel_protocol::time::Mono;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// How many messages may wait for the driver. At the limit callers get `overloaded` at once instead of a long wait.
@@ -65,6 +68,8 @@ pub(crate) enum Message {
 pub struct Handle {
     driver: SyncSender<Message>,
     next: Arc<AtomicU64>,
+    /// When the rules' monotonic clock began.
+    begun: Instant,
 }
 
 /// Takes a claim back when whoever waits for it goes away.
@@ -74,8 +79,13 @@ struct Waiting<'a> {
 }
 
 impl Handle {
-    pub(crate) fn new(driver: SyncSender<Message>) -> Self {
-        Handle { driver, next: Arc::new(AtomicU64::new(1)) }
+    pub(crate) fn new(driver: SyncSender<Message>, begun: Instant) -> Self {
+        Handle { driver, next: Arc::new(AtomicU64::new(1)), begun }
+    }
+
+    /// This moment on the rules' monotonic clock.
+    pub fn mono(&self) -> Mono {
+        mono_since(self.begun)
     }
 
     /// Asks the rules and waits until the answer's entries are on disk.

@@ -95,7 +95,7 @@ impl<S: Service> App<S> {
             names: Names::new(options.names.clone()),
             document: OnceLock::new(),
             requests: Requests::new(),
-            sockets: Census::new(options.connections_max),
+            sockets: Census::new(options.connections_max, options.sockets_per_agent_max),
             sessions: ui::Sessions::new(&options),
             service,
             options,

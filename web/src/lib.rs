@@ -34,5 +34,7 @@ pub use rate::{CALLERS_MAX, Rate};
 pub use routes::ROUTES;
 pub use server::{Error, Server};
 pub use service::{Attendance, Blob, Call, Idempotency, Principal, Service};
+#[cfg(fuzzing)]
+pub use socket::fuzz;
 pub use ui::PAGES;
 pub use upload::Upload;

@@ -40,6 +40,9 @@ pub struct Options {
     pub answer: Duration,
     /// The longest wait that a caller may ask for (`wait_ms`); a longer one is cut to this.
     pub wait_max: Duration,
+    /// The most WebSockets that one agent has at a time. One carries many calls, so a few are enough for an agent on several
+    /// machines; many would let one agent use up the others' connections.
+    pub sockets_per_agent_max: u32,
     /// How long a WebSocket may take to say who it is; then it is ended. Longer, and strangers hold more of them.
     pub socket_unknown: Duration,
     /// After how long without a word of its peer a WebSocket is pinged. Below what proxies keep.
@@ -99,6 +102,7 @@ impl Default for Options {
             write: Duration::from_secs(30),
             answer: Duration::from_secs(30),
             wait_max: Duration::from_secs(30),
+            sockets_per_agent_max: 16,
             socket_unknown: Duration::from_secs(10),
             socket_quiet: Duration::from_secs(30),
             socket_silent: Duration::from_secs(30),

@@ -32,6 +32,7 @@ use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::tile::Tile;
 use artel_protocol::text::Correlation;
 use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Who calls, as far as the credential says. Whether an agent may do a thing is the service's to judge.
@@ -150,6 +151,12 @@ pub trait Service: Clone + Send + Sync + 'static {
         statement: SignedStatement,
     ) -> impl Future<Output = Result<(), Problem>> + Send;
 
+    /// What those of these agents call themselves that are known here, for pages.
+    fn names(
+        &self,
+        call: &Call,
+        agents: BTreeSet<AgentId>,
+    ) -> impl Future<Output = Result<BTreeMap<AgentId, String>, Problem>> + Send;
     /// `GET /v1/agents`.
     fn agents(
         &self,

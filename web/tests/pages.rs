@@ -503,3 +503,52 @@ async fn a_stream_that_cannot_keep_up_says_that_everything_changed() {
     let mut stream = listen_after(&server, &browser, "?after=3").await;
     until(&mut stream, "id: 43\nevent: changed\ndata: [\"all\"]\n\n").await.expect("told");
 }
+
+#[tokio::test]
+async fn an_agent_sees_what_it_has_not_read_and_says_that_it_has() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "agent-token").await;
+    let mut client = connect(server.address).await;
+    server.service.asked();
+    let page = client.ask("GET", "/ui", &browser.cookie, b"").await;
+    let asked = server.service.asked();
+    assert!(
+        asked.contains(&"notifications None [] 12".into()),
+        "as GET /v1/notifications has them: {asked:?}"
+    );
+    let page = page.text();
+    assert!(page.contains(r#"data-testid="notice""#) && page.contains("task available"), "{page}");
+    assert!(page.contains(r#"name="up_to" value="57.ab""#) && page.contains("mark-read"), "{page}");
+    let path = "/ui/notices/read";
+    let headers = format!("{}{OURS}", browser.cookie);
+    let reply = post(&mut client, path, &headers, "form_token=guessed&up_to=57.ab").await;
+    assert_eq!((reply.status, server.service.asked()), (403, vec![]));
+    let form = format!("form_token={}&up_to=57.ab", browser.form_token);
+    let reply = post(&mut client, path, &headers, &form).await;
+    assert_eq!((reply.status, reply.header("location")), (303, Some("/ui")), "{}", reply.text());
+    assert!(server.service.asked().contains(&"read 57.ab".into()));
+    // The operator is told nothing, and has nothing to mark.
+    let operator = sign_in(&server, "operator-token").await;
+    let form = format!("form_token={}&up_to=57.ab", operator.form_token);
+    let reply = post(&mut client, path, &format!("{}{OURS}", operator.cookie), &form).await;
+    assert_eq!(reply.status, 403, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_page_asks_for_the_names_that_it_shows_and_for_no_others() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "operator-token").await;
+    let mut client = connect(server.address).await;
+    let mut named = 0;
+    for path in looked_at() {
+        server.service.asked();
+        assert_eq!(client.ask("GET", &path, &browser.cookie, b"").await.status, 200, "{path}");
+        let asked = server.service.asked();
+        let names: Vec<_> = asked.iter().filter(|asked| asked.starts_with("names ")).collect();
+        assert!(names.len() <= 1 && names.iter().all(|names| *names == "names 1"), "{path}: {names:?}");
+        named += names.len();
+        let reads_all = asked.iter().any(|asked| asked == "agents");
+        assert!(path == "/ui/agents" || !reads_all, "{path} reads all agents");
+    }
+    assert!(named >= 5, "{named} pages show names");
+}

@@ -1,6 +1,6 @@
 //! How work between two nodes is told of: agents of other nodes here, and this node's agents elsewhere.
 
-use super::authority;
+use super::{authority, number};
 use artel_federation::Fact;
 use artel_federation::fact::{Abroad, HandedAt, Judgement};
 use artel_protocol::key::{AgentId, NodeId};
@@ -18,6 +18,7 @@ pub(super) fn name(fact: &Fact) -> Option<&'static str> {
             Judgement::Rejected { .. } => "work.rejected",
         },
         Fact::LetGo(_) => "work.let_go",
+        Fact::RefutedAway(_) => "work.refuted",
         Fact::Redoing(_) => "work.redoing",
         Fact::Unanswered(_) => "work.unanswered",
         _ => return None,
@@ -33,6 +34,7 @@ pub(super) fn lease_of(fact: &Fact) -> Option<&Abroad> {
         Fact::Acknowledged(f) => Some(&f.lease),
         Fact::Concluded(f) => Some(&f.lease),
         Fact::LetGo(f) => Some(&f.lease),
+        Fact::RefutedAway(f) => Some(&f.lease),
         Fact::Redoing(f) => Some(&f.lease),
         Fact::Unanswered(f) => Some(&f.lease),
         _ => None,
@@ -46,6 +48,9 @@ pub(super) fn agent_of(fact: &Fact) -> Option<AgentId> {
         Fact::Undertaken(f) => Some(f.agent),
         Fact::HandedIn(f) => Some(f.agent),
         Fact::Unanswered(f) => Some(f.agent),
+        Fact::Concluded(f) => f.agent,
+        Fact::LetGo(f) => f.agent,
+        Fact::RefutedAway(f) => Some(f.agent),
         _ => None,
     }
 }
@@ -80,11 +85,16 @@ pub(super) fn data(fact: &Fact) -> Value {
             "result": f.result.to_string(),
         }),
         Fact::Acknowledged(f) => json!({"submitted": f.submitted, "submitted_at": f.at.iso8601()}),
-        Fact::Concluded(f) => match &f.judgement {
-            Judgement::Accepted { quality, .. } => json!({"verdict": f.verdict, "quality_score": quality}),
-            Judgement::Rejected { check } => json!({"verdict": f.verdict, "check": check}),
-        },
+        Fact::Concluded(f) => {
+            let mut data = json!({"verdict": f.verdict, "paid": f.paid.map(number)});
+            match &f.judgement {
+                Judgement::Accepted { quality, .. } => data["quality_score"] = json!(quality),
+                Judgement::Rejected { check } => data["check"] = json!(check),
+            }
+            data
+        }
         Fact::LetGo(f) => json!({"reason": f.code}),
+        Fact::RefutedAway(f) => json!({"refuted": f.refuted, "recalled": number(f.recalled)}),
         Fact::Redoing(f) => json!({"module": f.module.to_string()}),
         Fact::Unanswered(f) => json!({
             "agent_id": f.agent.to_string(),

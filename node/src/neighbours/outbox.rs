@@ -5,16 +5,18 @@ use super::away::{Error, Introduction, Own};
 use super::shared::Shared;
 use artel_federation::away::{Engagement, ends_a_result};
 use artel_federation::commitment::Opening;
-use artel_federation::effect::Judged;
-use artel_federation::fact::{Abroad, Judgement, Outcome, Outgoing};
-use artel_federation::input::Word;
+use artel_federation::fact::{Abroad, Account, Cause, Outgoing, Refuted, Transfer, Verdict};
+use artel_federation::input::{Conclusion, Word};
+use artel_federation::options::CONCLUDED_MAX;
 use artel_federation::visit::message::{Act, Handing, Told};
 use artel_federation::{Entry as JournalEntry, Fact, Json, Principal, Request};
+use artel_protocol::amount::Credits;
+use artel_protocol::id::StepId;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -44,9 +46,12 @@ const LOOK_BYTES: usize = 1 << 20;
 /// How many words of homes may wait for the rules. More are dropped, and heard when home is asked again.
 const WORDS_MAX: usize = 1_024;
 
-/// Results of this node's agents that no verdict was heard of.
+/// Results of this node's agents of which homes' records may say more.
 pub(super) struct Outbox {
+    /// Those that no verdict was heard of.
     open: Mutex<BTreeSet<Abroad>>,
+    /// Those that were judged lately, as the rules remember them: home may refute one. Whoever locks both locks `open` first.
+    judged: Mutex<Judged>,
     turn: Mutex<Turn>,
     heard: mpsc::Sender<(Abroad, Word)>,
 }
@@ -67,6 +72,28 @@ pub(super) enum By {
     Agent,
     /// The outbox.
     Outbox,
+}
+
+/// Leases whose result was judged: as many as the rules remember, the oldest goes first.
+#[derive(Default)]
+struct Judged {
+    leases: BTreeSet<Abroad>,
+    order: VecDeque<Abroad>,
+}
+
+impl Judged {
+    fn has_of(&self, home: &NodeId) -> bool {
+        self.leases.iter().any(|lease| lease.home == *home)
+    }
+
+    fn remember(&mut self, lease: Abroad) {
+        if self.leases.insert(lease) {
+            self.order.push_back(lease);
+        }
+        while self.order.len() > CONCLUDED_MAX {
+            self.order.pop_front().map(|oldest| self.leases.remove(&oldest));
+        }
+    }
 }
 
 /// That a result is being brought, by one visit and no other.
@@ -121,11 +148,16 @@ pub(super) type Heard = mpsc::Receiver<(Abroad, Word)>;
 impl Outbox {
     pub fn new() -> (Self, Heard) {
         let (heard, hears) = mpsc::channel(WORDS_MAX);
-        (Outbox { open: Mutex::default(), turn: Mutex::default(), heard }, hears)
+        let (open, judged, turn) = (Mutex::default(), Mutex::default(), Mutex::default());
+        (Outbox { open, judged, turn, heard }, hears)
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeSet<Abroad>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn judged(&self) -> MutexGuard<'_, Judged> {
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -140,28 +172,52 @@ impl Outbox {
     /// Takes in what a home's records say of results of this node's agents.
     pub fn hear(&self, records: &Records) {
         let home = records.origin().node();
-        if !self.open().iter().any(|lease| lease.home == home) {
+        if !self.open().iter().any(|lease| lease.home == home) && !self.judged().has_of(&home) {
             return;
         }
-        for word in self.verdicts(records) {
+        for word in self.words(records) {
             // Where there is no room, it is read again from what was kept.
             let _ = self.heard.try_send(word);
         }
     }
 
-    /// The verdicts among a home's records that are waited for.
-    fn verdicts(&self, records: &Records) -> Vec<(Abroad, Word)> {
+    /// What a home's records say of results: verdicts that are waited for, and that one which was accepted is refuted.
+    fn words(&self, records: &Records) -> Vec<(Abroad, Word)> {
         let home = records.origin().node();
-        let of_record = |record: &artel_protocol::record::Record| {
-            let Ok(JournalEntry { fact: Fact::Verdict(f), .. }) = JournalEntry::decode(&record.body) else {
-                return None;
-            };
-            let lease = Abroad { home, step: f.step, epoch: f.epoch };
-            let word = Word::Judged { verdict: record.index, judgement: f.judgement };
-            self.open().contains(&lease).then_some((lease, word))
-        };
-        records.records().iter().filter_map(of_record).collect()
+        let mut words = Vec::new();
+        // The payment stands before its verdict, in the same frame.
+        let mut payment: Option<Transfer> = None;
+        for record in records.records() {
+            match JournalEntry::decode(&record.body).map(|entry| entry.fact) {
+                Ok(Fact::Transfer(f)) => payment = Some(f),
+                Ok(Fact::Verdict(Verdict { step, epoch, agent, judgement, .. })) => {
+                    let lease = Abroad { home, step, epoch };
+                    if self.open().contains(&lease) {
+                        let paid = payment.as_ref().and_then(|payment| paid(payment, step, agent));
+                        words.push((
+                            lease,
+                            Word::Judged(Conclusion { verdict: record.index, judgement, paid }),
+                        ));
+                    }
+                }
+                Ok(Fact::Refuted(Refuted { step, epoch, recalled, .. })) => {
+                    let lease = Abroad { home, step, epoch };
+                    if self.open().contains(&lease) || self.judged().leases.contains(&lease) {
+                        words.push((lease, Word::Refuted { refuted: record.index, recalled }));
+                    }
+                }
+                _ => {}
+            }
+        }
+        words
     }
+}
+
+/// What a payment for a step brings its worker.
+fn paid(payment: &Transfer, step: StepId, agent: AgentId) -> Option<Credits> {
+    let is_of = payment.cause == Cause::Payment && payment.step == step;
+    let leg = payment.legs.iter().find(|leg| is_of && leg.account == Account::Agent(agent))?;
+    u64::try_from(leg.units).ok().map(Credits)
 }
 
 /// Brings what waits, until the node ends.
@@ -199,10 +255,15 @@ async fn expect_open(shared: &Arc<Shared>) {
         pause.tick().await;
         let open = shared.handle.look(|view| {
             let handed = view.away().all().filter(|engagement| engagement.result.is_some());
-            handed.map(|engagement| engagement.lease).collect::<Vec<_>>()
+            let handed: Vec<_> = handed.map(|engagement| engagement.lease).collect();
+            (handed, view.away().concluded().map(|engagement| engagement.lease).collect::<Vec<_>>())
         });
         match open.await {
-            Ok(open) => return open.into_iter().for_each(|lease| shared.outbox.expect(lease)),
+            Ok((open, concluded)) => {
+                open.into_iter().for_each(|lease| shared.outbox.expect(lease));
+                let mut judged = shared.outbox.judged();
+                return concluded.into_iter().for_each(|lease| judged.remember(lease));
+            }
             Err(error) => tracing::warn!(?error, "what the outbox waits for is not known yet"),
         }
     }
@@ -291,7 +352,7 @@ impl Shared {
                     return Err(self.dishonest(&lease.home));
                 }
                 let (submitted, at, signature) = (receipt.submitted, receipt.submitted_at, *signature);
-                let verdict = receipt.verdict.as_ref().map(judged);
+                let verdict = receipt.verdict.as_ref().map(Conclusion::of);
                 self.write_down(lease, Word::Acknowledged { submitted, at, signature, verdict });
             }
             Told::Refused { code, .. } if ends_a_result(code) => {
@@ -313,16 +374,24 @@ impl Shared {
         let request = Request::Hear { lease, word };
         // Both are under way at once: what is looked at follows what was heard, and the driver is woken once.
         let hearing = self.handle.ask(Principal::Node(lease.home), None, request);
-        let looking = self.handle.look(move |view| view.away().get(&lease).is_none());
-        let (heard, over) = tokio::join!(biased; hearing, looking);
+        let looking = self.handle.look(move |view| {
+            let away = view.away();
+            (away.get(&lease).is_none(), away.judged(&lease).is_some())
+        });
+        let (heard, stands) = tokio::join!(biased; hearing, looking);
         let heard = heard.is_ok();
-        if over.unwrap_or(false) {
+        let (is_over, is_judged) = stands.unwrap_or_default();
+        if is_judged {
+            self.outbox.judged().remember(lease);
+        }
+        if is_over {
             self.outbox.open().remove(&lease);
         }
         heard
     }
 
-    /// Looks for verdicts among what was kept of homes that have not said enough, from where it was looked at last.
+    /// Looks for words among what was kept of homes that have not said enough, from where it was looked at last; at first also of those
+    /// that may refute something: what they said before this start may not have been heard.
     async fn look_at_kept(self: &Arc<Self>, looked: &mut BTreeMap<Origin, u64>) {
         let now = crate::clock::wall();
         let late = self.handle.look(move |view| {
@@ -331,7 +400,10 @@ impl Shared {
             };
             view.away().all().filter(late).map(|engagement| engagement.lease.home).collect::<BTreeSet<_>>()
         });
-        let late = late.await.unwrap_or_default();
+        let mut late = late.await.unwrap_or_default();
+        if looked.is_empty() {
+            late.extend(self.outbox.judged().leases.iter().map(|lease| lease.home));
+        }
         let marks = self.records.marks();
         for (origin, mark) in marks.into_iter().filter(|(origin, _)| late.contains(&origin.node())) {
             let from = looked.entry(origin).or_insert(mark.next.saturating_sub(LOOK_BACK));
@@ -354,23 +426,12 @@ impl Shared {
         }
     }
 
-    /// Verdicts that are waited for in some kept records from a number on, and the number behind them.
+    /// What is waited for in some kept records from a number on, and the number behind them.
     fn read_kept(&self, origin: &Origin, from: u64) -> (Vec<(Abroad, Word)>, u64) {
         let (frames, then) = self.records.frames(origin, from, LOOK_BYTES);
         let checked = frames.iter().filter_map(|frame| Records::check(frame, &origin.federation()).ok());
-        (checked.flat_map(|records| self.outbox.verdicts(&records)).collect(), then)
+        (checked.flat_map(|records| self.outbox.words(&records)).collect(), then)
     }
-}
-
-/// A verdict as strangers see it, and where it stands.
-fn judged(verdict: &Judged) -> (u64, Judgement) {
-    let judgement = match &verdict.outcome {
-        Outcome::Accepted { quality, checked } => {
-            Judgement::Accepted { quality: *quality, checked: *checked }
-        }
-        Outcome::Rejected { check, .. } => Judgement::Rejected { check: check.clone() },
-    };
-    (verdict.index, judgement)
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Who is there to be told, and who wakes whom: one task reads each synced entry once and wakes only those whom it concerns.
 //! Without it every socket would wake for every commit.
 
-use super::what::{is_own, is_passing};
+use super::expiring::Warned;
+use super::what::{is_of_credential, is_own, is_passing};
 use crate::events::{Events, Recent, agent_of};
 use artel_federation::Fact;
+use artel_federation::view::LiveLease;
 use artel_protocol::key::AgentId;
 use artel_protocol::skill::Skill;
+use artel_protocol::time::Mono;
 use artel_web::types::notice::NoticeKind;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +52,8 @@ struct State {
     is_due: bool,
     /// Whether it is looking.
     is_looking: bool,
+    /// What it was told of leases that are about to run out.
+    warned: Warned,
 }
 
 /// What one wants to be told.
@@ -103,13 +108,38 @@ impl Follower {
         state.wishes += 1;
         let wish = state.wishes;
         (state.wanted, state.is_due) = (Some(Wanted { wish, ..wanted }), true);
+        state.warned = Warned::default();
         drop(state);
         self.woken.notify_one();
     }
 
     /// Nothing any more.
     pub fn end(&self) {
-        self.state().wanted = None;
+        let mut state = self.state();
+        (state.wanted, state.warned) = (None, Warned::default());
+    }
+
+    /// Its skills as they were at the last telling; nothing where it was told nothing yet, or its leases are to be looked at.
+    pub fn skills(&self, now: Mono) -> Option<Vec<Skill>> {
+        let state = self.state();
+        state.skills.clone().filter(|_| state.warned.again().is_none_or(|again| now < again))
+    }
+
+    /// Takes in the leases that it holds: those that it is to be told of, where it still wants what it wanted then.
+    pub fn leases(&self, was: &Wanted, leases: &[LiveLease], now: Mono) -> Vec<LiveLease> {
+        let mut state = self.state();
+        match &state.wanted {
+            Some(wanted) if wanted.wish == was.wish => state.warned.look(leases, now),
+            _ => Vec::new(),
+        }
+    }
+
+    /// When its leases are to be looked at again. At that moment something is due.
+    pub fn leases_again(&self, now: Mono) -> Option<Mono> {
+        let mut state = self.state();
+        let again = state.warned.again()?;
+        state.is_due |= again <= now;
+        Some(again)
     }
 
     /// What it wants, where there may be something.
@@ -238,8 +268,7 @@ impl Followers {
                 let concerned = by_agent.values().flatten().filter(|follower| follower.wants(fact));
                 concerned.for_each(|follower| follower.wake());
             } else if let Some(agent) = agent_of(fact) {
-                // Whoever enrolls again has another token; the old one falls.
-                let changes = matches!(fact, Fact::Enrolled(_) | Fact::Rotated(_) | Fact::Revoked(_));
+                let changes = is_of_credential(fact);
                 // With other skills it has to look what else there is.
                 let concerns = changes || matches!(fact, Fact::Configured(_)) || is_own(fact, &agent);
                 for follower in by_agent.get(&agent).into_iter().flatten().filter(|_| concerns) {

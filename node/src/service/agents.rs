@@ -26,6 +26,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many agents one look at the state walks over at most, so that no list holds the driver up for long.
 const WALK_AGENTS: usize = 1_024;
 
+/// What those of these agents call themselves that are known here.
+pub(super) async fn names(
+    service: &NodeService,
+    call: &Call,
+    agents: BTreeSet<AgentId>,
+) -> Result<BTreeMap<AgentId, String>, Problem> {
+    let look = move |view: View<'_>, _| {
+        let known = agents.iter().filter_map(|agent| view.agent(agent));
+        known.map(|agent| (agent.id, agent.name.clone())).collect()
+    };
+    service.look(call, look).await
+}
+
 /// `GET /v1/agents`.
 pub(super) async fn list(
     service: &NodeService,

@@ -35,6 +35,7 @@ mod runs;
 mod service_test;
 mod shown;
 mod tasks;
+mod telling;
 mod upload;
 
 pub use inner::{NodeService, Parts};
@@ -73,6 +74,7 @@ use artel_web::types::task::{
 use artel_web::types::{Json, List, Page};
 use artel_web::{Call, Principal, Problem, Service, Upload};
 use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Service for NodeService {
     type Blob = FileBlob;
@@ -137,6 +139,13 @@ impl Service for NodeService {
         enroll::revoke(self, call, statement).await
     }
 
+    async fn names(
+        &self,
+        call: &Call,
+        agents: BTreeSet<AgentId>,
+    ) -> Result<BTreeMap<AgentId, String>, Problem> {
+        agents::names(self, call, agents).await
+    }
     async fn agents(&self, call: &Call, query: AgentQuery) -> Result<List<Agent>, Problem> {
         agents::list(self, call, query).await
     }

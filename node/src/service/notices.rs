@@ -3,27 +3,24 @@
 //!
 //! A cursor is the journal index of the last entry of which everything was told, and behind a point four bytes that belong to
 //! the agent: a client that mixes its agents' cursors up is told so. Of an entry's notices only the last bears its index, and the
-//! others that of the entry before: whoever was cut between them is told them all again.
+//! others that of the entry before: whoever was cut between them is told them all again. That a lease is about to run out is no entry:
+//! it is told behind all others while it is true, with the cursor of the last of them.
 
+use super::events;
 use super::inner::{NodeService, now};
 use super::page::bad_cursor;
 use super::refusal::{bug, of_index};
-use super::shown::Viewer;
-use super::{convert, events};
-use crate::events::{self as journal, Recent};
+use super::telling::{Looked, Page, Seen};
+use crate::events::{Kept, Recent, agent_of};
 use crate::index::Term;
-use crate::notices::{Place, Wanted, is_own, is_passing, kinds_of};
+use crate::notices::{Place, Wanted, is_of_credential, is_own, is_passing, kinds_of};
 use artel_federation::Fact;
-use artel_federation::fact::{Entry, Judgement, Verdict};
 use artel_federation::view::View;
-use artel_protocol::id::{Digest, StepId};
+use artel_protocol::id::Digest;
 use artel_protocol::key::AgentId;
-use artel_protocol::skill::Skill;
 use artel_protocol::time::Wall;
-use artel_web::types::notice::{Gap, MarkRead, Marked, Notice, NoticeKind, NoticeQuery, Notifications, Told};
+use artel_web::types::notice::{Gap, MarkRead, Marked, NoticeKind, NoticeQuery, Notifications, Told};
 use artel_web::{Attendance, Call, Code, Principal, Problem};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,21 +34,20 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The longest that a credential is not asked about (a day): a timer that is set for months is no use.
 const ASK_AFTER_MAX_MS: u64 = 24 * 3_600_000;
 
-/// An entry and where it stands.
-type Indexed = (u64, Entry);
-
 /// Entries that may be told of, where the look for the next ones begins, and whether there may be some now.
 struct Found {
-    entries: Vec<Indexed>,
+    entries: Vec<Seen>,
     next: u64,
     is_all: bool,
     /// Where the stretch begins of which only the agent's own was looked for, while that goes on.
     behind: Option<u64>,
     gap: Option<Gap>,
+    /// Whether the agent may have another credential or other skills since.
+    is_changed: bool,
 }
 
 /// The cursor of an agent's notices of an entry.
-fn cursor(me: &AgentId, index: u64) -> String {
+pub(super) fn cursor(me: &AgentId, index: u64) -> String {
     format!("{index}.{}", mark_of(me))
 }
 
@@ -97,8 +93,13 @@ pub(super) async fn list(
     let from = begin(service, &me, query.after.as_deref())?;
     let wanted = wanted(from, query);
     let found = kept(service, me, from, u64::MAX, wanted.limit).await?;
-    let (items, _) = told(service, call, me, &wanted, found.entries).await?;
-    let read_up_to = service.parts().marks.get(&me).map(|read| cursor(&me, read));
+    let page = Page { me, wanted: &wanted, read: service.parts().marks.get(&me) };
+    let mut looked = page.of_entries(service, call, found.entries).await?;
+    let mut items = std::mem::take(&mut looked.items);
+    if found.is_all {
+        items.extend(looked.expiring().map(|lease| page.of_lease(lease, looked.at, found.next)));
+    }
+    let read_up_to = page.read.map(|read| cursor(&me, read));
     let next_cursor = (!found.is_all).then(|| cursor(&me, found.next - 1));
     Ok(Notifications { items, next_cursor, read_up_to })
 }
@@ -139,23 +140,28 @@ async fn kept(
         let places: Vec<u64> =
             found.into_iter().filter(|index| (from..end).contains(index)).take(LOOKED_AT_MAX).collect();
         let more = places.last().copied().filter(|_| places.len() == LOOKED_AT_MAX);
-        let (mut entries, unread) = events::read(service, &places)?;
-        entries.retain(|(_, entry)| is_own(&entry.fact, &me));
+        let (entries, unread) = events::read(service, &places)?;
+        let own = entries.into_iter().filter(|(_, entry)| is_own(&entry.fact, &me));
+        let mut entries: Vec<Seen> = own.map(Seen::read).collect();
         let next = unread.or(more.map(|last| last + 1));
         if entries.len() > limit {
             entries.truncate(limit);
-            let next = entries.last().map_or(from, |(index, _)| index + 1);
-            return Ok(Found { entries, next, is_all: false, behind: None, gap: None });
+            let next = entries.last().map_or(from, |seen| seen.index + 1);
+            return Ok(Found { entries, next, is_all: false, behind: None, gap: None, is_changed: true });
         }
-        Ok(Found { entries, next: next.unwrap_or(end), is_all: next.is_none(), behind: None, gap: None })
+        let (is_all, next) = (next.is_none(), next.unwrap_or(end));
+        Ok(Found { entries, next, is_all, behind: None, gap: None, is_changed: true })
     };
     service.blocking(read).await
 }
 
 /// Entries that may concern an agent who is there: from memory what happened lately, from the journal what is its own.
 async fn found(service: &NodeService, me: AgentId, wanted: &Wanted) -> Result<Found, Problem> {
-    let takes = |kept: &journal::Kept| {
+    let mut is_changed = false;
+    let takes = |kept: &Kept| {
         let fact = &kept.entry().fact;
+        is_changed |=
+            (is_of_credential(fact) || matches!(fact, Fact::Configured(_))) && agent_of(fact) == Some(me);
         (is_own(fact, &me) || is_passing(fact)) && kinds_of(fact).iter().any(|kind| wanted.takes(*kind))
     };
     let passing = wanted.takes(NoticeKind::TaskAvailable) || wanted.takes(NoticeKind::System);
@@ -163,9 +169,9 @@ async fn found(service: &NodeService, me: AgentId, wanted: &Wanted) -> Result<Fo
     match service.parts().events.from(wanted.from, wanted.limit, takes) {
         Recent::Here(kept, next) => {
             let is_all = kept.len() < wanted.limit;
-            let entries = kept.iter().map(|kept| (kept.index, kept.entry().clone())).collect();
+            let entries = kept.iter().map(Seen::of).collect();
             let gap = wanted.behind.and_then(|behind| gap(behind, wanted.from));
-            Ok(Found { entries, next, is_all, behind: None, gap })
+            Ok(Found { entries, next, is_all, behind: None, gap, is_changed })
         }
         Recent::Older(first) => {
             let mut found = kept(service, me, wanted.from, first, wanted.limit).await?;
@@ -179,156 +185,6 @@ async fn found(service: &NodeService, me: AgentId, wanted: &Wanted) -> Result<Fo
             Ok(found)
         }
     }
-}
-
-/// The notices of entries, by one look at the state: titles, payments, the agent's record as it is now. The credential is judged
-/// in the same look.
-async fn told(
-    service: &NodeService,
-    call: &Call,
-    me: AgentId,
-    wanted: &Wanted,
-    entries: Vec<Indexed>,
-) -> Result<(Vec<Notice>, Vec<Skill>), Problem> {
-    let read = service.parts().marks.get(&me);
-    let wanted = wanted.clone();
-    // What has left the rules' memory is in the index.
-    let steps: BTreeSet<StepId> =
-        entries.iter().filter_map(|(_, entry)| journal::about(&entry.fact).1).collect();
-    let closed = closed(service, call, steps).await?;
-    let look = move |view: View<'_>, viewer: Viewer| {
-        let skills = match viewer {
-            Viewer::Agent(me) => view.agent(&me).map_or_else(Vec::new, |agent| agent.skills.clone()),
-            Viewer::Operator => Vec::new(),
-        };
-        let mut items: Vec<Notice> = Vec::new();
-        for (index, entry) in &entries {
-            if !sees(&entry.fact, &me, &skills, view) {
-                continue;
-            }
-            let first = items.len();
-            for kind in kinds_of(&entry.fact).iter().filter(|kind| wanted.takes(**kind)) {
-                let Some(data) = data(*kind, &entry.fact, &me, (view, &closed)) else { continue };
-                items.push(Notice {
-                    kind: *kind,
-                    cursor: cursor(&me, *index),
-                    at: entry.at,
-                    correlation_id: entry.correlation.clone(),
-                    read: read.is_some_and(|read| *index <= read),
-                    data: convert::value(&data),
-                });
-            }
-            // Whoever goes on behind one of them is told the rest, too.
-            if let Some((_, others)) = items[first..].split_last_mut() {
-                for notice in others {
-                    notice.cursor = cursor(&me, index.saturating_sub(1));
-                }
-            }
-        }
-        (items, skills)
-    };
-    service.look(call, look).await
-}
-
-/// What of a step is told of: its title and what was paid.
-struct Brief {
-    title: String,
-    paid: artel_protocol::amount::Credits,
-}
-
-/// Of those of these steps that have left the rules' memory.
-async fn closed(
-    service: &NodeService,
-    call: &Call,
-    steps: BTreeSet<StepId>,
-) -> Result<BTreeMap<StepId, Brief>, Problem> {
-    if steps.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let missing = service.look(call, move |view, _| {
-        steps.into_iter().filter(|step| view.step(step).is_none()).collect::<Vec<_>>()
-    });
-    let missing = missing.await?;
-    if missing.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let read = move |index: &crate::index::Index| {
-        let mut found = BTreeMap::new();
-        for step in missing {
-            let run = index.run(&step.run())?;
-            if let Some(step_of) = run.as_ref().and_then(|run| run.steps.get(step.index())) {
-                let (title, paid) = (step_of.spec.task.title.clone(), step_of.paid);
-                found.insert(step, Brief { title, paid });
-            }
-        }
-        Ok(found)
-    };
-    service.indexed(read).await
-}
-
-/// Whether a passing entry concerns an agent, and every entry of its own does.
-fn sees(fact: &Fact, me: &AgentId, skills: &[Skill], view: View<'_>) -> bool {
-    match fact {
-        Fact::Offered(offer) => {
-            // What is not on offer any more is no news; neither is what the agent posted and may not take.
-            let open = view.step(&offer.step).filter(|(_, step)| step.epoch < offer.epoch);
-            let may = open.is_some_and(|(run, step)| {
-                run.poster != artel_federation::fact::Poster::Agent(*me) || step.spec.task.poster_may_claim
-            });
-            may && offer.skills.iter().all(|asked| skills.iter().any(|skill| skill.meets(asked)))
-        }
-        _ => true,
-    }
-}
-
-/// What a notice says; nothing where there is nothing to say.
-fn data(
-    kind: NoticeKind,
-    fact: &Fact,
-    me: &AgentId,
-    (view, closed): (View<'_>, &BTreeMap<StepId, Brief>),
-) -> Option<Value> {
-    let brief = |step: &StepId| match view.step(step) {
-        Some((_, found)) => Some((found.spec.task.title.clone(), found.paid)),
-        None => closed.get(step).map(|brief| (brief.title.clone(), brief.paid)),
-    };
-    let mut data = journal::data(fact);
-    match (kind, fact) {
-        (NoticeKind::Reputation, Fact::Verdict(verdict)) => return Some(reputation(verdict, me, view)),
-        (NoticeKind::Earning, Fact::Verdict(verdict)) => {
-            let (title, paid) = brief(&verdict.step)?;
-            if paid == artel_protocol::amount::Credits::ZERO {
-                return None;
-            }
-            data = json!({"task_id": verdict.step.to_string(), "epoch": verdict.epoch.0, "title": title});
-            data["amount"] = journal::number(paid);
-        }
-        (NoticeKind::Quality, Fact::Verdict(verdict)) => {
-            data["accepted"] = json!(matches!(verdict.judgement, Judgement::Accepted { .. }));
-            data["title"] = json!(brief(&verdict.step).map(|(title, _)| title));
-        }
-        (NoticeKind::System, _) => {
-            data["event"] = json!(journal::name(fact, "").map(|name| name.to_string()));
-        }
-        _ => {
-            if let (_, Some(step)) = journal::about(fact) {
-                data["title"] = json!(brief(&step).map(|(title, _)| title));
-            }
-        }
-    }
-    Some(data)
-}
-
-/// An agent's record as it is now.
-fn reputation(verdict: &Verdict, me: &AgentId, view: View<'_>) -> Value {
-    let mut data = json!({"task_id": verdict.step.to_string(), "epoch": verdict.epoch.0});
-    if let Some(agent) = view.agent(me) {
-        let now = convert::agent(agent, now());
-        data["reputation_score"] = serde_json::to_value(now.reputation_score).unwrap_or(Value::Null);
-        data["reputation_level"] = serde_json::to_value(now.reputation_level).unwrap_or(Value::Null);
-        data["total_tasks_completed"] = json!(now.total_tasks_completed);
-    }
-    data
 }
 
 impl NodeService {
@@ -369,8 +225,24 @@ impl Inner {
     }
 
     async fn told(&self, me: AgentId, place: &Place, wanted: &Wanted) -> Result<Told, Problem> {
-        let Found { entries, next, is_all, behind, gap } = found(&self.service, me, wanted).await?;
-        let (items, skills) = told(&self.service, &self.call, me, wanted, entries).await?;
+        let Found { entries, next, is_all, behind, gap, is_changed } =
+            found(&self.service, me, wanted).await?;
+        let parts = self.service.parts();
+        let page = Page { me, wanted, read: parts.marks.get(&me) };
+        let skills = place.follower.skills(parts.handle.mono()).filter(|_| !is_changed);
+        if let Some(skills) = skills
+            && let Some(items) = page.of_offers(&entries, &skills)
+        {
+            place.follower.told(wanted, (next, behind), skills, is_all);
+            return Ok(Told { items, gap });
+        }
+        let Looked { mut items, skills, leases, at } =
+            page.of_entries(&self.service, &self.call, entries).await?;
+        // Behind all that happened before: what is told of a lease goes on behind it.
+        if is_all {
+            let expiring = place.follower.leases(wanted, &leases, at);
+            items.extend(expiring.iter().map(|lease| page.of_lease(lease, at, next)));
+        }
         place.follower.told(wanted, (next, behind), skills, is_all);
         Ok(Told { items, gap })
     }
@@ -411,6 +283,8 @@ impl Attendance for Attending {
                     Err(_) => Wall(now().0 + ASK_AGAIN.as_millis() as u64),
                 };
             }
+            let mono = self.0.service.parts().handle.mono();
+            let leases_again = place.follower.leases_again(mono);
             if let Some(wanted) = place.follower.due() {
                 match self.0.told(me, place, &wanted).await {
                     Ok(told) if !told.items.is_empty() || told.gap.is_some() => return Ok(told),
@@ -428,8 +302,15 @@ impl Attendance for Attending {
             }
             let left = until.0.saturating_sub(now().0).min(ASK_AFTER_MAX_MS);
             let ends = tokio::time::sleep(Duration::from_millis(left).max(ASK_AGAIN));
+            let leases = async {
+                match leases_again {
+                    Some(again) => tokio::time::sleep(Duration::from_millis(again.since_ms(mono))).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 () = place.follower.woken.notified() => {}
+                () = leases => {}
                 () = ends => until = Wall(0),
             }
         }

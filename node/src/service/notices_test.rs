@@ -1,7 +1,7 @@
 //! Notices against a real driver, journal and index.
 #![allow(clippy::unwrap_used)]
 
-use super::service_test::{Home, Worker, home, operator};
+use super::service_test::{Home, Worker, home, operator, read};
 use artel_web::types::notice::{MarkRead, Notice, NoticeKind, NoticeQuery, Told};
 use artel_web::{Attendance, Code, Problem, Service};
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn done(home: &Home, worker: &Worker) {
     home.submit(worker, &lease, "{}").await.unwrap();
 }
 
-use NoticeKind::{Earning, LeaseGranted, Quality, Reputation, TaskAvailable};
+use NoticeKind::{Earning, LeaseExpiring, LeaseGranted, Quality, Reputation, TaskAvailable};
 
 const OWN: [NoticeKind; 4] = [LeaseGranted, Quality, Reputation, Earning];
 
@@ -190,4 +190,92 @@ async fn a_credential_that_falls_is_the_last_word() {
     // It enrolls again: its old token falls.
     home.worker(2, r#"["coding"]"#).await;
     assert_eq!(told.await.unwrap().unwrap_err().code, Code::TokenRevoked);
+}
+
+/// A task that is taken under a lease that is about to run out two seconds before it does.
+async fn held(home: &Home, worker: &Worker) -> artel_web::types::task::Lease {
+    let task = home.post(TASK).await;
+    home.claim(worker, task.task_id).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_about_to_run_out_is_told_while_it_is_true_and_never_in_vain() {
+    let home = home(&[("lease_ms", "6000")]);
+    tokio::spawn(home.service.clone().tell_who_follows());
+    let worker = home.worker(1, r#"["coding"]"#).await;
+    let attending = home.service.attend(&worker.call);
+    attending.begin(query(Some("now"))).await.unwrap();
+    let lease = held(&home, &worker).await;
+    let told = until(&attending, LeaseExpiring).await;
+    assert_eq!(kinds(&told).last_chunk(), Some(&[LeaseGranted, LeaseExpiring]));
+    let [.., granted, expiring] = &told[..] else { panic!("two") };
+    assert_eq!(said(expiring)["task_id"], lease.task_id.to_string());
+    let ends = said(expiring)["expires_at"].as_str().map(artel_web::types::parse_time).unwrap().unwrap();
+    assert!(ends.0.abs_diff(lease.expires_at.0) <= 50, "{ends:?} {:?}", lease.expires_at);
+    assert!(ends.since_ms(expiring.at) <= 2_000, "a third of the term is left");
+    assert!(!expiring.read);
+    // Whoever comes back is told again, and so is whoever asks over HTTP, but nobody who wants something else.
+    let again = home.service.attend(&worker.call);
+    again.begin(query(Some(&granted.cursor))).await.unwrap();
+    assert_eq!(kinds(&next(&again).await.unwrap().items), [LeaseExpiring]);
+    again.begin(query(Some(&expiring.cursor))).await.unwrap();
+    assert_eq!(kinds(&next(&again).await.unwrap().items), [LeaseExpiring]);
+    let listed = home.eventually(async || Ok(Some(list(&home, &worker, None).await?))).await;
+    assert_eq!(kinds(&listed), [LeaseGranted, LeaseExpiring]);
+    let mark = MarkRead { up_to: expiring.cursor.clone() };
+    home.service.mark_read(&worker.call, worker.id, mark).await.unwrap();
+    assert_eq!(kinds(&list(&home, &worker, None).await.unwrap()), [LeaseExpiring], "no mark ends it");
+    let earnings = NoticeQuery { kinds: vec![Earning], ..query(None) };
+    assert!(home.service.notifications(&worker.call, worker.id, earnings).await.unwrap().items.is_empty());
+    // A renewal does, and the next term is told in its turn; in the end it lapses.
+    let renewal = read(&format!(r#"{{"epoch":{}}}"#, lease.epoch));
+    home.service.renew(&worker.call, worker.id, lease.task_id, renewal).await.unwrap();
+    assert!(list(&home, &worker, None).await.unwrap().is_empty());
+    let told = until(&attending, NoticeKind::LeaseLapsed).await;
+    assert_eq!(kinds(&told), [LeaseExpiring, NoticeKind::LeaseLapsed]);
+    assert!(said(&told[0])["expires_at"].as_str().unwrap() > said(expiring)["expires_at"].as_str().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_a_task_that_is_cancelled_is_told_so() {
+    let home = home(&[]);
+    tokio::spawn(home.service.clone().tell_who_follows());
+    let worker = home.worker(1, r#"["coding"]"#).await;
+    let attending = home.service.attend(&worker.call);
+    attending.begin(query(Some("now"))).await.unwrap();
+    let lease = held(&home, &worker).await;
+    home.service.cancel_run(&operator(), lease.run_id).await.unwrap();
+    let told = until(&attending, NoticeKind::LeaseEnded).await;
+    let ended = said(told.last().unwrap());
+    assert_eq!((&ended["task_id"], &ended["epoch"]), (&lease.task_id.to_string().into(), &1.into()));
+    assert_eq!((&ended["reason"], &ended["title"]), (&"cancelled".into(), &"Sum".into()));
+    let listed = home.eventually(async || Ok(Some(list(&home, &worker, None).await?))).await;
+    assert_eq!(kinds(&listed), [LeaseGranted, NoticeKind::LeaseEnded], "it is kept until it is read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_wakes_many_costs_the_rules_no_look() {
+    let home = home(&[]);
+    tokio::spawn(home.service.clone().tell_who_follows());
+    let worker = home.worker(1, r#"["coding"]"#).await;
+    let all: Vec<_> = (0..8).map(|_| home.service.attend(&worker.call)).collect();
+    for attending in &all {
+        attending.begin(query(Some("now"))).await.unwrap();
+    }
+    home.post(TASK).await;
+    for attending in &all {
+        until(attending, TaskAvailable).await;
+    }
+    // Behind the next post the driver does nothing until it is let go.
+    let (let_go, waits) = std::sync::mpsc::channel::<()>();
+    let service = home.service.clone();
+    let post = async move { service.post_task(&operator(), read(TASK)).await };
+    let handle = home.service.parts().handle.clone();
+    let stops = handle.look(move |_| waits.recv().is_ok());
+    let both = tokio::spawn(async move { tokio::join!(biased; post, stops) });
+    for attending in &all {
+        assert_eq!(kinds(&until(attending, TaskAvailable).await), [TaskAvailable]);
+    }
+    let_go.send(()).unwrap();
+    both.await.unwrap().0.unwrap();
 }

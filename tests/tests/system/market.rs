@@ -68,6 +68,48 @@ fn an_agent_of_another_node_does_a_task_and_both_nodes_have_it_in_their_logs() {
         assert_eq!(again[part], done[part], "the same again, judged as it is");
     }
     agent.submit(&id, 1, &json!({"by": "eve"})).refused(409, "already_submitted");
+    // What it won, how it was judged and what it earned it is told at its own node.
+    let told = notices_until(&mut agent, "earning");
+    let kinds: Vec<&str> = told.iter().filter_map(|notice| notice["type"].as_str()).collect();
+    assert_eq!(kinds, ["lease_granted", "quality", "earning"], "{told:?}");
+    for notice in &told {
+        let data = &notice["data"];
+        assert_eq!(
+            (&data["home"], &data["task_id"], &data["epoch"]),
+            (&lease["home"], &json!(id), &json!(1))
+        );
+    }
+    assert_eq!(
+        (&told[1]["data"]["accepted"], &told[1]["data"]["quality_score"]),
+        (&json!(true), &json!(100))
+    );
+    assert_eq!(told[2]["data"]["amount"], REWARD, "a novice has the base reward");
+}
+
+#[test]
+fn an_agent_whose_task_is_cancelled_at_another_home_is_told_at_its_own_node() {
+    let three = Three::start(60_000);
+    let mut agent = Agent::delegate(&three.nodes[1], "ada", &["text"]);
+    let posted = three.nodes[0].operator().post("/v1/tasks", &task("in vain", &["text"], REWARD)).is(201);
+    let id = posted["task_id"].as_str().expect("an id").to_owned();
+    let lease = next(&agent.claim_next(20_000)).expect("it is offered");
+    assert_eq!(lease["task_id"], id.as_str());
+    three.nodes[0].operator().post(&format!("/v1/tasks/{id}/cancel"), &json!({})).is(200);
+    agent.http.post(&format!("/v1/tasks/{id}/renew"), &json!({"epoch": 1})).refused(409, "finished");
+    let told = notices_until(&mut agent, "lease_ended");
+    let data = &told.last().expect("one")["data"];
+    assert_eq!((&data["home"], &data["reason"]), (&lease["home"], &json!("finished")), "{told:?}");
+}
+
+/// An agent's notices at its node, once there is one of this type.
+fn notices_until(agent: &mut Agent, kind: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    until("the notice is there", || {
+        let answer = agent.http.get("/v1/notifications");
+        found = answer.json()["items"].as_array().cloned().unwrap_or_default();
+        answer.status == 200 && found.iter().any(|notice| notice["type"] == kind)
+    });
+    found
 }
 
 /// The answer may have been lost: the agent's node may have been killed, and home have done much since.

@@ -456,6 +456,7 @@ fn a_lie_that_is_found_after_its_verdict_is_taken_back_everywhere_and_stays_acce
     assert!(balance(&three.nodes[0]).is_some());
 
     // Its home now has a sandbox. The runs are closed, and the node has started again.
+    let home_did = three.did(0);
     let home = three.nodes.remove(0);
     assert_eq!(home.stop().code, Some(0));
     let home = listening(&artel(), three.dirs[0].path()).set("log", "warn").set("redo", true).start();
@@ -479,6 +480,15 @@ fn a_lie_that_is_found_after_its_verdict_is_taken_back_everywhere_and_stays_acce
         };
         count(&liar.did) == 0 && count(&worker) != 0
     });
+    // Whoever lied is told at its own node, once.
+    let mut refuted = Vec::new();
+    until("its worker is told", || {
+        let answer = liar.http.get("/v1/notifications?type=refuted");
+        refuted = answer.json()["items"].as_array().cloned().unwrap_or_default();
+        answer.status == 200 && !refuted.is_empty()
+    });
+    assert_eq!((refuted.len(), &refuted[0]["data"]["task_id"]), (1, &json!(lied)), "{refuted:?}");
+    assert_eq!(refuted[0]["data"]["home"], home_did);
     let verified =
         artel().run(["audit", "verify", three.dirs[0].path().to_str().expect("UTF-8"), "--json"]).json();
     assert_eq!(verified["sound"], true, "{verified}");

@@ -8,10 +8,6 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The most sockets that one agent has at a time. One carries many calls, so a few are enough for an agent on several
-/// machines; many would let one agent use up the others' connections.
-const SOCKETS_PER_AGENT_MAX: u32 = 16;
-
 /// Of the connections that there may be, as many in a hundred may be sockets: the rest stays for calls over HTTP, which come
 /// and go.
 const SOCKETS_PER_CENT: usize = 75;
@@ -30,6 +26,7 @@ const UNKNOWN_PER_ADDRESS_MAX: u32 = 16;
 #[derive(Debug)]
 pub(crate) struct Census {
     most: u32,
+    most_of_agent: u32,
     counts: Mutex<Counts>,
 }
 
@@ -69,10 +66,10 @@ fn owner(principal: &Principal, remote: IpAddr) -> Owner {
 }
 
 impl Census {
-    /// Nobody yet, on a server of so many connections.
-    pub fn new(connections_max: usize) -> Arc<Self> {
+    /// Nobody yet, on a server of so many connections, of which one agent may have so many as sockets.
+    pub fn new(connections_max: usize, most_of_agent: u32) -> Arc<Self> {
         let most = u32::try_from(connections_max * SOCKETS_PER_CENT / 100).unwrap_or(u32::MAX).max(1);
-        Arc::new(Census { most, counts: Mutex::default() })
+        Arc::new(Census { most, most_of_agent, counts: Mutex::default() })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -86,7 +83,8 @@ impl Census {
     pub fn enter(self: &Arc<Self>, principal: &Principal, remote: IpAddr) -> Result<Place, Problem> {
         let mut counts = self.counts();
         let owner = owner(principal, remote);
-        let entered = if counts.open >= self.most { Err(too_many()) } else { counts.enter(owner) };
+        let entered =
+            if counts.open >= self.most { Err(too_many()) } else { counts.enter(owner, self.most_of_agent) };
         if entered.is_err() {
             counts.refused += 1;
         }
@@ -117,10 +115,10 @@ impl Census {
 }
 
 impl Counts {
-    fn enter(&mut self, owner: Owner) -> Result<(), Problem> {
+    fn enter(&mut self, owner: Owner, most_of_agent: u32) -> Result<(), Problem> {
         let (count, most) = match owner {
             Owner::Operator => return Ok(()),
-            Owner::Agent(key) => (self.agents.entry(key).or_default(), SOCKETS_PER_AGENT_MAX),
+            Owner::Agent(key) => (self.agents.entry(key).or_default(), most_of_agent),
             Owner::Stranger(_) if self.unknown >= UNKNOWN_MAX => return Err(too_many()),
             Owner::Stranger(remote) => {
                 let most = if remote.is_loopback() { UNKNOWN_MAX } else { UNKNOWN_PER_ADDRESS_MAX };
@@ -168,7 +166,7 @@ impl Place {
     pub fn known(&mut self, principal: &Principal, remote: IpAddr) -> Result<(), Problem> {
         let owner = owner(principal, remote);
         let mut counts = self.census.counts();
-        counts.enter(owner)?;
+        counts.enter(owner, self.census.most_of_agent)?;
         counts.leave(self.owner);
         self.owner = owner;
         Ok(())
@@ -189,6 +187,7 @@ mod tests {
     use artel_protocol::key::{AgentId, SecretKey};
     use std::net::Ipv4Addr;
 
+    const MOST: u32 = 16;
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn agent(seed: u8) -> Principal {
@@ -197,9 +196,8 @@ mod tests {
 
     #[test]
     fn one_agent_cannot_have_the_others_sockets() {
-        let census = Census::new(4_096);
-        let places: Vec<Place> =
-            (0..SOCKETS_PER_AGENT_MAX).map(|_| census.enter(&agent(1), HERE).expect("room")).collect();
+        let census = Census::new(4_096, MOST);
+        let places: Vec<Place> = (0..MOST).map(|_| census.enter(&agent(1), HERE).expect("room")).collect();
         assert_eq!(census.enter(&agent(1), HERE).expect_err("full").code, Code::TooManySockets);
         let other = census.enter(&agent(2), HERE).expect("another agent has its own");
         drop(places);
@@ -210,7 +208,7 @@ mod tests {
 
     #[test]
     fn strangers_have_few_and_no_longer_count_as_such_once_they_are_known() {
-        let census = Census::new(1_000_000);
+        let census = Census::new(1_000_000, MOST);
         let mut places: Vec<Place> =
             (0..UNKNOWN_MAX).map(|_| census.enter(&Principal::Anonymous, HERE).expect("room")).collect();
         assert!(census.enter(&Principal::Anonymous, HERE).is_err());
@@ -227,7 +225,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_have_all_places_of_strangers() {
-        let census = Census::new(1_000_000);
+        let census = Census::new(1_000_000, MOST);
         let enter = |remote: &str| census.enter(&Principal::Anonymous, remote.parse().expect("an address"));
         let mut places: Vec<Place> =
             (0..UNKNOWN_PER_ADDRESS_MAX).map(|n| enter(&format!("2001:db8::{n:x}")).expect("room")).collect();
@@ -243,7 +241,7 @@ mod tests {
 
     #[test]
     fn calls_over_http_keep_their_share() {
-        let census = Census::new(8);
+        let census = Census::new(8, MOST);
         let places: Vec<Place> =
             (0..6).map(|_| census.enter(&Principal::Operator, HERE).expect("room")).collect();
         assert!(census.enter(&Principal::Operator, HERE).is_err());

@@ -249,6 +249,41 @@ fn put(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
+/// Everything that the codec makes of these bytes, given `step` at a time; for what holds it to its word.
+#[cfg(any(test, fuzzing))]
+pub(super) fn heard(bytes: &[u8], step: usize, max: usize) -> Vec<Result<String, Violation>> {
+    let (mut decoder, mut buffer, mut said) = (Decoder::default(), Vec::new(), Vec::new());
+    for piece in bytes.chunks(step) {
+        buffer.extend_from_slice(piece);
+        loop {
+            match decoder.take(&mut buffer, max) {
+                Ok(None) => break,
+                Err(violation) => {
+                    said.push(Err(violation));
+                    return said;
+                }
+                Ok(Some((received, took))) => {
+                    let text =
+                        |place: &Range<usize>| String::from_utf8_lossy(&buffer[place.clone()]).into_owned();
+                    match &received {
+                        Received::Text(place) => said.push(Ok(text(place))),
+                        Received::Joined(whole) => said.push(Ok(String::from_utf8_lossy(whole).into_owned())),
+                        Received::Ping(place) => said.push(Ok(format!("ping {}", text(place)))),
+                        Received::Pong => said.push(Ok("pong".into())),
+                        Received::Close(_) => {
+                            said.push(Ok("close".into()));
+                            return said;
+                        }
+                        Received::Part => {}
+                    }
+                    buffer.drain(..took);
+                }
+            }
+        }
+    }
+    said
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,43 +332,6 @@ mod tests {
         bytes
     }
 
-    /// Everything that the codec makes of these bytes, given `step` at a time.
-    fn ours(bytes: &[u8], step: usize, max: usize) -> Vec<Result<String, Violation>> {
-        let (mut decoder, mut buffer, mut said) = (Decoder::default(), Vec::new(), Vec::new());
-        for piece in bytes.chunks(step) {
-            buffer.extend_from_slice(piece);
-            loop {
-                match decoder.take(&mut buffer, max) {
-                    Ok(None) => break,
-                    Err(violation) => {
-                        said.push(Err(violation));
-                        return said;
-                    }
-                    Ok(Some((received, took))) => {
-                        let text = |place: &Range<usize>| {
-                            String::from_utf8_lossy(&buffer[place.clone()]).into_owned()
-                        };
-                        match &received {
-                            Received::Text(place) => said.push(Ok(text(place))),
-                            Received::Joined(whole) => {
-                                said.push(Ok(String::from_utf8_lossy(whole).into_owned()))
-                            }
-                            Received::Ping(place) => said.push(Ok(format!("ping {}", text(place)))),
-                            Received::Pong => said.push(Ok("pong".into())),
-                            Received::Close(_) => {
-                                said.push(Ok("close".into()));
-                                return said;
-                            }
-                            Received::Part => {}
-                        }
-                        buffer.drain(..took);
-                    }
-                }
-            }
-        }
-        said
-    }
-
     /// The same by the library; an error is only that there is one.
     fn theirs(bytes: &[u8], max: usize) -> Vec<Result<String, ()>> {
         let config = WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max));
@@ -362,7 +360,8 @@ mod tests {
     fn agree(bytes: &[u8]) {
         let theirs = theirs(bytes, 70_000);
         for step in [1, 3, bytes.len().max(1)] {
-            let ours: Vec<_> = ours(bytes, step, 70_000).into_iter().map(|said| said.map_err(drop)).collect();
+            let ours: Vec<_> =
+                heard(bytes, step, 70_000).into_iter().map(|said| said.map_err(drop)).collect();
             assert_eq!(ours, theirs, "{step} at a time: {bytes:02x?}");
         }
     }

@@ -7,6 +7,8 @@
 mod call;
 mod census;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod message;
 mod outgoing;
 mod session;

@@ -14,10 +14,17 @@ pub enum NoticeKind {
     TaskAvailable,
     /// It has won a task.
     LeaseGranted,
+    /// It is about to lose one: a third of the lease's term is left. It follows from the clock and is kept nowhere: it is told while
+    /// it is true, and whoever comes back meanwhile is told again.
+    LeaseExpiring,
     /// It has lost one: the lease ran out.
     LeaseLapsed,
+    /// A lease is over otherwise: its task was cancelled, or is over at its home.
+    LeaseEnded,
     /// A result of it was judged.
     Quality,
+    /// A result of it that was accepted was found to be another one, and what it brought is taken back.
+    Refuted,
     /// Its record has changed.
     Reputation,
     /// It was paid.

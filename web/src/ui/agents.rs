@@ -9,8 +9,6 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::query::{Id, Query, checked, page};
 use crate::service::{Call, Service};
-use crate::types::PAGE_ITEMS_MAX;
-use crate::types::Page as ListPage;
 use crate::types::agent::{Agent, AgentQuery, Reputation, Score, Work, WorkOutcome};
 use artel_protocol::key::AgentId;
 use artel_protocol::skill::Skill;
@@ -18,20 +16,31 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What agents call themselves, as many as one page of agents has; the others are shown by their keys.
+/// What the agents of a page call themselves; those that this node does not know are shown by their keys.
 pub(super) struct Names(BTreeMap<AgentId, String>);
 
+/// The agent that did something, where it was one.
+pub(super) fn by(actor: &str) -> Option<AgentId> {
+    AgentId::from_did(actor).ok()
+}
+
 impl Names {
-    /// Asks for them.
+    /// Asks for these.
     ///
     /// # Errors
     /// What the service refuses.
-    pub async fn of<S: Service>(app: &App<S>, call: &Call) -> Result<Self, Problem> {
-        let all = AgentQuery { capability: None, page: ListPage { limit: PAGE_ITEMS_MAX, cursor: None } };
-        let agents = app.within(app.service.agents(call, all)).await?.items;
-        Ok(Names(agents.into_iter().map(|agent| (agent.agent_id, agent.agent_name)).collect()))
+    pub async fn of<S: Service>(
+        app: &App<S>,
+        call: &Call,
+        agents: impl IntoIterator<Item = AgentId>,
+    ) -> Result<Self, Problem> {
+        let agents: BTreeSet<AgentId> = agents.into_iter().collect();
+        if agents.is_empty() {
+            return Ok(Names(BTreeMap::new()));
+        }
+        Ok(Names(app.within(app.service.names(call, agents)).await?))
     }
 
     /// An agent's name; empty where it is not known.
@@ -41,7 +50,7 @@ impl Names {
 
     /// The name of who did something; empty where it is no agent that is known.
     pub fn actor(&self, who: &str) -> &str {
-        AgentId::from_did(who).ok().map_or("", |agent| self.name(&agent))
+        by(who).map_or("", |agent| self.name(&agent))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Artifacts: which there are, and a look into one. Whatever it says it is, here it is data: text is escaped, a picture is
 //! loaded as a picture in a sandbox of its own, anything else is only saved.
 
-use super::agents::Names;
+use super::agents::{Names, by};
 use super::page::html;
 use super::pager::Pager;
 use super::pretty;
@@ -65,12 +65,14 @@ pub(super) async fn list<S: Service>(
     let kept = [("run_id", run_id.as_deref()), ("kind", kind.as_deref())];
     let pager =
         Pager::new("/ui/artifacts", &kept, params.cursor.as_deref(), artifacts.next_cursor.as_deref());
+    let named = artifacts.items.iter().filter_map(|artifact| by(&artifact.created_by));
+    let names = Names::of(&app, &visitor.call, named).await?;
     html(&ListPageOf {
         shell: &visitor.shell,
         run_id: run_id.as_deref().unwrap_or_default(),
         kind: kind.as_deref().unwrap_or_default(),
         artifacts: &artifacts.items,
-        names: &Names::of(&app, &visitor.call).await?,
+        names: &names,
         pager,
     })
 }

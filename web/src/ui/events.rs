@@ -1,6 +1,6 @@
 //! What happened, newest first, as it happens.
 
-use super::agents::Names;
+use super::agents::{Names, by};
 use super::page::html;
 use super::show;
 use super::visitor::{Shell, Visitor, escaped};
@@ -11,6 +11,7 @@ use crate::service::{Call, Service};
 use crate::types::PAGE_ITEMS_MAX;
 use crate::types::event::{Event, EventQuery};
 use artel_protocol::id::RunId;
+use artel_protocol::key::AgentId;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -57,12 +58,13 @@ pub(super) async fn list<S: Service>(
         None => size(&app, &visitor.call).await?,
     };
     let looked = before(&app, &visitor.call, end, SHOWN, &filter).await?;
+    let names = Names::of(&app, &visitor.call, looked.agents()).await?;
     html(&Page {
         shell: &visitor.shell,
         name: name.unwrap_or_default(),
         run_id: run_id.as_deref().unwrap_or_default(),
         looked: &looked,
-        names: &Names::of(&app, &visitor.call).await?,
+        names: &names,
         is_newest: params.before.is_none(),
     })
 }
@@ -93,6 +95,13 @@ pub(super) struct Looked {
     pub older: Option<String>,
     /// Whether not all events were wanted.
     pub is_filtered: bool,
+}
+
+impl Looked {
+    /// The agents that did something of it.
+    pub fn agents(&self) -> impl Iterator<Item = AgentId> {
+        self.events.iter().filter_map(|event| by(&event.actor))
+    }
 }
 
 /// How many entries the journal has, of those that are synced.

@@ -69,7 +69,7 @@ pub(super) async fn show<S: Service>(
         });
     }
     let accounts = app.within(app.service.accounts(call, wanted)).await?;
-    let names = Names::of(&app, call).await?;
+    let names = Names::of(&app, call, accounts.items.iter().filter_map(|account| account.agent_id)).await?;
     let pager = Pager::new("/ui/ledger", &[], cursor, accounts.next_cursor.as_deref());
     let sums = sums(&accounts.items, cursor.is_none() && accounts.next_cursor.is_none());
     html(&OperatorPage { shell: &visitor.shell, accounts: &accounts.items, sums, names: &names, pager })

@@ -12,6 +12,7 @@ mod graph;
 mod ledger;
 mod live;
 mod mesh;
+mod notices;
 mod overview;
 mod page;
 mod pager;
@@ -79,6 +80,7 @@ pages! {
     get "/ui/audit/{index}/proof" audit::proof;
     get "/ui/ledger" ledger::show;
     get "/ui/events" events::list;
+    post "/ui/notices/read" notices::read;
     get "/ui/settings" settings::show;
     get "/ui/doctor" doctor::show;
     get "/ui/{*rest}" page::nothing;

@@ -1,7 +1,8 @@
 //! The first page: what is going on, and what needs whoever looks.
 
-use super::agents::{Layers, Names, layers};
+use super::agents::{Layers, Names, by, layers};
 use super::events::{Filter, Looked, newest};
+use super::notices::{self, Unread};
 use super::page::html;
 use super::show::{self, Tone};
 use super::visitor::{Shell, Visitor};
@@ -56,8 +57,7 @@ struct AgentPage<'a> {
     open: &'a [Work],
     done: &'a [Work],
     offers: &'a [Task],
-    looked: &'a Looked,
-    names: &'a Names,
+    unread: &'a Unread,
 }
 
 /// `GET /ui`.
@@ -77,7 +77,8 @@ async fn of_operator<S: Service>(app: &App<S>, visitor: &Visitor) -> Result<Resp
     let runs = app.within(app.service.runs(call, runs)).await?.items;
     let peers = app.within(app.service.peers(call)).await?.items;
     let looked = newest(app, call, EVENTS, &Filter::default()).await?;
-    let names = Names::of(app, call).await?;
+    let named = runs.iter().filter_map(|run| by(&run.actor)).chain(looked.agents());
+    let names = Names::of(app, call, named).await?;
     let needs = needs(app, visitor, &peers).await?;
     html(&OperatorPage {
         shell: &visitor.shell,
@@ -177,7 +178,7 @@ async fn of_agent<S: Service>(app: &App<S>, visitor: &Visitor, me: AgentId) -> R
     done.truncate(ROWS as usize);
     let offers = TaskQuery { page: ListPage { limit: ROWS, cursor: None }, ..TaskQuery::default() };
     let offers = app.within(app.service.tasks(call, offers)).await?.items;
-    let looked = newest(app, call, EVENTS, &Filter::default()).await?;
+    let unread = notices::unread(app, call, me).await?;
     html(&AgentPage {
         shell: &visitor.shell,
         me: &own,
@@ -186,7 +187,6 @@ async fn of_agent<S: Service>(app: &App<S>, visitor: &Visitor, me: AgentId) -> R
         open: &open,
         done: &done,
         offers: &offers,
-        looked: &looked,
-        names: &Names::of(app, call).await?,
+        unread: &unread,
     })
 }

@@ -1,6 +1,6 @@
 //! Runs: which there are, and one as it goes: its steps as a graph, when each was worked on, by whom, what came of it.
 
-use super::agents::Names;
+use super::agents::{Names, by};
 use super::events::{self, Filter, Looked};
 use super::form::Posted;
 use super::graph::{self, Graph};
@@ -58,7 +58,8 @@ pub(super) async fn list<S: Service>(
     let status = wanted.as_deref().map(run_status).transpose()?;
     let query = RunQuery { status, page: page(None, params.cursor.clone())? };
     let runs = app.within(app.service.runs(&visitor.call, query)).await?;
-    let names = Names::of(&app, &visitor.call).await?;
+    let named = runs.items.iter().filter_map(|run| by(&run.actor));
+    let names = Names::of(&app, &visitor.call, named).await?;
     let filter = [("status", wanted.as_deref())];
     let pager = Pager::new("/ui/runs", &filter, params.cursor.as_deref(), runs.next_cursor.as_deref());
     html(&ListPageOf {
@@ -132,7 +133,9 @@ pub(super) async fn show<S: Service>(
     let tasks = app.within(app.service.tasks(call, tasks)).await?.items;
     let artifacts = ArtifactQuery { run_id: Some(id), kind: None, page: all };
     let artifacts = app.within(app.service.artifacts(call, artifacts)).await?.items;
-    let names = Names::of(&app, call).await?;
+    let workers = tasks.iter().filter_map(|task| task.assigned_agent_id);
+    let named = workers.chain(artifacts.iter().filter_map(|artifact| by(&artifact.created_by)));
+    let names = Names::of(&app, call, named).await?;
     let graph = picture(&steps);
     let end = run.completed_at.unwrap_or_else(show::now);
     let is_open = matches!(run.status, RunStatus::Created | RunStatus::Running);
@@ -261,7 +264,9 @@ pub(super) async fn step<S: Service>(
     let mut looked = events::newest(&app, call, EVENTS * 4, &of_run).await?;
     looked.events.retain(|event| event.step_id == Some(step_id));
     looked.events.truncate(EVENTS);
-    let names = Names::of(&app, call).await?;
+    let worker = task.as_ref().and_then(|task| task.assigned_agent_id);
+    let makers = artifacts.iter().filter_map(|artifact| by(&artifact.created_by));
+    let names = Names::of(&app, call, makers.chain(looked.agents()).chain(worker)).await?;
     let took = step.started_at.map(|from| show::took(&from, &step.completed_at.unwrap_or_else(show::now)));
     html(&StepPage {
         shell: &visitor.shell,

@@ -4,6 +4,7 @@
 use crate::types::agent::{AgentStatus, Level, Score, WorkOutcome};
 use crate::types::doctor::FindingStatus;
 use crate::types::ledger::Balance;
+use crate::types::notice::NoticeKind;
 use crate::types::peer::{PeerStatus, Quarantine};
 use crate::types::run::{RunStatus, StepStatus};
 use crate::types::task::{Complexity, TaskStatus};
@@ -93,6 +94,11 @@ states! {
     WorkOutcome {
         Held "held" Busy, Submitted "submitted" Busy, Accepted "accepted" Good, Rejected "rejected" Bad, Lapsed "lapsed" Warn,
         Refuted "refuted" Bad, Released "released" Off, Cancelled "cancelled" Off,
+    }
+    NoticeKind {
+        TaskAvailable "task available" Idle, LeaseGranted "lease won" Busy, LeaseExpiring "lease runs out" Warn,
+        LeaseLapsed "lease lapsed" Warn, LeaseEnded "lease ended" Off, Quality "accepted" Good, Refuted "refuted" Bad,
+        Reputation "record changed" Idle, Earning "paid" Good, System "node" Idle,
     }
     FindingStatus { Ok "ok" Good, Unknown "unknown" Idle, Warn "warning" Warn, Fail "fails" Bad, }
     AgentStatus { Active "active" Good, Revoked "revoked" Off, }

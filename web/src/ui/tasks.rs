@@ -79,7 +79,8 @@ pub(super) async fn list<S: Service>(
         page: page(None, params.cursor.clone())?,
     };
     let tasks = app.within(app.service.tasks(&visitor.call, query)).await?;
-    let names = Names::of(&app, &visitor.call).await?;
+    let named = tasks.items.iter().filter_map(|task| task.assigned_agent_id);
+    let names = Names::of(&app, &visitor.call, named).await?;
     let kept =
         [("status", Some(status)), ("capability", capability.as_deref()), ("run_id", run_id.as_deref())];
     let pager = Pager::new("/ui/tasks", &kept, params.cursor.as_deref(), tasks.next_cursor.as_deref());
@@ -124,7 +125,8 @@ pub(super) async fn show<S: Service>(
     Id(id): Id<StepId>,
 ) -> Result<Response, Problem> {
     let task = app.within(app.service.task(&visitor.call, id)).await?;
-    let names = Names::of(&app, &visitor.call).await?;
+    let named = task.submissions.iter().map(|one| one.agent_id).chain(task.assigned_agent_id);
+    let names = Names::of(&app, &visitor.call, named).await?;
     let is_open = matches!(
         task.status,
         TaskStatus::Created | TaskStatus::Available | TaskStatus::Claimed | TaskStatus::Submitted

@@ -27,6 +27,7 @@ use artel_web::types::task::*;
 use artel_web::types::{Json, List, Page};
 use artel_web::{Attendance, Blob, Call, Code, Principal, Problem, Service, Upload};
 use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
@@ -133,7 +134,7 @@ fn a_notice() -> Notice {
         at: NOW,
         correlation_id: None,
         read: false,
-        data: Json::object(),
+        data: Json::new(serde_json::json!({"title": wrote("Build REST API")}).to_string()),
     }
 }
 
@@ -352,7 +353,12 @@ impl Service for Fake {
         Ok(())
     }
 
+    async fn names(&self, _: &Call, agents: BTreeSet<AgentId>) -> Result<BTreeMap<AgentId, String>, Problem> {
+        self.note(format!("names {}", agents.len()));
+        Ok(agents.into_iter().map(|agent| (agent, an_agent().agent_name)).collect())
+    }
     async fn agents(&self, _: &Call, query: AgentQuery) -> Result<List<Agent>, Problem> {
+        self.note("agents".into());
         Ok(list(an_agent(), &query.page))
     }
     async fn agent(&self, _: &Call, _: AgentId) -> Result<Agent, Problem> {
@@ -583,6 +589,7 @@ impl Service for Fake {
         Ok(Notifications { items: vec![a_notice()], next_cursor: None, read_up_to: None })
     }
     async fn mark_read(&self, _: &Call, _: AgentId, mark: MarkRead) -> Result<Marked, Problem> {
+        self.note(format!("read {}", mark.up_to));
         Ok(Marked { read_up_to: mark.up_to })
     }
     fn attend(&self, _: &Call) -> Watcher {

@@ -1,5 +1,5 @@
 //! Writes a seed corpus for every fuzz target from the golden vectors: `artel-fuzz-seeds VECTORS CORPUS`. The journal's
-//! entries and the frames of visits have vectors of their own, beside the rules.
+//! entries and the frames of visits have vectors of their own, beside the rules; the WebSocket's messages stand here.
 //!
 //! Every text and every hex string in a file of vectors, good or refused, becomes a seed of the targets that read its kind.
 
@@ -38,6 +38,34 @@ const FEEDS: &[(&str, &[&str])] = &[
 const LISTS: [(&str, &[&str]); 4] =
     [("entries", &["entry"]), ("nodes", &["entry"]), ("abroad", &["entry"]), ("visits", &["visit", "frame"])];
 
+/// Messages as clients send them over the WebSocket (OPERATIONS, "The WebSocket").
+const MESSAGES: [&str; 8] = [
+    r#"{"type":"authenticate","token":"t"}"#,
+    r#"{"type":"claim_next","id":1,"data":{"agent_capabilities":["coding"],"wait_ms":20000}}"#,
+    r#"{"type":"claim","id":"a","task_id":"019c7aeb-ce00-7000-8000-000000000001"}"#,
+    r#"{"type":"submit","id":2,"task_id":"019c7aeb-ce00-7000-8000-000000000001","data":{"epoch":1,"output":{},"claim_next":{}}}"#,
+    r#"{"type":"post","id":3,"idempotency_key":"k","correlation_id":"c","data":{"title":"t","reward":1.5}}"#,
+    r#"{"type":"subscribe","id":4,"data":{"feed":"notices","after":"5.0f1e2d3c","types":["quality"]}}"#,
+    r#"{"type":"acknowledge","id":5,"data":{"up_to":"now"}}"#,
+    r#"{"type":"unsubscribe","id":6}"#,
+];
+
+/// A frame as a client sends it, its mask all zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    [&[first, 0xfe], &(payload.len() as u16).to_be_bytes()[..], &[0; 4], payload].concat()
+}
+
+/// Messages by themselves, in a frame, and in two with a ping between them; a frame's seed begins with how it is cut.
+fn socket_seeds() -> BTreeSet<Vec<u8>> {
+    let of_message = |text: &&str| {
+        let (head, tail) = text.as_bytes().split_at(text.len() / 2);
+        let ping = [0x89, 0x81, 0, 0, 0, 0, b'p'];
+        let joined = [&[7], &frame(0x01, head)[..], &ping, &frame(0x80, tail), &[0x88, 0x80, 0, 0, 0, 0]];
+        [text.as_bytes().to_vec(), [&[0], &frame(0x81, text.as_bytes())[..]].concat(), joined.concat()]
+    };
+    MESSAGES.iter().flat_map(of_message).collect()
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(vectors), Some(corpus)) = (arguments.next(), arguments.next()) else {
@@ -56,6 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         collect(&serde_json::from_str(&text)?, &mut seeds);
         write(&corpus, file, &seeds, targets)?;
     }
+    write(&corpus, "message", &socket_seeds(), &["socket"])?;
     Ok(())
 }
 

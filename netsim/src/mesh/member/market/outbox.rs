@@ -5,9 +5,8 @@ use super::home::is_acknowledged;
 use super::{ANSWER_MS, Bringing, Context, Does, Member, Own, Stop, Then, held, wall};
 use crate::mesh::sabotage::MeshSabotage;
 use artel_federation::away::ends_a_result;
-use artel_federation::effect::Judged;
-use artel_federation::fact::{Abroad, Judgement, Outcome};
-use artel_federation::input::Word;
+use artel_federation::fact::Abroad;
+use artel_federation::input::{Conclusion, Word};
 use artel_federation::visit::message::{Act, Handing, Told};
 use artel_federation::{Entry, Fact, Principal, Request};
 use artel_protocol::id::Digest;
@@ -91,7 +90,7 @@ impl Member {
                 context.counts.acknowledged += 1;
                 let misread = u64::from(context.is(MeshSabotage::WordsMisread));
                 let (submitted, at) = (receipt.submitted + misread, receipt.submitted_at);
-                let verdict = receipt.verdict.as_ref().map(judged);
+                let verdict = receipt.verdict.as_ref().map(Conclusion::of);
                 self.tell_of(context, lease, Word::Acknowledged { submitted, at, signature, verdict })?;
                 match (receipt.next, worker) {
                     (Some(next), Some(n)) => self.undertake(context, n, lease.home, false, *next),
@@ -150,7 +149,8 @@ impl Member {
         let of_record = |record: &artel_protocol::record::Record| {
             let Ok(Entry { fact: Fact::Verdict(f), .. }) = Entry::decode(&record.body) else { return None };
             let lease = Abroad { home, step: f.step, epoch: f.epoch };
-            let word = Word::Judged { verdict: record.index, judgement: f.judgement };
+            let conclusion = Conclusion { verdict: record.index, judgement: f.judgement, paid: None };
+            let word = Word::Judged(conclusion);
             open.contains(&lease).then_some((lease, word))
         };
         Ok(records.records().iter().filter_map(of_record).collect())
@@ -197,15 +197,4 @@ impl Member {
             _ => Ok(None),
         }
     }
-}
-
-/// A verdict as strangers see it, and where it stands.
-fn judged(verdict: &Judged) -> (u64, Judgement) {
-    let judgement = match &verdict.outcome {
-        Outcome::Accepted { quality, checked } => {
-            Judgement::Accepted { quality: *quality, checked: *checked }
-        }
-        Outcome::Rejected { check, .. } => Judgement::Rejected { check: check.clone() },
-    };
-    (verdict.index, judgement)
 }
