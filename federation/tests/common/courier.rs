@@ -69,9 +69,8 @@ impl Courier {
                 _ => Err("only what was handed in is unanswered"),
             },
             Fact::Concluded(f) => {
-                let (agent, handed_in) = match self.at(&f.lease)? {
-                    (agent, at) => (*agent, matches!(at, At::HandedIn { .. })),
-                };
+                let (agent, at) = self.at(&f.lease)?;
+                let (agent, handed_in) = (*agent, matches!(at, At::HandedIn { .. }));
                 self.leases.remove(&f.lease);
                 self.judged.push((f.lease, agent, f.verdict));
                 rule(handed_in, "only what was handed in is judged")
