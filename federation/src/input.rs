@@ -262,8 +262,6 @@ pub enum Word {
         /// The judgement.
         judgement: Judgement,
     },
-    /// The accepted result was found to be another.
-    TakenBack,
     /// It was given back, or home says of it with this code that it is over. Of a result that was handed in under it that says
     /// nothing: a lease ends when home takes the result in.
     Over(String),

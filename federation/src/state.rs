@@ -185,7 +185,6 @@ impl State {
             Fact::HandedIn(f) => self.away.handed_in(f, (entry.at, index)),
             Fact::Acknowledged(f) => self.away.acknowledged(f),
             Fact::Concluded(f) => self.away.conclude(f),
-            Fact::TakenBack(f) => self.away.take_back(f),
             Fact::LetGo(f) => self.away.let_go(f),
             Fact::DelegationEnded(f) => self.with_agent(&f.agent, |agent| agent.let_no_more(f.before)),
             Fact::Unanswered(f) => self.away.unanswered(f),

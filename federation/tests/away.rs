@@ -4,7 +4,7 @@
 mod common;
 
 use artel_federation::away::Engagement;
-use artel_federation::fact::{Abroad, Authority, Judgement, TakenBack, Undertaken};
+use artel_federation::fact::{Abroad, Authority, Judgement, Undertaken};
 use artel_federation::input::{Word, Work};
 use artel_federation::options::{CONCLUDED_MAX, ENGAGEMENTS_OF_HOME_MAX, HEARD_AGAIN_MS};
 use artel_federation::{Code, Fact, Options, Principal, Reply, Request};
@@ -87,29 +87,6 @@ fn a_result_is_in_the_outbox_until_it_is_judged() {
     hear(&mut home, 1, judged()).expect("known");
     assert!(home.mind.view().away().all().len() == 0);
     assert!(hear(&mut home, 1, judged()).is_err(), "it is over");
-}
-
-#[test]
-fn what_a_home_takes_back_is_written_down_once_and_after_its_verdict() {
-    let mut home = Home::new();
-    let ada = home.enroll(1, &["text"]);
-    let code = |answer: Answer| answer.map(drop).map_err(|refusal| refusal.code);
-    undertake(&mut home, &ada, 1).expect("taken on");
-    hand_in(&mut home, &ada, work(1, "[1]")).expect("in the outbox");
-    assert_eq!(code(hear(&mut home, 1, Word::TakenBack)), Err(Code::TaskNotOpen), "it is not judged yet");
-    hear(&mut home, 1, judged()).expect("known");
-    let by_another = Request::Hear { lease: lease(1), word: Word::TakenBack };
-    let by_another = home.ask(Principal::Node(peer(2)), by_another).expect("answered");
-    assert_eq!(code(by_another), Err(Code::Forbidden));
-    hear(&mut home, 1, Word::TakenBack).expect("known");
-    let said = home.facts(|f| if let Fact::TakenBack(f) = f { Some(f.clone()) } else { None });
-    assert_eq!(said, [TakenBack { lease: lease(1), agent: ada.id, verdict: 11 }]);
-    for again in 0..2 {
-        assert_eq!(code(hear(&mut home, 1, Word::TakenBack)), Err(Code::NotFound), "{again}");
-        assert_eq!(hand_in(&mut home, &ada, work(1, "[1]")), Err(Code::StaleEpoch), "it is over");
-        home.restart_from_snapshot();
-    }
-    common::referee::judge(&home.journal);
 }
 
 #[test]

@@ -336,7 +336,6 @@ impl Book {
             | Fact::HandedIn(_)
             | Fact::Acknowledged(_)
             | Fact::Concluded(_)
-            | Fact::TakenBack(_)
             | Fact::LetGo(_)
             | Fact::Unanswered(_) => {}
         }

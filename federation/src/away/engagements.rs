@@ -2,7 +2,7 @@
 
 use crate::commitment::{Opening, Salt};
 use crate::fact::{
-    Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, TakenBack, Unanswered, Undertaken,
+    Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken,
 };
 use crate::options::{CONCLUDED_MAX, ENGAGEMENTS_MAX, ENGAGEMENTS_OF_AGENT_MAX, ENGAGEMENTS_OF_HOME_MAX};
 use artel_protocol::codec::{Decode, Encode};
@@ -233,20 +233,6 @@ impl Engagements {
             self.concluded.pop_front();
         }
         self.concluded.push_back(engagement);
-        Ok(())
-    }
-
-    /// A judged result is over for good: nobody is told any more that it was handed in.
-    pub(crate) fn take_back(&mut self, f: &TakenBack) -> Result<(), String> {
-        let is_it = |known: &Arc<Engagement>| {
-            let judged = known.result.as_ref().and_then(|handed| handed.judged);
-            (known.lease, known.agent, judged) == (f.lease, f.agent, Some(f.verdict))
-        };
-        let place = self.concluded.iter().position(is_it);
-        let place = place.ok_or_else(|| {
-            format!("no result of step {} was judged lately by entry {}", f.lease.step, f.verdict)
-        })?;
-        self.concluded.remove(place);
         Ok(())
     }
 

@@ -8,8 +8,8 @@ pub use engagements::{Engagement, Engagements, Full, Handed};
 use crate::commitment::Opening;
 use crate::effect::{Code, Refusal, Reply};
 use crate::fact::{
-    Abroad, Acknowledged, Authority, Concluded, Fact, HandedIn, Judgement, LetGo, Outgoing, TakenBack,
-    Unanswered, Undertaken,
+    Abroad, Acknowledged, Authority, Concluded, Fact, HandedIn, Judgement, LetGo, Outgoing, Unanswered,
+    Undertaken,
 };
 use crate::federation::Federation;
 use crate::input::{Now, Word, Work};
@@ -144,9 +144,6 @@ impl Federation {
 
     /// A home has said something of a lease there. What comes twice changes nothing.
     pub(crate) fn hear_of(&mut self, turn: &mut Turn, lease: Abroad, word: Word) -> Result<Reply, Refusal> {
-        if word == Word::TakenBack {
-            return self.taken_back(turn, lease);
-        }
         let Some(engagement) = self.state.away.get(&lease) else {
             return Err(Refusal::new(Code::NotFound, "there is no such lease at that home"));
         };
@@ -172,22 +169,6 @@ impl Federation {
             }
             _ => {}
         }
-        Ok(Reply::Done)
-    }
-
-    /// A home's record takes an accepted result back. Said again, it finds none.
-    fn taken_back(&mut self, turn: &mut Turn, lease: Abroad) -> Result<Reply, Refusal> {
-        if self.state.away.get(&lease).is_some() {
-            let message = "its verdict was not heard here yet; say it again in a while";
-            return Err(Refusal::new(Code::TaskNotOpen, message));
-        }
-        let known = self.state.away.concluded().find(|engagement| engagement.lease == lease);
-        let Some(engagement) = known else {
-            return Err(Refusal::new(Code::NotFound, "no such result was judged lately at that home"));
-        };
-        let verdict = engagement.result.as_ref().and_then(|handed| handed.judged).expect("it was judged");
-        let agent = engagement.agent;
-        turn.record(&mut self.state, Fact::TakenBack(TakenBack { lease, agent, verdict }));
         Ok(Reply::Done)
     }
 

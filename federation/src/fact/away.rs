@@ -89,18 +89,6 @@ pub struct Concluded {
     pub judgement: Judgement,
 }
 
-/// Home's record was heard by which an accepted result of an agent of this node is another one: it counts for nobody any more, and
-/// of what was paid for it as much went back as that record says.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct TakenBack {
-    /// The lease.
-    pub lease: Abroad,
-    /// The agent.
-    pub agent: AgentId,
-    /// The index of home's `Verdict` entry in its journal, which stays.
-    pub verdict: u64,
-}
-
 /// A lease of another home is over for this node without a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct LetGo {

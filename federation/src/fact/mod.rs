@@ -15,9 +15,7 @@ mod run;
 pub use agent::{
     Configured, Delegation, DelegationEnded, Enrolled, Forgotten, Introduced, Revoked, Revoker, Rotated,
 };
-pub use away::{
-    Abroad, Acknowledged, Concluded, HandedIn, LetGo, Outgoing, TakenBack, Unanswered, Undertaken,
-};
+pub use away::{Abroad, Acknowledged, Concluded, HandedIn, LetGo, Outgoing, Unanswered, Undertaken};
 pub use ledger::{Account, Cause, Leg, Recalled, Transfer};
 pub use market::{
     Authority, Findings, Granted, HandedAt, Judgement, LeaseEnded, Offered, Outcome, Output, Submitted,
@@ -146,7 +144,6 @@ facts! {
     117 1 private LetGo(LetGo) "A lease of another home is over without a verdict.",
     118 1 public Unanswered(Unanswered) "Another home has given no verdict in time.",
     119 1 private Redoing(Redoing) "This node runs a step of another home again.",
-    120 1 private TakenBack(TakenBack) "Another home has found an accepted result to be another.",
 }
 
 /// One fact with when and why it came to be.

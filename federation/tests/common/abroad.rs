@@ -95,8 +95,5 @@ pub fn journey(dice: &mut Dice, agent: &Member) -> Vec<(Principal, Request)> {
         };
         acts.push((Principal::Node(home), Request::Hear { lease, word }));
     }
-    if dice.one_in(2) {
-        acts.push((Principal::Node(home), Request::Hear { lease, word: Word::TakenBack }));
-    }
     acts
 }

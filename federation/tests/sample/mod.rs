@@ -560,8 +560,6 @@ pub fn abroad_journal() -> Vec<(&'static str, Entry)> {
     let over = Fact::DelegationEnded(DelegationEnded { agent, before: BEGIN });
     let over = Entry { correlation: None, ..at(entries.len() as u64, over) };
     entries.push(("delegation ended", over));
-    let taken_back = Fact::TakenBack(TakenBack { lease: lease(1), agent, verdict: 52 });
-    entries.push(("taken back", at(entries.len() as u64, taken_back)));
     entries
 }
 
