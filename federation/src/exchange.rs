@@ -10,13 +10,15 @@ use crate::fact::{AdmittedBy, Entry, Error, Fact, Genesis};
 use crate::nodes::Node;
 use crate::roll::Roll;
 use crate::words::{Word, Words};
+use artel_protocol::holes::{HOLES_MAX, Holes, clipped};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use artel_protocol::log::leaf::Class;
 use artel_protocol::record::{Record, Records};
-use artel_protocol::sync::{MARKS_MAX, Mark};
+use artel_protocol::sync::{MARKS_MAX, Mark, Message};
 use artel_protocol::topic::Topic;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// The most journals that are remembered to have found no room. One that is forgotten here costs a frame again when it is next
 /// heard of.
@@ -212,6 +214,12 @@ impl Exchange {
         }
     }
 
+    /// Up to where all other nodes' journals are held, after some of what was held was lost.
+    pub fn holds_no_more_than(&mut self, marks: impl IntoIterator<Item = (Origin, u64)>) {
+        self.held.clear();
+        marks.into_iter().for_each(|(origin, next)| self.holds_up_to(origin, next, false));
+    }
+
     /// What is told to a neighbour: up to where each journal's records are held, with this node's own. Where they are too many,
     /// nodes' newest journals are named before older ones, so that who names many takes no place from others.
     pub fn marks(&self, own: Mark) -> Vec<Mark> {
@@ -226,16 +234,67 @@ impl Exchange {
         marks
     }
 
-    /// What a neighbour has that this node lacks and wants, as far as it knows the authors by now: from where on.
+    /// The journals of which a neighbour has what this node lacks and wants, as far as it knows the authors by now, and up to where
+    /// the neighbour has them.
     pub fn missing(&self, theirs: &[Mark]) -> Vec<Mark> {
         let lacks = |mark: &Mark| {
             let node = mark.origin.node();
             let next = self.held.get(&mark.origin).copied().unwrap_or_default();
             let has_room = mark.origin.is_within_limit() && !self.full.contains(&mark.origin);
             let wanted = node != self.me && self.is_member(&node) && has_room;
-            (wanted && next < mark.next).then_some(Mark { origin: mark.origin, next })
+            wanted && next < mark.next
         };
-        theirs.iter().filter_map(lacks).collect()
+        theirs.iter().filter(|mark| lacks(mark)).copied().collect()
+    }
+}
+
+/// What a neighbour is asked for of a journal, as far as it lies `within` what it has and has not been asked for yet: first the
+/// holes in what is held, then all that is `behind` it.
+pub fn question(
+    origin: Origin,
+    (holes, behind): (&[Range<u64>], u64),
+    within: Range<u64>,
+) -> Option<Message> {
+    let mut lacking = clipped(holes, within.clone());
+    lacking.truncate(HOLES_MAX);
+    if let Some(holes) = Holes::new(origin, lacking) {
+        return Some(Message::Holes(holes));
+    }
+    let next = behind.max(within.start);
+    (next < within.end).then_some(Message::Want(Mark { origin, next }))
+}
+
+/// The first number that a question asks for. An answer that ends there says that nothing of it is to be had.
+pub fn asked_from(question: &Message) -> u64 {
+    match question {
+        Message::Want(mark) => mark.next,
+        Message::Holes(holes) => holes.start(),
+        _ => 0,
+    }
+}
+
+/// Whether records may be in the answer to a question: those of its journal, and of holes what is lacking alone.
+pub fn answers(records: &Records, question: &Message) -> bool {
+    match question {
+        Message::Want(mark) => records.origin() == mark.origin,
+        Message::Holes(holes) => {
+            let all_lack = || records.records().iter().all(|record| holes.has(record.public_seq));
+            records.origin() == holes.origin() && all_lack()
+        }
+        _ => false,
+    }
+}
+
+/// The number below which a neighbour has nothing of what is lacking first, by its answer to a question: the first number that came,
+/// and where the answer ended. Nothing where it has that.
+pub fn lacks_below(question: &Message, first: Option<u64>, end: u64) -> Option<u64> {
+    match question {
+        Message::Want(mark) => first.filter(|first| *first > mark.next),
+        Message::Holes(holes) => {
+            let hole = &holes.ranges()[0];
+            Some(first.unwrap_or(end).min(hole.end)).filter(|below| *below > hole.start)
+        }
+        _ => None,
     }
 }
 

@@ -131,7 +131,7 @@ fn what_is_held_is_known_and_what_is_missing_is_wanted() {
     assert_eq!(exchange.judge(None, &three), Judgement::Known);
     let mark = |n, next| Mark { origin: origin(n), next };
     let theirs = [mark(1, 9), mark(2, 50), mark(9, 50)];
-    assert_eq!(exchange.missing(&theirs), [mark(1, 7)], "neither its own nor a stranger's");
+    assert_eq!(exchange.missing(&theirs), [mark(1, 9)], "neither its own nor a stranger's");
     let mut own = vec![mark(1, 7), mark(2, 5)];
     own.sort();
     assert_eq!(exchange.marks(mark(2, 5)), own);
@@ -141,6 +141,73 @@ fn what_is_held_is_known_and_what_is_missing_is_wanted() {
         (vec![], Judgement::Keep),
         "what there is no room for is not fetched, but what comes is heard and passed on"
     );
+}
+
+#[test]
+fn what_was_lost_is_missing_again() {
+    let mut exchange = exchange();
+    let three = records(1, 4, vec![entry(started()), entry(started()), entry(started())]);
+    exchange.holds_up_to(origin(1), 9, false);
+    assert_eq!(exchange.judge(None, &three), Judgement::Known);
+    exchange.holds_no_more_than([(origin(1), 5)]);
+    assert_eq!(exchange.judge(None, &three), Judgement::Keep);
+    exchange.holds_no_more_than([]);
+    assert_eq!(exchange.missing(&[Mark { origin: origin(1), next: 1 }]).len(), 1);
+}
+
+#[test]
+fn holes_are_asked_for_before_what_is_behind_them_and_nothing_twice() {
+    let asked = |holes: &[Range<u64>], behind, within| question(origin(1), (holes, behind), within);
+    let want = |next| Some(Message::Want(Mark { origin: origin(1), next }));
+    let holes = |ranges: Vec<Range<u64>>| Holes::new(origin(1), ranges).map(Message::Holes);
+    assert_eq!(asked(&[], 7, 0..9), want(7), "whoever has no holes wants what it wanted before");
+    assert_eq!(asked(&[], 7, 0..7), None);
+    let two = [3..4, 5..8];
+    assert_eq!(asked(&two, 9, 0..20), holes(vec![3..4, 5..8]));
+    assert_eq!(asked(&two, 9, 0..6), holes(vec![3..4, 5..6]), "it has no more");
+    assert_eq!(asked(&two, 9, 4..20), holes(vec![5..8]), "it answered the first");
+    assert_eq!(asked(&two, 9, 8..20), want(9));
+    assert_eq!(asked(&two, 9, 12..20), want(12));
+    assert_eq!(asked(&two, 9, 8..9), None);
+    let many: Vec<Range<u64>> = (0..HOLES_MAX as u64 + 5).map(|n| 2 * n..2 * n + 1).collect();
+    assert_eq!(asked(&many, 9_000, 0..10_000), holes(many[..HOLES_MAX].to_vec()));
+    let left = 2 * HOLES_MAX as u64;
+    assert_eq!(asked(&many, 9_000, left - 1..10_000), holes(many[HOLES_MAX..].to_vec()));
+}
+
+#[test]
+fn only_what_was_asked_for_answers_a_question() {
+    let three = records(1, 4, vec![entry(started()), entry(started()), entry(started())]);
+    let holes =
+        |n, ranges: Vec<Range<u64>>| Message::Holes(Holes::new(origin(n), ranges).expect("ascending"));
+    let want = |n| Message::Want(Mark { origin: origin(n), next: 5 });
+    for (question, good) in [
+        (want(1), true),
+        (want(3), false),
+        (holes(1, vec![4..7]), true),
+        (holes(1, vec![2..3, 4..9]), true),
+        (holes(1, vec![4..5, 6..9]), false),
+        (holes(1, vec![5..7]), false),
+        (holes(3, vec![4..7]), false),
+        (Message::Same, false),
+    ] {
+        assert_eq!(answers(&three, &question), good, "{question:?}");
+    }
+}
+
+#[test]
+fn a_neighbour_lacks_what_its_answer_leaves_out_before_the_first() {
+    let want = Message::Want(Mark { origin: origin(1), next: 5 });
+    assert_eq!(lacks_below(&want, Some(5), 9), None);
+    assert_eq!(lacks_below(&want, Some(3), 9), None, "its frame began before");
+    assert_eq!(lacks_below(&want, Some(7), 9), Some(7));
+    assert_eq!(lacks_below(&want, None, 5), None, "it has nothing at all");
+    let holes = Message::Holes(Holes::new(origin(1), vec![5..8, 20..30]).expect("ascending"));
+    assert_eq!(lacks_below(&holes, Some(5), 30), None);
+    assert_eq!(lacks_below(&holes, Some(7), 30), Some(7));
+    assert_eq!(lacks_below(&holes, Some(20), 30), Some(8), "what stands between is held");
+    assert_eq!(lacks_below(&holes, None, 30), Some(8));
+    assert_eq!(lacks_below(&holes, None, 5), None, "it did not look");
 }
 
 #[test]

@@ -226,6 +226,10 @@ pub const REFUTED_MAX: usize = 65_536;
 /// What one takes in a snapshot, in bytes.
 pub const REFUTED_BYTES: usize = 24;
 
+/// How many offers of an agent's own a refutation of its result ends at most, so that what they set aside can go back: as many as a
+/// run has steps. More, and one input would write that many more entries; what further ones set aside stays the agent's.
+pub const OWN_OFFERS_ENDED_MAX: usize = 200;
+
 /// The most bytes of a snapshot: refuted results, nodes and invitations, open runs with their results and one submission beyond, agents, recent runs, post keys,
 /// and a mebibyte for the head and that submission. Accounts count with their agents and steps.
 pub const SNAPSHOT_BYTES_MAX: u64 = HELD_BYTES_MAX

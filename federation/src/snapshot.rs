@@ -37,7 +37,9 @@ pub struct Snapshot {
 impl Snapshot {
     /// Its bytes; the same state always has the same.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer(Vec::with_capacity(1 << 16));
+        // Runs count no fewer bytes than they take; a buffer that grows would be copied a dozen times.
+        let runs = self.runs.iter().chain(&self.recent).map(|run| run.bytes()).sum::<u64>();
+        let mut out = Writer(Vec::with_capacity(runs as usize + (1 << 16)));
         out.value(&FORM);
         out.value(&self.head);
         out.value(&self.genesis);

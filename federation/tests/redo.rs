@@ -4,9 +4,10 @@
 mod common;
 
 use artel_federation::effect::{Lease, ToWitness};
-use artel_federation::fact::{Abroad, Account, Came, Lot, Redoing, RunnerSpec, TaskSpec, Witnessing};
+use artel_federation::fact::{Abroad, Account, Came, End, Lot, Redoing, RunnerSpec, TaskSpec, Witnessing};
 use artel_federation::input::{LateRun, Ran};
 use artel_federation::redo::{self, RATE_FIRST, RATE_LEAST};
+use artel_federation::run::StepState;
 use artel_federation::visit::message::{Act, Handing, Visit};
 use artel_federation::{Code, Fact, Input, Kind, Options, Principal, Reply, Request, commitment::Salt};
 use artel_protocol::amount::Credits;
@@ -140,15 +141,65 @@ fn no_more_is_taken_back_than_its_worker_still_has() {
     let (mut home, worker, step) = paid();
     let account = Account::Agent(worker.id);
     let paid = home.mind.view().balance(account);
-    // It spends most of it on a task of its own.
-    let spends = home.enroll(1, &["text"]);
-    let own = TaskSpec { reward: Credits((paid / 4) as u64), ..home.task() };
-    home.post(spends.principal(), common::run(vec![common::step("own", &[], own)])).expect("a good post");
+    // It spends most of it on a task of its own, which another one works on.
+    let own = sets_aside(&mut home, paid / 4);
+    let other = home.enroll(2, &["text"]);
+    home.claim(&other, own).expect("open");
     let left = home.mind.view().balance(account);
     assert!(left > 0 && left < paid);
     assert!(refute(&mut home, step).is_ok());
     let taken = home.facts(|f| if let Fact::Refuted(f) = f { Some(f.recalled) } else { None });
     assert_eq!((taken, home.mind.view().balance(account)), (vec![Credits(left as u64)], 0));
+    judge(&home.journal);
+}
+
+/// The worker of the tests' results posts a task with so much of what it has.
+fn sets_aside(home: &mut Home, units: i64) -> StepId {
+    let spends = home.enroll(1, &["text"]);
+    let own = TaskSpec { reward: Credits(units as u64), poster_may_claim: true, ..home.task() };
+    let posted = home.post(spends.principal(), common::run(vec![common::step("own", &[], own)]));
+    posted.expect("a good post").step_id(0)
+}
+
+#[test]
+fn pay_is_not_hidden_in_offers_of_ones_own() {
+    for claims_itself in [false, true] {
+        let (mut home, worker, step) = paid();
+        let account = Account::Agent(worker.id);
+        let paid = home.mind.view().balance(account);
+        // A master's pay is set aside, twice the reward: half of it here.
+        let (small, large) = (sets_aside(&mut home, paid / 16), sets_aside(&mut home, paid / 4));
+        if claims_itself {
+            let itself = home.enroll(1, &["text"]);
+            home.claim(&itself, large).expect("open");
+        }
+        assert!(home.mind.view().balance(account) < paid);
+        assert!(refute(&mut home, step).is_ok());
+        let taken = home.facts(|f| if let Fact::Refuted(f) = f { Some(f.recalled) } else { None });
+        assert_eq!((taken, home.mind.view().balance(account)), (vec![Credits(paid as u64)], 0));
+        for own in [small, large] {
+            let (_, step) = home.mind.view().step(&own).expect("remembered");
+            assert_eq!((step.state.clone(), step.escrow), (StepState::Ended(End::Cancelled), Credits::ZERO));
+        }
+        judge(&home.journal);
+    }
+}
+
+#[test]
+fn no_offer_ends_that_need_not() {
+    let (mut home, worker, step) = paid();
+    let account = Account::Agent(worker.id);
+    let paid = home.mind.view().balance(account);
+    let (small, large) = (sets_aside(&mut home, paid / 16), sets_aside(&mut home, paid / 4));
+    // Another result of its is paid meanwhile, so that the larger offer is enough.
+    let more = TaskSpec { reward: Credits((paid / 8) as u64), ..home.task() };
+    let more = home.post_one(more);
+    let itself = home.enroll(1, &["text"]);
+    let lease = home.claim(&itself, more).expect("open");
+    home.submit(&itself, &lease, "{}").expect("taken");
+    assert!(refute(&mut home, step).is_ok());
+    let ended = |id: StepId| home.mind.view().step(&id).expect("remembered").1.state.is_terminal();
+    assert_eq!((ended(small), ended(large)), (false, true));
     judge(&home.journal);
 }
 

@@ -8,6 +8,7 @@ pub mod amount;
 pub mod codec;
 pub mod continuity;
 pub mod hello;
+pub mod holes;
 pub mod id;
 pub mod invitation;
 pub mod json;

@@ -163,6 +163,20 @@ impl Records {
         &self.bytes
     }
 
+    /// Some of the records alone, by their numbers: under the same checkpoint, with the proof that is left of this frame's. `None`
+    /// where the frame has none of them.
+    pub fn only(&self, is_wanted: impl Fn(u64) -> bool) -> Option<Records> {
+        let wanted = self.records.iter().filter(|record| is_wanted(record.public_seq));
+        let records: Vec<Record> = wanted.cloned().collect();
+        if records.is_empty() || records.len() == self.records.len() {
+            return (!records.is_empty()).then(|| self.clone());
+        }
+        let positions: Vec<u64> = records.iter().map(|record| record.index).collect();
+        let proof = subset::narrow(&positions, &self.leaves(), self.checkpoint.size(), &self.proof).ok()?;
+        // Who leaves one out adds a hash at most, which is less than it took: no frame becomes larger.
+        Records::new(&self.checkpoint, records, proof).ok()
+    }
+
     /// One record's `.tlog-proof`, for strangers' tools. `None` where the frame has no record of this number.
     pub fn proof_of(&self, public_seq: u64) -> Option<Proof> {
         let at = self.records.binary_search_by_key(&public_seq, |record| record.public_seq).ok()?;
@@ -271,6 +285,20 @@ mod tests {
             assert_eq!(Ok(proof.hashes().to_vec()), single);
         }
         assert_eq!(read.proof_of(1), None, "not in this frame");
+    }
+
+    #[test]
+    fn some_of_a_frame_are_what_they_would_be_alone() {
+        let log = Log::new(20);
+        let positions = [0, 4, 6, 7, 18];
+        let made = log.frame(HOME, &positions).expect("all public");
+        let seq = |at: u64| log.leaves[at as usize].public_seq();
+        for set in 0_u32..1 << positions.len() {
+            let some: Vec<u64> =
+                (0..positions.len()).filter(|n| set >> n & 1 == 1).map(|n| positions[n]).collect();
+            let alone = (!some.is_empty()).then(|| log.frame(HOME, &some).expect("all public"));
+            assert_eq!(made.only(|wanted| some.iter().any(|at| seq(*at) == wanted)), alone, "{some:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! were made. Gossip is a hint, this is the truth: whatever gossip lost is found here.
 
 use crate::codec::{self, Decode, Encode, FRAME_HEAD_BYTES, Frame};
+use crate::holes::Holes;
 use crate::id::Digest;
 use crate::log::Origin;
 use crate::record;
@@ -45,6 +46,9 @@ pub enum Error {
     /// A list that is too long, or not ascending by origin, each once.
     #[error("not a list of marks")]
     Marks,
+    /// Ranges that are too many, empty, of numbers that no journal has, or not ascending with something between them.
+    #[error("not a list of holes")]
+    Holes,
 }
 
 /// Up to where somebody holds the records of a journal.
@@ -74,9 +78,12 @@ pub enum Message {
     Marks(Vec<Mark>),
     /// Send me the records of this journal from `mark.next` on.
     Want(Mark),
+    /// Send me these records of a journal, and no others.
+    Holes(Holes),
     /// A frame of records, not checked yet.
     Records(Vec<u8>),
-    /// That is all of what was wanted that I have; `next` is the first number that I do not hold or did not send.
+    /// That is all of what was wanted that I have; `next` is the first number that I do not hold or did not send. Of holes:
+    /// whatever of them is below `next` and did not come is not had.
     End {
         /// The number.
         next: u64,
@@ -90,6 +97,7 @@ mod kind {
     pub const MARKS: u16 = 0x0122;
     pub const WANT: u16 = 0x0123;
     pub const END: u16 = 0x0124;
+    pub const HOLES: u16 = 0x0125;
 }
 
 impl Message {
@@ -101,6 +109,7 @@ impl Message {
             Message::Same => Frame::append(kind::SAME, VERSION, &(), &mut out),
             Message::Marks(marks) => Frame::append(kind::MARKS, VERSION, marks, &mut out),
             Message::Want(mark) => Frame::append(kind::WANT, VERSION, mark, &mut out),
+            Message::Holes(holes) => Frame::append(kind::HOLES, VERSION, &holes.to_encode(), &mut out),
             Message::End { next } => Frame::append(kind::END, VERSION, next, &mut out),
             Message::Records(bytes) => out.extend_from_slice(bytes),
         }
@@ -140,6 +149,9 @@ impl Message {
                 }
             }
             (kind::WANT, VERSION) => Ok(Message::Want(codec::decode(payload)?)),
+            (kind::HOLES, VERSION) => {
+                Holes::of_encoded(codec::decode(payload)?).map(Message::Holes).ok_or(Error::Holes)
+            }
             (kind::END, VERSION) => Ok(Message::End { next: codec::decode(payload)? }),
             (record::KIND, _) => Ok(Message::Records(bytes.to_vec())),
             _ => Err(Error::Unknown { kind, version }),
@@ -151,7 +163,7 @@ impl Message {
 fn check_size(kind: u16, version: u16, bytes: usize) -> Result<usize, Error> {
     let most = match kind {
         record::KIND => record::FRAME_BYTES_MAX - FRAME_HEAD_BYTES,
-        kind::ASK..=kind::END => MESSAGE_BYTES_MAX,
+        kind::ASK..=kind::HOLES => MESSAGE_BYTES_MAX,
         _ => return Err(Error::Unknown { kind, version }),
     };
     if bytes > most { Err(Error::Size { bytes }) } else { Ok(bytes) }
@@ -182,6 +194,7 @@ mod tests {
             Message::Marks(marks),
             Message::Marks(vec![]),
             Message::Want(mark(2, 77)),
+            Message::Holes(Holes::new(mark(2, 0).origin, vec![3..4, 9..200]).expect("ascending")),
             Message::End { next: 9 },
         ] {
             let bytes = message.encode();
@@ -211,6 +224,15 @@ mod tests {
         assert_eq!(Message::decode(&Message::Marks(backwards).encode()), Err(Error::Marks));
         let twice = Message::Marks(vec![mark(1, 1), mark(1, 2)]);
         assert_eq!(Message::decode(&twice.encode()), Err(Error::Marks));
+        let holes = |ranges: &[(u64, u64)]| {
+            let mut bytes = Vec::new();
+            Frame::append(kind::HOLES, VERSION, &(mark(1, 0).origin, ranges.to_vec()), &mut bytes);
+            bytes
+        };
+        assert!(matches!(Message::decode(&holes(&[(3, 4), (9, 200)])), Ok(Message::Holes(_))));
+        for bad in [&[][..], &[(4, 4)], &[(3, 4), (4, 5)], &[(9, 10), (3, 4)], &[(3, u64::MAX)]] {
+            assert_eq!(Message::decode(&holes(bad)), Err(Error::Holes), "{bad:?}");
+        }
         let mut unknown = Message::Same.encode();
         unknown[2] = 9;
         assert_eq!(Message::decode(&unknown), Err(Error::Unknown { kind: kind::SAME, version: 9 }));
@@ -232,7 +254,7 @@ mod tests {
             (record::KIND, most, true),
             (record::KIND, most + 1, false),
             (kind::MARKS, MESSAGE_BYTES_MAX + 1, false),
-            (kind::END + 1, 0, false),
+            (kind::HOLES + 1, 0, false),
         ] {
             let mut message = [&kind.to_le_bytes()[..], &[1, 0], &(bytes as u32).to_le_bytes()].concat();
             message.resize(FRAME_HEAD_BYTES + bytes, 0);

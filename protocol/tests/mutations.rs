@@ -5,6 +5,7 @@
 use artel_protocol::codec::{self, Decode, Encode, FRAME_HEAD_BYTES};
 use artel_protocol::continuity::{Ask, Continued, Shown};
 use artel_protocol::hello::{Expected, Hello, Welcome};
+use artel_protocol::holes::Holes;
 use artel_protocol::id::{FederationId, RunId};
 use artel_protocol::invitation::{Invitation, InvitationSecret};
 use artel_protocol::key::{NodeId, PublicKey, SecretKey, Signature};
@@ -204,6 +205,7 @@ fn a_changed_message_is_another_one_or_none() {
         Message::Marks(marks(3)),
         Message::Want(marks(1)[0]),
         Message::Records(frame.bytes().to_vec()),
+        Message::Holes(Holes::new(marks(1)[0].origin, vec![3..4, 9..200]).expect("ascending")),
         Message::End { next: 7 },
     ] {
         for changed in mutations(&message.encode()) {

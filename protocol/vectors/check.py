@@ -386,12 +386,12 @@ def check_records():
 
 
 # A sync stream's messages.
-ASK, SAME, MARKS, WANT, END, RECORDS = *range(0x0120, 0x0125), 0x0110
+ASK, SAME, MARKS, WANT, END, HOLES, RECORDS = *range(0x0120, 0x0126), 0x0110
 
 
 def check_length(kind, length):
     most = 65_536 - 8 if kind == RECORDS else 8 + 4_096 * 77
-    if kind != RECORDS and kind not in range(ASK, END + 1):
+    if kind != RECORDS and kind not in range(ASK, HOLES + 1):
         raise Refused("unknown")
     if length > most:
         raise Refused("size")
@@ -411,15 +411,25 @@ def read_message(data):
         return ("records",)
     if version != 1:
         raise Refused("unknown")
-    mark = lambda: ((b.take(32), b.tagged(32), b.number(4)), b.number())
+    origin = lambda: (b.take(32), b.tagged(32), b.number(4))
+    mark = lambda: (origin(), b.number())
     message = {
         ASK: lambda: ("ask", b.take(32)), SAME: lambda: ("same",), MARKS: lambda: ("marks", b.list(mark)),
         WANT: lambda: ("want", mark()), END: lambda: ("end", b.number()),
+        HOLES: lambda: ("holes", origin(), b.list(lambda: (b.number(), b.number()))),
     }[kind]()
     b.end()
     if kind == MARKS and any(one >= next_ for (one, _), (next_, _) in zip(message[1], message[1][1:])):
         raise Refused("marks")
+    if kind == HOLES and not are_holes(message[2]):
+        raise Refused("holes")
     return message
+
+
+def are_holes(ranges):
+    full = all(start < end <= 2**62 for start, end in ranges)
+    apart = all(end < start for (_, end), (start, _) in zip(ranges, ranges[1:]))
+    return full and apart and 1 <= len(ranges) <= 1_024
 
 
 def mark_of(row):
@@ -427,9 +437,21 @@ def mark_of(row):
     return (bytes.fromhex(federation), unbase58(peer)[6:], int(incarnation)), int(row["next"])
 
 
+def holes_of(row):
+    origin, _ = mark_of(row | {"next": "0"})
+    return origin, [(int(start), int(end)) for start, end in row["ranges"]]
+
+
+def encode_origin(o):
+    return o[0] + b"\1" + o[1] + o[2].to_bytes(4, "little")
+
+
 def encode_marks(marks):
-    one = lambda o, n: o[0] + b"\1" + o[1] + o[2].to_bytes(4, "little") + u64(n)
-    return u64(len(marks)) + b"".join(one(origin, next_) for origin, next_ in marks)
+    return u64(len(marks)) + b"".join(encode_origin(origin) + u64(next_) for origin, next_ in marks)
+
+
+def encode_holes(origin, ranges):
+    return encode_origin(origin) + u64(len(ranges)) + b"".join(u64(start) + u64(end) for start, end in ranges)
 
 
 def check_sync():
@@ -447,6 +469,7 @@ def check_sync():
             "want": lambda: (("want", mark_of(row["mark"])), WANT, encode_marks([mark_of(row["mark"])])[8:]),
             "end": lambda: (("end", int(row["next"])), END, u64(int(row["next"]))),
             "records": lambda: (("records",), None, None),
+            "holes": lambda: (("holes", *holes_of(row)), HOLES, encode_holes(*holes_of(row))),
         }[name]()
         same(read_message(held), said, name)
         same(read_head(held[:8]), len(held) - 8, "payload's length")

@@ -11,12 +11,13 @@ use crate::federation::Federation;
 use crate::input::LateRun;
 use crate::json::Json;
 use crate::ledger::{self, poster_account};
-use crate::options::REFUTED_MAX;
+use crate::options::{OWN_OFFERS_ENDED_MAX, REFUTED_MAX};
 use crate::run::{Handed, Run, Step, StepState};
 use crate::turn::Turn;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, StepId};
 use artel_protocol::key::AgentId;
+use std::cmp::Reverse;
 
 /// What it takes to run an accepted result again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,7 @@ impl Federation {
         let Some((verdict, Outcome::Accepted { quality, checked })) = &handed.verdict else {
             unreachable!("it was accepted")
         };
+        self.end_own_offers(turn, agent, step.paid);
         let recalled = self.recalled(agent, step.paid);
         let refuted = Refuted {
             step: id,
@@ -104,6 +106,31 @@ impl Federation {
             turn.record(&mut self.state, Fact::Recalled(Recalled { step: id, epoch, legs }));
         }
         Ok(Reply::Done)
+    }
+
+    /// Ends offers of an agent's own while it has less than is to go back, those that set most aside first: what it set aside for
+    /// work that nobody else has taken up comes back to it so, and is no place to hide pay in. What others work for stays theirs.
+    fn end_own_offers(&mut self, turn: &mut Turn, agent: AgentId, wanted: Credits) {
+        let is_own = |step: &Step| match step.state {
+            StepState::Waiting | StepState::Offered => true,
+            StepState::Leased { agent: holder, .. } => holder == agent,
+            _ => false,
+        };
+        let posted = self.state.runs.values().filter(|run| run.poster == Poster::Agent(agent));
+        let steps = posted.flat_map(|run| {
+            let own = run.steps.iter().enumerate().filter(|(_, step)| is_own(step));
+            own.map(|(n, step)| (step.escrow, run.step_id(n)))
+        });
+        let mut steps: Vec<(Credits, StepId)> = steps.filter(|(aside, _)| *aside > Credits::ZERO).collect();
+        steps.sort_unstable_by_key(|(aside, id)| (Reverse(*aside), *id));
+        for (_, id) in steps.into_iter().take(OWN_OFFERS_ENDED_MAX) {
+            if self.recalled(agent, wanted) == wanted {
+                return;
+            }
+            if self.state.step(&id).is_some_and(|(_, step)| is_own(step)) {
+                self.cancel(turn, Poster::Operator, id.run(), Some(id)).expect("it is open");
+            }
+        }
     }
 
     /// What is taken back of a payment: no more than the agent still has, since an agent never owes. The rest is the poster's loss.

@@ -5,6 +5,7 @@ use crate::frame::Entry;
 use crate::reader::Reader;
 use artel_protocol::log::{Class, subset};
 use artel_protocol::record::{Record, Records};
+use std::ops::Range;
 
 /// How many bytes of records go into one frame (48 KiB). The rest of what a frame may have is left to the proof, which takes
 /// 4 KiB for neighbours and, for leaves as scattered as they can be, less than 32 bytes for each byte of entries between.
@@ -16,8 +17,13 @@ pub const RECORDS_MAX: usize = 256;
 /// What a record takes up beside its body: index, number, salt and the length of the body.
 pub const RECORD_HEAD_BYTES: usize = 40;
 
-/// How many entries are read at once on the way through the journal.
+/// The most bytes of a proof that a gap between two ranges of records costs, for each time that its length can be halved: a node of
+/// the tree on either side.
+const JUMP_BYTES: usize = 2 * 32;
+
+/// How many entries are read at once on the way through the journal; fewer for a short range, since few are wanted there.
 const STRIDE: u64 = 512;
+const STRIDE_MIN: u64 = 8;
 
 impl Reader {
     /// Public entries, by ascending index, as one frame of records.
@@ -36,19 +42,38 @@ impl Reader {
     /// # Errors
     /// As [`Reader::records`].
     pub fn records_from(&self, public_seq: u64) -> Result<Option<Records>, Error> {
+        let all = public_seq..u64::MAX;
+        self.records_in(std::slice::from_ref(&all))
+    }
+
+    /// The same of those records alone whose numbers are in one of these ranges, ascending.
+    ///
+    /// # Errors
+    /// As [`Reader::records`].
+    pub fn records_in(&self, ranges: &[Range<u64>]) -> Result<Option<Records>, Error> {
         let end = self.checkpoint().size();
-        let (mut found, mut bytes) = (Vec::new(), 0);
-        let mut index = self.index_of_public(public_seq, end)?;
-        while index < end {
-            let stride: Vec<u64> = (index..end.min(index + STRIDE)).collect();
-            let (entries, next) = self.some(&stride, RECORDS_BYTES)?;
-            index = next.unwrap_or(index + stride.len() as u64);
-            for entry in entries.into_iter().filter(|entry| entry.leaf.class() == Class::Public) {
-                bytes += RECORD_HEAD_BYTES + entry.body.len();
-                if bytes > RECORDS_BYTES && !found.is_empty() || found.len() == RECORDS_MAX {
-                    return self.framed(found).map(Some);
+        let (mut found, mut bytes): (Vec<Entry>, usize) = (Vec::new(), 0);
+        for range in ranges {
+            let mut index = self.index_of_public(range.start, end)?;
+            if let Some(last) = found.last() {
+                bytes += JUMP_BYTES * (index - last.index).ilog2() as usize;
+            }
+            let (stride, mut left) = ((range.end - range.start).clamp(STRIDE_MIN, STRIDE), true);
+            while index < end && left {
+                let positions: Vec<u64> = (index..end.min(index + stride)).collect();
+                let (entries, next) = self.some(&positions, RECORDS_BYTES)?;
+                index = next.unwrap_or(index + positions.len() as u64);
+                for entry in entries.into_iter().filter(|entry| entry.leaf.class() == Class::Public) {
+                    left = entry.leaf.public_seq() < range.end;
+                    if !left {
+                        break;
+                    }
+                    bytes += RECORD_HEAD_BYTES + entry.body.len();
+                    if bytes > RECORDS_BYTES && !found.is_empty() || found.len() == RECORDS_MAX {
+                        return self.framed(found).map(Some);
+                    }
+                    found.push(entry);
                 }
-                found.push(entry);
             }
         }
         if found.is_empty() { Ok(None) } else { self.framed(found).map(Some) }

@@ -5,9 +5,11 @@ mod common;
 use artel_audit::Error;
 use artel_audit::memory::MemoryDisk;
 use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
+use artel_protocol::holes::clipped;
 use artel_protocol::log::Class;
 use artel_protocol::record::{FRAME_BYTES_MAX, Records};
 use common::{Model, open, origin};
+use std::ops::Range;
 
 #[test]
 fn whoever_asks_from_any_number_on_gets_all_that_is_public_once_and_in_order() {
@@ -32,6 +34,33 @@ fn whoever_asks_from_any_number_on_gets_all_that_is_public_once_and_in_order() {
         let bytes: usize = found.iter().map(|body| RECORD_HEAD_BYTES + body.len()).sum();
         let least = bytes.div_ceil(RECORDS_BYTES).max(found.len().div_ceil(RECORDS_MAX));
         assert!(frames <= 2 * least, "{frames} frames for {bytes} bytes");
+    }
+}
+
+#[test]
+fn whoever_asks_for_ranges_gets_these_alone() {
+    let (disk, mut model) = (MemoryDisk::new(), Model::default());
+    let mut journal = open(&disk, 1).expect("a new journal").journal;
+    model.live(&mut journal, 400).expect("a healthy disk");
+    journal.checkpoint().expect("a healthy disk");
+    let public = model.bodies().iter().filter(|e| e.class == Class::Public).count() as u64;
+    let (reader, federation) = (journal.reader(), origin().federation());
+    let every = |step: u64, len: u64| -> Vec<Range<u64>> {
+        (0..public / step).map(|n| n * step..n * step + len).collect()
+    };
+    for ranges in
+        [every(public, 1), every(2, 1), every(10, 3), every(97, 40), vec![5..7, public - 1..public + 9]]
+    {
+        let wanted: Vec<u64> = ranges.iter().cloned().flatten().filter(|seq| *seq < public).collect();
+        let (mut left, mut found) = (ranges, Vec::new());
+        while let Some(made) = reader.records_in(&left).expect("it can be read") {
+            assert!(made.bytes().len() <= FRAME_BYTES_MAX && made.records().len() <= RECORDS_MAX);
+            let read = Records::check(made.bytes(), &federation).expect("others take it");
+            found.extend(read.records().iter().map(|record| record.public_seq));
+            let next = found.last().expect("not empty") + 1;
+            left = clipped(&left, next..u64::MAX);
+        }
+        assert_eq!(found, wanted);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What goes between two nodes: a claim at another home, a lease's bytes, records that were missed.
+//! What goes between two nodes: a claim at another home, a lease's bytes.
 
 use super::load::{self, Queue};
 use super::measure::{self, percentiles, rounded};
@@ -18,10 +18,6 @@ use std::time::{Duration, Instant};
 
 /// Claims before the ones that count.
 const WARM_UP: u64 = 20;
-/// How long something may take that takes a moment.
-const WITHIN: Duration = Duration::from_secs(120);
-/// How often is looked whether it has come.
-const LOOK_EACH: Duration = Duration::from_millis(10);
 /// How many bytes the plain copy moves at a time, as a blob stream does.
 const PIECE_BYTES: usize = 64 << 10;
 #[derive(Deserialize)]
@@ -172,49 +168,4 @@ fn plain_copy(dir: &Path, bytes: Vec<u8>, digest: Digest) -> anyhow::Result<Dura
     sender.join().ok().context("the sender has panicked")??;
     ensure!(hash.finalize().as_slice() == digest.0, "the copy has another digest");
     Ok(took)
-}
-
-/// Records that a node missed while it was down: from its start until it holds them.
-///
-/// # Errors
-/// What a node or a socket says, or that they did not come.
-pub(super) async fn sync(report: &Report, scratch: &Scratch, records: u64, times: u32) -> anyhow::Result<()> {
-    let mut nodes = mesh::start(scratch, 1).await?;
-    let queue = Queue { skill: "bench-sync".into(), reward: 0 };
-    let (mut since_start, mut since_ready) = (Vec::new(), Vec::new());
-    let (mut kept, mut received, mut sent) = (0, 0, 0);
-    for _ in 0..times {
-        let (home, away) = (&nodes[0].did.clone(), nodes.pop().context("two nodes")?);
-        let (before, kept_before) = (mesh::held(&away, home).await?, mesh::kept_bytes(&away, home).await?);
-        away.stop().await?;
-        // Each task that is posted is one public record, its offer.
-        load::post_in_runs(&nodes[0], &queue, records).await?;
-        let begun = Instant::now();
-        let away = mesh::start_again(scratch, 0).await?;
-        let ready = Instant::now();
-        while mesh::held(&away, home).await? < before + records {
-            ensure!(begun.elapsed() < WITHIN, "not all records came within {WITHIN:?}");
-            tokio::time::sleep(LOOK_EACH).await;
-        }
-        since_start.push(begun.elapsed());
-        since_ready.push(ready.elapsed());
-        // This process has exchanged nothing but that.
-        let (came, went) = mesh::lane_bytes(&away, "sync").await?;
-        (received, sent) = (received + came, sent + went);
-        kept += mesh::kept_bytes(&away, home).await? - kept_before;
-        nodes.push(away);
-    }
-    report.tell(
-        "sync",
-        json!({
-            "records": records,
-            "n": times,
-            "since_start_ms": percentiles(since_start),
-            "since_ready_ms": percentiles(since_ready),
-            "kept_bytes_per_record": rounded(kept as f64 / (records * u64::from(times)) as f64),
-            "sync_received_bytes_per_record": rounded(received as f64 / (records * u64::from(times)) as f64),
-            "sync_sent_bytes_each": sent / u64::from(times),
-        }),
-    )?;
-    mesh::stop(nodes).await
 }

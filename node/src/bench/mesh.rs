@@ -5,6 +5,7 @@ use super::wire::Line;
 use anyhow::ensure;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Any port of this machine.
@@ -88,6 +89,17 @@ pub(super) async fn lane_bytes(node: &Node, lane: &str) -> anyhow::Result<(u64, 
     let said = get(node, "/v1/traffic").await?;
     let count = |way: &str| said["lanes"][lane][way].as_u64().unwrap_or(0);
     Ok((count("received"), count("sent")))
+}
+
+/// How many questions a node has answered on exchanges' streams since its start, by what they are: each is a round trip of a neighbour.
+///
+/// # Errors
+/// As [`held`].
+pub(super) async fn trips(node: &Node) -> anyhow::Result<BTreeMap<String, u64>> {
+    let said = get(node, "/v1/traffic").await?;
+    let requests = said["requests"].as_object().into_iter().flatten();
+    let on_sync = requests.filter_map(|(name, count)| Some((name.strip_prefix("sync_")?, count.as_u64()?)));
+    Ok(on_sync.map(|(name, count)| (name.to_owned(), count)).collect())
 }
 
 async fn get(node: &Node, path: &str) -> anyhow::Result<Value> {

@@ -3,8 +3,10 @@
 
 mod across;
 mod audit;
+mod catch_up;
 mod gossip;
 mod load;
+pub mod loss;
 mod measure;
 mod mesh;
 mod node;
@@ -16,6 +18,7 @@ mod tasks;
 mod wire;
 
 use crate::cli::context::Context;
+use catch_up::CatchUp;
 use clap::{Args, Subcommand};
 use gossip::Spread;
 use node::{Node, Scratch};
@@ -119,15 +122,8 @@ enum What {
         #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
         times: u32,
     },
-    /// Records that a node missed while it was down.
-    Sync {
-        /// How many it missed.
-        #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
-        records: u64,
-        /// How often.
-        #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
-        times: u32,
-    },
+    /// Bytes and round trips of two nodes that hold the same, or of which one lacks the newest records, or scattered ones.
+    Sync(CatchUp),
     /// How an offer spreads over many nodes.
     Gossip(Spread),
     /// What a node takes of memory and CPU while its agents wait.
@@ -170,7 +166,7 @@ impl Bench {
             What::Step { steps } => return step::step(&report, &scratch, *steps).await,
             What::Claim { claims } => return across::claim(&report, &scratch, reward, *claims).await,
             What::Blob { mb, times } => return across::blob(&report, &scratch, *mb, *times).await,
-            What::Sync { records, times } => return across::sync(&report, &scratch, *records, *times).await,
+            What::Sync(catch_up) => return catch_up::sync(&report, &scratch, *catch_up).await,
             What::Gossip(spread) => return gossip::gossip(&report, &scratch, *spread).await,
             What::Throughput(Shape { away: true, .. }) | What::Idle { meshed: true, .. } => {
                 let nodes = mesh::start(&scratch, 1).await?;
@@ -210,7 +206,7 @@ async fn through_the_api(queues: &mut Queues<'_>, what: What) -> anyhow::Result<
         | What::Step { .. }
         | What::Claim { .. }
         | What::Blob { .. }
-        | What::Sync { .. }
+        | What::Sync(_)
         | What::Gossip(_) => {
             unreachable!("these start what they need themselves")
         }

@@ -1,6 +1,7 @@
 //! The driver's end of the index, and what has come through it but is not in the store yet.
 
-use super::{QUEUE_BYTES_MAX, Shared, bytes_of, work_of};
+use super::work::work_of;
+use super::{QUEUE_BYTES_MAX, Shared, bytes_of};
 use crate::news::News;
 use artel_federation::fact::{ArtifactStored, Fact};
 use artel_federation::run::Run;

@@ -4,19 +4,14 @@
 use super::form::open_of_this_form;
 use super::long::put_long;
 use super::terms::{hash_of, terms_of};
-use super::{
-    ARTIFACTS, BLOCK_ENTRIES, DIGESTS, RUNS, Rows, Shared, TERMS, Term, WORK, bytes_of, or_in_memory,
-    work_key, work_of,
-};
-
+use super::work::{Gathered, work_of};
+use super::{ARTIFACTS, BLOCK_ENTRIES, DIGESTS, RUNS, Rows, Shared, TERMS, Term, bytes_of, or_in_memory};
 use crate::news::News;
 use crate::source::{SharedReader, Source, fold};
 use artel_audit::index::{Batch, KvStore};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Fact};
 use artel_protocol::codec;
-use artel_protocol::id::StepId;
-use artel_protocol::key::AgentId;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,11 +50,14 @@ pub(super) struct Indexer {
     synced: u64,
     /// Terms of the block that is not full yet.
     terms: BTreeSet<[u8; 4]>,
+    /// Ended leases of the batch that is gathered.
+    work: Gathered,
 }
 
 impl Indexer {
     pub(super) fn new(source: Source, reader: SharedReader, shared: Arc<Shared>) -> Self {
-        Indexer { source, reader, shared, position: 0, synced: 0, terms: BTreeSet::new() }
+        let (terms, work) = (BTreeSet::new(), Gathered::default());
+        Indexer { source, reader, shared, position: 0, synced: 0, terms, work }
     }
 
     /// Follows the journal until the driver is gone. A store that fails is opened again, as often as it takes: a full disk
@@ -108,6 +106,7 @@ impl Indexer {
         let begun = store.get(TERMS, &(self.position / BLOCK_ENTRIES).to_be_bytes())?;
         self.terms =
             begun.iter().flat_map(|row| row.chunks_exact(4)).filter_map(|t| t.try_into().ok()).collect();
+        self.work = Gathered::default();
         self.catch_up(store)?;
         loop {
             match queue.recv_timeout(IDLE) {
@@ -129,7 +128,7 @@ impl Indexer {
         let mut rows = Rows::new();
         self.take(&mut rows, first);
         std::thread::sleep(GATHER);
-        while rows.len() < BATCH_ROWS_MAX
+        while rows.len() + self.work.rows() < BATCH_ROWS_MAX
             && let Ok(news) = queue.try_recv()
         {
             self.take(&mut rows, news);
@@ -163,7 +162,7 @@ impl Indexer {
                     return;
                 }
                 self.rows(&mut rows, first_index, &entries, &closed);
-                if rows.len() >= BATCH_ROWS_MAX {
+                if rows.len() + self.work.rows() >= BATCH_ROWS_MAX {
                     written = self.write(store, std::mem::take(&mut rows));
                 }
             })?;
@@ -178,6 +177,7 @@ impl Indexer {
         if !self.terms.is_empty() {
             self.put_terms(&mut rows, self.position / BLOCK_ENTRIES);
         }
+        self.work.put(&mut rows);
         let mut batch = Batch::new(self.position);
         for (tree, key, value) in rows {
             batch.put(tree, &key, &value)?;
@@ -215,10 +215,9 @@ impl Indexer {
                     rows.push((DIGESTS, stored.digest.0.to_vec(), stored.artifact.bytes().to_vec()));
                 }
                 fact => {
-                    let row = |(agent, step): (AgentId, StepId)| {
-                        (WORK, work_key(&agent, index), step.bytes().to_vec())
-                    };
-                    rows.extend(work_of(fact).map(row));
+                    if let Some((agent, step)) = work_of(fact) {
+                        self.work.take(rows, agent, index, &step);
+                    }
                 }
             }
         }

@@ -8,6 +8,7 @@ mod fresh;
 mod indexer;
 mod long;
 mod terms;
+mod work;
 
 pub use fresh::{ArtifactRow, Feed};
 pub use terms::Term;
@@ -16,7 +17,6 @@ use crate::news::News;
 use crate::source::{SharedReader, Source};
 use artel_audit::KeyRing;
 use artel_audit::index::{Found, IndexError, KvStore, MemoryStore, Order, SledStore, Tree};
-use artel_federation::Fact;
 use artel_federation::run::Run;
 use artel_protocol::codec;
 use artel_protocol::id::{ArtifactId, Digest, RunId, StepId};
@@ -50,7 +50,7 @@ const BLOCK_ENTRIES: u64 = 256;
 const RUNS: Tree = Tree(1);
 /// What does not fit into one value, by key and number of the piece.
 const MORE: Tree = Tree(2);
-/// Steps by agent and journal index.
+/// Ended leases by agent and the journal index of the first of them.
 const WORK: Tree = Tree(3);
 /// Artifacts by id.
 const ARTIFACTS: Tree = Tree(4);
@@ -221,13 +221,7 @@ impl Index {
     ) -> Result<Vec<(u64, StepId)>, NotReady> {
         let store = self.store()?;
         let mut all = self.shared.fresh().work(agent, before);
-        let after = before.map(|index| work_key(agent, index));
-        let rows = store.scan(WORK, agent.key().bytes(), after.as_deref(), Order::Descending, limit);
-        let row = |(key, value): (Vec<u8>, Vec<u8>)| {
-            let index = u64::from_be_bytes(key.get(32..40)?.try_into().ok()?);
-            Some((index, codec::decode_own::<StepId>(&value).ok()?))
-        };
-        all.extend(rows.map_err(unreadable)?.into_iter().filter_map(row));
+        all.extend(work::stored(store.as_ref(), agent, before, limit)?);
         Ok(all.into_iter().rev().take(limit).collect())
     }
 
@@ -324,20 +318,6 @@ fn stored_run(store: &dyn KvStore, ring: &KeyRing, key: &[u8]) -> Result<Option<
 
 fn block_of(key: &[u8]) -> u64 {
     key.try_into().map_or(u64::MAX - 1, u64::from_be_bytes)
-}
-
-/// Whose lease ended by a fact, and on which step.
-fn work_of(fact: &Fact) -> Option<(AgentId, StepId)> {
-    match fact {
-        Fact::Verdict(f) => Some((f.agent, f.step)),
-        Fact::Refuted(f) => Some((f.agent, f.step)),
-        Fact::Lapsed(f) | Fact::Released(f) => Some((f.agent, f.step)),
-        _ => None,
-    }
-}
-
-fn work_key(agent: &AgentId, index: u64) -> Vec<u8> {
-    [agent.key().bytes().as_slice(), &index.to_be_bytes()].concat()
 }
 
 fn unreadable(error: IndexError) -> NotReady {

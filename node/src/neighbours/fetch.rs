@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-/// How often records are fetched from one neighbour in turn, whatever gossip brought.
+/// How often records are fetched from one neighbour in turn, whatever gossip brought, and what readers found damaged is missed.
 const ROUND: Duration = Duration::from_secs(30);
 
 /// How long nothing is fetched from a neighbour again after it was: what gossip shows meanwhile is fetched in one go.
@@ -67,13 +67,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<Want>) {
                 }
                 BTreeSet::from([peer])
             }
-            _ = round.tick() => match shared.next_up(last) {
-                Some(peer) => {
-                    last = Some(peer);
-                    BTreeSet::from([peer])
-                }
-                None => continue,
-            },
+            _ = round.tick() => {
+                shared.keeper.mend();
+                let Some(peer) = shared.next_up(last) else { continue };
+                last = Some(peer);
+                BTreeSet::from([peer])
+            }
         };
         for peer in start {
             if under_way.contains(&peer) || under_way.len() == WANTS_MAX {

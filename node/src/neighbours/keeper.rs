@@ -38,6 +38,8 @@ enum Ask {
     Keep(Box<Job>),
     /// A neighbour has nothing of a journal before this number.
     Lacks(NodeId, Origin, u64),
+    /// Take what was found damaged for missing.
+    Mend,
     /// Write down what shortens the next start, and end.
     End(oneshot::Sender<()>),
 }
@@ -96,6 +98,11 @@ impl Keeper {
         let _ = self.0.send(Ask::Lacks(peer, origin, before)).await;
     }
 
+    /// Has what readers found damaged taken for missing, so that it is fetched. Where too much waits already, that does it.
+    pub fn mend(&self) {
+        let _ = self.0.try_send(Ask::Mend);
+    }
+
     /// Ends the thread once it has done what waits before.
     pub async fn end(&self) {
         let (done, ended) = oneshot::channel();
@@ -122,6 +129,8 @@ fn run(
                 Ask::Lacks(peer, origin, before) => {
                     lacking.insert((origin, peer), before);
                 }
+                // Whatever is appended, and be it nothing, the store mends itself before.
+                Ask::Mend => {}
                 Ask::End(done) => end = Some(done),
             }
             next = if jobs.len() < BATCH_MAX && end.is_none() { queue.try_recv().ok() } else { None };
@@ -154,6 +163,9 @@ fn run(
                 drop(jobs);
                 std::thread::sleep(REST);
             }
+        }
+        if store.take_rebuilt() {
+            tell_lost(&shared);
         }
         for node in grown {
             keep_less_of_distant(&mut store, &mut members, &shared, &node);
@@ -232,6 +244,17 @@ fn tell_given_up(shared: &Shared, node: &NodeId) {
     for (origin, mark) in shared.records.marks_of(node) {
         tracing::info!(%origin, below = mark.floor, "old records gave way to new ones");
         shared.exchange().holds_up_to(origin, mark.next, false);
+    }
+}
+
+/// Some of what was held may be lost: what is held by now is told, and the rest is fetched from a neighbour; from others in later
+/// rounds, if that one has not all of it.
+fn tell_lost(shared: &Shared) {
+    let marks: Vec<_> =
+        shared.records.marks().into_iter().map(|(origin, mark)| (origin, mark.next)).collect();
+    shared.exchange().holds_no_more_than(marks);
+    if let Some(peer) = shared.next_up(None) {
+        shared.want_from(peer);
     }
 }
 

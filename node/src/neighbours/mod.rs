@@ -35,6 +35,7 @@ mod redo;
 mod refusals;
 mod remembered;
 mod requests;
+mod scrub;
 mod shared;
 mod summaries;
 mod sync;
@@ -328,6 +329,7 @@ impl Neighbours {
         let mut others = vec![
             ("the teller of heads", tokio::spawn(heads::run(shared.clone()))),
             ("the fetcher of records", tokio::spawn(fetch::run(shared.clone(), wanted))),
+            ("the reader of what is kept", tokio::spawn(scrub::run(shared.clone()))),
             ("the keeper of the hello", tokio::spawn(greeting::keep_fresh(shared.clone()))),
             ("the teller of company", tokio::spawn(company::tell(shared.clone()))),
             ("the follower of offers", tokio::spawn(interest::run(shared.clone()))),

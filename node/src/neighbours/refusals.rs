@@ -124,7 +124,9 @@ impl From<&summary::Error> for Reason {
 impl From<&sync::Error> for Reason {
     fn from(error: &sync::Error) -> Self {
         match error {
-            sync::Error::Codec(_) | sync::Error::Size { .. } | sync::Error::Marks => Reason::Malformed,
+            sync::Error::Codec(_) | sync::Error::Size { .. } | sync::Error::Marks | sync::Error::Holes => {
+                Reason::Malformed
+            }
             sync::Error::Unknown { .. } => Reason::Version,
         }
     }
@@ -256,6 +258,7 @@ mod tests {
             (anyhow::Error::from(fault), Some(Reason::Turn)),
             (Slow.into(), Some(Reason::Slow)),
             (sync::Error::Marks.into(), Some(Reason::Malformed)),
+            (sync::Error::Holes.into(), Some(Reason::Malformed)),
             (sync::Error::Unknown { kind: 1, version: 2 }.into(), Some(Reason::Version)),
             (visit::Error::Bounds("the name").into(), Some(Reason::Malformed)),
             (std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into(), None),

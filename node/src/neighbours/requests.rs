@@ -12,6 +12,7 @@ use artel_mesh::{Answer, Lane};
 use artel_protocol::codec::Frame;
 use artel_protocol::id::FederationId;
 use artel_protocol::key::NodeId;
+use artel_protocol::sync::Message;
 use artel_protocol::{continuity, witness as said};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -46,7 +47,7 @@ pub(super) fn take(shared: &Arc<Shared>, places: &Places, (from, data, answer): 
     });
 }
 
-/// How many requests were dealt with, by what they are.
+/// How many requests were dealt with, by what they are; with the questions on exchanges' streams.
 #[derive(Debug, Default)]
 pub(super) struct Asked(Mutex<BTreeMap<&'static str, u64>>);
 
@@ -62,6 +63,21 @@ impl Asked {
             Some(ENOUGH_KIND) => "enough",
             _ => "other",
         };
+        self.count_one(name);
+    }
+
+    /// Counts what a neighbour asks on a stream of an exchange.
+    pub fn count_on_sync(&self, question: &Message) {
+        match question {
+            Message::Ask(_) => self.count_one("sync_ask"),
+            Message::Want(_) => self.count_one("sync_want"),
+            Message::Holes(_) => self.count_one("sync_holes"),
+            // They are no questions.
+            Message::Same | Message::Marks(_) | Message::Records(_) | Message::End { .. } => {}
+        }
+    }
+
+    fn count_one(&self, name: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
     }
 

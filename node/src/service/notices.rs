@@ -274,9 +274,10 @@ impl Attendance for Attending {
         let Some(place) = &self.0.place else { return pending().await };
         let me = place.follower.agent;
         let mut until = now();
+        // What is idle for long holds little: what it asks has a box of its own while it is asked.
         loop {
             if place.follower.takes_change() || until <= now() {
-                until = match self.0.stands_until(me).await {
+                until = match Box::pin(self.0.stands_until(me)).await {
                     Ok(until) => until,
                     Err(problem) if is_last(&problem) => return Err(problem),
                     // The journal cannot be written, or too much is asked at once: that passes.
@@ -286,7 +287,7 @@ impl Attendance for Attending {
             let mono = self.0.service.parts().handle.mono();
             let leases_again = place.follower.leases_again(mono);
             if let Some(wanted) = place.follower.due() {
-                match self.0.told(me, place, &wanted).await {
+                match Box::pin(self.0.told(me, place, &wanted)).await {
                     Ok(told) if !told.items.is_empty() || told.gap.is_some() => return Ok(told),
                     Ok(_) => {}
                     Err(problem) => {

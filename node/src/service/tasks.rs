@@ -1,5 +1,6 @@
 //! Tasks: posting, claiming, keeping and handing in. The answers come from the rules' replies as they are; a task that
-//! has left their memory is answered for from the index, in the same words.
+//! has left their memory is answered for from the index, in the same words. What goes to other homes is boxed: it would make
+//! every call's future several times as large.
 
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_store};
@@ -132,7 +133,7 @@ pub(super) async fn claim(
 ) -> Result<Lease, Problem> {
     check_skills(service, call, me, claim.agent_capabilities.clone()).await?;
     if let Some(home) = away::home_of(service, call, claim.home, id).await? {
-        return away::claim(service, call, me, (home, id), claim.signed).await;
+        return Box::pin(away::claim(service, call, me, (home, id), claim.signed)).await;
     }
     match service.ask(call, Request::Claim(id)).await {
         Ok(Reply::Leased(lease)) => Ok(convert::lease(*lease)),
@@ -150,7 +151,7 @@ pub(super) async fn claim_next(
 ) -> Result<Option<Lease>, Problem> {
     check_skills(service, call, me, claim.agent_capabilities.clone()).await?;
     match &service.parts().neighbours {
-        Some(neighbours) => claiming::claim_next(service, neighbours, call, me, claim).await,
+        Some(neighbours) => Box::pin(claiming::claim_next(service, neighbours, call, me, claim)).await,
         None => claim_next_here(service, call, claim.wait_ms).await,
     }
 }
@@ -202,7 +203,7 @@ pub(super) async fn renew(
 ) -> Result<Renewed, Problem> {
     let epoch = lease.epoch;
     if let Some(abroad) = away::lease_of(service, call, me, (id, epoch)).await? {
-        return away::renew(service, call, abroad, lease.signed).await;
+        return Box::pin(away::renew(service, call, abroad, lease.signed)).await;
     }
     match service.ask(call, Request::Renew { step: id, epoch }).await {
         Ok(Reply::Renewed { expires }) => Ok(Renewed { task_id: id, epoch, expires_at: expires }),
@@ -221,7 +222,7 @@ pub(super) async fn release(
 ) -> Result<(), Problem> {
     let epoch = lease.epoch;
     if let Some(abroad) = away::lease_of(service, call, me, (id, epoch)).await? {
-        return away::release(service, call, abroad, lease.signed).await;
+        return Box::pin(away::release(service, call, abroad, lease.signed)).await;
     }
     match service.ask(call, Request::Release { step: id, epoch }).await {
         Ok(_) => Ok(()),
@@ -253,7 +254,7 @@ pub(super) async fn submit(
         .await
         .map_err(|p| service.refuse(call, p))?;
     if let Some(abroad) = away::lease_of(service, call, me, (id, request.epoch)).await? {
-        return away::submit(service, call, abroad, request).await;
+        return Box::pin(away::submit(service, call, abroad, request)).await;
     }
     let SubmitRequest { epoch, output, artifacts, claim_next, acknowledge: by, signed: _ } = request;
     let next = match claim_next {

@@ -69,6 +69,53 @@ pub fn inclusion_of(
     Ok(path)
 }
 
+/// Makes the subset proof of some of the leaves that a subset proof places, at `positions`, ascending and each once: what whoever
+/// has not the tree can show of them without the others.
+///
+/// # Errors
+/// [`Error`], as [`verify`] without the root; [`Error::Subset`] when a position is none of the leaves'.
+pub fn narrow(
+    positions: &[u64],
+    leaves: &[(u64, Hash)],
+    size: u64,
+    proof: &[Hash],
+) -> Result<Vec<Hash>, Error> {
+    check(leaves.iter().map(|(at, _)| *at), size)?;
+    check(positions.iter().copied(), size)?;
+    let is_placed = |position: &u64| leaves.binary_search_by_key(position, |(at, _)| *at).is_ok();
+    if !positions.iter().all(is_placed) {
+        return Err(Error::Subset { size });
+    }
+    let (mut narrower, mut rest) = (Vec::new(), proof.iter());
+    let whole = leave_out(positions, leaves, (0, size), &mut rest, &mut narrower);
+    if whole.is_none() || rest.next().is_some() {
+        return Err(Error::ProofLength { got: proof.len() });
+    }
+    Ok(narrower)
+}
+
+/// Appends the hashes of the nodes below `from..to` that have no position, out of the leaves and the proof.
+fn leave_out<'a>(
+    positions: &[u64],
+    leaves: &[(u64, Hash)],
+    (from, to): (u64, u64),
+    proof: &mut impl Iterator<Item = &'a Hash>,
+    narrower: &mut Vec<Hash>,
+) -> Option<()> {
+    if positions.is_empty() {
+        narrower.push(fold(leaves, from, to, proof)?);
+        return Some(());
+    }
+    if positions.len() as u64 == to - from {
+        return Some(());
+    }
+    let middle = from + split(to - from);
+    let (left, right) = leaves.split_at(leaves.partition_point(|(at, _)| *at < middle));
+    let (before, behind) = positions.split_at(positions.partition_point(|at| *at < middle));
+    leave_out(before, left, (from, middle), proof, narrower)?;
+    leave_out(behind, right, (middle, to), proof, narrower)
+}
+
 /// Walks down to a position and appends the siblings on the way back up.
 fn walk_to<'a>(
     position: u64,
@@ -175,6 +222,15 @@ mod tests {
                     let single = inclusion::verify(&leaves[*at as usize], *at, size, &path, &root);
                     assert_eq!(single, Ok(()), "{at} of {positions:?} in {size}");
                 }
+                for fewer in (1..=set).filter(|fewer| fewer & set == *fewer) {
+                    let some: Vec<u64> = (0..size).filter(|at| fewer >> at & 1 == 1).collect();
+                    let made = prove(&some, size, reader(&leaves)).expect("within the tree");
+                    assert_eq!(
+                        narrow(&some, &claim, size, &proof),
+                        Ok(made),
+                        "{some:?} of {positions:?} in {size}"
+                    );
+                }
                 claim[0].1 = Hash([7; 32]);
                 assert!(
                     verify(&claim, size, &proof, &root).is_err(),
@@ -207,5 +263,10 @@ mod tests {
         assert!(verify(&good, 13, &proof[1..], &root).is_err());
         assert!(verify(&good, 13, &[&proof[..], &[root]].concat(), &root).is_err());
         assert!(prove(&[5, 1], 13, reader(&leaves)).is_err());
+        for bad in [&[][..], &[5, 1], &[1, 2], &[1, 13]] {
+            assert_eq!(narrow(bad, &good, 13, &proof), Err(Error::Subset { size: 13 }), "{bad:?}");
+        }
+        assert!(narrow(&[1], &good, 13, &proof[1..]).is_err());
+        assert!(narrow(&[1], &good, 13, &[&proof[..], &[root]].concat()).is_err());
     }
 }

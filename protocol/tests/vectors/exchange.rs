@@ -3,14 +3,17 @@
 use super::values::{federation, secret};
 use super::{bytes, file, number, padded, rows, text};
 use artel_protocol::codec::FRAME_HEAD_BYTES;
+use artel_protocol::holes::{HOLES_MAX, Holes};
 use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
+use artel_protocol::log::tree::TREE_SIZE_MAX;
 use artel_protocol::record;
 use artel_protocol::skill::Skill;
 use artel_protocol::sync::{self, Error, Mark, Message, marks_digest};
 use artel_protocol::topic::{SHARDS, Topic};
 use serde_json::{Value, json};
+use std::ops::Range;
 
 fn mark(node: u8, incarnation: u32, next: u64) -> Mark {
     let node = NodeId(secret(node).public());
@@ -57,6 +60,12 @@ fn messages() -> Vec<Value> {
         row("marks", &Message::Marks(marks), says)
     };
     let want = |mark: Mark| row("want", &Message::Want(mark), json!({"mark": shown(&mark)}));
+    let holes = |origin: Origin, ranges: Vec<Range<u64>>| {
+        let pair = |range: &Range<u64>| json!([range.start.to_string(), range.end.to_string()]);
+        let says =
+            json!({"origin": origin.to_string(), "ranges": ranges.iter().map(pair).collect::<Vec<_>>()});
+        row("holes", &Message::Holes(Holes::new(origin, ranges).expect("ascending")), says)
+    };
     let end = |next: u64| row("end", &Message::End { next }, json!({"next": next.to_string()}));
     let digest = marks_digest(&marks());
     let unchecked = framed(record::KIND, 7, b"not looked at here");
@@ -69,6 +78,8 @@ fn messages() -> Vec<Value> {
         want(mark(7, 3, 0)),
         want(mark(1, 0, u64::MAX)),
         row("records", &Message::Records(unchecked), json!({})),
+        holes(mark(7, 3, 0).origin, vec![5..6]),
+        holes(mark(1, 0, 0).origin, vec![0..1, 2..300, TREE_SIZE_MAX - 1..TREE_SIZE_MAX]),
         end(0),
         end(u64::MAX),
     ]
@@ -77,11 +88,18 @@ fn messages() -> Vec<Value> {
 pub fn sync() -> Value {
     let ask = Message::Ask(marks_digest(&[])).encode();
     let (kind_ask, kind_same, kind_marks, kind_want, kind_end) = (0x0120, 0x0121, 0x0122, 0x0123, 0x0124);
+    let kind_holes = 0x0125;
     let refused = |about: &str, why: &str, bytes: Vec<u8>| json!({"about": about, "why": why, "bytes": hex::encode(bytes)});
     let list = |marks: &[Mark]| Message::Marks(marks.to_vec()).encode();
     let by_bytes = [mark(7, 256, 41), mark(7, 1, 0)];
     let mut algorithm = Message::Want(mark(7, 3, 12)).encode();
     algorithm[FRAME_HEAD_BYTES + 32] = 2;
+    let holes = |ranges: &[Range<u64>]| {
+        let mut payload =
+            Message::Want(mark(7, 3, ranges.len() as u64)).encode()[FRAME_HEAD_BYTES..].to_vec();
+        payload.extend(ranges.iter().flat_map(|range| [range.start, range.end]).flat_map(u64::to_le_bytes));
+        framed(kind_holes, 1, &payload)
+    };
     let short = list(&[mark(7, 3, 12)]);
     let most = |kind: u16| match kind {
         record::KIND => record::FRAME_BYTES_MAX - FRAME_HEAD_BYTES,
@@ -99,19 +117,19 @@ pub fn sync() -> Value {
         json!({"about": about, "why": "size", "head": hex::encode(head(kind, 1, zeros)), "zeros": zeros, "tail": ""})
     };
     json!({
-        "about": "a mark's next and an end's are decimal texts; head is a frame's eight bytes and payload what follows them; a \
+        "about": "a mark's next, an end's and the two numbers of a range are decimal texts; head is a frame's eight bytes and payload what follows them; a \
             padded message is head, that many zero bytes, tail; why is the first check that fails",
         "digests": [digest(vec![]), digest(vec![mark(7, 3, 12)]), digest(marks())],
         "messages": messages(),
         "lengths": [
             length(kind_ask, 1, 32), length(kind_same, 1, 0), length(kind_marks, 1, most(kind_marks)),
-            length(kind_end, 2, 9), length(record::KIND, 1, most(record::KIND)), length(record::KIND, 9, 1),
+            length(kind_end, 2, 9), length(kind_holes, 1, 69 + 8 + 16), length(record::KIND, 1, most(record::KIND)), length(record::KIND, 9, 1),
         ],
         "refused_heads": [
             refused_head("size", kind_ask, most(kind_ask) + 1), refused_head("size", kind_marks, most(kind_marks) + 1),
             refused_head("size", record::KIND, most(record::KIND) + 1), refused_head("size", kind_end, u32::MAX as usize),
             refused_head("unknown", 0, 0), refused_head("unknown", kind_ask - 1, 0),
-            refused_head("unknown", kind_end + 1, 8), refused_head("unknown", record::KIND + 1, u32::MAX as usize),
+            refused_head("size", kind_holes, most(kind_holes) + 1), refused_head("unknown", kind_holes + 1, 8), refused_head("unknown", record::KIND + 1, u32::MAX as usize),
         ],
         "refused": [
             refused("nothing", "codec", vec![]),
@@ -133,12 +151,27 @@ pub fn sync() -> Value {
                 payload[0] = 0;
                 framed(kind_marks, 1, &payload)
             }),
-            refused("an unknown kind", "unknown", framed(kind_end + 1, 1, &[0; 8])),
+            refused("an unknown kind", "unknown", framed(kind_holes + 1, 1, &[0; 8])),
             refused("an unknown version", "unknown", framed(kind_want, 2, &short[FRAME_HEAD_BYTES + 8..])),
             refused("version 0", "unknown", framed(kind_same, 0, &[])),
             refused("marks descending", "marks", list(&marks().into_iter().rev().collect::<Vec<_>>())),
             refused("one journal twice", "marks", list(&[mark(7, 3, 1), mark(7, 3, 2)])),
             refused("incarnations ascending as bytes do", "marks", list(&by_bytes)),
+            refused("no range", "holes", holes(&[])),
+            refused("an empty range", "holes", holes(&[5..5])),
+            refused("a range that ends before it begins", "holes", holes(&[Range { start: 6, end: 5 }])),
+            refused("ranges descending", "holes", holes(&[7..8, 5..6])),
+            refused("ranges that touch", "holes", holes(&[5..7, 7..8])),
+            refused("ranges that overlap", "holes", holes(&[5..8, 7..9])),
+            refused("a range of more numbers than a journal has", "holes", holes(&[5..TREE_SIZE_MAX + 1])),
+            refused("more ranges than a message has", "holes", {
+                let ranges: Vec<Range<u64>> = (0..=HOLES_MAX as u64).map(|n| 2 * n..2 * n + 1).collect();
+                holes(&ranges)
+            }),
+            refused("half a range", "codec", {
+                let whole = holes(&[5..6, 7..8]);
+                framed(kind_holes, 1, &whole[FRAME_HEAD_BYTES..whole.len() - 8])
+            }),
         ],
         "refused_padded": [
             too_long("more marks than a list has", kind_marks),
@@ -154,6 +187,7 @@ fn why(error: &Error) -> &'static str {
         Error::Unknown { .. } => "unknown",
         Error::Size { .. } => "size",
         Error::Marks => "marks",
+        Error::Holes => "holes",
     }
 }
 
@@ -200,6 +234,13 @@ pub fn topic() -> Value {
     })
 }
 
+fn read_holes(row: &Value) -> Holes {
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).expect("a number");
+    let ranges = row["ranges"].as_array().expect("a list of ranges").iter();
+    let ranges = ranges.map(|range| number(&range[0])..number(&range[1])).collect();
+    Holes::new(Origin::parse(text(row, "origin")).expect("an origin"), ranges).expect("ascending")
+}
+
 #[test]
 fn messages_read_and_say_their_length() {
     let file = file("sync");
@@ -213,6 +254,7 @@ fn messages_read_and_say_their_length() {
             "marks" => Message::Marks(read_marks(row)),
             "want" => Message::Want(read_mark(&row["mark"])),
             "records" => Message::Records(held.clone()),
+            "holes" => Message::Holes(read_holes(row)),
             "end" => Message::End { next: text(row, "next").parse().expect("a number") },
             other => panic!("no message is called {other}"),
         };

@@ -19,9 +19,11 @@ use artel_federation::visit::message::{
 use artel_federation::visit::warrant::act_text;
 use artel_federation::{Entry, Fact, Identity, Json};
 use artel_mesh::{Protocol, RequestError, Topic};
+use artel_node::bench::loss;
 use artel_node::clock::wall;
 use artel_protocol::amount::Credits;
 use artel_protocol::continuity::Ask;
+use artel_protocol::holes::HOLES_MAX;
 use artel_protocol::id::{Digest, Epoch, FederationId, StepId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey};
 use artel_protocol::log::Origin;
@@ -33,7 +35,7 @@ use artel_protocol::time::Wall;
 use artel_protocol::witness::HEAD_KIND;
 use artel_reputation::{Complexity, Level};
 use artel_tests::agent::{key_of, task};
-use artel_tests::mesh::{admitted, held, items, until};
+use artel_tests::mesh::{LISTEN, admitted, held, items, until};
 use artel_tests::{Node, wait};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -499,4 +501,74 @@ fn wrong_answers_are_counted_and_keep_nothing() {
     let shown = artel().run(["peers", "--refused", "--data", world.dir.path().to_str().expect("UTF-8")]);
     assert!(shown.ok().contains("blob_bytes"), "{}", shown.stdout);
     world.serves(&honest);
+}
+
+#[test]
+fn holes_that_no_store_has_are_refused_and_counted() {
+    let world = World::start(1, 0);
+    let liar = world.liar(0);
+    let wanted = |ranges: &[(u64, u64)]| {
+        let mut payload =
+            Message::Want(Mark { origin: world.home_origin(), next: ranges.len() as u64 }).encode();
+        payload.drain(..8);
+        payload.extend(ranges.iter().flat_map(|(start, end)| [*start, *end]).flat_map(u64::to_le_bytes));
+        frame(0x0125, 1, &payload)
+    };
+    let answer = liar.say_on(
+        Protocol::Sync,
+        &[Message::Ask(marks_digest(&[])).encode(), wanted(&[(0, 1), (5, 7)])].concat(),
+    );
+    assert!(answer.len() > 1_000, "what is in order is answered: {} bytes", answer.len());
+    let many: Vec<(u64, u64)> = (0..=HOLES_MAX as u64).map(|n| (2 * n, 2 * n + 1)).collect();
+    let wrong: [&[(u64, u64)]; 7] =
+        [&[], &[(5, 5)], &[(5, 8), (7, 9)], &[(7, 8), (5, 6)], &[(5, 7), (7, 8)], &[(5, u64::MAX)], &many];
+    for (n, ranges) in wrong.iter().enumerate() {
+        let n = n as u64 + 1;
+        assert!(liar.say_on(Protocol::Sync, &wanted(ranges)).is_empty(), "{:?}", ranges.first());
+        until("it is counted", || world.refused("sync_malformed") == n);
+        until("it is counted against it", || world.refused("blamed") == n);
+    }
+    // Without a question what there is nothing may be wanted.
+    assert!(liar.say_on(Protocol::Sync, &wanted(&[(0, 1)])).is_empty());
+    until("that is counted, too", || world.refused("sync_turn") == 1);
+}
+
+#[test]
+fn other_records_than_the_lost_ones_are_refused_and_not_kept() {
+    let world = World::start(2, 1);
+    let other = world.origins[1];
+    let peer_id = other.node().key().peer_id();
+    let node = artel().up(world.dirs[1].path()).arg("--listen").arg(LISTEN).start();
+    until("it is there", || admitted(&world.home) == 1);
+    let before = held(&world.home, &peer_id);
+    post(&node, 30);
+    until("its offers are kept", || held(&world.home, &peer_id) >= before + 30);
+    assert_eq!(node.stop().code, Some(0));
+    let World { home, invitation, dirs, origins, dir } = world;
+    assert_eq!(home.stop().code, Some(0));
+    let lost = loss::lose(dir.path(), &other.node().key().did(), 1).expect("its store");
+    let is_lost =
+        |records: &Records| records.records().iter().any(|record| lost.contains(&record.public_seq));
+    let kept = frames(dir.path()).into_iter().filter(|frame| frame.origin == other);
+    let kept: Vec<Records> =
+        kept.map(|frame| Records::check(&frame.bytes, &other.federation()).expect("it holds")).collect();
+    let else_kept =
+        kept.into_iter().find(|records| !is_lost(records)).expect("there is more").bytes().to_vec();
+    let home = founder(dir.path());
+    let world = World { home, invitation, dirs, origins, dir };
+    until("it finds out", || held(&world.home, &peer_id) == *lost.first().expect("one"));
+    let liar = world.liar_answering(
+        0,
+        Arc::new(move |protocol, asked| match (protocol, Message::decode(asked)) {
+            (Protocol::Sync, Ok(Message::Ask(_))) => {
+                Some(Message::Marks(vec![Mark { origin: other, next: 1_000 }]).encode())
+            }
+            (Protocol::Sync, Ok(Message::Holes(_))) => Some(else_kept.clone()),
+            _ => None,
+        }),
+    );
+    until("what it sends is refused", || world.refused("sync_turn") >= 1);
+    until("it is sent away", || world.refused("sent_away") >= 1);
+    drop(liar);
+    assert_eq!(held(&world.home, &peer_id), *lost.first().expect("one"), "nothing of it fills the hole");
 }

@@ -13,6 +13,7 @@ mod demo;
 mod disk;
 mod doctor;
 mod examples;
+mod holes;
 mod interest;
 mod join;
 mod journey;

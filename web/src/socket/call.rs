@@ -100,37 +100,41 @@ pub(super) fn ends(problem: &Problem) -> Option<Code> {
         .then_some(problem.code)
 }
 
-async fn answer<S: Service>(
-    app: &App<S>,
-    call: &Call,
-    id: &str,
-    request: Request,
-) -> Result<Vec<u8>, Problem> {
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Problem>> + Send + 'a>>;
+
+/// Each request's future stands for itself: one for all of them would be as large as the largest, and is moved some times.
+fn answer<'a, S: Service>(app: &'a App<S>, call: &'a Call, id: &'a str, request: Request) -> Answering<'a> {
     match request {
-        Request::Post(post) => said(id, call, 201, &calls::post_task(app, call, post).await?),
-        Request::Show(task) => said(id, call, 200, &app.within(app.service.task(call, task)).await?),
-        Request::Claim(task, claim) => {
-            said(id, call, 200, &calls::claim(app, call, caller::agent(call)?, task, claim).await?)
+        Request::Post(post) => {
+            Box::pin(async move { said(id, call, 201, &calls::post_task(app, call, post).await?) })
         }
-        Request::ClaimNext(claim) => match calls::claim_next(app, call, caller::agent(call)?, claim).await? {
-            Some(lease) => said(id, call, 200, &lease),
-            None => nothing(id, call),
-        },
-        Request::Renew(task, lease) => {
+        Request::Show(task) => {
+            Box::pin(async move { said(id, call, 200, &app.within(app.service.task(call, task)).await?) })
+        }
+        Request::Claim(task, claim) => Box::pin(async move {
+            said(id, call, 200, &calls::claim(app, call, caller::agent(call)?, task, claim).await?)
+        }),
+        Request::ClaimNext(claim) => Box::pin(async move {
+            match calls::claim_next(app, call, caller::agent(call)?, claim).await? {
+                Some(lease) => said(id, call, 200, &lease),
+                None => nothing(id, call),
+            }
+        }),
+        Request::Renew(task, lease) => Box::pin(async move {
             let me = caller::agent(call)?;
             said(id, call, 200, &app.within(app.service.renew(call, me, task, lease)).await?)
-        }
-        Request::Release(task, lease) => {
+        }),
+        Request::Release(task, lease) => Box::pin(async move {
             let me = caller::agent(call)?;
             app.within(app.service.release(call, me, task, lease)).await?;
             said(id, call, 200, &BTreeMap::from([("released", true)]))
-        }
-        Request::MarkRead(mark) => {
+        }),
+        Request::MarkRead(mark) => Box::pin(async move {
             said(id, call, 200, &calls::mark_read(app, call, caller::agent(call)?, mark).await?)
-        }
-        Request::Submit(task, result) => {
+        }),
+        Request::Submit(task, result) => Box::pin(async move {
             said(id, call, 200, &calls::submit(app, call, caller::agent(call)?, task, result).await?)
-        }
+        }),
     }
 }
 

@@ -95,7 +95,8 @@ pub struct Traffic {
     /// The shards, 0 to 15, whose offers come by gossip; those of others are fetched later.
     pub offers_followed: Vec<u8>,
     /// Direct requests of peers that were dealt with, by what they are: `visit` (an agent's act at this home), `enough`, `head`,
-    /// `cosigned`, `continuity`, `fraud`, `redo`; without those that never came.
+    /// `cosigned`, `continuity`, `fraud`, `redo`; and their questions in exchanges of records: `sync_ask`, `sync_want`, `sync_holes`. Without
+    /// those that never came.
     #[serde(serialize_with = "edge::by_name")]
     #[schemars(with = "std::collections::BTreeMap<String, u64>")]
     pub requests: Vec<(String, u64)>,

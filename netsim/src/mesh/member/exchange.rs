@@ -8,11 +8,12 @@ use crate::mesh::mail::Mail;
 use crate::mesh::packet::Slot;
 use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::records::Kept;
-use artel_federation::exchange::Judgement;
+use artel_federation::exchange::{self, Judgement};
+use artel_protocol::holes::{Holes, clipped};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::{Mark, Message, marks_digest};
-use std::collections::VecDeque;
-use std::ops::Bound;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Bound, Range};
 
 /// How often records are fetched from one neighbour in turn, in milliseconds.
 pub const ROUND_MS: u64 = 30_000;
@@ -26,6 +27,9 @@ const MESSAGE_WAIT_MS: u64 = 20_000;
 /// How often one stream asks what else there is.
 const ROUNDS_MAX: u32 = 16;
 
+/// How often more of one journal is wanted after each answer to what there is.
+const WANTS_EACH: u32 = 2;
+
 /// How much one want is answered with.
 const WANT_BYTES_MAX: usize = 16 << 20;
 
@@ -38,10 +42,15 @@ pub struct Pull {
     stream: u64,
     step: u32,
     rounds: u32,
-    wants: VecDeque<Mark>,
-    wanted: Option<Mark>,
-    kept: u64,
-    kept_before: u64,
+    /// Of which journals more is to be had, and up to where.
+    theirs: VecDeque<Mark>,
+    /// How often the first of them was asked for in this round.
+    asked: u32,
+    wanted: Option<Message>,
+    /// All before was answered on this stream.
+    answered: BTreeMap<Origin, u64>,
+    /// Whether an answer of this round went on.
+    goes_on: bool,
     /// Whether it is over and rests.
     rests: bool,
 }
@@ -62,10 +71,11 @@ impl Member {
             stream,
             step: 0,
             rounds: 0,
-            wants: VecDeque::new(),
+            theirs: VecDeque::new(),
+            asked: 0,
             wanted: None,
-            kept: 0,
-            kept_before: 0,
+            answered: BTreeMap::new(),
+            goes_on: false,
             rests: false,
         };
         live.pulls.insert(peer, pull);
@@ -177,26 +187,39 @@ impl Member {
                 let same = marks_digest(&marks) == digest || context.is(MeshSabotage::AlwaysSame);
                 vec![if same { Message::Same } else { Message::Marks(marks) }]
             }
-            Message::Want(want) => self.give(context, want)?,
+            Message::Want(want) => {
+                let wanted = want.next..u64::MAX;
+                self.give(context, (want.origin, vec![wanted]), None)?
+            }
+            Message::Holes(holes) => {
+                self.give(context, (holes.origin(), holes.ranges().to_vec()), Some(&holes))?
+            }
             _ => return Ok(()),
         };
         self.out.push(Out::Send(from, Mail::Synced { stream, step, answer }));
         Ok(())
     }
 
-    fn give(&mut self, context: &Context, want: Mark) -> Does<Vec<Message>> {
+    fn give(
+        &mut self,
+        context: &Context,
+        (origin, mut wanted): (Origin, Vec<Range<u64>>),
+        holes: Option<&Holes>,
+    ) -> Does<Vec<Message>> {
         let me = self.origin();
-        let wanted = if context.is(MeshSabotage::OtherJournalGiven) { me } else { want.origin };
+        let origin = if context.is(MeshSabotage::OtherJournalGiven) { me } else { origin };
         let live = self.live()?;
-        let (mut next, mut sent, mut answer) = (want.next, 0, Vec::new());
-        while sent < WANT_BYTES_MAX {
-            let Some((frames, then)) = live.frames_from(&me, &wanted, next)? else { break };
+        let (mut next, mut sent, mut answer) = (wanted[0].start, 0, Vec::new());
+        while sent < WANT_BYTES_MAX && !wanted.is_empty() {
+            let left = std::mem::take(&mut wanted);
+            let Some((frames, then)) = live.frames_in(&me, &origin, (&left, holes))? else { break };
             for frame in frames {
                 sent += frame.len();
                 answer.push(Message::Records(frame));
             }
-            next = then;
+            (next, wanted) = (then, clipped(&left, then..u64::MAX));
         }
+        let next = holes.filter(|_| wanted.is_empty()).map_or(next, Holes::end);
         answer.push(Message::End { next });
         Ok(answer)
     }
@@ -219,7 +242,7 @@ impl Member {
         }
         match pull.wanted.take() {
             None => self.hear_marks(context, from, answer),
-            Some(want) => {
+            Some(question) => {
                 let mut first = None;
                 for message in answer {
                     match message {
@@ -229,14 +252,12 @@ impl Member {
                                     records.records().first().map_or(0, |record| record.public_seq)
                                 });
                             }
-                            if !self.take_frame(context, (from, honest), &want, &bytes)? {
+                            if !self.take_frame(context, (from, honest), &question, &bytes)? {
                                 return self.give_up(from, stream, step);
                             }
                         }
-                        Message::End { .. } => {
-                            if let Some(first) = first.filter(|first| *first > want.next) {
-                                self.lacks(from, want.origin, first)?;
-                            }
+                        Message::End { next } => {
+                            self.hear_end(from, &question, (first, next))?;
                             return self.next_want(context, from);
                         }
                         _ => break,
@@ -252,27 +273,54 @@ impl Member {
             return self.end_pull(context, from);
         };
         let live = self.live()?;
-        let mut missing = live.exchange.missing(&theirs);
-        if context.is(MeshSabotage::WantBehindHoles) {
-            for mark in &mut missing {
-                mark.next = live.kept.mark(&mark.origin).last.map_or(0, |last| last + 1);
-            }
-        }
+        let missing = live.exchange.missing(&theirs);
         let Some(pull) = live.pulls.get_mut(&from) else { return Ok(()) };
         pull.rounds += 1;
-        pull.kept_before = pull.kept;
-        pull.wants = missing.into();
+        (pull.goes_on, pull.asked) = (false, 0);
+        pull.theirs = missing.into();
         self.next_want(context, from)
     }
 
-    fn next_want(&mut self, context: &mut Context, from: Slot) -> Does {
+    /// Hears where the answer to a question ended, and the first number that came.
+    fn hear_end(&mut self, from: Slot, question: &Message, (first, next): (Option<u64>, u64)) -> Does {
+        let origin = match question {
+            Message::Want(mark) => mark.origin,
+            Message::Holes(holes) => holes.origin(),
+            _ => return Ok(()),
+        };
         let Some(pull) = self.live()?.pulls.get_mut(&from) else { return Ok(()) };
-        if let Some(want) = pull.wants.pop_front() {
-            pull.wanted = Some(want);
-            return self.question(from, Message::Want(want));
+        let answered = pull.answered.entry(origin).or_default();
+        let is_first = *answered == 0 || matches!(question, Message::Want(_));
+        if next > exchange::asked_from(question) {
+            (*answered, pull.goes_on) = (next, true);
+        } else {
+            // Nothing of it is to be had here.
+            pull.asked = WANTS_EACH;
+        }
+        match exchange::lacks_below(question, first, next).filter(|_| is_first) {
+            Some(below) => self.lacks(from, origin, below),
+            None => Ok(()),
+        }
+    }
+
+    fn next_want(&mut self, context: &mut Context, from: Slot) -> Does {
+        let live = self.live()?;
+        let Some(pull) = live.pulls.get_mut(&from) else { return Ok(()) };
+        while let Some(theirs) = pull.theirs.front() {
+            let (holes, behind) = live.kept.lacking(&theirs.origin);
+            let holes: &[Range<u64>] = if context.is(MeshSabotage::WantBehindHoles) { &[] } else { &holes };
+            let within = pull.answered.get(&theirs.origin).copied().unwrap_or_default()..theirs.next;
+            let question = exchange::question(theirs.origin, (holes, behind), within);
+            if let Some(question) = question.filter(|_| pull.asked < WANTS_EACH) {
+                pull.asked += 1;
+                pull.wanted = Some(question.clone());
+                return self.question(from, question);
+            }
+            pull.theirs.pop_front();
+            pull.asked = 0;
         }
         // Authors become known by records of others, so there may be more.
-        if pull.kept > pull.kept_before && pull.rounds < ROUNDS_MAX {
+        if pull.goes_on && pull.rounds < ROUNDS_MAX {
             return self.ask_for_marks(context, from);
         }
         self.end_pull(context, from)
@@ -283,14 +331,14 @@ impl Member {
         &mut self,
         context: &mut Context,
         (from, honest): (Slot, bool),
-        want: &Mark,
+        question: &Message,
         bytes: &[u8],
     ) -> Does<bool> {
         let Ok(records) = context.memo.records(bytes) else {
             return self.dishonest(from, honest, "records that do not hold");
         };
-        if records.origin() != want.origin {
-            return self.dishonest(from, honest, "records of another journal than was asked for");
+        if !exchange::answers(&records, question) {
+            return self.dishonest(from, honest, "other records than were asked for");
         }
         self.look_for_lies(context, &records)?;
         match self.live()?.exchange.judge(None, &records) {
@@ -298,9 +346,6 @@ impl Member {
                 let Some(kept) = self.keep(context, &records)? else { return Ok(false) };
                 if kept == Kept::New {
                     context.counts.fetched += 1;
-                    if let Some(pull) = self.live()?.pulls.get_mut(&from) {
-                        pull.kept += 1;
-                    }
                 }
                 Ok(true)
             }
@@ -322,15 +367,27 @@ impl Member {
 }
 
 impl super::Live {
-    /// Some of a journal's frames of records from a number on, and the number behind them; nothing where there are none.
-    fn frames_from(&self, me: &Origin, origin: &Origin, next: u64) -> Does<Option<(Vec<Vec<u8>>, u64)>> {
+    /// Some of a journal's frames with records of these numbers, and the number behind them; nothing where there are none. Of holes
+    /// the frames have what is lacking alone.
+    fn frames_in(
+        &self,
+        me: &Origin,
+        origin: &Origin,
+        (wanted, holes): (&[Range<u64>], Option<&Holes>),
+    ) -> Does<Option<(Vec<Vec<u8>>, u64)>> {
         if origin == me {
-            let read = self.journal.reader().records_from(next).map_err(|_| Stop::Down)?;
+            let read = self.journal.reader().records_in(wanted).map_err(|_| Stop::Down)?;
             let Some(records) = read else { return Ok(None) };
             let then = records.records().last().expect("a frame has records").public_seq + 1;
             return Ok(Some((vec![records.bytes().to_vec()], then)));
         }
-        let (frames, then) = self.kept.frames(origin, next, READ_BYTES);
-        Ok((!frames.is_empty()).then_some((frames, then)))
+        let (mut frames, then) = self.kept.frames_in(origin, wanted, READ_BYTES);
+        if frames.is_empty() {
+            return Ok(None);
+        }
+        if let Some(holes) = holes {
+            frames = frames.iter().filter_map(|frame| holes.cut(frame)).collect();
+        }
+        Ok(Some((frames, then)))
     }
 }

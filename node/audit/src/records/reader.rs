@@ -2,6 +2,7 @@
 //!
 //! What turns out to be damaged is missing: the reader says so, and the writer's next call builds the index again without it.
 
+use super::HOLES_MAX;
 use super::author::Mark;
 use super::error::Notice;
 use super::frame::{self, Payload};
@@ -62,6 +63,15 @@ impl Records {
         state.authors.get(origin).map_or(Vec::new(), |author| author.first_holes(limit))
     }
 
+    /// The holes in what is held of an author, and the number behind all of it.
+    pub fn lacking(&self, origin: &Origin) -> (Vec<Range<u64>>, u64) {
+        let state = self.shared.state();
+        state.authors.get(origin).map_or((Vec::new(), 0), |author| {
+            let mark = author.mark();
+            (author.first_holes(HOLES_MAX), mark.last.map_or(mark.next, |last| last + 1))
+        })
+    }
+
     /// The frame that a record is read from; `None` when it is not held, or turns out to be damaged.
     pub fn frame(&self, origin: &Origin, public_seq: u64) -> Option<Vec<u8>> {
         self.read(origin, public_seq, &mut None).map(|(_, bytes)| bytes)
@@ -72,36 +82,45 @@ impl Records {
     /// Within an answer no frame stands twice; between answers none does, unless frames of many commits are so entangled
     /// that no place between them fits.
     pub fn frames(&self, origin: &Origin, from_seq: u64, bytes_max: usize) -> (Vec<Vec<u8>>, u64) {
+        let all = from_seq..u64::MAX;
+        self.frames_in(origin, std::slice::from_ref(&all), bytes_max)
+    }
+
+    /// The same of those frames alone that have records in one of these ranges of numbers, ascending.
+    pub fn frames_in(&self, origin: &Origin, ranges: &[Range<u64>], bytes_max: usize) -> (Vec<Vec<u8>>, u64) {
         let mut page = Page::default();
-        let mut from = from_seq;
         let mut file = None;
-        loop {
-            let places = match self.places(origin, from) {
-                Ok(places) => places,
-                Err(error) => {
-                    self.shared.broken(error.to_string());
-                    return page.end(from);
+        let mut from = ranges.first().map_or(0, |range| range.start);
+        for range in ranges {
+            let mut next = range.start;
+            loop {
+                let places = match self.places(origin, next..range.end) {
+                    Ok(places) => places,
+                    Err(error) => {
+                        self.shared.broken(error.to_string());
+                        return page.end(from);
+                    }
+                };
+                let Some(last) = places.last_key_value().map(|(seq, _)| *seq) else { break };
+                for (seq, place) in places {
+                    if page.seen.contains(&place.last) {
+                        continue;
+                    }
+                    page.cut_before(seq);
+                    // Before the frame is read: a page that is full reads nothing in vain.
+                    if page.is_full(place.len as usize, bytes_max) {
+                        return page.end_at_cut(seq);
+                    }
+                    page.seen.insert(place.last);
+                    if let Some((place, bytes)) = self.read(origin, seq, &mut file) {
+                        page.add(place, bytes);
+                    }
                 }
-            };
-            let Some(last) = places.last_key_value().map(|(seq, _)| *seq) else {
-                return page.end(from);
-            };
-            for (seq, place) in places {
-                if page.seen.contains(&place.last) {
-                    continue;
-                }
-                page.cut_before(seq);
-                // Before the frame is read: a page that is full reads nothing in vain.
-                if page.is_full(place.len as usize, bytes_max) {
-                    return page.end_at_cut(seq);
-                }
-                page.seen.insert(place.last);
-                if let Some((place, bytes)) = self.read(origin, seq, &mut file) {
-                    page.add(place, bytes);
-                }
+                next = last + 1;
+                from = next;
             }
-            from = last + 1;
         }
+        page.end(from)
     }
 
     /// What was found by readers and the writer since somebody last asked.
@@ -109,20 +128,23 @@ impl Records {
         self.shared.take_notices()
     }
 
-    /// The places of an author's next records: those of the index, and those that it has not been fed.
-    fn places(&self, origin: &Origin, from: u64) -> Result<BTreeMap<u64, Place>, IndexError> {
+    /// The places of an author's next records with numbers in a range: those of the index, and those that it has not been fed.
+    fn places(&self, origin: &Origin, range: Range<u64>) -> Result<BTreeMap<u64, Place>, IndexError> {
         let floor = self.shared.state().authors.get(origin).map_or(0, |author| author.floor);
-        let from = from.max(floor);
+        let from = range.start.max(floor);
+        let most = usize::try_from(range.end.saturating_sub(from)).unwrap_or(PAGE).min(PAGE);
+        if most == 0 {
+            return Ok(BTreeMap::new());
+        }
         let after = from.checked_sub(1).map(|before| numbered_key(origin, before));
-        let tail = |to: u64| {
-            let state = self.shared.state();
-            state.tail_of(origin, from, to).take(PAGE).collect::<Vec<_>>()
-        };
         // The tail first: what leaves it meanwhile is in the index by then.
-        let waiting = tail(u64::MAX);
+        let waiting: Vec<_> = {
+            let state = self.shared.state();
+            state.tail_of(origin, from, range.end - 1).take(most).collect()
+        };
         let key = author_key(origin);
-        let pairs = self.shared.index.scan(PLACES, &key, after.as_deref(), Order::Ascending, PAGE)?;
-        let is_page = pairs.len() == PAGE;
+        let pairs = self.shared.index.scan(PLACES, &key, after.as_deref(), Order::Ascending, most)?;
+        let is_page = pairs.len() == most;
         let mut places = BTreeMap::new();
         for (key, value) in pairs {
             let (_, seq) = parse_numbered(&key, self.shared.federation)
@@ -134,11 +156,11 @@ impl Records {
             _ => u64::MAX,
         };
         let horizon = match waiting.last() {
-            Some((last, _)) if waiting.len() == PAGE => horizon.min(*last),
+            Some((last, _)) if waiting.len() == most => horizon.min(*last),
             _ => horizon,
         };
         places.extend(waiting);
-        places.retain(|seq, _| *seq <= horizon);
+        places.retain(|seq, _| *seq <= horizon && *seq < range.end);
         Ok(places)
     }
 

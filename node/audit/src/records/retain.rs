@@ -33,8 +33,9 @@ impl RecordStore {
     /// share; where the store is full, the one that takes most, as long as half of its share is left to it, and of those first one that
     /// nobody here is interested in. Nothing where that would not help.
     pub fn who_gives_way(&self, frame: &NewFrame, is_distant: impl Fn(&NodeId) -> bool) -> Option<NodeId> {
-        let (state, limits) = (self.shared.state(), self.limits());
+        let limits = self.limits();
         let bytes = frame::record_bytes(frame) as u64;
+        let state = self.shared.state();
         let has_place =
             state.authors.contains_key(&frame.origin) || (state.authors.len() as u64) < limits.authors_max;
         if !has_place || !frame.origin.is_within_limit() || bytes > limits.author_bytes_max {
@@ -50,6 +51,8 @@ impl RecordStore {
         for (origin, author) in &state.authors {
             *bytes_of.entry(origin.node()).or_default() += author.bytes;
         }
+        // Whoever is asked may look at what is kept.
+        drop(state);
         bytes_of
             .retain(|_, bytes| bytes.saturating_sub(self.given_up_at_once()) >= limits.author_bytes_max / 2);
         let first = bytes_of.into_iter().max_by_key(|(node, bytes)| (is_distant(node), *bytes));

@@ -54,6 +54,7 @@ pub struct RecordStore {
     name_unsynced: bool,
     buffer: Vec<u8>,
     pub(super) lacks: Lacks,
+    was_rebuilt: bool,
 }
 
 /// What to do with the frames of an append: for each one that is written, which of its records are read from it.
@@ -88,6 +89,7 @@ impl RecordStore {
             name_unsynced: false,
             buffer: Vec::new(),
             lacks: Lacks::default(),
+            was_rebuilt: false,
         };
         Ok(Opened { store, notices })
     }
@@ -100,6 +102,11 @@ impl RecordStore {
     /// What was found since the last call, by the writer or by readers.
     pub fn take_notices(&self) -> Vec<Notice> {
         self.shared.take_notices()
+    }
+
+    /// Whether the index was built again since the last call: less may be held now than before, since something was damaged.
+    pub fn take_rebuilt(&mut self) -> bool {
+        std::mem::take(&mut self.was_rebuilt)
     }
 
     /// The bytes of all frames that are held, as the limits count them.
@@ -169,6 +176,7 @@ impl RecordStore {
             Ok(active) => {
                 self.active = active;
                 self.name_unsynced = false;
+                self.was_rebuilt = true;
                 self.shared.change(|state| *state = fresh.change(std::mem::take));
                 self.shared.set_health(Health::Sound);
                 Ok(())

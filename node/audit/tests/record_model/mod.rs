@@ -6,6 +6,7 @@ use artel_audit::files::Files;
 use artel_audit::index::{Batch, IndexError, KvStore, MemoryStore, Order, Pairs, Tree};
 use artel_audit::memory::MemoryDisk;
 use artel_audit::records::{Error, Item, Kept, Limits, Mark, NewFrame, Opened, RecordStore, Records};
+use artel_protocol::holes::clipped;
 use artel_protocol::id::FederationId;
 use artel_protocol::key::{NodeId, PublicKey};
 use artel_protocol::log::Origin;
@@ -331,6 +332,29 @@ fn check_pages(reader: &Records, at: usize, held: &BTreeSet<(usize, u64)>) {
             from = next;
         }
         assert!(found == wanted, "author {at}: {} frames, not {}", found.len(), wanted.len());
+    }
+    for ranges in
+        [vec![0..1], vec![3..5, 9..10, 14..30], (0..40).map(|n| 3 * n + 1..3 * n + 2).collect::<Vec<_>>()]
+    {
+        let is_in = |seq: &u64| ranges.iter().any(|range| range.contains(seq));
+        let seqs = held.range((at, 0)..(at + 1, 0)).map(|(_, seq)| *seq).filter(is_in);
+        let wanted: BTreeSet<Vec<u8>> = seqs.map(|seq| frame_of(at, seq).bytes).collect();
+        for bytes_max in [1600, usize::MAX / 2] {
+            let (mut found, mut left) = (Vec::new(), ranges.clone());
+            loop {
+                let (frames, next) = reader.frames_in(&author(at), &left, bytes_max);
+                if frames.is_empty() {
+                    break;
+                }
+                assert!(next > left[0].start);
+                found.extend(frames);
+                left = clipped(&left, next..u64::MAX);
+            }
+            let each: BTreeSet<Vec<u8>> = found.iter().cloned().collect();
+            assert_eq!(each, wanted, "author {at}, {ranges:?}");
+            // Between answers one may stand twice.
+            assert!(found.len() == each.len() || bytes_max == 1600, "author {at}, {ranges:?}");
+        }
     }
 }
 
