@@ -168,6 +168,8 @@ struct Node {
     bench: Arc<Bench>,
     /// None where there is nobody to meet: a founder that listens nowhere and knows nobody.
     neighbours: Option<Neighbours>,
+    /// None where no collector wants traces.
+    telling: Option<traces::Telling>,
 }
 
 impl Node {
@@ -213,6 +215,7 @@ impl Node {
             blobs,
             bench,
             neighbours,
+            telling: None,
         })
     }
 
@@ -292,7 +295,7 @@ impl Node {
     }
 
     /// What HTTP talks to.
-    fn service(&self, started: (Instant, Wall), http: SocketAddr) -> anyhow::Result<NodeService> {
+    fn service(&mut self, started: (Instant, Wall), http: SocketAddr) -> anyhow::Result<NodeService> {
         let tokens = Tokens::new(
             self.identity.node,
             self.identity.federation,
@@ -329,15 +332,14 @@ impl Node {
     }
 
     /// Has tasks' traces told where the operator wants them, and says what remembers requests' traces.
-    fn traces(&self) -> anyhow::Result<Arc<traces::Requests>> {
+    fn traces(&mut self) -> anyhow::Result<Arc<traces::Requests>> {
         if self.config.otlp.is_empty() {
             return Ok(Arc::default());
         }
         let (collector, node) = (self.config.otlp.clone(), self.identity.node);
         let options = traces::Options { collector, node, version: env!("CARGO_PKG_VERSION") };
-        let (exporter, _) = traces::Exporter::start(options)?;
-        let requests = Arc::new(traces::Requests::new(exporter.clone()));
-        tokio::spawn(traces::follow(self.events.clone(), requests.clone(), exporter));
+        let (requests, telling) = traces::Telling::start(self.events.clone(), options)?;
+        self.telling = Some(telling);
         Ok(requests)
     }
 
@@ -403,7 +405,11 @@ impl Node {
         self.running.handle.stop();
         let thread = self.running.thread;
         let joined = tokio::task::spawn_blocking(move || thread.join());
-        match tokio::time::timeout(Duration::from_millis(END_MS), joined).await {
+        let joined = tokio::time::timeout(Duration::from_millis(END_MS), joined).await;
+        if let Some(telling) = self.telling {
+            telling.end().await;
+        }
+        match joined {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(_) => anyhow::bail!("the driver ended in a panic; the journal holds what was acknowledged"),
             Err(_) => anyhow::bail!(

@@ -71,6 +71,18 @@ export const doesItAll = async ({ stage, window, check }) => {
   await keyboard.press("Enter");
   await person.says("proof-verdict", /^Proven/);
   check("verifies a proof", true);
+  await tabTo(person, "nav-mesh");
+  await enter(person);
+  await tabTo(person, "to-invitations");
+  await enter(person);
+  await tabTo(person, "invite");
+  await enter(person);
+  const invitations = async () => (await person.page.$$('[data-testid="take-back"]')).length;
+  const before = await invitations();
+  check("invites a node", (await person.text("invitation")).length > 60);
+  await tabTo(person, "take-back");
+  await enter(person);
+  check("takes one back", (await invitations()) === before - 1);
   await keyboard.press("g");
   await keyboard.press("o");
   await person.page.waitForFunction(() => location.pathname === "/ui");

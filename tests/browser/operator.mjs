@@ -58,14 +58,54 @@ export const postsATask = async ({ stage, operator, check }) => {
   check("a task is cancelled from its page", true);
 };
 
-export const verifiesAProof = async ({ operator, check }) => {
+export const verifiesAProof = async ({ stage, operator, check }) => {
   await operator.go("/ui/audit");
   await operator.follow("entry");
   await operator.press("verify");
   await operator.says("proof-verdict", /^Proven/);
   const steps = await operator.page.$$eval('[data-testid="proof-steps"] li', (steps) => steps.map((step) => step.className));
   check(`the browser verified a proof in ${steps.length} steps`, steps.length > 4 && !steps.includes("bad"));
+  await theLogGrows(stage, operator, check);
   await liesAreSeen(operator, check);
+  await aRewrittenLogIsAlarming(stage, operator, check);
+};
+
+const grow = (stage) => stage.ask("/v1/events", { body: { event_name: "xyn.browser.grew", data: {} } });
+
+/** Verifies the page's entry again, and gives what was told. */
+const verifyAgain = async (operator, verdict) => {
+  await operator.press("verify");
+  await operator.says("proof-verdict", verdict);
+  return operator.page.$$eval('[data-testid="proof-steps"] li', (steps) => steps.map((step) => `${step.className} ${step.textContent}`));
+};
+
+/** The checkpoint that was verified before is held against the next one, hash by hash. */
+const theLogGrows = async (stage, operator, check) => {
+  await grow(stage);
+  // The node signs a new checkpoint within a second or so of an entry; an entry beyond the old one has it sign at once.
+  await operator.go("/ui/audit");
+  await operator.follow("entry");
+  const steps = await verifyAgain(operator, /^Proven/);
+  check("it verified that the log continues the one from before", steps.some((step) => step.startsWith("good The log continues")) && steps.some((step) => step.startsWith("good Growth 1")));
+};
+
+/** A browser that remembers another log than the node has now. */
+const aRewrittenLogIsAlarming = async (stage, operator, check) => {
+  await operator.page.evaluate(() => {
+    const name = Object.keys(localStorage).find((name) => name.startsWith("artel.log."));
+    const known = JSON.parse(localStorage.getItem(name));
+    localStorage.setItem(name, JSON.stringify({ ...known, size: "5", root: btoa("x".repeat(32)) }));
+  });
+  await operator.page.reload({ waitUntil: "load" });
+  await verifyAgain(operator, /contradicts/);
+  check("a log that does not continue the one from before is an alarm", (await operator.text("proof-alarm")).includes("contradict"));
+  await operator.page.reload({ waitUntil: "load" });
+  await operator.find("proof-alarm");
+  const notes = await operator.page.$eval("#proof-notes", (notes) => notes.textContent);
+  check("which stays, with both checkpoints", notes.match(/^artel\//gm)?.length === 2);
+  await operator.press("proof-kept");
+  check("until it was read", await operator.page.$eval('[data-testid="proof-alarm"]', (alarm) => alarm.hidden));
+  await operator.page.evaluate(() => localStorage.clear());
 };
 
 /** The same with an answer that was changed on its way. */
@@ -85,6 +125,39 @@ const liesAreSeen = async (operator, check) => {
     await operator.says("proof-verdict", /^Not proven/);
     check(`${name} is seen`, true);
   }
+};
+
+/** Makes an invitation, which is shown once and stands in no address, and takes it back. */
+export const invitesANode = async ({ operator, check }) => {
+  await operator.go("/ui/mesh");
+  await operator.follow("to-invitations");
+  await operator.type("uses", "none");
+  await operator.follow("invite");
+  check("a wrong number is said", /whole number/.test(await operator.text("said")));
+  await operator.type("uses", "2");
+  await operator.follow("invite");
+  const text = await operator.text("invitation");
+  check("an invitation is shown, and not in the address", text.length > 60 && new URL(operator.page.url()).pathname === "/ui/invitations" && new URL(operator.page.url()).search === "");
+  await operator.go("/ui/invitations");
+  const states = () => operator.page.$$eval('[data-testid="invitation-state"]', (cells) => cells.map((cell) => cell.textContent.trim()));
+  const before = await states();
+  check("it is shown once, and stands among those that are open", !(await operator.page.content()).includes(text.slice(-40)) && before.includes("open"));
+  await operator.follow("take-back");
+  check("one is taken back", (await states()).length === before.length - 1);
+};
+
+/** At another node of the demo: what the home paid those who worked for it from there. */
+export const seesWhatOtherHomesPaid = async ({ stage, check, window }) => {
+  const there = stage.others()[0];
+  const elsewhere = await window(there.url);
+  await elsewhere.signIn(there.token);
+  await elsewhere.go("/ui/ledger");
+  await elsewhere.find("home-row");
+  const paid = () => elsewhere.page.$$eval('[data-testid="home-row"] [data-label="Paid"]', (cells) => cells.map((cell) => parseFloat(cell.textContent)));
+  await until("another node knows what the home paid", async () => (await paid().catch(() => [])).some((amount) => amount > 0));
+  check("another node's ledger says what the home paid, and how it keeps its word", true);
+  const wrong = elsewhere.complaints();
+  check("nothing was wrong there", wrong.length === 0);
 };
 
 /** All pages with names, logs and artifacts that would do something. */

@@ -28,9 +28,9 @@ const REFUSALS = ["status of 422", "status of 404"];
 try {
   browser = await launch(chromium);
   await stage.begin();
-  const world = { stage, check, screens: place, window: () => Window.open(browser, stage.url), operator: await Window.open(browser, stage.url) };
+  const world = { stage, check, screens: place, window: (url = stage.url) => Window.open(browser, url), operator: await Window.open(browser, stage.url) };
   const acts = [
-    operator.watchesARunFinish, operator.opensTheGraph, operator.postsATask, operator.verifiesAProof, operator.readsWhatOthersWrote, operator.choosesColours, operator.looksAwayAndBack,
+    operator.watchesARunFinish, operator.opensTheGraph, operator.postsATask, operator.verifiesAProof, operator.invitesANode, operator.seesWhatOtherHomesPaid, operator.readsWhatOthersWrote, operator.choosesColours, operator.looksAwayAndBack,
     stranger.seesNoSecret, agent.seesItsOwn, keyboard.doesItAll, screens.areTaken, stranger.getsNothingByAnotherName,
   ];
   for (const act of acts) {

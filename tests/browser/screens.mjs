@@ -9,13 +9,14 @@ const THEMES = ["light", "dark"];
 export const areTaken = async ({ stage, operator, window, check, screens }) => {
   mkdirSync(screens, { recursive: true });
   const run = (await stage.ask("/v1/runs?status=completed&limit=200")).items.sort((a, b) => b.progress.steps - a.progress.steps)[0];
+  const [step] = (await stage.ask(`/v1/runs/${run.run_id}/steps`)).items;
   const task = (await stage.ask("/v1/tasks?status=accepted")).items.at(-1);
   const agent = (await stage.ask("/v1/agents")).items.sort((a, b) => b.total_tasks_completed - a.total_tasks_completed)[0];
   const artifact = (await stage.ask("/v1/artifacts?kind=report")).items[0];
   const pages = {
     public: "/", overview: "/ui", runs: "/ui/runs", run: `/ui/runs/${run.run_id}`, tasks: "/ui/tasks", task: `/ui/tasks/${task.task_id}`, "task-new": "/ui/tasks/new",
     offers: "/ui/offers", agents: "/ui/agents", agent: `/ui/agents/${agent.agent_id}`, artifacts: "/ui/artifacts", artifact: `/ui/artifacts/${artifact.artifact_id}`,
-    mesh: "/ui/mesh", audit: "/ui/audit", entry: "/ui/audit/20", ledger: "/ui/ledger", events: "/ui/events", settings: "/ui/settings", nothing: "/ui/nothing",
+    step: `/ui/runs/${run.run_id}/steps/${step.step_id}`, mesh: "/ui/mesh", invitations: "/ui/invitations", doctor: "/ui/doctor", audit: "/ui/audit", entry: "/ui/audit/20", ledger: "/ui/ledger", events: "/ui/events", settings: "/ui/settings", nothing: "/ui/nothing",
   };
   const person = await window();
   await person.signIn((await stage.agent("Vera", "vera")).token);

@@ -39,6 +39,13 @@ export class Stage {
     this.token = readFileSync(join(home, "operator.token"), "utf8").trim();
   }
 
+  /** The demo's other nodes. */
+  others() {
+    const run = join(this.home, "..");
+    const dirs = readdirSync(run).map((name) => join(run, name)).filter((dir) => dir !== this.home && existsSync(join(dir, "http.url")));
+    return dirs.map((dir) => ({ url: readFileSync(join(dir, "http.url"), "utf8").trim(), token: readFileSync(join(dir, "operator.token"), "utf8").trim() }));
+  }
+
   start(words, env = {}) {
     const child = spawn(this.binary, words, { env: { ...process.env, ...env }, stdio: ["ignore", "ignore", openSync(join(this.place, "log"), "a")] });
     this.children.push(child);

@@ -7,7 +7,7 @@ import { test } from "node:test";
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 // The assets' folder has no package.json that would make a module of it.
 const module = (path) => import(`data:text/javascript;base64,${Buffer.from(read(path)).toString("base64")}`);
-const { beside, climb, head, keyOf, parse, signed, verify } = await module("web/assets/verify.js");
+const { beside, climb, grow, head, keyOf, parse, signed, verify } = await module("web/assets/verify.js");
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const base58 = (bytes) => {
@@ -36,15 +36,24 @@ const note = async (origin, size, root) => {
   return `${text}\n\u2014 ${origin} ${base64(Buffer.concat([id, signature]))}\n`;
 };
 
-// A log of two leaves whose second one is the entry.
-const answer = async ({ body = BODY, salt = SALT, kind = 1, origin = `artel/${FEDERATION}/${PEER}/0`, neighbour = 9 } = {}) => {
+// A log of two leaves, or four, whose second one is the entry.
+const LATER = await Promise.all([10, 11].map((n) => sha256([0], [n])));
+const answer = async ({ body = BODY, salt = SALT, kind = 1, origin = `artel/${FEDERATION}/${PEER}/0`, neighbour = 9, size = 2 } = {}) => {
   const leaf = Buffer.concat([Buffer.from([1, kind, 0, 0, 0, 0, 0, 0, 0, 1]), await sha256(salt, body)]);
   const sibling = await sha256([0], [neighbour]);
-  const root = await sha256([1], sibling, await sha256([0], leaf));
-  const proof = `c2sp.org/tlog-proof@v1\nindex 1\n${base64(sibling)}\n\n${await note(origin, 2, root)}`;
+  const both = await sha256([1], sibling, await sha256([0], leaf));
+  const later = await sha256([1], ...LATER);
+  const [path, root] = size === 2 ? [[sibling], both] : [[sibling, later], await sha256([1], both, later)];
+  const proof = `c2sp.org/tlog-proof@v1\nindex 1\n${path.map(base64).join("\n")}\n\n${await note(origin, size, root)}`;
   return { leaf: base64(leaf), proof, salt: base64(salt), body: base64(body) };
 };
-const outcome = async (given, page = PAGE, known = null) => (await verify(given, page, known, () => {})).outcome;
+// The log before, and the hash that shows how it grew: of one leaf, whose hash is the root.
+const BEFORE = { origin: `artel/${FEDERATION}/${PEER}/0`, size: "1", root: base64(await sha256([0], [9])) };
+const grown = async () => {
+  const leaf = Buffer.from((await answer()).leaf, "base64");
+  return [base64(await sha256([0], leaf))];
+};
+const outcome = async (given, page = PAGE, known = null, ask = grown) => (await verify(given, page, known, () => {}, ask)).outcome;
 
 test("an honest answer proves the entry that stands on the page", async () => {
   const { kind, at, correlation } = head(new Uint8Array(BODY));
@@ -94,11 +103,65 @@ test("a later checkpoint that is smaller, or as large with another root, is a co
   assert.equal(await outcome(await answer(), PAGE, seen), "proven");
   assert.equal(await outcome(await answer({ neighbour: 8 }), PAGE, seen), "contradiction", "another root");
   assert.equal(await outcome(await answer(), PAGE, { ...seen, size: "3" }), "contradiction", "smaller");
-  assert.equal(await outcome(await answer(), PAGE, { ...seen, size: "1" }), "proven", "larger");
+  assert.equal(await outcome(await answer(), PAGE, BEFORE), "proven", "larger");
   const { checkpoint } = parse((await answer()).proof);
   const of = (incarnation) => ({ ...seen, origin: `artel/${FEDERATION}/${PEER}/${incarnation}` });
   assert.equal(beside(of(1), checkpoint), "contradiction", "an older log");
   assert.equal(beside(of(0), { ...checkpoint, origin: of(1).origin }), "restored");
+});
+
+test("a larger log that does not continue the one before is a contradiction", async () => {
+  const given = await answer();
+  for (const [name, known, ask] of [
+    ["another log before", { ...BEFORE, root: base64(Buffer.alloc(32, 1)) }, grown],
+    ["another growth", BEFORE, async () => [base64(Buffer.alloc(32, 1))]],
+    ["a proof that is too short", BEFORE, async () => []],
+    ["a proof that is too long", BEFORE, async () => [...(await grown()), base64(Buffer.alloc(32))]],
+  ]) assert.equal(await outcome(given, PAGE, known, ask), "contradiction", name);
+  // Three of four leaves are no node of the larger tree, so both roots have to come out.
+  const both = parse(given.proof).checkpoint.root;
+  const three = { ...BEFORE, size: "3", root: base64(await sha256([1], both, LATER[0])) };
+  const four = await answer({ size: 4 });
+  const shows = async () => [...LATER, both].map(base64);
+  assert.equal(await outcome(four, PAGE, three, shows), "proven");
+  assert.equal(await outcome(four, PAGE, { ...three, root: base64(Buffer.alloc(32, 1)) }, shows), "contradiction", "another log of three");
+  const { now } = await verify(given, PAGE, { ...BEFORE, root: base64(Buffer.alloc(32, 1)) }, () => {}, grown);
+  assert.equal(now, parse(given.proof).note, "what the node signed is there to be kept");
+});
+
+test("a log whose growth is not shown is not called proven, and the one before stays remembered", async () => {
+  for (const ask of [async () => { throw new Error("503"); }, async () => ["AAAA"], async () => undefined]) {
+    const found = await verify(await answer(), PAGE, BEFORE, () => {}, ask);
+    assert.deepEqual(found, { outcome: "unlinked" });
+  }
+});
+
+test("the growth of every tree up to twenty leaves is shown by its own proof and by no changed one", async () => {
+  const leaves = await Promise.all([...Array(20).keys()].map((n) => sha256([0], [n])));
+  const split = (count) => 2 ** Math.floor(Math.log2(count - 1));
+  const root = async (from, to) => {
+    if (to - from === 1) return leaves[from];
+    const middle = from + split(to - from);
+    return sha256([1], await root(from, middle), await root(middle, to));
+  };
+  // By the definition of RFC 6962, 2.1.2.
+  const prove = async (old, from, to, isWhole) => {
+    if (old === to - from) return isWhole ? [] : [await root(from, to)];
+    const k = split(to - from);
+    if (old <= k) return [...(await prove(old, from, from + k, isWhole)), await root(from + k, to)];
+    return [...(await prove(old - k, from + k, to, false)), await root(from, from + k)];
+  };
+  for (let size = 2; size <= leaves.length; size += 1) {
+    for (let old = 1; old < size; old += 1) {
+      const [was, is, proof] = [await root(0, old), await root(0, size), await prove(old, 0, size, true)];
+      const [older, newer] = [{ size: BigInt(old), root: was }, { size: BigInt(size) }];
+      const found = await grow(older, newer, proof);
+      assert.deepEqual(found.map(base64), [base64(was), base64(is)], `${old} of ${size}`);
+      const changed = await grow(older, newer, proof.map((hash, at) => (at === 0 ? Buffer.from(hash.map((byte) => byte ^ 1)) : hash)));
+      assert.notDeepEqual(changed.map(base64), [base64(was), base64(is)], `${old} of ${size}, changed`);
+      await assert.rejects(grow(older, newer, proof.slice(0, -1)), /empty|below/, `${old} of ${size}, cut`);
+    }
+  }
 });
 
 test("proofs of the protocol's vectors hold", async () => {

@@ -28,7 +28,8 @@ document.addEventListener("submit", (event) => {
 const path = location.pathname;
 for (const link of document.querySelectorAll("#nav a[href]")) {
   const to = link.getAttribute("href");
-  if (path === to || (to !== "/ui" && path.startsWith(`${to}/`)) || (to === "/ui/tasks" && path === "/ui/offers")) {
+  const parts = { "/ui/tasks": "/ui/offers", "/ui/mesh": "/ui/invitations", "/ui/settings": "/ui/doctor" };
+  if (path === to || (to !== "/ui" && path.startsWith(`${to}/`)) || path === parts[to]) {
     link.setAttribute("aria-current", "page");
   }
 }

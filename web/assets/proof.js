@@ -6,8 +6,9 @@ const SAID = {
   proven: ["good", "Proven: an entry of this kind, moment and request stands here in the log that the node signed. Its fields are shown as the node reads its bytes."],
   leaf: ["warn", "Only this is proven: a leaf stands at this index of the log. What the page says of the entry was not checked."],
   changed: ["warn", "It holds, for another node than the one that this browser verified here before. Ask the operator whether that is right."],
+  unlinked: ["warn", "The entry stands in the log that the node signed now, but the node did not show that this log continues the one that was verified here before. Try again; where it stays so, ask the operator."],
   unsigned: ["warn", "Not wholly checked: this browser cannot do all of it."],
-  contradiction: ["bad", "Not proven: the node signed a log that contradicts the one that it showed before. Keep both, and ask the operator."],
+  contradiction: ["bad", "Not proven: the node signed a log that contradicts the one that it showed before. Keep both checkpoints, which stand above: together they are the evidence."],
   wrong: ["bad", "Not proven. Keep what you see, and ask the operator."],
 };
 const STEP_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 90;
@@ -33,6 +34,35 @@ const remember = (name, value) => {
   }
 };
 
+const forget = (name) => {
+  try {
+    localStorage.removeItem(name);
+  } catch {
+    // Then there is nothing to forget.
+  }
+};
+const asked = async (path) => {
+  const answer = await fetch(path, { credentials: "same-origin", headers: { accept: "application/json" } });
+  if (!answer.ok) throw new Error(`the node answered ${answer.status}`);
+  return answer.json();
+};
+const ask = async (from, to) => (await asked(`/ui/audit/consistency?from=${from}&to=${to}`)).hashes;
+
+// A contradiction is told on every page of an entry, until a person has said that they keep it.
+const ALARM = button && `artel.alarm.${button.dataset.peer}`;
+const alarm = document.getElementById("proof-alarm");
+const raise = (notes) => {
+  if (!notes || !alarm) return;
+  document.getElementById("proof-notes").textContent = notes.join("\n");
+  alarm.hidden = false;
+};
+raise(ALARM && recall(ALARM));
+document.getElementById("proof-kept")?.addEventListener("click", () => {
+  forget(ALARM);
+  alarm.hidden = true;
+  button.focus();
+});
+
 button?.addEventListener("click", async () => {
   button.disabled = true;
   list.replaceChildren();
@@ -46,10 +76,13 @@ button?.addEventListener("click", async () => {
   const [last, known] = [recall(NODE), recall(log)];
   let outcome = "wrong";
   try {
-    const answer = await fetch(proof, { credentials: "same-origin", headers: { accept: "application/json" } });
-    if (!answer.ok) throw new Error(`the node answered ${answer.status}`);
-    const found = await verify(await answer.json(), page, known, told);
+    const found = await verify(await asked(proof), page, known, told, ask);
     outcome = found.outcome;
+    if (outcome === "contradiction") {
+      const notes = [known.note ?? "", found.now];
+      remember(ALARM, notes);
+      raise(notes);
+    }
     if (found.seen) {
       remember(log, found.seen);
       remember(NODE, node);

@@ -1,5 +1,6 @@
 // Verifies in this browser that an entry stands in a node's log: reads a C2SP tlog-proof, opens and hashes the leaf, walks up the
-// Merkle tree (RFC 6962), and checks the Ed25519 signature under the root. Nothing here trusts what the node says of the outcome.
+// Merkle tree (RFC 6962), checks the Ed25519 signature under the root, and whether this log continues the one that was verified before.
+// Nothing here trusts what the node says of the outcome.
 
 const encoder = new TextEncoder();
 const unbase64 = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -26,7 +27,8 @@ export const parse = (text) => {
   if (!index) throw new Error("the proof does not say its index");
   const path = lines.filter((line) => line !== "").map(unbase64);
   if (path.some((hash) => hash.length !== 32)) throw new Error("a hash has not 32 bytes");
-  return { index: BigInt(index[1]), path, checkpoint: checkpoint(text.slice(gap + 2)) };
+  const note = text.slice(gap + 2);
+  return { index: BigInt(index[1]), path, note, checkpoint: checkpoint(note) };
 };
 
 const checkpoint = (note) => {
@@ -57,6 +59,30 @@ export const climb = async (leafHash, index, size, path, told = () => {}) => {
   }
   if (sn !== 0n) throw new Error("the proof ends below the root");
   return hash;
+};
+
+/**
+ * Walks from where an older tree ends up to its root and to the root of the one that continues it (RFC 9162, 2.1.4.2), and tells each
+ * step. Both have a size and the older one a root; it has at least one leaf, and the other more.
+ */
+export const grow = async (older, newer, proof, told = () => {}) => {
+  let [fn, sn] = [older.size - 1n, newer.size - 1n];
+  while ((fn & 1n) === 1n) [fn, sn] = [fn >> 1n, sn >> 1n];
+  // A complete tree is a node of the larger one, and is not said again.
+  const isComplete = (older.size & (older.size - 1n)) === 0n;
+  const [first, ...path] = isComplete ? [older.root, ...proof] : proof;
+  if (!first) throw new Error("the proof is empty");
+  let [was, is] = [first, first];
+  for (const hash of path) {
+    if (sn === 0n) throw new Error("the proof is longer than the tree is high");
+    const isOld = (fn & 1n) === 1n || fn === sn;
+    [was, is] = isOld ? [await inner(hash, was), await inner(hash, is)] : [was, await inner(is, hash)];
+    if (isOld) while ((fn & 1n) === 0n && fn !== 0n) [fn, sn] = [fn >> 1n, sn >> 1n];
+    [fn, sn] = [fn >> 1n, sn >> 1n];
+    told(isOld, hash, was, is);
+  }
+  if (sn !== 0n) throw new Error("the proof ends below the root");
+  return [was, is];
 };
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
@@ -148,13 +174,47 @@ const opens = async (given, page, leaf, told) => {
   return isSame;
 };
 
+const short = (hash) => `${hex(hash).slice(0, 16)}…`;
+
+// Whether a checkpoint's log continues the one that was verified before: true, false, or null where the node gave no proof of it.
+const continues = async (known, checkpoint, ask, told) => {
+  const older = { size: BigInt(known.size), root: unbase64(known.root) };
+  let hashes;
+  try {
+    hashes = (await ask(known.size, checkpoint.size.toString())).map(unbase64);
+    if (hashes.some((hash) => hash.length !== 32)) throw new Error("a hash has not 32 bytes");
+  } catch (error) {
+    told("The node gave no proof that its log continues the one verified before", error.message, null);
+    return null;
+  }
+  const both = `${known.size} → ${checkpoint.size} entries`;
+  try {
+    let level = 0;
+    const [was, is] = await grow(older, checkpoint, hashes, (isOld, hash, was, is) => {
+      level += 1;
+      const roots = isOld ? `${short(was)} and ${short(is)}` : short(is);
+      told(`Growth ${level}: joined with ${isOld ? "what stood there before" : "what came since"}`, `${short(hash)} → ${roots}`, true);
+    });
+    const [oldFits, newFits] = [same(was, older.root), same(is, checkpoint.root)];
+    told("The older root is the one verified before", `${base64(was)} ${oldFits ? "=" : "≠"} ${known.root}`, oldFits);
+    told("It grew into the newer root", `${base64(is)} ${newFits ? "=" : "≠"} ${base64(checkpoint.root)}`, newFits);
+    if (oldFits && newFits) told("The log continues the one verified before", both, true);
+    return oldFits && newFits;
+  } catch (error) {
+    told("The log does not continue the one verified before", `${both}: ${error.message}`, false);
+    return false;
+  }
+};
+
 /**
  * Verifies what a page got (`leaf`, `proof`, and for who may see it `salt` and `body`) against what stands on the page (`entry`, `kind`,
  * `at`, `correlation`, `public`, `federation`, `peer`) and the last checkpoint that was verified of this node (`known`: `origin`, `size`,
- * `root`), and tells each step as `(title, detail, ok)`. Answers `{ outcome, seen }`: "proven", "leaf" where only the leaf is proven,
- * "unsigned" where only the signature could not be checked here, "contradiction" or "wrong"; `seen` is what to remember.
+ * `root`, `note`), and tells each step as `(title, detail, ok)`. `ask(from, to)` gets the hashes that show how the log grew between two
+ * sizes. Answers `{ outcome, seen, now }`: "proven", "leaf" where only the leaf is proven, "unsigned" where only the signature could
+ * not be checked here, "unlinked" where the node did not show that its log continues the one before, "contradiction" or "wrong";
+ * `seen` is what to remember, `now` the node's signed checkpoint.
  */
-export const verify = async (given, page, known, told) => {
+export const verify = async (given, page, known, told, ask) => {
   if (!globalThis.crypto?.subtle) {
     told("This browser gives no cryptography to pages without TLS", "Open the page by https or on 127.0.0.1, or use artel audit verify.", null);
     return { outcome: "unsigned" };
@@ -178,7 +238,7 @@ export const verify = async (given, page, known, told) => {
     let level = 0;
     const root = await climb(leaf, proof.index, checkpoint.size, proof.path, (side, sibling, hash) => {
       level += 1;
-      told(`Level ${level}: joined with its ${side} neighbour`, `${hex(sibling).slice(0, 16)}… → ${hex(hash).slice(0, 16)}…`, true);
+      told(`Level ${level}: joined with its ${side} neighbour`, `${short(sibling)} → ${short(hash)}`, true);
     });
     const rootFits = same(root, checkpoint.root);
     told("The root is the checkpoint's", `${base64(root)} ${rootFits ? "=" : "≠"} ${base64(checkpoint.root)}`, rootFits);
@@ -193,16 +253,20 @@ export const verify = async (given, page, known, told) => {
     if (!isSigned) return wrong;
     const witnesses = checkpoint.signatures.length - 1;
     if (witnesses > 0) told("Others cosigned it", `${witnesses} more signatures stand under it; their keys are not at hand here`, null);
-    const seen = { origin: checkpoint.origin, size: checkpoint.size.toString(), root: base64(checkpoint.root) };
+    const now = proof.note;
+    const seen = { origin: checkpoint.origin, size: checkpoint.size.toString(), root: base64(checkpoint.root), note: now };
     const came = beside(known, checkpoint);
     const before = known ? `${known.size} entries, root ${known.root}, incarnation ${known.origin.split("/")[3]}` : "";
     if (came === "contradiction") {
       told("It contradicts the one that this browser verified before", before, false);
-      return { outcome: "contradiction" };
+      return { outcome: "contradiction", now };
     }
     if (came === "same") told("It is the one that this browser verified before", before, true);
-    if (came === "grown") told("Whether it continues the one that was verified before was not checked here", before, null);
     if (came === "restored") told("The node began another log since: it was restored from a copy", before, null);
+    const isLinked = came === "grown" ? await continues(known, checkpoint, ask, told) : true;
+    if (isLinked === false) return { outcome: "contradiction", now };
+    // The one before stays remembered, so that the next proof is held against it.
+    if (isLinked === null) return { outcome: "unlinked" };
     return { outcome: isOpened ? "proven" : "leaf", seen };
   } catch (error) {
     told("The proof is not one", error.message, false);

@@ -126,6 +126,11 @@ pub(crate) fn page(limit: Option<u32>, cursor: Option<String>) -> Result<Page, P
     Ok(Page { limit, cursor })
 }
 
+/// What a field of a filter says: a browser sends an empty one, too, which says nothing.
+pub(crate) fn given(text: &str) -> Option<String> {
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 /// A parameter's text as a checked value.
 pub(crate) fn checked<T, E: std::fmt::Display>(
     name: &str,

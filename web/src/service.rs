@@ -8,7 +8,7 @@ use crate::types::agent::{
     Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
 };
 use crate::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
-use crate::types::audit::{Entry, EntryQuery, Proof};
+use crate::types::audit::{Consistency, Entry, EntryQuery, Proof};
 use crate::types::auth::{SignedStatement, Verified};
 use crate::types::doctor::Finding;
 use crate::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
@@ -410,6 +410,13 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn entry(&self, call: &Call, index: u64) -> impl Future<Output = Result<Entry, Problem>> + Send;
     /// `GET /v1/audit/proof/{index}`.
     fn proof(&self, call: &Call, index: u64) -> impl Future<Output = Result<Proof, Problem>> + Send;
+    /// That the log of `to` entries continues the one of `from`, for an entry's page; a signed checkpoint covers `to`.
+    fn consistency(
+        &self,
+        call: &Call,
+        from: u64,
+        to: u64,
+    ) -> impl Future<Output = Result<Consistency, Problem>> + Send;
     /// An entry with its body, what opens its leaf, and its proof, for the entry's page; for whom the entry concerns.
     fn record(&self, call: &Call, index: u64) -> impl Future<Output = Result<Record, Problem>> + Send;
     /// `GET /v1/ledger/accounts`; the caller is the operator.

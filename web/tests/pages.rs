@@ -12,6 +12,8 @@ use support::{PATIENCE, Running, start};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// Pages of which agents are told that they are not for them.
+const OPERATORS: [&str; 4] = ["/ui/mesh", "/ui/invitations", "/ui/settings", "/ui/doctor"];
 const OURS: &str = "Origin: http://localhost\r\n";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
@@ -48,6 +50,11 @@ async fn sign_in(server: &Running, token: &str) -> Browser {
     Browser { cookie, form_token: token.split('"').next().expect("its end").to_owned() }
 }
 
+/// Whether the service was asked something that begins so since the last look.
+fn was_asked(server: &Running, word: &str) -> bool {
+    server.service.asked().iter().any(|asked| asked.starts_with(word))
+}
+
 fn filled(path: &str) -> String {
     let base = path.replace("{index}", "42").replace("{did}", &fake::agent().to_string());
     let base = base.replace("{step_id}", &fake::task().to_string());
@@ -61,7 +68,8 @@ fn filled(path: &str) -> String {
 
 /// Pages to look at; those that are streams, forms' targets, files or nothing are tried by themselves.
 fn looked_at() -> impl Iterator<Item = String> {
-    let apart = ["/ui/live", "/ui/assets/", "/ui/{*", "/image", "/download", "/proof", "/ui/sign-in"];
+    let apart =
+        ["/ui/live", "/ui/assets/", "/ui/{*", "/image", "/download", "/proof", "/consistency", "/ui/sign-in"];
     let pages = PAGES
         .iter()
         .filter(move |(method, path)| *method == "get" && !apart.iter().any(|a| path.contains(a)));
@@ -94,7 +102,7 @@ async fn every_page_is_drawn_under_a_policy_that_lets_nothing_in_and_what_others
         let mut client = connect(server.address).await;
         for path in looked_at() {
             let reply = client.ask("GET", &path, &browser.cookie, b"").await;
-            if token == "agent-token" && ["/ui/mesh", "/ui/settings", "/ui/doctor"].contains(&path.as_str()) {
+            if token == "agent-token" && OPERATORS.contains(&path.as_str()) {
                 assert_eq!(reply.status, 403, "{path}");
                 assert!(reply.text().contains("<!doctype html>") && reply.text().contains("operator_only"));
                 continue;
@@ -551,4 +559,89 @@ async fn a_page_asks_for_the_names_that_it_shows_and_for_no_others() {
         assert!(path == "/ui/agents" || !reads_all, "{path} reads all agents");
     }
     assert!(named >= 5, "{named} pages show names");
+}
+
+#[tokio::test]
+async fn an_invitation_is_shown_once_in_the_answer_to_its_form_and_to_the_operator_alone() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "operator-token").await;
+    let mut client = connect(server.address).await;
+    let headers = format!("{}{OURS}", browser.cookie);
+    let form = format!("form_token={}&uses=3&hours=168", browser.form_token);
+    let reply = post(&mut client, "/ui/invitations", &headers, &form).await;
+    assert_eq!((reply.status, reply.header("location")), (200, None), "{}", reply.text());
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert!(reply.text().contains("artel-invitation-1:AA") && reply.text().contains("lets in 3 nodes"));
+    assert!(was_asked(&server, "invite Some(3) Some(604800000)"));
+    assert_tested("/ui/invitations", reply.text());
+    let list = client.ask("GET", "/ui/invitations", &browser.cookie, b"").await;
+    assert!(!list.text().contains("artel-invitation-1:"), "{}", list.text());
+    let take_back = list.text().split("action=\"").find(|form| form.starts_with("/ui/invitations/sha256:"));
+    let take_back = take_back.and_then(|form| form.split('"').next()).expect("a form").to_owned();
+    for (path, fields) in [("/ui/invitations", "uses=1"), (take_back.as_str(), "")] {
+        let unsigned = post(&mut client, path, &headers, fields).await;
+        assert_eq!(unsigned.status, 403, "{path} without its form token");
+    }
+    for uses in ["none", "", "-1", "4294967296"] {
+        let form = format!("form_token={}&uses={uses}", browser.form_token);
+        let reply = post(&mut client, "/ui/invitations", &headers, &form).await;
+        assert!(reply.status == 422 && reply.text().contains("role=\"alert\""), "{uses}: {}", reply.text());
+    }
+    let reply = post(&mut client, &take_back, &headers, &format!("form_token={}", browser.form_token)).await;
+    assert_eq!((reply.status, reply.header("location")), (303, Some("/ui/invitations")));
+    assert!(was_asked(&server, "uninvite sha256:"));
+
+    let agent = sign_in(&server, "agent-token").await;
+    let headers = format!("{}{OURS}", agent.cookie);
+    for path in ["/ui/invitations", take_back.as_str()] {
+        let form = format!("form_token={}&uses=1", agent.form_token);
+        assert_eq!(post(&mut client, path, &headers, &form).await.status, 403, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn more_artifacts_than_a_page_has_are_reached_from_their_run_and_their_step() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "operator-token").await;
+    let mut client = connect(server.address).await;
+    let (run, step) = (fake::run(), fake::task());
+    for (path, more) in [
+        (format!("/ui/runs/{run}"), format!("/ui/artifacts?run_id={run}&#38;cursor=50-0")),
+        (format!("/ui/runs/{run}/steps/{step}"), format!("/ui/artifacts?step_id={step}&#38;cursor=50-0")),
+    ] {
+        let reply = client.ask("GET", &path, &browser.cookie, b"").await;
+        assert!(reply.text().contains(&format!("href=\"{more}\"")), "{path}: {}", reply.text());
+        let reply = client.ask("GET", &more.replace("&#38;", "&"), &browser.cookie, b"").await;
+        assert_eq!(reply.status, 200, "{more}: {}", reply.text());
+    }
+    assert!(was_asked(&server, &format!("artifacts None Some({step:?})")));
+}
+
+#[tokio::test]
+async fn the_ledger_says_what_other_homes_paid_and_how_they_keep_their_word() {
+    let server = hostile(Options::default()).await;
+    for (token, said) in
+        [("operator-token", ["Redeemed", ">40.5<"]), ("agent-token", ["paid elsewhere", ">7.5<"])]
+    {
+        let browser = sign_in(&server, token).await;
+        let mut client = connect(server.address).await;
+        let reply = client.ask("GET", "/ui/ledger", &browser.cookie, b"").await;
+        for text in said {
+            assert!(reply.text().contains(text), "{token}, {text}: {}", reply.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn how_the_log_grew_is_for_whoever_is_signed_in() {
+    let server = hostile(Options::default()).await;
+    let path = "/ui/audit/consistency?from=3&to=42";
+    let mut client = connect(server.address).await;
+    assert_eq!(client.ask("GET", path, "", b"").await.status, 303);
+    let browser = sign_in(&server, "agent-token").await;
+    let reply = client.ask("GET", path, &browser.cookie, b"").await;
+    assert_eq!(reply.json()["hashes"][0].as_str().map(str::len), Some(44), "{}", reply.text());
+    assert!(was_asked(&server, "consistency 3 42"));
+    let reply = client.ask("GET", "/ui/audit/consistency?from=3", &browser.cookie, b"").await;
+    assert_eq!(reply.status, 400, "{}", reply.text());
 }

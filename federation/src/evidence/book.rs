@@ -2,11 +2,13 @@
 //! records give the same book, in whatever order the journals came.
 
 use super::gaps::Gaps;
+use super::paid::Paid;
 use super::pairs::{Half, Pairs};
 use super::receipt::{Learnt, Receipt};
 use super::view::Viewer;
 use super::{JOURNALS_MAX, ROWS_EACH, ROWS_MAX, SETTLED_MAX, UNSURE_MAX};
 use crate::fact::{Entry as JournalEntry, Fact, Kind};
+use artel_protocol::amount::Credits;
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
@@ -60,13 +62,15 @@ pub struct Book {
     /// More was lost than can be told.
     partial: bool,
     gaps: Gaps,
+    pub(super) paid: Paid,
 }
 
 impl Book {
     /// Whether a public entry's body has to be heard; all others only count.
     pub fn is_of_interest(body: &[u8]) -> bool {
         let number = body.first_chunk().map(|number| u16::from_le_bytes(*number));
-        let wanted = [Kind::Submitted, Kind::Verdict, Kind::Lapsed, Kind::HandedIn, Kind::Refuted];
+        let wanted =
+            [Kind::Submitted, Kind::Verdict, Kind::Lapsed, Kind::HandedIn, Kind::Refuted, Kind::Transfer];
         number.and_then(Kind::of).is_some_and(|kind| wanted.contains(&kind))
     }
 
@@ -103,7 +107,10 @@ impl Book {
         self.journals.insert(origin, public_seq + 1);
         let before = learnt.len();
         match entry {
-            Some(entry) => self.pairs.hear(origin, index, &entry, learnt),
+            Some(entry) => {
+                self.paid.hear(origin.node(), &entry.fact);
+                self.pairs.hear(origin, index, &entry, learnt);
+            }
             None => self.pairs.pass(origin, index + 1, learnt),
         }
         for piece in &learnt[before..] {
@@ -185,6 +192,11 @@ impl Book {
     /// How many accepted receipts two nodes have settled with each other, in either direction.
     pub fn settled(&self, one: NodeId, other: NodeId) -> u64 {
         self.settled.get(&pair(one, other)).copied().unwrap_or_default()
+    }
+
+    /// What a home paid in all, by its own records.
+    pub fn paid_by(&self, home: &NodeId) -> Credits {
+        self.paid.by(home)
     }
 
     /// What is there of receipts that are not whole.

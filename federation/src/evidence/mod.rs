@@ -7,6 +7,7 @@
 mod book;
 mod gaps;
 mod lost;
+mod paid;
 mod pairs;
 mod receipt;
 mod refutable;

@@ -3,6 +3,7 @@
 
 use super::book::{Book, Tally};
 use crate::fact::Genesis;
+use artel_protocol::amount::Credits;
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::summary::{Said, Scored};
@@ -35,6 +36,8 @@ pub struct Part {
     pub tally: Tally,
     /// What of it counts.
     pub share: Share,
+    /// What it paid the agent, by its own records.
+    pub paid: Credits,
 }
 
 /// A view of one agent.
@@ -120,6 +123,7 @@ impl Book {
             settled,
             tally: *tally,
             share,
+            paid: self.paid.to(home, agent),
         });
         View { assessment: seen.assessment, parts: parts.collect() }
     }

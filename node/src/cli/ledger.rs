@@ -62,9 +62,16 @@ impl Ledger {
         if elsewhere.is_empty() {
             return Ok(());
         }
-        let columns = &[("elsewhere at home", "home"), ("accepted", "accepted"), ("rejected", "rejected")];
+        let columns = &[
+            ("elsewhere at home", "home"),
+            ("accepted", "accepted"),
+            ("rejected", "rejected"),
+            ("paid", "paid"),
+        ];
         super::show::line(&format!("\n{}", super::show::table(&elsewhere, columns).trim_end()))?;
-        super::show::note("what another home paid stands in that home's ledger");
+        super::show::note(
+            "what another home paid stands in that home's ledger; shown is what its records say",
+        );
         Ok(())
     }
 }

@@ -1,18 +1,24 @@
-//! `--watch`: what a command shows, kept up to date until Ctrl-C. On a terminal the picture is redrawn in place; elsewhere
-//! each row that changed is a line, so that a file or a pipe reads as a history. With `--json` each changed row is an object.
+//! `--watch`: what a command shows, kept up to date until Ctrl-C. It is read again when the node says that something happened, which
+//! is asked once and waited for. On a terminal the picture is redrawn in place; elsewhere each row that changed is a line, so that a
+//! file or a pipe reads as a history. With `--json` each changed row is an object.
 
 use super::context::Context;
 use super::paint::{Paint, Tone};
 use super::show::{self, Column};
-use crate::client::Client;
+use super::watch::{AWAY, Events};
+use crate::client::{Client, Error};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often the node is asked. Slower, and the picture seems to stand still; faster, and nobody could read it.
-const EVERY: Duration = Duration::from_secs(1);
+/// How long a picture stands before it is read again, whatever happens meanwhile. Shorter, and nobody could read it.
+const STANDS: Duration = Duration::from_millis(250);
+
+/// After how long it is read again though nothing happened, in milliseconds: no event tells of who is connected, nor an agent of what
+/// others post. Longer, and such a change seems not to come; shorter, and the node is asked for nothing.
+const QUIET_MS: u64 = 5_000;
 
 /// How many lines are drawn where the terminal does not say how high it is.
 const LINES_USUAL: usize = 24;
@@ -35,42 +41,68 @@ pub struct Watched {
 /// What waiting will not mend, and what stdout says.
 pub async fn watch(context: &Context, watched: Watched) -> anyhow::Result<()> {
     let client = context.client()?;
-    let rows = async |client: &Client| -> Result<Vec<Value>, crate::client::Error> {
+    let rows = async || -> Result<Vec<Value>, Error> {
         Ok(client.get::<Value>(&watched.path).await?["items"].as_array().cloned().unwrap_or_default())
     };
-    follow(context, &watched, async || rows(&client).await).await
+    follow(context, &watched, Some(&client), rows).await
 }
 
-/// Shows what `read` finds until Ctrl-C.
+/// Shows what `read` finds until Ctrl-C; `news` is the node, called by somebody who may hear of its events.
 ///
 /// # Errors
 /// As [`watch`].
 pub async fn follow(
     context: &Context,
     watched: &Watched,
-    read: impl AsyncFn() -> Result<Vec<Value>, crate::client::Error>,
+    news: Option<&Client>,
+    read: impl AsyncFn() -> Result<Vec<Value>, Error>,
 ) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let showing = show_on(context, watched, news, read);
+    tokio::select! {
+        shown = showing => shown,
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
+async fn show_on(
+    context: &Context,
+    watched: &Watched,
+    news: Option<&Client>,
+    read: impl AsyncFn() -> Result<Vec<Value>, Error>,
+) -> anyhow::Result<()> {
     let mut screen = Screen::new(context.show.json);
-    let mut before = None;
-    let mut every = tokio::time::interval(EVERY);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut events = news.map(|client| Events::new(client, String::new(), Some("now".into())));
+    // At first no more than the place among the events is taken, before the rows are read: nothing falls in between.
+    let (mut before, mut wait_ms) = (None, 0);
     loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            _ = interrupt.recv() => return Ok(()),
-        }
-        let answer = tokio::select! {
-            answer = read() => answer,
-            _ = interrupt.recv() => return Ok(()),
+        let looked = async {
+            happens(&mut events, wait_ms).await?;
+            read().await
         };
-        match answer {
+        match looked.await {
             Ok(rows) => {
                 screen.show(watched, before.as_deref(), &rows)?;
-                before = Some(rows);
+                (before, wait_ms) = (Some(rows), QUIET_MS);
+                tokio::time::sleep(STANDS).await;
             }
-            Err(error) if error.is_passing() => screen.away(&error.to_string())?,
+            Err(error) if error.is_passing() => {
+                screen.away(&error.to_string())?;
+                wait_ms = 0;
+                tokio::time::sleep(error.retry_after().unwrap_or(AWAY)).await;
+            }
             Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits until something happened, or for long enough.
+async fn happens(events: &mut Option<Events<'_>>, wait_ms: u64) -> Result<(), Error> {
+    match events {
+        Some(events) => events.next(wait_ms).await.map(drop),
+        None => {
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            Ok(())
         }
     }
 }
@@ -176,7 +208,7 @@ fn size() -> (usize, usize) {
 
 fn picture(watched: &Watched, rows: &[Value], paint: Paint) -> String {
     let now = crate::clock::wall().iso8601();
-    let head = paint.say(Tone::Dim, &format!("{now}, each second; Ctrl-C ends it"));
+    let head = paint.say(Tone::Dim, &format!("{now}, as it happens; Ctrl-C ends it"));
     match rows.is_empty() {
         true => format!("{head}\n{}\n", watched.none),
         false => format!("{head}\n{}", show::painted_table(rows, watched.columns, paint)),

@@ -83,6 +83,7 @@ const HOMES: &[Column] = &[
     ("rejections", "rejected"),
     ("silences", "silences"),
     ("redeemed", "redeemed"),
+    ("paid", "paid"),
     ("breaches", "breaches"),
     ("first breach", "breach"),
 ];

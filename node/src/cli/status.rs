@@ -53,7 +53,10 @@ impl Status {
         let client = context.anonymous()?;
         if self.watch {
             let watched = Watched { path: String::new(), columns: WATCHED, key: "url", none: "" };
-            return live::follow(context, &watched, async || Ok(vec![ask(&client).await?])).await;
+            // Whoever may not hear of events sees what changed a few seconds later.
+            let news = context.client().ok().filter(|client| client.token().is_some());
+            return live::follow(context, &watched, news.as_ref(), async || Ok(vec![ask(&client).await?]))
+                .await;
         }
         let answer = ask(&client).await?;
         context.show.fields(&answer.to_string(), SHOWN)?;

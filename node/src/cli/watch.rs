@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How long one request waits for the next event, in milliseconds.
 pub const WAIT_MS: u64 = 20_000;
 /// How long to wait before asking a node again that is away or busy.
-const AWAY: Duration = Duration::from_secs(1);
+pub const AWAY: Duration = Duration::from_secs(1);
 
 /// Reads events from a place on.
 pub struct Events<'a> {

@@ -23,7 +23,7 @@ const FILE: &str = "evidence";
 
 /// The form of the file; another one is not read, and the book is made anew. One that is taken over without what a newer one knows
 /// would say otherwise than one that is made anew, with the same marks.
-const FORM: u32 = 5;
+const FORM: u32 = 6;
 
 /// After how many records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 65_536;

@@ -62,6 +62,7 @@ use artel_federation::homes::Standing as HomeStanding;
 use artel_federation::interest::Interest;
 use artel_federation::watch::{Quarantine, Watch};
 use artel_mesh::{Event, Lane, Mesh, Protocol, Running};
+use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, FederationId};
 use artel_protocol::key::{AgentId, NodeId, SecretKey};
 use artel_protocol::log::{Origin, SignedCheckpoint};
@@ -223,6 +224,8 @@ pub struct Home {
     pub offers: usize,
     /// How it deals with those who work for it.
     pub standing: HomeStanding,
+    /// What it paid in all, by its own records.
+    pub paid: Credits,
 }
 
 /// A proof of fraud that is held.
@@ -413,9 +416,12 @@ impl Neighbours {
 
     /// Other nodes as homes, by key.
     pub fn homes(&self) -> Vec<Home> {
-        let offers = |node: &NodeId| self.shared.board.count(node);
-        let all = self.shared.homes.all().into_iter();
-        all.map(|(node, standing)| Home { node, offers: offers(&node), standing }).collect()
+        let all = self.shared.homes.all();
+        // One lock after the other, never two at once.
+        let offers: Vec<usize> = all.iter().map(|(node, _)| self.shared.board.count(node)).collect();
+        let book = &self.shared.evidence.state().book;
+        let home = |((node, standing), offers)| Home { node, offers, standing, paid: book.paid_by(&node) };
+        all.into_iter().zip(offers).map(home).collect()
     }
 
     /// The shards whose offers come by gossip, ascending.

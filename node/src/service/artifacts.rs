@@ -298,14 +298,16 @@ pub(super) async fn list(
 ) -> Result<List<Artifact>, Problem> {
     let mut before = page::key(&query.page, ArtifactId::parse)?;
     let viewer = service.viewer(call).await?;
-    if let Some(run) = query.run_id {
+    let run = query.run_id.or(query.step_id.map(|step| step.run()));
+    if let Some(run) = run {
         service.in_run(call, run, |run, viewer| shown::is_there(viewer, run).then_some(())).await?;
     }
     let limit = query.page.limit as usize;
     let wanted = move |stored: &ArtifactStored| {
-        let seen = query.run_id.is_some() || viewer.is(stored.by);
-        let of_run = query.run_id.is_none_or(|run| stored.run == Some(run));
-        seen && of_run && query.kind.as_ref().is_none_or(|kind| *kind == stored.kind)
+        let seen = run.is_some() || viewer.is(stored.by);
+        let of_run = run.is_none_or(|run| stored.run == Some(run));
+        let of_step = query.step_id.is_none_or(|step| stored.step == Some(step));
+        seen && of_run && of_step && query.kind.as_ref().is_none_or(|kind| *kind == stored.kind)
     };
     let walk = move |service: &NodeService| {
         let (mut items, mut looked_at) = (Vec::new(), 0);

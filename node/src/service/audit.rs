@@ -18,7 +18,7 @@ use artel_federation::{Entry, Fact, Kind};
 use artel_protocol::id::StepId;
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::log::{Class, Origin, SignedCheckpoint, Tile};
-use artel_web::types::audit::{Entry as WebEntry, EntryQuery, Proof};
+use artel_web::types::audit::{Consistency, Entry as WebEntry, EntryQuery, Proof};
 use artel_web::types::ledger::{Account as WebAccount, AccountKind, Balance};
 use artel_web::types::receipt::{Receipt, Record};
 use artel_web::types::{List, Page};
@@ -176,6 +176,25 @@ pub(super) async fn proof(service: &NodeService, call: &Call, index: u64) -> Res
         Ok(Proof { index, leaf: leaf.to_bytes().to_vec(), proof: proof.to_string() })
     };
     service.blocking(prove).await
+}
+
+/// That the log of `to` entries continues the one of `from`: says no more of it than its tiles, which everybody has.
+pub(super) async fn consistency(
+    service: &NodeService,
+    call: &Call,
+    (from, to): (u64, u64),
+) -> Result<Consistency, Problem> {
+    service.viewer(call).await?;
+    if from > to {
+        let message = "a log is continued by a larger one; ask from the smaller size to the larger";
+        return Err(Problem::new(Code::BadQuery, message));
+    }
+    let size = service.reader().checkpoint().size();
+    if to > size {
+        return Err(of_reader(artel_audit::Error::Beyond { wanted: to, size }));
+    }
+    let prove = move |service: &NodeService| service.reader().consistency(from, to).map_err(of_reader);
+    Ok(Consistency { hashes: service.blocking(prove).await? })
 }
 
 /// Sees to it that a released checkpoint covers an entry.

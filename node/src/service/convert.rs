@@ -320,6 +320,7 @@ fn home_evidence(part: &Part) -> HomeEvidence {
         lapsed: part.tally.lapsed,
         receipts_micro: part.share.receipts_micro,
         counted_micro: part.share.counted_micro,
+        paid: part.paid,
     }
 }
 

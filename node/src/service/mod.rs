@@ -54,7 +54,7 @@ use artel_web::types::agent::{
     Agent, AgentPatch, AgentQuery, Contribution, Earnings, OwnAgent, Reputation, Work,
 };
 use artel_web::types::artifact::{Artifact, ArtifactName, ArtifactPost, ArtifactQuery, Content};
-use artel_web::types::audit::{Entry, EntryQuery, Proof};
+use artel_web::types::audit::{Consistency, Entry, EntryQuery, Proof};
 use artel_web::types::auth::{SignedStatement, Verified};
 use artel_web::types::doctor::Finding;
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
@@ -373,6 +373,9 @@ impl Service for NodeService {
     }
     async fn proof(&self, call: &Call, index: u64) -> Result<Proof, Problem> {
         audit::proof(self, call, index).await
+    }
+    async fn consistency(&self, call: &Call, from: u64, to: u64) -> Result<Consistency, Problem> {
+        audit::consistency(self, call, (from, to)).await
     }
     async fn record(&self, call: &Call, index: u64) -> Result<Record, Problem> {
         audit::opened(self, call, index).await

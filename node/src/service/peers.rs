@@ -117,7 +117,7 @@ pub(super) fn homes(service: &NodeService, page: &Page) -> Result<List<Home>, Pr
     Ok(List { items, next_cursor })
 }
 
-fn home(neighbours::Home { node, offers, standing }: neighbours::Home) -> Home {
+fn home(neighbours::Home { node, offers, standing, paid }: neighbours::Home) -> Home {
     Home {
         node_id: node,
         offers: offers as u64,
@@ -126,6 +126,7 @@ fn home(neighbours::Home { node, offers, standing }: neighbours::Home) -> Home {
         silences: standing.silences,
         redeemed: standing.redeemed,
         answered_percent: standing.answered_percent(),
+        paid,
         breaches: standing.breaches,
         breach: standing
             .breach

@@ -10,13 +10,17 @@ mod otlp;
 mod requests;
 mod story;
 
-pub use export::{Exporter, Options};
+pub use export::Options;
 pub use requests::Requests;
 
 use crate::events::{Events, Recent};
 use artel_protocol::id::StepId;
+use export::Exporter;
 use std::sync::Arc;
+use std::time::Duration;
 use story::Story;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// How many entries are read at once.
 const ENTRIES: usize = 256;
@@ -63,12 +67,52 @@ pub(crate) fn parent(task: &StepId) -> String {
     format!("00-{}-{}-01", hex::encode(ids::trace(&task.run())), hex::encode(ids::task(task)))
 }
 
-/// Tells the collector the story of every task that the journal writes on from now; ends when the node does. To be spawned once.
-pub async fn follow(events: Arc<Events>, requests: Arc<Requests>, exporter: Exporter) {
+/// What tells a collector of tasks and requests.
+pub struct Telling {
+    closing: CancellationToken,
+    follower: JoinHandle<()>,
+    sender: JoinHandle<()>,
+}
+
+/// How long a node that ends waits for its collector. Longer, and a collector that is away holds up every stop; shorter, and one at
+/// some distance loses the end of the story.
+const END: Duration = Duration::from_secs(2);
+
+impl Telling {
+    /// Begins to tell of every task that the journal writes on from now, and of the requests that are given back.
+    ///
+    /// # Errors
+    /// What keeps an HTTP client from being made.
+    pub fn start(events: Arc<Events>, options: Options) -> anyhow::Result<(Arc<Requests>, Telling)> {
+        let (exporter, sender) = Exporter::start(options)?;
+        let requests = Arc::new(Requests::new(exporter.clone()));
+        let closing = CancellationToken::new();
+        let follower = tokio::spawn(follow(events, requests.clone(), exporter, closing.clone()));
+        Ok((requests, Telling { closing, follower, sender }))
+    }
+
+    /// Tells what is synced and on its way by now. To be called once nothing is written any more.
+    pub async fn end(self) {
+        self.closing.cancel();
+        let told = async { tokio::join!(self.follower, self.sender) };
+        if tokio::time::timeout(END, told).await.is_err() {
+            tracing::warn!("the collector of traces did not take the last spans in time; they are lost");
+        }
+    }
+}
+
+/// Tells the story of every task, and at the end has the last of it sent.
+async fn follow(
+    events: Arc<Events>,
+    requests: Arc<Requests>,
+    exporter: Exporter,
+    closing: CancellationToken,
+) {
     let mut synced = events.watch();
     let mut next = events.size();
     let mut story = Story::default();
     loop {
+        let is_last = closing.is_cancelled();
         synced.borrow_and_update();
         let (kept, to) = match events.from(next, ENTRIES, |_| true) {
             Recent::Here(kept, to) => (kept, to),
@@ -84,8 +128,15 @@ pub async fn follow(events: Arc<Events>, requests: Arc<Requests>, exporter: Expo
         }
         let is_all = kept.len() < ENTRIES;
         next = to;
-        if is_all && synced.changed().await.is_err() {
-            return;
+        if is_all && is_last {
+            return exporter.close();
+        }
+        if is_all {
+            // What was synced before the end is read once more. The other side of this watch is held here, so it does not end.
+            tokio::select! {
+                _ = synced.changed() => {}
+                () = closing.cancelled() => {}
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ use serde_json::{Value, json};
 pub(super) struct ListParams {
     #[schemars(with = "Option<form::Uuid>")]
     run_id: Option<String>,
+    #[schemars(with = "Option<form::Uuid>")]
+    step_id: Option<String>,
     kind: Option<String>,
     #[schemars(with = "Option<form::Limit>")]
     limit: Option<u32>,
@@ -57,6 +59,7 @@ pub(super) async fn list<S: Service>(
 ) -> Result<Answer<List<Artifact>>, Problem> {
     let query = ArtifactQuery {
         run_id: checked("run_id", params.run_id, RunId::parse)?,
+        step_id: checked("step_id", params.step_id, StepId::parse)?,
         kind: params.kind,
         page: page(params.limit, params.cursor)?,
     };

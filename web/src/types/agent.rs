@@ -191,6 +191,10 @@ pub struct HomeEvidence {
     pub receipts_micro: u64,
     /// How many of these count here, by its weight and its part of the whole.
     pub counted_micro: u64,
+    /// What it paid the agent, by its own records, less what it took back: its IOUs, which stand in its ledger.
+    #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
+    pub paid: Credits,
 }
 
 /// How one lease ended.

@@ -135,6 +135,8 @@ pub struct Content {
 pub struct ArtifactQuery {
     /// Only those of this run.
     pub run_id: Option<RunId>,
+    /// Only those of this step.
+    pub step_id: Option<StepId>,
     /// Only those of this kind.
     pub kind: Option<String>,
     /// Which page.

@@ -3,6 +3,7 @@
 use super::{Json, Page, edge, form};
 use artel_protocol::id::StepId;
 use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::log::Hash;
 use artel_protocol::text::Correlation;
 use artel_protocol::time::Wall;
 use schemars::JsonSchema;
@@ -57,4 +58,12 @@ pub struct Proof {
     pub leaf: Vec<u8>,
     /// The C2SP `.tlog-proof` of the leaf.
     pub proof: String,
+}
+
+/// That the log of one size continues the one of another (RFC 6962, section 2.1.2).
+#[derive(Debug, Clone, Serialize)]
+pub struct Consistency {
+    /// The hashes; base64.
+    #[serde(serialize_with = "edge::texts")]
+    pub hashes: Vec<Hash>,
 }

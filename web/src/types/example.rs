@@ -133,8 +133,19 @@ examples! {
         rejected: 0,
         lapsed: 0,
         receipts_micro: 0,
-        homes: vec![],
+        homes: vec![HomeEvidence::example()],
         calculated_at: NOW,
+    };
+    HomeEvidence: HomeEvidence {
+        home: NodeId::example(),
+        weight_eighths: 8,
+        settled: 3,
+        accepted: 3,
+        rejected: 0,
+        lapsed: 0,
+        receipts_micro: 3_000_000,
+        counted_micro: 3_000_000,
+        paid: Credits(7_500_000),
     };
     Work: Work {
         task_id: StepId::example(),
@@ -281,6 +292,7 @@ examples! {
         silences: 1,
         redeemed: 0,
         answered_percent: 90,
+        paid: Credits(40_500_000),
         breaches: 0,
         breach: None,
     };

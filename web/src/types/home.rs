@@ -1,6 +1,7 @@
 //! Homes as this node sees them: nodes that offer work, and how they deal with those who do it.
 
 use super::{edge, form};
+use artel_protocol::amount::Credits;
 use artel_protocol::key::NodeId;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,6 +25,10 @@ pub struct Home {
     pub redeemed: u64,
     /// Of a hundred results, how many it has answered; 100 where nothing is known.
     pub answered_percent: u8,
+    /// What it paid in all, by its own records: each payment is its IOU to an agent.
+    #[serde(serialize_with = "edge::credits")]
+    #[schemars(with = "form::Amount")]
+    pub paid: Credits,
     /// How many entries of its log break the rules: then nothing that it offers is claimed.
     pub breaches: u64,
     /// The first of them, in words; else `null`.

@@ -7,7 +7,7 @@ use super::trend::{Trend, trend};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::query::{Id, Query, checked, page};
+use crate::query::{Id, Query, checked, given, page};
 use crate::service::{Call, Service};
 use crate::types::agent::{Agent, AgentQuery, Reputation, Score, Work, WorkOutcome};
 use artel_protocol::key::AgentId;
@@ -78,7 +78,8 @@ pub(super) fn layers(reputation: &Reputation) -> Layers {
 
 #[derive(Deserialize)]
 pub(super) struct ListParams {
-    capability: Option<String>,
+    #[serde(default)]
+    capability: String,
     cursor: Option<String>,
 }
 
@@ -86,7 +87,7 @@ pub(super) struct ListParams {
 #[template(path = "ui/agents.html")]
 struct ListPageOf<'a> {
     shell: &'a Shell,
-    capability: &'a str,
+    params: &'a ListParams,
     agents: &'a [Agent],
     pager: Pager,
 }
@@ -97,20 +98,14 @@ pub(super) async fn list<S: Service>(
     visitor: Visitor,
     Query(params): Query<ListParams>,
 ) -> Result<Response, Problem> {
-    let capability = params.capability.filter(|text| !text.is_empty());
     let query = AgentQuery {
-        capability: checked("capability", capability.clone(), Skill::parse)?,
+        capability: checked("capability", given(&params.capability), Skill::parse)?,
         page: page(None, params.cursor.clone())?,
     };
     let agents = app.within(app.service.agents(&visitor.call, query)).await?;
-    let filter = [("capability", capability.as_deref())];
-    let pager = Pager::new("/ui/agents", &filter, params.cursor.as_deref(), agents.next_cursor.as_deref());
-    html(&ListPageOf {
-        shell: &visitor.shell,
-        capability: capability.as_deref().unwrap_or_default(),
-        agents: &agents.items,
-        pager,
-    })
+    let filter = [("capability", params.capability.as_str())];
+    let pager = Pager::new("/ui/agents", &filter, &params.cursor, &agents.next_cursor);
+    html(&ListPageOf { shell: &visitor.shell, params: &params, agents: &agents.items, pager })
 }
 
 #[derive(Deserialize)]
@@ -149,8 +144,8 @@ pub(super) async fn show<S: Service>(
         }
         false => None,
     };
-    let next = work.as_ref().and_then(|work| work.next_cursor.as_deref());
-    let pager = Pager::new(&format!("/ui/agents/{id}"), &[], params.cursor.as_deref(), next);
+    let next = work.as_ref().and_then(|work| work.next_cursor.clone());
+    let pager = Pager::new(&format!("/ui/agents/{id}"), &[], &params.cursor, &next);
     let items = work.as_ref().map(|work| work.items.as_slice());
     let is_open = |work: &&Work| matches!(work.outcome, WorkOutcome::Held | WorkOutcome::Submitted);
     html(&ShowPage {

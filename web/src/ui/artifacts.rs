@@ -9,12 +9,12 @@ use super::show;
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::query::{Id, Query, checked, page};
+use crate::query::{Id, Query, checked, given, page};
 use crate::routes::artifacts::{self, Conditions, Sent};
 use crate::service::{Blob as _, Service};
 use crate::types::Json;
 use crate::types::artifact::{Artifact, ArtifactName, ArtifactQuery};
-use artel_protocol::id::{ArtifactId, RunId};
+use artel_protocol::id::{ArtifactId, RunId, StepId};
 use artel_protocol::json;
 use artel_protocol::limits::JSON_DEPTH_MAX;
 use askama::Template;
@@ -32,8 +32,12 @@ const IMAGES: [&str; 5] = ["image/png", "image/jpeg", "image/gif", "image/webp",
 
 #[derive(Deserialize)]
 pub(super) struct ListParams {
-    run_id: Option<String>,
-    kind: Option<String>,
+    #[serde(default)]
+    run_id: String,
+    #[serde(default)]
+    step_id: String,
+    #[serde(default)]
+    kind: String,
     cursor: Option<String>,
 }
 
@@ -41,8 +45,7 @@ pub(super) struct ListParams {
 #[template(path = "ui/artifacts.html")]
 struct ListPageOf<'a> {
     shell: &'a Shell,
-    run_id: &'a str,
-    kind: &'a str,
+    params: &'a ListParams,
     artifacts: &'a [Artifact],
     names: &'a Names,
     pager: Pager,
@@ -54,26 +57,25 @@ pub(super) async fn list<S: Service>(
     visitor: Visitor,
     Query(params): Query<ListParams>,
 ) -> Result<Response, Problem> {
-    let run_id = params.run_id.filter(|text| !text.is_empty());
-    let kind = params.kind.filter(|text| !text.is_empty());
     let query = ArtifactQuery {
-        run_id: checked("run_id", run_id.clone(), RunId::parse)?,
-        kind: kind.clone(),
+        run_id: checked("run_id", given(&params.run_id), RunId::parse)?,
+        step_id: checked("step_id", given(&params.step_id), StepId::parse)?,
+        kind: given(&params.kind),
         page: page(None, params.cursor.clone())?,
     };
     let artifacts = app.within(app.service.artifacts(&visitor.call, query)).await?;
-    let kept = [("run_id", run_id.as_deref()), ("kind", kind.as_deref())];
-    let pager =
-        Pager::new("/ui/artifacts", &kept, params.cursor.as_deref(), artifacts.next_cursor.as_deref());
+    let filter = [
+        ("run_id", params.run_id.as_str()),
+        ("step_id", params.step_id.as_str()),
+        ("kind", params.kind.as_str()),
+    ];
     let named = artifacts.items.iter().filter_map(|artifact| by(&artifact.created_by));
-    let names = Names::of(&app, &visitor.call, named).await?;
     html(&ListPageOf {
         shell: &visitor.shell,
-        run_id: run_id.as_deref().unwrap_or_default(),
-        kind: kind.as_deref().unwrap_or_default(),
+        params: &params,
         artifacts: &artifacts.items,
-        names: &names,
-        pager,
+        names: &Names::of(&app, &visitor.call, named).await?,
+        pager: Pager::new("/ui/artifacts", &filter, &params.cursor, &artifacts.next_cursor),
     })
 }
 

@@ -9,10 +9,10 @@ use super::visitor::{Shell, Visitor};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::query::{Id, Query, checked, page};
+use crate::query::{Id, Query, checked, given, page};
 use crate::service::Service;
 use crate::types::Page as ListPage;
-use crate::types::audit::{Entry, EntryQuery, Proof};
+use crate::types::audit::{Consistency, Entry, EntryQuery, Proof};
 use crate::types::node::Status;
 use crate::types::receipt::Record;
 use artel_protocol::id::StepId;
@@ -96,18 +96,15 @@ pub(super) async fn list<S: Service>(
     if newest_first {
         entries.reverse();
     }
-    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let all = [
-        text(&params.kind),
-        text(&params.correlation),
-        text(&params.agent),
-        text(&params.node),
-        text(&params.task),
+    let filter = [
+        ("kind", params.kind.as_str()),
+        ("correlation", &params.correlation),
+        ("agent", &params.agent),
+        ("node", &params.node),
+        ("task", &params.task),
     ];
-    let names = ["kind", "correlation", "agent", "node", "task"];
-    let filter: Vec<(&str, Option<&str>)> = names.into_iter().zip(all.iter().map(Option::as_deref)).collect();
-    let next = found.next_cursor.as_deref().filter(|_| !newest_first);
-    let pager = Pager::new("/ui/audit", &filter, params.cursor.as_deref(), next);
+    let next = found.next_cursor.filter(|_| !newest_first);
+    let pager = Pager::new("/ui/audit", &filter, &params.cursor, &next);
     html(&ListPageOf {
         shell: &visitor.shell,
         params: &params,
@@ -119,7 +116,6 @@ pub(super) async fn list<S: Service>(
 }
 
 fn query(params: &Params) -> Result<EntryQuery, Problem> {
-    let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let correlation = |text: &str| Correlation::parse(text).ok_or("want 1 to 64 visible ASCII characters");
     Ok(EntryQuery {
         kind: given(&params.kind),
@@ -200,4 +196,21 @@ pub(super) async fn proof<S: Service>(
         Err(problem) => return Err(problem),
     };
     Ok(Answer::of(&call.correlation, &verifiable))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Span {
+    from: u64,
+    to: u64,
+}
+
+/// `GET /ui/audit/consistency`: what a browser needs to verify that the log of one size continues the one of another.
+pub(super) async fn consistency<S: Service>(
+    State(app): State<App<S>>,
+    visitor: Visitor,
+    Query(Span { from, to }): Query<Span>,
+) -> Result<Answer<Consistency>, Problem> {
+    let call = &visitor.call;
+    let proof = app.within(app.service.consistency(call, from, to)).await?;
+    Ok(Answer::of(&call.correlation, &proof))
 }

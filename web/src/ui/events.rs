@@ -6,7 +6,7 @@ use super::show;
 use super::visitor::{Shell, Visitor, escaped};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::query::{Query, checked};
+use crate::query::{Query, checked, given};
 use crate::service::{Call, Service};
 use crate::types::PAGE_ITEMS_MAX;
 use crate::types::event::{Event, EventQuery};
@@ -26,8 +26,10 @@ const LOOKS_MAX: usize = 10;
 
 #[derive(Deserialize)]
 pub(super) struct Params {
-    name: Option<String>,
-    run_id: Option<String>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    run_id: String,
     /// Only entries before this index.
     before: Option<u64>,
 }
@@ -36,8 +38,9 @@ pub(super) struct Params {
 #[template(path = "ui/events.html")]
 struct Page<'a> {
     shell: &'a Shell,
-    name: &'a str,
-    run_id: &'a str,
+    params: &'a Params,
+    /// The newest of these events.
+    newest: String,
     looked: &'a Looked,
     names: &'a Names,
     is_newest: bool,
@@ -49,10 +52,8 @@ pub(super) async fn list<S: Service>(
     visitor: Visitor,
     Query(params): Query<Params>,
 ) -> Result<Response, Problem> {
-    let name = params.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-    let run_id = params.run_id.filter(|run| !run.is_empty());
     let filter =
-        Filter { name: name.map(str::to_owned), run: checked("run_id", run_id.clone(), RunId::parse)? };
+        Filter { name: given(&params.name), run: checked("run_id", given(&params.run_id), RunId::parse)? };
     let end = match params.before {
         Some(before) => before,
         None => size(&app, &visitor.call).await?,
@@ -61,8 +62,8 @@ pub(super) async fn list<S: Service>(
     let names = Names::of(&app, &visitor.call, looked.agents()).await?;
     html(&Page {
         shell: &visitor.shell,
-        name: name.unwrap_or_default(),
-        run_id: run_id.as_deref().unwrap_or_default(),
+        params: &params,
+        newest: filter.link(None),
         looked: &looked,
         names: &names,
         is_newest: params.before.is_none(),
@@ -77,11 +78,13 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// The page of these events of entries before an index.
-    fn link(&self, before: u64) -> String {
-        let name = self.name.as_deref().map(|name| format!("&name={}", escaped(name)));
-        let run = self.run.map(|run| format!("&run_id={run}"));
-        format!("/ui/events?before={before}{}{}", name.unwrap_or_default(), run.unwrap_or_default())
+    /// The page of these events: of entries before an index, or the newest.
+    fn link(&self, before: Option<u64>) -> String {
+        let before = before.map(|index| format!("before={index}"));
+        let name = self.name.as_deref().map(|name| format!("name={}", escaped(name)));
+        let run = self.run.map(|run| format!("run_id={run}"));
+        let all: Vec<String> = [before, name, run].into_iter().flatten().collect();
+        if all.is_empty() { "/ui/events".into() } else { format!("/ui/events?{}", all.join("&")) }
     }
 }
 
@@ -156,7 +159,7 @@ async fn before<S: Service>(
     Ok(Looked {
         events: found,
         entries: begin - end,
-        older: older.map(|index| filter.link(index)),
+        older: older.map(|index| filter.link(Some(index))),
         is_filtered,
     })
 }

@@ -1,4 +1,5 @@
-//! The ledger: the operator sees every account, an agent what it earned and what it set aside.
+//! The ledger: the operator sees every account and how other homes keep their word, an agent what it earned, here and elsewhere,
+//! and what it set aside.
 
 use super::agents::Names;
 use super::page::html;
@@ -9,8 +10,11 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::query::{Query, page};
 use crate::service::Service;
-use crate::types::agent::{Contribution, Earnings};
+use crate::types::agent::{Contribution, Earnings, HomeEvidence};
+use crate::types::home::Home;
 use crate::types::ledger::{Account, AccountKind, Balance};
+use crate::types::{PAGE_ITEMS_MAX, Page as ListPage};
+use artel_protocol::amount::Credits;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -36,6 +40,7 @@ struct OperatorPage<'a> {
     shell: &'a Shell,
     accounts: &'a [Account],
     sums: Sums,
+    homes: &'a [Home],
     names: &'a Names,
     pager: Pager,
 }
@@ -46,6 +51,9 @@ struct AgentPage<'a> {
     shell: &'a Shell,
     earnings: &'a Earnings,
     payments: &'a [Contribution],
+    /// What other homes say of it, and what they paid in all.
+    elsewhere: &'a [HomeEvidence],
+    paid_elsewhere: Credits,
     pager: Pager,
 }
 
@@ -55,24 +63,35 @@ pub(super) async fn show<S: Service>(
     visitor: Visitor,
     Query(params): Query<Params>,
 ) -> Result<Response, Problem> {
-    let (call, cursor) = (&visitor.call, params.cursor.as_deref());
+    let call = &visitor.call;
     let wanted = page(None, params.cursor.clone())?;
     if let Some(me) = visitor.agent() {
         let earnings = app.within(app.service.earnings(call, me)).await?;
         let payments = app.within(app.service.contributions(call, me, wanted)).await?;
-        let pager = Pager::new("/ui/ledger", &[], cursor, payments.next_cursor.as_deref());
+        let mut elsewhere = app.within(app.service.reputation(call, me)).await?.homes;
+        elsewhere.retain(|home| home.home.key().peer_id() != visitor.status.peer_id);
+        let paid = elsewhere.iter().fold(0_u64, |sum, home| sum.saturating_add(home.paid.0));
         return html(&AgentPage {
             shell: &visitor.shell,
             earnings: &earnings,
             payments: &payments.items,
-            pager,
+            elsewhere: &elsewhere,
+            paid_elsewhere: Credits(paid),
+            pager: Pager::new("/ui/ledger", &[], &params.cursor, &payments.next_cursor),
         });
     }
     let accounts = app.within(app.service.accounts(call, wanted)).await?;
-    let names = Names::of(&app, call, accounts.items.iter().filter_map(|account| account.agent_id)).await?;
-    let pager = Pager::new("/ui/ledger", &[], cursor, accounts.next_cursor.as_deref());
-    let sums = sums(&accounts.items, cursor.is_none() && accounts.next_cursor.is_none());
-    html(&OperatorPage { shell: &visitor.shell, accounts: &accounts.items, sums, names: &names, pager })
+    let all = ListPage { limit: PAGE_ITEMS_MAX, cursor: None };
+    let homes = app.within(app.service.homes(call, all)).await?.items;
+    let named = accounts.items.iter().filter_map(|account| account.agent_id);
+    html(&OperatorPage {
+        shell: &visitor.shell,
+        accounts: &accounts.items,
+        sums: sums(&accounts.items, params.cursor.is_none() && accounts.next_cursor.is_none()),
+        homes: &homes,
+        names: &Names::of(&app, call, named).await?,
+        pager: Pager::new("/ui/ledger", &[], &params.cursor, &accounts.next_cursor),
+    })
 }
 
 fn sums(accounts: &[Account], are_all: bool) -> Sums {

@@ -63,7 +63,7 @@ pub(super) async fn show<S: Service>(
     let first = ListPage { limit: PAGE_ITEMS_MAX, cursor: None };
     let nodes = app.within(app.service.nodes(call, first.clone())).await?.items;
     let homes = app.within(app.service.homes(call, first)).await?.items;
-    let pager = Pager::new("/ui/mesh", &[], params.cursor.as_deref(), journals.next_cursor.as_deref());
+    let pager = Pager::new("/ui/mesh", &[], &params.cursor, &journals.next_cursor);
     html(&Page {
         shell: &visitor.shell,
         status: &visitor.status,

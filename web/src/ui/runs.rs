@@ -12,7 +12,7 @@ use super::timeline::{self, Bar};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::query::{Id, Ids, Query, page};
+use crate::query::{Id, Ids, Query, given, page};
 use crate::service::Service;
 use crate::types::artifact::{Artifact, ArtifactQuery};
 use crate::types::run::{Run, RunQuery, RunStatus, Step, StepStatus};
@@ -26,6 +26,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// States that a list can be of, in the order of a run's life.
+const STATES: [RunStatus; 5] =
+    [RunStatus::Created, RunStatus::Running, RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled];
 /// How many characters of a step's name its box shows, and a small one's.
 const BOX_CHARS: usize = 18;
 const SMALL_CHARS: usize = 13;
@@ -34,7 +37,8 @@ const EVENTS: usize = 40;
 
 #[derive(Deserialize)]
 pub(super) struct ListParams {
-    status: Option<String>,
+    #[serde(default)]
+    status: String,
     cursor: Option<String>,
 }
 
@@ -42,7 +46,8 @@ pub(super) struct ListParams {
 #[template(path = "ui/runs.html")]
 struct ListPageOf<'a> {
     shell: &'a Shell,
-    status: &'a str,
+    params: &'a ListParams,
+    states: &'a [RunStatus],
     runs: &'a [Run],
     names: &'a Names,
     pager: Pager,
@@ -54,27 +59,23 @@ pub(super) async fn list<S: Service>(
     visitor: Visitor,
     Query(params): Query<ListParams>,
 ) -> Result<Response, Problem> {
-    let wanted = params.status.filter(|status| !status.is_empty());
-    let status = wanted.as_deref().map(run_status).transpose()?;
+    let status = given(&params.status).map(|status| run_status(&status)).transpose()?;
     let query = RunQuery { status, page: page(None, params.cursor.clone())? };
     let runs = app.within(app.service.runs(&visitor.call, query)).await?;
     let named = runs.items.iter().filter_map(|run| by(&run.actor));
-    let names = Names::of(&app, &visitor.call, named).await?;
-    let filter = [("status", wanted.as_deref())];
-    let pager = Pager::new("/ui/runs", &filter, params.cursor.as_deref(), runs.next_cursor.as_deref());
+    let filter = [("status", params.status.as_str())];
     html(&ListPageOf {
         shell: &visitor.shell,
-        status: wanted.as_deref().unwrap_or_default(),
+        params: &params,
+        states: &STATES,
         runs: &runs.items,
-        names: &names,
-        pager,
+        names: &Names::of(&app, &visitor.call, named).await?,
+        pager: Pager::new("/ui/runs", &filter, &params.cursor, &runs.next_cursor),
     })
 }
 
 fn run_status(text: &str) -> Result<RunStatus, Problem> {
-    use RunStatus::{Cancelled, Completed, Created, Failed, Running};
-    let all = [Created, Running, Completed, Failed, Cancelled];
-    let found = all.into_iter().find(|status| show::word(status) == text);
+    let found = STATES.into_iter().find(|status| show::word(status) == text);
     found.ok_or_else(|| {
         Problem::edge_saying(Code::BadQuery, "there is no such state of a run; choose one from the list")
     })
@@ -111,6 +112,8 @@ struct ShowPage<'a> {
     graph: &'a Graph,
     names: &'a Names,
     artifacts: &'a [Artifact],
+    /// Where its artifacts go on.
+    pager: Pager,
     inputs: String,
     outputs: Option<String>,
     is_open: bool,
@@ -128,13 +131,14 @@ pub(super) async fn show<S: Service>(
     let all = ListPage { limit: PAGE_ITEMS_MAX, cursor: None };
     let run = app.within(app.service.run(call, id)).await?;
     let steps = app.within(app.service.steps(call, id, all.clone())).await?.items;
-    let tasks =
-        TaskQuery { status: StatusFilter::Any, run_id: Some(id), page: all.clone(), ..TaskQuery::default() };
+    let tasks = TaskQuery { status: StatusFilter::Any, run_id: Some(id), page: all, ..TaskQuery::default() };
     let tasks = app.within(app.service.tasks(call, tasks)).await?.items;
-    let artifacts = ArtifactQuery { run_id: Some(id), kind: None, page: all };
-    let artifacts = app.within(app.service.artifacts(call, artifacts)).await?.items;
+    let artifacts = ArtifactQuery { run_id: Some(id), ..ArtifactQuery::default() };
+    let artifacts = app.within(app.service.artifacts(call, artifacts)).await?;
+    let filter = [("run_id", &*id.to_string())];
+    let pager = Pager::new("/ui/artifacts", &filter, &None, &artifacts.next_cursor);
     let workers = tasks.iter().filter_map(|task| task.assigned_agent_id);
-    let named = workers.chain(artifacts.iter().filter_map(|artifact| by(&artifact.created_by)));
+    let named = workers.chain(artifacts.items.iter().filter_map(|artifact| by(&artifact.created_by)));
     let names = Names::of(&app, call, named).await?;
     let graph = picture(&steps);
     let end = run.completed_at.unwrap_or_else(show::now);
@@ -147,7 +151,8 @@ pub(super) async fn show<S: Service>(
         rows: &rows,
         graph: &graph,
         names: &names,
-        artifacts: &artifacts,
+        artifacts: &artifacts.items,
+        pager,
         inputs: pretty::json(&run.inputs),
         outputs: run.outputs.as_ref().map(pretty::json),
         is_open,
@@ -227,6 +232,8 @@ struct StepPage<'a> {
     inputs: Option<String>,
     outputs: Option<String>,
     artifacts: &'a [Artifact],
+    /// Where its artifacts go on.
+    pager: Pager,
     looked: &'a Looked,
     took: String,
 }
@@ -253,13 +260,14 @@ pub(super) async fn step<S: Service>(
         Err(problem) if matches!(problem.code, Code::NotFound | Code::Forbidden) => None,
         Err(problem) => return Err(problem),
     };
-    let steps = app.within(app.service.steps(call, id, all.clone())).await?.items;
+    let steps = app.within(app.service.steps(call, id, all)).await?.items;
     let find = |name: &String| steps.iter().find(|step| step.name == *name).map(|step| step.step_id);
     let needs: Vec<(String, Option<StepId>)> =
         step.needs.iter().map(|name| (name.clone(), find(name))).collect();
-    let artifacts = ArtifactQuery { run_id: Some(id), kind: None, page: all };
-    let mut artifacts = app.within(app.service.artifacts(call, artifacts)).await?.items;
-    artifacts.retain(|artifact| artifact.step_id == Some(step_id));
+    let artifacts = ArtifactQuery { step_id: Some(step_id), ..ArtifactQuery::default() };
+    let artifacts = app.within(app.service.artifacts(call, artifacts)).await?;
+    let filter = [("step_id", &*step_id.to_string())];
+    let pager = Pager::new("/ui/artifacts", &filter, &None, &artifacts.next_cursor);
     let of_run = Filter { name: None, run: Some(id) };
     let mut looked = events::newest(&app, call, EVENTS * 4, &of_run).await?;
     looked.events.retain(|event| event.step_id == Some(step_id));
@@ -277,7 +285,8 @@ pub(super) async fn step<S: Service>(
         needs: &needs,
         inputs: step.inputs.as_ref().map(pretty::json),
         outputs: step.outputs.as_ref().map(pretty::json),
-        artifacts: &artifacts,
+        artifacts: &artifacts.items,
+        pager,
         looked: &looked,
         took: took.unwrap_or_default(),
     })

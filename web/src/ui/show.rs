@@ -4,6 +4,7 @@
 use crate::types::agent::{AgentStatus, Level, Score, WorkOutcome};
 use crate::types::doctor::FindingStatus;
 use crate::types::ledger::Balance;
+use crate::types::member::InvitationStatus;
 use crate::types::notice::NoticeKind;
 use crate::types::peer::{PeerStatus, Quarantine};
 use crate::types::run::{RunStatus, StepStatus};
@@ -102,6 +103,7 @@ states! {
     }
     FindingStatus { Ok "ok" Good, Unknown "unknown" Idle, Warn "warning" Warn, Fail "fails" Bad, }
     AgentStatus { Active "active" Good, Revoked "revoked" Off, }
+    InvitationStatus { Live "open" Good, Spent "used up" Off, Expired "expired" Off, }
     PeerStatus {
         Connecting "connecting" Idle, Admitted "admitted" Good, Refused "refuses us" Warn, Quarantined "quarantined" Bad,
     }

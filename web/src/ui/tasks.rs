@@ -10,7 +10,7 @@ use super::show;
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::query::{Id, Query, checked, page};
+use crate::query::{Id, Query, checked, given, page};
 use crate::service::Service;
 use crate::types::Json;
 use crate::types::agent::Level;
@@ -44,9 +44,12 @@ const COMPLEXITIES: [Complexity; 4] =
 
 #[derive(Deserialize)]
 pub(super) struct ListParams {
-    status: Option<String>,
-    capability: Option<String>,
-    run_id: Option<String>,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    capability: String,
+    #[serde(default)]
+    run_id: String,
     cursor: Option<String>,
 }
 
@@ -54,10 +57,8 @@ pub(super) struct ListParams {
 #[template(path = "ui/tasks.html")]
 struct ListPageOf<'a> {
     shell: &'a Shell,
-    status: &'a str,
+    params: &'a ListParams,
     states: &'a [TaskStatus],
-    capability: &'a str,
-    run_id: &'a str,
     tasks: &'a [Task],
     names: &'a Names,
     pager: Pager,
@@ -69,35 +70,31 @@ pub(super) async fn list<S: Service>(
     visitor: Visitor,
     Query(params): Query<ListParams>,
 ) -> Result<Response, Problem> {
-    let status = params.status.as_deref().filter(|text| !text.is_empty()).unwrap_or("any");
-    let capability = params.capability.filter(|text| !text.is_empty());
-    let run_id = params.run_id.filter(|text| !text.is_empty());
     let query = TaskQuery {
-        status: filter(status)?,
-        capability: checked("capability", capability.clone(), Skill::parse)?,
-        run_id: checked("run_id", run_id.clone(), RunId::parse)?,
+        status: filter(&params.status)?,
+        capability: checked("capability", given(&params.capability), Skill::parse)?,
+        run_id: checked("run_id", given(&params.run_id), RunId::parse)?,
         page: page(None, params.cursor.clone())?,
     };
     let tasks = app.within(app.service.tasks(&visitor.call, query)).await?;
+    let filter = [
+        ("status", params.status.as_str()),
+        ("capability", params.capability.as_str()),
+        ("run_id", params.run_id.as_str()),
+    ];
     let named = tasks.items.iter().filter_map(|task| task.assigned_agent_id);
-    let names = Names::of(&app, &visitor.call, named).await?;
-    let kept =
-        [("status", Some(status)), ("capability", capability.as_deref()), ("run_id", run_id.as_deref())];
-    let pager = Pager::new("/ui/tasks", &kept, params.cursor.as_deref(), tasks.next_cursor.as_deref());
     html(&ListPageOf {
         shell: &visitor.shell,
-        status,
+        params: &params,
         states: &STATES,
-        capability: capability.as_deref().unwrap_or_default(),
-        run_id: run_id.as_deref().unwrap_or_default(),
         tasks: &tasks.items,
-        names: &names,
-        pager,
+        names: &Names::of(&app, &visitor.call, named).await?,
+        pager: Pager::new("/ui/tasks", &filter, &params.cursor, &tasks.next_cursor),
     })
 }
 
 fn filter(status: &str) -> Result<StatusFilter, Problem> {
-    if status == "any" {
+    if matches!(status, "" | "any") {
         return Ok(StatusFilter::Any);
     }
     let found = STATES.into_iter().find(|known| show::word(known) == status).map(StatusFilter::Is);
@@ -276,7 +273,8 @@ pub(super) async fn cancel<S: Service>(
 
 #[derive(Deserialize)]
 pub(super) struct OfferParams {
-    capability: Option<String>,
+    #[serde(default)]
+    capability: String,
     cursor: Option<String>,
 }
 
@@ -284,7 +282,7 @@ pub(super) struct OfferParams {
 #[template(path = "ui/offers.html")]
 struct OffersPage<'a> {
     shell: &'a Shell,
-    capability: &'a str,
+    params: &'a OfferParams,
     offers: &'a [Offer],
     pager: Pager,
 }
@@ -295,18 +293,12 @@ pub(super) async fn offers<S: Service>(
     visitor: Visitor,
     Query(params): Query<OfferParams>,
 ) -> Result<Response, Problem> {
-    let capability = params.capability.filter(|text| !text.is_empty());
     let query = OfferQuery {
-        capability: checked("capability", capability.clone(), Skill::parse)?,
+        capability: checked("capability", given(&params.capability), Skill::parse)?,
         page: page(None, params.cursor.clone())?,
     };
     let offers = app.within(app.service.offers(&visitor.call, query)).await?;
-    let kept = [("capability", capability.as_deref())];
-    let pager = Pager::new("/ui/offers", &kept, params.cursor.as_deref(), offers.next_cursor.as_deref());
-    html(&OffersPage {
-        shell: &visitor.shell,
-        capability: capability.as_deref().unwrap_or_default(),
-        offers: &offers.items,
-        pager,
-    })
+    let filter = [("capability", params.capability.as_str())];
+    let pager = Pager::new("/ui/offers", &filter, &params.cursor, &offers.next_cursor);
+    html(&OffersPage { shell: &visitor.shell, params: &params, offers: &offers.items, pager })
 }

@@ -2,6 +2,7 @@
 
 use artel_protocol::id::{ArtifactId, Digest, EnrollmentId, FederationId, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::log::Hash;
 use artel_protocol::log::tile::Tile;
 use artel_protocol::skill::Skill;
 use artel_protocol::text::Correlation;
@@ -9,7 +10,7 @@ use artel_web::metrics::Text;
 use artel_web::trace;
 use artel_web::types::agent::*;
 use artel_web::types::artifact::*;
-use artel_web::types::audit::{Entry, EntryQuery, Proof};
+use artel_web::types::audit::{Consistency, Entry, EntryQuery, Proof};
 use artel_web::types::auth::{Role, SignedStatement, Verified};
 use artel_web::types::doctor::Finding;
 use artel_web::types::enroll::{Challenge, EnrollRequest, RespondRequest, Token};
@@ -521,6 +522,7 @@ impl Service for Fake {
         Ok(Artifact::entered(&post, Some(digest_of(bytes).await?)))
     }
     async fn artifacts(&self, _: &Call, query: ArtifactQuery) -> Result<List<Artifact>, Problem> {
+        self.note(format!("artifacts {:?} {:?}", query.run_id, query.step_id));
         Ok(list(an_artifact(), &query.page))
     }
     async fn artifact(&self, _: &Call, id: ArtifactId) -> Result<Artifact, Problem> {
@@ -644,6 +646,10 @@ impl Service for Fake {
     }
     async fn proof(&self, _: &Call, index: u64) -> Result<Proof, Problem> {
         Ok(Proof { index, ..Example::example() })
+    }
+    async fn consistency(&self, _: &Call, from: u64, to: u64) -> Result<Consistency, Problem> {
+        self.note(format!("consistency {from} {to}"));
+        Ok(Consistency { hashes: vec![Hash([7; 32])] })
     }
     async fn record(&self, call: &Call, entry: u64) -> Result<Record, Problem> {
         match call.principal {
