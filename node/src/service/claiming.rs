@@ -117,6 +117,7 @@ pub(super) async fn claim_next(
                 None => std::future::pending().await,
             }
         };
+        let mut is_woken = false;
         let enough = async {
             tokio::select! {
                 answer = asking.next() => said = Some(answer),
@@ -124,10 +125,13 @@ pub(super) async fn claim_next(
                 () = turn => {}
                 Ok(()) = ups.changed() => {}
             }
+            is_woken = true;
         };
         let reply = service.ask_until(call, Request::ClaimNext(ClaimNext { wait_ms }), enough).await;
         let lease = reply.and_then(next_lease);
         match (said, lease) {
+            // The wait here ended by itself: its time is over, or this node is stopping and no wait begins any more.
+            (None, Ok(None)) if !is_woken => return Ok(None),
             (Some(said), Ok(None)) => {
                 if let Some(lease) = next_of(service, call, me, said).await {
                     return Ok(Some(lease));
