@@ -50,6 +50,13 @@ pub struct Kept {
     pub offer: Option<Arc<Offer>>,
 }
 
+impl Kept {
+    /// The entry.
+    pub fn entry(&self) -> &Entry {
+        &self.entries[self.at]
+    }
+}
+
 /// The newest events and the position up to which everything is synced.
 pub struct Events {
     kept: RwLock<Ring>,

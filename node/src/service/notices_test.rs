@@ -271,7 +271,7 @@ async fn an_offer_that_wakes_many_costs_the_rules_no_look() {
     let service = home.service.clone();
     let post = async move { service.post_task(&operator(), read(TASK)).await };
     let handle = home.service.parts().handle.clone();
-    let stops = handle.look(move |_| waits.recv().is_ok());
+    let stops = async move { handle.look(move |_| waits.recv().is_ok()).await };
     let both = tokio::spawn(async move { tokio::join!(biased; post, stops) });
     for attending in &all {
         assert_eq!(kinds(&until(attending, TaskAvailable).await), [TaskAvailable]);

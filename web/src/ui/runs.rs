@@ -273,7 +273,7 @@ pub(super) async fn step<S: Service>(
     looked.events.retain(|event| event.step_id == Some(step_id));
     looked.events.truncate(EVENTS);
     let worker = task.as_ref().and_then(|task| task.assigned_agent_id);
-    let makers = artifacts.iter().filter_map(|artifact| by(&artifact.created_by));
+    let makers = artifacts.items.iter().filter_map(|artifact| by(&artifact.created_by));
     let names = Names::of(&app, call, makers.chain(looked.agents()).chain(worker)).await?;
     let took = step.started_at.map(|from| show::took(&from, &step.completed_at.unwrap_or_else(show::now)));
     html(&StepPage {
