@@ -125,9 +125,9 @@ const KINDS = {
   17: "Configured", 18: "Rotated", 19: "Revoked", 20: "Introduced", 21: "Forgotten", 22: "DelegationEnded", 32: "RunPosted",
   33: "CancelAsked", 34: "RunEnded", 40: "FraudProven", 48: "Offered", 49: "Granted", 50: "Released", 51: "Lapsed",
   52: "Submitted", 53: "Output", 54: "Verdict", 55: "StepEnded", 56: "Findings", 57: "Redone", 58: "Drawn", 59: "Unsettled",
-  60: "Lot", 61: "Refuted", 62: "Unused", 64: "Transfer", 65: "Recalled", 80: "ArtifactStored", 96: "Emitted", 97: "Refused",
+  60: "Lot", 61: "Refuted", 62: "Unused", 63: "Withdrawn", 64: "Transfer", 65: "Recalled", 80: "ArtifactStored", 96: "Emitted", 97: "Refused",
   112: "Undertaken", 113: "Outgoing", 114: "HandedIn", 115: "Acknowledged", 116: "Concluded", 117: "LetGo", 118: "Unanswered",
-  119: "Redoing",
+  119: "Redoing", 120: "RefutedAway",
 };
 
 /** Reads the beginning of an entry's body: kind, moment (milliseconds) and correlation id. */

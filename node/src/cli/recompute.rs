@@ -187,7 +187,7 @@ fn home_of(part: &Part) -> Value {
         "lapsed": part.tally.lapsed,
         "receipts_micro": part.share.receipts_micro,
         "counted_micro": part.share.counted_micro,
-        "paid": part.paid.decimal(),
+        "paid": crate::events::number(part.paid),
     })
 }
 

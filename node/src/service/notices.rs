@@ -23,6 +23,7 @@ use artel_web::types::notice::{Gap, MarkRead, Marked, NoticeKind, NoticeQuery, N
 use artel_web::{Attendance, Call, Code, Principal, Problem};
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How many entries one call looks at in the journal. A page that is then not full says where to go on.
@@ -205,6 +206,9 @@ struct Inner {
     call: Call,
     /// An agent's place; the operator has none, since nothing changes that credential.
     place: Option<Place>,
+    /// Until when the credential stands, in milliseconds of the wall clock, as it was asked last: asked again when that is over, or it
+    /// may have changed.
+    until: AtomicU64,
 }
 
 pub(super) fn attend(service: &NodeService, call: &Call) -> Attending {
@@ -212,7 +216,12 @@ pub(super) fn attend(service: &NodeService, call: &Call) -> Attending {
         Principal::Agent { id, .. } => Some(service.0.followers.enter(id)),
         _ => None,
     };
-    Attending(Arc::new(Inner { service: service.clone(), call: call.clone(), place }))
+    Attending(Arc::new(Inner {
+        service: service.clone(),
+        call: call.clone(),
+        place,
+        until: AtomicU64::new(0),
+    }))
 }
 
 impl Inner {
@@ -273,16 +282,17 @@ impl Attendance for Attending {
     async fn next(&self) -> Result<Told, Problem> {
         let Some(place) = &self.0.place else { return pending().await };
         let me = place.follower.agent;
-        let mut until = now();
+        let until = || Wall(self.0.until.load(Ordering::Relaxed));
         // What is idle for long holds little: what it asks has a box of its own while it is asked.
         loop {
-            if place.follower.takes_change() || until <= now() {
-                until = match Box::pin(self.0.stands_until(me)).await {
-                    Ok(until) => until,
+            if place.follower.takes_change() || until() <= now() {
+                let stands = match Box::pin(self.0.stands_until(me)).await {
+                    Ok(stands) => stands,
                     Err(problem) if is_last(&problem) => return Err(problem),
                     // The journal cannot be written, or too much is asked at once: that passes.
                     Err(_) => Wall(now().0 + ASK_AGAIN.as_millis() as u64),
                 };
+                self.0.until.store(stands.0, Ordering::Relaxed);
             }
             let mono = self.0.service.parts().handle.mono();
             let leases_again = place.follower.leases_again(mono);
@@ -301,7 +311,7 @@ impl Attendance for Attending {
                 }
                 continue;
             }
-            let left = until.0.saturating_sub(now().0).min(ASK_AFTER_MAX_MS);
+            let left = until().0.saturating_sub(now().0).min(ASK_AFTER_MAX_MS);
             let ends = tokio::time::sleep(Duration::from_millis(left).max(ASK_AGAIN));
             let leases = async {
                 match leases_again {
@@ -312,7 +322,7 @@ impl Attendance for Attending {
             tokio::select! {
                 () = place.follower.woken.notified() => {}
                 () = leases => {}
-                () = ends => until = Wall(0),
+                () = ends => self.0.until.store(0, Ordering::Relaxed),
             }
         }
     }
