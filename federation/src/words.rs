@@ -21,7 +21,8 @@ pub const WORDS_OF_OTHERS_MAX: usize = WORDS_MAX / 2;
 pub const WORDS_EACH: usize = 4_096;
 
 /// How often a member may let in again whom it had expelled. Each time all come back whom that node let in, which is work for
-/// as many as they are. A further return is not heard: the node stays expelled.
+/// as many as they are. A further return is not heard: the node stays expelled. It bounds what one member makes a running node
+/// do, so it is counted from the node's start on and stands in no file.
 pub const RETURNS_MAX: u32 = 64;
 
 /// An author's last word on a node.

@@ -156,7 +156,7 @@ impl<S: Service> App<S> {
             tracing::error!(correlation = %context.correlation, "a request's handler panicked");
             Problem::of(Code::Internal).into_response()
         });
-        let mut response = self.finish(response, &context, ends.tls);
+        let mut response = self.finish(response, &context, row, ends.tls);
         self.requests.answered(row, response.status(), begun.elapsed());
         if let Some(traced) = traced {
             traced.end(&self, row, &context.correlation, &mut response);
@@ -196,8 +196,18 @@ impl<S: Service> App<S> {
         }
     }
 
-    fn finish(&self, mut response: Response, context: &Context, tls: bool) -> Response {
-        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+    /// Whether the document says of this row that it may be refused with this code. Debug builds ask at every refusal, so that
+    /// whatever test meets a code first finds it.
+    fn is_documented(&self, row: usize, code: Code) -> bool {
+        routes::ROUTES.get(row).is_none_or(|operation| self.document().has(*operation, code))
+    }
+
+    fn finish(&self, mut response: Response, context: &Context, row: usize, tls: bool) -> Response {
+        if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+            if cfg!(debug_assertions) && !self.is_documented(row, problem.code) {
+                problem = Problem::new(Code::Internal, format!("undocumented here: {problem}"));
+                *response.status_mut() = problem.code.status();
+            }
             self.count(&problem, context.principal.get());
             // Who comes under another name, or from another's page, learns not even what this node is called.
             let is_foreign = matches!(problem.code, Code::HostNotAllowed | Code::OriginNotAllowed);

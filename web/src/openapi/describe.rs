@@ -96,6 +96,11 @@ impl<'a> Operation<'a> {
         self.codes(codes);
     }
 
+    /// The codes that it may answer with.
+    pub fn refusals(&self) -> &BTreeSet<Code> {
+        &self.codes
+    }
+
     /// The operation's object.
     pub fn finish(mut self, id: &str, tag: &str, summary: &str) -> Value {
         let mut by_status = std::collections::BTreeMap::<u16, Vec<Code>>::new();

@@ -12,7 +12,10 @@ use artel_protocol::id::Digest;
 use bytes::Bytes;
 use schemas::Schemas;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What each operation, by method and path, may be refused with.
+type Refusals = BTreeMap<(&'static str, &'static str), BTreeSet<Code>>;
 
 /// What stands at the head of the document.
 const ABOUT: &str = "The API of an Artel node. Every path under /v1 is reached under /api/v1 too. Every answer bears \
@@ -37,20 +40,27 @@ pub(crate) struct Document {
     pub html: Bytes,
     /// For `ETag`, of the document; the page's begins with `p`.
     pub tag: String,
+    refusals: Refusals,
 }
 
 impl Document {
     /// Makes the document of these rows.
     pub fn of(rows: &[Row]) -> Self {
-        let value = value(rows);
+        let (value, refusals) = value(rows);
         let json = Bytes::from(value.to_string());
         let html = Bytes::from(page::render(&value));
         let tag = Digest::of(&json).hex()[..32].to_owned();
-        Document { json, html, tag }
+        Document { json, html, tag, refusals }
+    }
+
+    /// Whether an operation may be refused with this code. What is no operation may be with any.
+    pub fn has(&self, operation: (&'static str, &'static str), code: Code) -> bool {
+        self.refusals.get(&operation).is_none_or(|codes| codes.contains(&code))
     }
 }
 
-fn value(rows: &[Row]) -> Value {
+fn value(rows: &[Row]) -> (Value, Refusals) {
+    let mut refusals = Refusals::new();
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
     let mut ids = BTreeSet::new();
@@ -66,6 +76,7 @@ fn value(rows: &[Row]) -> Value {
                 .replace(|c: char| !c.is_ascii_alphanumeric(), "_");
             assert!(ids.insert(id.clone()), "{id} stands twice");
         }
+        refusals.insert((row.method, row.path), operation.refusals().clone());
         let operation = operation.finish(&id, row.module, row.summary);
         // What OpenAPI knows as a parameter is one part of a path; a tile's name has several, whose slashes stay as they are.
         let path = row.path.replace("{*", "{");
@@ -75,7 +86,7 @@ fn value(rows: &[Row]) -> Value {
     let mut paths = Value::Object(paths);
     let responses = schemas.refusals();
     let schemas = schemas.finish(&mut paths, &responses);
-    json!({
+    let value = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Artel",
@@ -104,7 +115,8 @@ fn value(rows: &[Row]) -> Value {
                 },
             },
         },
-    })
+    });
+    (value, refusals)
 }
 
 fn tags(rows: &[Row]) -> Value {

@@ -95,14 +95,14 @@ routes! {
 
     get "/v1/tasks" tasks::list "Lists tasks, the open ones unless another status is asked for" [NotFound];
     post "/v1/tasks" tasks::post "Posts a task"
-        [InputTooLarge TooMany BadSchema RunnerUnavailable ArtifactMissing InsufficientCredit BookFull];
+        [Forbidden InputTooLarge TooMany BadSchema RunnerUnavailable ArtifactMissing InsufficientCredit BookFull];
     post "/v1/tasks/claim" tasks::claim_next "Claims the next task that fits, waiting for one if asked to"
         [NotDelegated BadStatement BadSignature NotFound CapacityFull TooManyWaiting NotQualified StaleEpoch
-         HomeUnreachable HomeSilent HomeDishonest HomeRefused];
+         BookFull TooMany HomeUnreachable HomeSilent HomeDishonest HomeRefused];
     get "/v1/tasks/{id}" tasks::show "Shows a task" [NotFound];
     post "/v1/tasks/{id}/claim" tasks::claim "Claims a task"
         [NotFound TaskTaken TaskNotOpen OfferWindow NotQualified CapacityFull Barred Finished TooManyWaiting
-         StaleEpoch NotDelegated BadStatement BadSignature HomeUnreachable HomeSilent HomeDishonest HomeRefused];
+         BookFull TooMany StaleEpoch NotDelegated BadStatement BadSignature HomeUnreachable HomeSilent HomeDishonest HomeRefused];
     post "/v1/tasks/{id}/renew" tasks::renew "Keeps a lease going"
         [NotFound StaleEpoch RenewalSpent Finished AlreadySubmitted NotDelegated BadStatement BadSignature
          HomeUnreachable HomeSilent HomeDishonest HomeRefused];
@@ -111,7 +111,7 @@ routes! {
          HomeSilent HomeDishonest HomeRefused];
     post "/v1/tasks/{id}/submit" tasks::submit "Hands in a result, and claims the next task if asked to"
         [NotFound OutputTooLarge TooManyArtifacts ArtifactMissing ArtifactQuota StaleEpoch AlreadySubmitted
-         Finished NotDelegated BadStatement BadSignature HomeUnreachable HomeSilent HomeDishonest HomeRefused];
+         Finished BookFull TooMany NotQualified CapacityFull TooManyWaiting NotDelegated BadStatement BadSignature HomeUnreachable HomeSilent HomeDishonest HomeRefused];
     post "/v1/tasks/{id}/cancel" tasks::cancel "Cancels a task" [NotFound Forbidden Finished];
     post "/v1/tasks/{id}/redo" tasks::redo "Runs an accepted result again, in the node's own sandbox"
         [NotFound TaskNotOpen RunnerUnavailable Invalid TooMany TooManyWaiting];
@@ -131,7 +131,7 @@ routes! {
 
     get "/v1/runs" runs::list "Lists runs" [];
     post "/v1/runs" runs::post "Posts a run of steps"
-        [InputTooLarge TooMany BadSchema RunnerUnavailable ArtifactMissing InsufficientCredit BookFull Cycle
+        [Forbidden InputTooLarge TooMany BadSchema RunnerUnavailable ArtifactMissing InsufficientCredit BookFull Cycle
          UnknownNeed DuplicateStep TooManySteps BlueprintUnknown];
     get "/v1/runs/{id}" runs::show "Shows a run" [NotFound];
     post "/v1/runs/{id}/cancel" runs::cancel "Cancels a run" [NotFound Forbidden Finished];
