@@ -132,7 +132,7 @@ codes! {
     HomeUnreachable "home_unreachable" 503 "the home of this task cannot be reached at the moment; try again"
     HomeSilent "home_silent" 504 "the home of this task has not answered in time; the same again changes nothing"
     HomeDishonest "home_dishonest" 502 "the home of this task answers what no honest home answers; tell the operator"
-    HomeRefused "home_refused" 409 "the home of this task refuses, for a reason that this node does not know"
+    HomeRefused "home_refused" 409 "the home of this task refuses; its own code and sentence stand in the message"
     NotDelegated "not_delegated" 403 "enroll with delegate, so that this node may act for the agent at other homes, or sign the act itself"
 
     // The log.

@@ -93,9 +93,33 @@ pub(super) fn of_visit(error: VisitError) -> Problem {
     later(Problem::new(code, error.to_string()))
 }
 
+/// What another home may say of work in the words of this node. With any other code it would speak of this node's own matters, such
+/// as the caller's credential here.
+const OF_HOMES: &[Code] = &[
+    Code::Invalid,
+    Code::TooMany,
+    Code::NotFound,
+    Code::TaskTaken,
+    Code::TaskNotOpen,
+    Code::OfferWindow,
+    Code::NotQualified,
+    Code::CapacityFull,
+    Code::Barred,
+    Code::StaleEpoch,
+    Code::AlreadySubmitted,
+    Code::RenewalSpent,
+    Code::Finished,
+    Code::TooManyWaiting,
+    Code::BookFull,
+    Code::ArtifactMissing,
+    Code::ArtifactQuota,
+    Code::BadStatement,
+    Code::BadSignature,
+];
+
 /// Another home has refused.
 pub(super) fn of_home(code: &str, message: String) -> Problem {
-    match Code::parse(code) {
+    match Code::parse(code).filter(|code| OF_HOMES.contains(code)) {
         Some(code) => later(Problem::new(code, message)),
         // Its journal cannot be written, or it stops: that passes.
         None if code == "unavailable" => {
@@ -235,6 +259,9 @@ mod tests {
             ("book_full", 503, true),
             ("stale_epoch", 409, false),
             ("new_code", 409, false),
+            // The agent's credential here is none of another home's business.
+            ("agent_revoked", 409, false),
+            ("token_revoked", 409, false),
         ] {
             let problem = of_home(code, "a sentence".into());
             assert_eq!(

@@ -79,9 +79,8 @@ routes! {
         [AgentRevoked ChallengeUnknown ChallengeExpired BadSignature TooMany];
     get "/v1/auth/verify" auth::verify "Says whom the token names and how long it is good" [];
     post "/v1/auth/rotate" auth::rotate "Gives a new token for a signed statement; the old one ends"
-        [BadSignature BadStatement Forbidden];
-    post "/v1/auth/revoke" auth::revoke "Ends the agent's tokens by a signed statement"
-        [BadSignature BadStatement Forbidden];
+        [BadSignature BadStatement];
+    post "/v1/auth/revoke" auth::revoke "Ends the agent's tokens by a signed statement" [BadSignature BadStatement];
 
     get "/v1/agents" agents::list "Lists agents" [];
     get "/v1/agents/me" agents::me "Shows the caller as it sees itself" [];
@@ -95,10 +94,10 @@ routes! {
 
     get "/v1/tasks" tasks::list "Lists tasks, the open ones unless another status is asked for" [NotFound];
     post "/v1/tasks" tasks::post "Posts a task"
-        [Forbidden InputTooLarge TooMany BadSchema RunnerUnavailable ArtifactMissing InsufficientCredit BookFull];
+        [InputTooLarge TooMany BadSchema RunnerUnavailable ArtifactMissing InsufficientCredit BookFull];
     post "/v1/tasks/claim" tasks::claim_next "Claims the next task that fits, waiting for one if asked to"
         [NotDelegated BadStatement BadSignature NotFound CapacityFull TooManyWaiting NotQualified StaleEpoch
-         BookFull TooMany HomeUnreachable HomeSilent HomeDishonest HomeRefused];
+         BookFull TooMany Barred HomeUnreachable HomeSilent HomeDishonest HomeRefused];
     get "/v1/tasks/{id}" tasks::show "Shows a task" [NotFound];
     post "/v1/tasks/{id}/claim" tasks::claim "Claims a task"
         [NotFound TaskTaken TaskNotOpen OfferWindow NotQualified CapacityFull Barred Finished TooManyWaiting
@@ -141,10 +140,12 @@ routes! {
     get "/v1/artifacts" artifacts::list "Lists artifacts" [NotFound];
     post "/v1/artifacts" artifacts::post "Enters an artifact: with its content, or to be put"
         [NotFound Forbidden TooMany ArtifactTooLarge ArtifactQuota DigestMismatch DigestRequired];
-    get "/v1/artifacts/{name}" artifacts::show "Shows an artifact's entry (a UUID) or its bytes (sha256:…)" [NotFound];
+    get "/v1/artifacts/{name}" artifacts::show "Shows an artifact's entry (a UUID) or its bytes (sha256:…)"
+        [NotFound ArtifactMissing ArtifactQuota HomeUnreachable HomeSilent HomeDishonest HomeRefused];
     put "/v1/artifacts/{name}" artifacts::put "Puts the bytes of an artifact"
         [NotFound Forbidden Invalid TooMany ArtifactQuota DigestMismatch IdempotencyConflict Finished];
-    get "/v1/artifacts/{name}/download" artifacts::download "Gives an artifact's bytes" [NotFound];
+    get "/v1/artifacts/{name}/download" artifacts::download "Gives an artifact's bytes"
+        [NotFound ArtifactMissing ArtifactQuota HomeUnreachable HomeSilent HomeDishonest HomeRefused];
 
     get "/v1/events" events::list "Lists events, waiting for one if asked to" [CursorAhead];
     post "/v1/events" events::emit "Says that something happened" [NotFound TooMany];
@@ -155,11 +156,11 @@ routes! {
     get "/v1/traffic" peers::traffic "Says what went through the mesh" [];
     get "/v1/doctor" doctor::examine "Says what the node finds when it examines itself and its machine" [];
     get "/v1/nodes" nodes::list "Lists the nodes of the federation" [];
-    post "/v1/nodes/{did}/expel" nodes::expel "Expels a node" [NotFound Forbidden];
-    post "/v1/nodes/{did}/admit" nodes::admit "Lets a node in by name" [NotFound Forbidden MembersFull];
+    post "/v1/nodes/{did}/expel" nodes::expel "Expels a node" [Forbidden TooMany];
+    post "/v1/nodes/{did}/admit" nodes::admit "Lets a node in by name" [MembersFull];
     get "/v1/invitations" invitations::list "Lists invitations" [];
     post "/v1/invitations" invitations::post "Makes an invitation; its text is shown once" [TooMany Forbidden];
-    delete "/v1/invitations/{digest}" invitations::revoke "Takes an invitation back" [InvitationUnknown NotFound];
+    delete "/v1/invitations/{digest}" invitations::revoke "Takes an invitation back" [NotFound OutcomeUnknown];
 
     get "/v1/audit/entries" audit::entries "Lists entries of the journal" [];
     get "/v1/audit/entries/{index}" audit::entry "Shows an entry of the journal" [NotFound NotInLog Forbidden];
