@@ -25,6 +25,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How many entries one call looks at in the journal. A page that is then not full says where to go on.
 const LOOKED_AT_MAX: usize = 2_000;
@@ -311,18 +312,15 @@ impl Attendance for Attending {
                 }
                 continue;
             }
-            let left = until().0.saturating_sub(now().0).min(ASK_AFTER_MAX_MS);
-            let ends = tokio::time::sleep(Duration::from_millis(left).max(ASK_AGAIN));
-            let leases = async {
-                match leases_again {
-                    Some(again) => tokio::time::sleep(Duration::from_millis(again.since_ms(mono))).await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                () = place.follower.woken.notified() => {}
-                () = leases => {}
-                () = ends => self.0.until.store(0, Ordering::Relaxed),
+            let stands_ms =
+                until().0.saturating_sub(now().0).clamp(ASK_AGAIN.as_millis() as u64, ASK_AFTER_MAX_MS);
+            let ends = Instant::now() + Duration::from_millis(stands_ms);
+            let leases =
+                leases_again.map(|again| Instant::now() + Duration::from_millis(again.since_ms(mono)));
+            let due = leases.map_or(ends, |leases| leases.min(ends));
+            let woken = tokio::time::timeout_at(due, place.follower.woken.notified()).await;
+            if woken.is_err() && due == ends {
+                self.0.until.store(0, Ordering::Relaxed);
             }
         }
     }

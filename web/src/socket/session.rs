@@ -86,8 +86,8 @@ pub(crate) struct Session<S: Service, T> {
     waits: usize,
     /// Of those that may wait for a task.
     wait_bytes: usize,
-    joining: Option<Joining>,
-    events: Option<Events>,
+    joining: Option<Box<Joining>>,
+    events: Option<Box<Events>>,
     attending: Option<Attending<S>>,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
     is_closing: bool,
@@ -337,9 +337,9 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
     fn poll_joining(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(joining) = &mut self.joining else { return false };
         let Poll::Ready(stands) = joining.asking.as_mut().poll(cx) else { return false };
-        let Some(Joining { call, .. }) = self.joining.take() else { return false };
-        match stands.and_then(|()| self.place.known(&call.principal, self.remote)) {
-            Ok(()) => self.welcome(call),
+        let Some(joining) = self.joining.take() else { return false };
+        match stands.and_then(|()| self.place.known(&joining.call.principal, self.remote)) {
+            Ok(()) => self.welcome(joining.call),
             Err(problem) => self.refuse_stranger(&problem),
         }
         true
@@ -389,7 +389,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
         let Some(call) = self.caller.clone() else { return };
         let (app, asked) = (self.app.clone(), EventQuery { wait_ms: 0, ..query.clone() });
         let reading = Box::pin(async move { calls::events(&app, &call, asked).await });
-        self.events = Some(Events { query, reading, beginning: Some(id), is_failing: false });
+        self.events = Some(Box::new(Events { query, reading, beginning: Some(id), is_failing: false }));
     }
 
     /// Has events read from a cursor on, in a while.
@@ -401,7 +401,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
             rest(delay).await;
             calls::events(&app, &call, asked).await
         });
-        self.events = Some(Events { query, reading, beginning: None, is_failing });
+        self.events = Some(Box::new(Events { query, reading, beginning: None, is_failing }));
     }
 
     fn takes_more(&self) -> bool {
@@ -537,7 +537,7 @@ impl<S: Service, T: AsyncRead + AsyncWrite + Unpin> Session<S, T> {
                 };
                 let (app, asking) = (self.app.clone(), call.clone());
                 let asking = Box::pin(async move { app.within(app.service.verify(&asking)).await.map(drop) });
-                self.joining = Some(Joining { call, asking });
+                self.joining = Some(Box::new(Joining { call, asking }));
             }
             Err(problem) => self.refuse_stranger(&problem),
         }
