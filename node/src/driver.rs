@@ -356,8 +356,9 @@ impl Driver {
     fn tell(&self, news: Vec<News>) {
         let Some(state) = self.state.as_ref().filter(|_| !news.is_empty()) else { return };
         self.events.publish(&news, state.federation.view());
-        self.events.synced(state.journal.size());
+        // Before those who wait are woken: what they then look for is in the index.
         self.feed.push(news);
+        self.events.synced(state.journal.size());
     }
 
     /// Throws the speculative state away and answers everybody who waits for something of it.
@@ -389,9 +390,9 @@ impl Driver {
                 state.federation.resume(self.clock.now(), &mut effects);
                 self.snapshot_size = state.snapshot_size;
                 self.reader.set(state.journal.reader());
-                // Frames of the commit that failed may have been kept, and nobody was told of them.
-                self.events.begin_again(state.journal.size());
+                // Frames of the commit that failed may have been kept, and nobody was told of them. The index first, as ever.
                 self.feed.begin_again();
+                self.events.begin_again(state.journal.size());
                 self.state = Some(state);
                 self.down.set(None);
                 tracing::warn!("the journal can be written again");

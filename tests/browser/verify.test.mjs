@@ -36,13 +36,13 @@ const note = async (origin, size, root) => {
   return `${text}\n\u2014 ${origin} ${base64(Buffer.concat([id, signature]))}\n`;
 };
 
-// A log of two leaves, or four, whose second one is the entry.
+// A log of two leaves, or three, or four, whose second one is the entry.
 const LATER = await Promise.all([10, 11].map((n) => sha256([0], [n])));
-const answer = async ({ body = BODY, salt = SALT, kind = 1, origin = `artel/${FEDERATION}/${PEER}/0`, neighbour = 9, size = 2 } = {}) => {
+const answer = async ({ body = BODY, salt = SALT, kind = 1, origin = `artel/${FEDERATION}/${PEER}/0`, neighbour = 9, size = 2, third = 10 } = {}) => {
   const leaf = Buffer.concat([Buffer.from([1, kind, 0, 0, 0, 0, 0, 0, 0, 1]), await sha256(salt, body)]);
   const sibling = await sha256([0], [neighbour]);
   const both = await sha256([1], sibling, await sha256([0], leaf));
-  const later = await sha256([1], ...LATER);
+  const later = size === 3 ? await sha256([0], [third]) : await sha256([1], ...LATER);
   const [path, root] = size === 2 ? [[sibling], both] : [[sibling, later], await sha256([1], both, later)];
   const proof = `c2sp.org/tlog-proof@v1\nindex 1\n${path.map(base64).join("\n")}\n\n${await note(origin, size, root)}`;
   return { leaf: base64(leaf), proof, salt: base64(salt), body: base64(body) };
@@ -98,35 +98,59 @@ test("a key that is none is wrong, and only a browser without Ed25519 cannot", a
   assert.throws(() => keyOf("0OIl"), /no peer id/);
 });
 
-test("a later checkpoint that is smaller, or as large with another root, is a contradiction", async () => {
+const OTHER = base64(Buffer.alloc(32, 1));
+
+test("two roots of one size are a contradiction, and an earlier state is none by itself", async () => {
   const { seen } = await verify(await answer(), PAGE, null, () => {});
-  assert.equal(await outcome(await answer(), PAGE, seen), "proven");
+  const given = await answer();
+  assert.equal(await outcome(given, PAGE, seen), "proven");
   assert.equal(await outcome(await answer({ neighbour: 8 }), PAGE, seen), "contradiction", "another root");
-  assert.equal(await outcome(await answer(), PAGE, { ...seen, size: "3" }), "contradiction", "smaller");
-  assert.equal(await outcome(await answer(), PAGE, BEFORE), "proven", "larger");
-  const { checkpoint } = parse((await answer()).proof);
+  assert.equal(await outcome(given, PAGE, BEFORE), "proven", "larger");
+  const { checkpoint } = parse(given.proof);
   const of = (incarnation) => ({ ...seen, origin: `artel/${FEDERATION}/${PEER}/${incarnation}` });
-  assert.equal(beside(of(1), checkpoint), "contradiction", "an older log");
+  assert.equal(beside(of(1), checkpoint), "replaced", "an older log");
   assert.equal(beside(of(0), { ...checkpoint, origin: of(1).origin }), "restored");
+  assert.deepEqual(await verify(given, PAGE, of(1), () => {}, grown), { outcome: "older" });
 });
 
-test("a larger log that does not continue the one before is a contradiction", async () => {
-  const given = await answer();
-  for (const [name, known, ask] of [
-    ["another log before", { ...BEFORE, root: base64(Buffer.alloc(32, 1)) }, grown],
-    ["another growth", BEFORE, async () => [base64(Buffer.alloc(32, 1))]],
-    ["a proof that is too short", BEFORE, async () => []],
-    ["a proof that is too long", BEFORE, async () => [...(await grown()), base64(Buffer.alloc(32))]],
-  ]) assert.equal(await outcome(given, PAGE, known, ask), "contradiction", name);
+test("a smaller checkpoint is an earlier state, unless its own growth proves that it is another log's", async () => {
+  const [three, four] = [await answer({ size: 3 }), await answer({ size: 4 })];
+  const { seen } = await verify(four, PAGE, null, () => {});
+  const both = parse((await answer()).proof).checkpoint.root;
+  const shows = async (from, to) => (assert.deepEqual([from, to], ["3", "4"]), [...LATER, both].map(base64));
+  for (const [name, ask] of [["linked", shows], ["refused", async () => { throw new Error("404"); }], ["garbled", async () => [OTHER]]]) {
+    assert.deepEqual(await verify(three, PAGE, seen, () => {}, ask), { outcome: "older" }, name);
+  }
+  const found = await verify(await answer({ size: 3, third: 12 }), PAGE, seen, () => {}, shows);
+  assert.equal(found.outcome, "contradiction");
+});
+
+test("a growth that leads from the newer root to another older one is a contradiction, and is kept", async () => {
+  const given = await answer({ size: 4 });
+  const both = parse((await answer()).proof).checkpoint.root;
   // Three of four leaves are no node of the larger tree, so both roots have to come out.
+  const three = { ...BEFORE, size: "3", root: base64(await sha256([1], both, LATER[0])) };
+  const hashes = [...LATER, both].map(base64);
+  const shows = async () => hashes;
+  assert.equal(await outcome(given, PAGE, three, shows), "proven");
+  const found = await verify(given, PAGE, { ...three, root: OTHER }, () => {}, shows);
+  assert.deepEqual(found, { outcome: "contradiction", now: parse(given.proof).note, growth: ["3 → 4 entries", ...hashes].join("\n") });
+});
+
+test("a growth that comes to nothing proves nothing", async () => {
+  const given = await answer();
+  const four = await answer({ size: 4 });
   const both = parse(given.proof).checkpoint.root;
   const three = { ...BEFORE, size: "3", root: base64(await sha256([1], both, LATER[0])) };
-  const four = await answer({ size: 4 });
-  const shows = async () => [...LATER, both].map(base64);
-  assert.equal(await outcome(four, PAGE, three, shows), "proven");
-  assert.equal(await outcome(four, PAGE, { ...three, root: base64(Buffer.alloc(32, 1)) }, shows), "contradiction", "another log of three");
-  const { now } = await verify(given, PAGE, { ...BEFORE, root: base64(Buffer.alloc(32, 1)) }, () => {}, grown);
-  assert.equal(now, parse(given.proof).note, "what the node signed is there to be kept");
+  for (const [name, page, known, ask] of [
+    // A complete tree is not said again in the proof: that the newer root does not come out may be the proof's fault.
+    ["another log before", given, { ...BEFORE, root: OTHER }, grown],
+    ["another growth", given, BEFORE, async () => [OTHER]],
+    ["a proof that is too short", given, BEFORE, async () => []],
+    ["a proof that is too long", given, BEFORE, async () => [...(await grown()), OTHER]],
+    ["a changed hash", four, three, async () => [base64(LATER[0]), OTHER, base64(both)]],
+    ["a changed hash of another log", four, { ...three, root: OTHER }, async () => [base64(LATER[0]), OTHER, base64(both)]],
+  ]) assert.deepEqual(await verify(page, PAGE, known, () => {}, ask), { outcome: "unlinked" }, name);
 });
 
 test("a log whose growth is not shown is not called proven, and the one before stays remembered", async () => {

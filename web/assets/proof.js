@@ -6,9 +6,10 @@ const SAID = {
   proven: ["good", "Proven: an entry of this kind, moment and request stands here in the log that the node signed. Its fields are shown as the node reads its bytes."],
   leaf: ["warn", "Only this is proven: a leaf stands at this index of the log. What the page says of the entry was not checked."],
   changed: ["warn", "It holds, for another node than the one that this browser verified here before. Ask the operator whether that is right."],
+  older: ["warn", "The entry stands in a log that the node signed, but in an earlier state of it than this browser verified before. A node goes back to none, so an old answer came, or a copy of its data runs. Try again; where it stays so, ask the operator."],
   unlinked: ["warn", "The entry stands in the log that the node signed now, but the node did not show that this log continues the one that was verified here before. Try again; where it stays so, ask the operator."],
   unsigned: ["warn", "Not wholly checked: this browser cannot do all of it."],
-  contradiction: ["bad", "Not proven: the node signed a log that contradicts the one that it showed before. Keep both checkpoints, which stand above: together they are the evidence."],
+  contradiction: ["bad", "Not proven: the node signed a log that contradicts the one that it showed before. Keep what stands above: together it is the evidence."],
   wrong: ["bad", "Not proven. Keep what you see, and ask the operator."],
 };
 const STEP_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 90;
@@ -79,7 +80,7 @@ button?.addEventListener("click", async () => {
     const found = await verify(await asked(proof), page, known, told, ask);
     outcome = found.outcome;
     if (outcome === "contradiction") {
-      const notes = [known.note ?? "", found.now];
+      const notes = [known.note ?? "", found.now, found.growth ?? ""].filter((note) => note !== "");
       remember(ALARM, notes);
       raise(notes);
     }

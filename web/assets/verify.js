@@ -143,12 +143,15 @@ export const head = (body) => {
   return { kind, at, correlation: new TextDecoder().decode(body.slice(25, 25 + Number(length))) };
 };
 
-/** What a checkpoint is beside the last one that was verified of the same node: "first", "same", "grown", "restored" or "contradiction". */
+/**
+ * What a checkpoint is beside the last one that was verified of the same node: "first", "same", "grown", "shrunk", "restored",
+ * "replaced" (of a log that the node has left) or "contradiction": two roots of one size, which is proof by itself.
+ */
 export const beside = (known, { origin, size, root }) => {
   if (!known) return "first";
   const [was, is] = [known.origin, origin].map((text) => BigInt(text.split("/")[3]));
-  if (was !== is) return is > was ? "restored" : "contradiction";
-  if (size < BigInt(known.size)) return "contradiction";
+  if (was !== is) return is > was ? "restored" : "replaced";
+  if (size < BigInt(known.size)) return "shrunk";
   if (size > BigInt(known.size)) return "grown";
   return base64(root) === known.root ? "same" : "contradiction";
 };
@@ -176,34 +179,35 @@ const opens = async (given, page, leaf, told) => {
 
 const short = (hash) => `${hex(hash).slice(0, 16)}…`;
 
-// Whether a checkpoint's log continues the one that was verified before: true, false, or null where the node gave no proof of it.
-const continues = async (known, checkpoint, ask, told) => {
-  const older = { size: BigInt(known.size), root: unbase64(known.root) };
+// How one checkpoint's log continues an older one's: "linked"; "contradiction" with the hashes that prove it, where they lead from the newer
+// root to another older one; or "unlinked", which proves nothing: whoever cannot or will not show it answers so, and so does whoever lies.
+const continues = async (older, newer, ask, told) => {
+  const unlinked = (title, detail) => (told(title, detail, null), { link: "unlinked" });
   let hashes;
   try {
-    hashes = (await ask(known.size, checkpoint.size.toString())).map(unbase64);
+    hashes = (await ask(older.size.toString(), newer.size.toString())).map(unbase64);
     if (hashes.some((hash) => hash.length !== 32)) throw new Error("a hash has not 32 bytes");
   } catch (error) {
-    told("The node gave no proof that its log continues the one verified before", error.message, null);
-    return null;
+    return unlinked("The node gave no proof of how its log grew", error.message);
   }
-  const both = `${known.size} → ${checkpoint.size} entries`;
+  const both = `${older.size} → ${newer.size} entries`;
+  const steps = [];
+  let was, is;
   try {
-    let level = 0;
-    const [was, is] = await grow(older, checkpoint, hashes, (isOld, hash, was, is) => {
-      level += 1;
+    [was, is] = await grow(older, newer, hashes, (isOld, hash, was, is) => {
       const roots = isOld ? `${short(was)} and ${short(is)}` : short(is);
-      told(`Growth ${level}: joined with ${isOld ? "what stood there before" : "what came since"}`, `${short(hash)} → ${roots}`, true);
+      steps.push([`Growth ${steps.length + 1}: joined with ${isOld ? "what stood there before" : "what came since"}`, `${short(hash)} → ${roots}`]);
     });
-    const [oldFits, newFits] = [same(was, older.root), same(is, checkpoint.root)];
-    told("The older root is the one verified before", `${base64(was)} ${oldFits ? "=" : "≠"} ${known.root}`, oldFits);
-    told("It grew into the newer root", `${base64(is)} ${newFits ? "=" : "≠"} ${base64(checkpoint.root)}`, newFits);
-    if (oldFits && newFits) told("The log continues the one verified before", both, true);
-    return oldFits && newFits;
   } catch (error) {
-    told("The log does not continue the one verified before", `${both}: ${error.message}`, false);
-    return false;
+    return unlinked("The node's proof of how its log grew is none", `${both}: ${error.message}`);
   }
+  // Hashes that do not lead to the root that the node signed are not its log's, so they say nothing of it.
+  if (!same(is, newer.root)) return unlinked("The node's proof of how its log grew leads to no root that it signed", `${both}: ${base64(is)} ≠ ${base64(newer.root)}`);
+  for (const [title, detail] of steps) told(title, detail, true);
+  told("The growth ends at the newer root", `${base64(is)} = ${base64(newer.root)}`, true);
+  const isOlder = same(was, older.root);
+  told("It begins at the older root", `${base64(was)} ${isOlder ? "=" : "≠"} ${base64(older.root)}`, isOlder);
+  return isOlder ? { link: "linked" } : { link: "contradiction", growth: [both, ...hashes.map(base64)].join("\n") };
 };
 
 /**
@@ -211,8 +215,9 @@ const continues = async (known, checkpoint, ask, told) => {
  * `at`, `correlation`, `public`, `federation`, `peer`) and the last checkpoint that was verified of this node (`known`: `origin`, `size`,
  * `root`, `note`), and tells each step as `(title, detail, ok)`. `ask(from, to)` gets the hashes that show how the log grew between two
  * sizes. Answers `{ outcome, seen, now }`: "proven", "leaf" where only the leaf is proven, "unsigned" where only the signature could
- * not be checked here, "unlinked" where the node did not show that its log continues the one before, "contradiction" or "wrong";
- * `seen` is what to remember, `now` the node's signed checkpoint.
+ * not be checked here, "unlinked" where the node did not show that its log continues the one before, "older" where the checkpoint is of
+ * an earlier state than the one before, "contradiction" where both are proof together (with `growth`, the hashes that it needs, if any),
+ * or "wrong"; `seen` is what to remember, `now` the node's signed checkpoint.
  */
 export const verify = async (given, page, known, told, ask) => {
   if (!globalThis.crypto?.subtle) {
@@ -258,15 +263,23 @@ export const verify = async (given, page, known, told, ask) => {
     const came = beside(known, checkpoint);
     const before = known ? `${known.size} entries, root ${known.root}, incarnation ${known.origin.split("/")[3]}` : "";
     if (came === "contradiction") {
-      told("It contradicts the one that this browser verified before", before, false);
+      told("It has another root than the one of this size that this browser verified before", before, false);
       return { outcome: "contradiction", now };
     }
     if (came === "same") told("It is the one that this browser verified before", before, true);
     if (came === "restored") told("The node began another log since: it was restored from a copy", before, null);
-    const isLinked = came === "grown" ? await continues(known, checkpoint, ask, told) : true;
-    if (isLinked === false) return { outcome: "contradiction", now };
+    if (came === "replaced") told("It is of a log that the node has left for another one since", before, null);
+    if (came === "shrunk") told("It is of fewer entries than the one that this browser verified before", before, null);
+    if (came === "grown" || came === "shrunk") {
+      const held = { size: BigInt(known.size), root: unbase64(known.root) };
+      const [older, newer] = came === "grown" ? [held, checkpoint] : [checkpoint, held];
+      const { link, growth } = await continues(older, newer, ask, told);
+      if (link === "contradiction") return { outcome: "contradiction", now, growth };
+      if (came === "grown" && link === "linked") told("The log continues the one verified before", `${older.size} → ${newer.size} entries`, true);
+      if (came === "grown" && link === "unlinked") return { outcome: "unlinked" };
+    }
     // The one before stays remembered, so that the next proof is held against it.
-    if (isLinked === null) return { outcome: "unlinked" };
+    if (came === "shrunk" || came === "replaced") return { outcome: "older" };
     return { outcome: isOpened ? "proven" : "leaf", seen };
   } catch (error) {
     told("The proof is not one", error.message, false);

@@ -543,6 +543,28 @@ async fn an_agent_sees_what_it_has_not_read_and_says_that_it_has() {
 }
 
 #[tokio::test]
+async fn a_list_of_notices_that_goes_on_is_followed_and_never_called_empty() {
+    let server = hostile(Options::default()).await;
+    let browser = sign_in(&server, "agent-token").await;
+    let mut client = connect(server.address).await;
+    let mut look = async |bare_looks: u32| {
+        server.service.bare_looks.store(bare_looks, Ordering::Relaxed);
+        server.service.asked();
+        let page = client.ask("GET", "/ui", &browser.cookie, b"").await.text().to_owned();
+        let asked = server.service.asked().into_iter().filter(|asked| asked.starts_with("notifications "));
+        (page, asked.collect::<Vec<_>>())
+    };
+    let (page, asked) = look(2).await;
+    let after = |cursor: &str| format!("notifications Some(\"{cursor}\") [] 12");
+    assert_eq!(asked, ["notifications None [] 12".to_owned(), after("2.ab"), after("1.ab")]);
+    assert!(page.contains(r#"data-testid="notice""#) && page.contains(r#"value="57.ab""#), "{page}");
+    let (page, asked) = look(9).await;
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert!(page.contains("the list goes on") && !page.contains("Nothing new. "), "{page}");
+    assert!(page.contains(r#"name="up_to" value="6.ab""#) && page.contains("mark-read"), "{page}");
+}
+
+#[tokio::test]
 async fn a_page_asks_for_the_names_that_it_shows_and_for_no_others() {
     let server = hostile(Options::default()).await;
     let browser = sign_in(&server, "operator-token").await;

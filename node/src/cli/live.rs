@@ -58,7 +58,7 @@ pub async fn follow(
     read: impl AsyncFn() -> Result<Vec<Value>, Error>,
 ) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let showing = show_on(context, watched, news, read);
+    let showing = show_on(context, watched, (news, QUIET_MS), read);
     tokio::select! {
         shown = showing => shown,
         _ = interrupt.recv() => Ok(()),
@@ -68,7 +68,7 @@ pub async fn follow(
 async fn show_on(
     context: &Context,
     watched: &Watched,
-    news: Option<&Client>,
+    (news, quiet_ms): (Option<&Client>, u64),
     read: impl AsyncFn() -> Result<Vec<Value>, Error>,
 ) -> anyhow::Result<()> {
     let mut screen = Screen::new(context.show.json);
@@ -83,7 +83,7 @@ async fn show_on(
         match looked.await {
             Ok(rows) => {
                 screen.show(watched, before.as_deref(), &rows)?;
-                (before, wait_ms) = (Some(rows), QUIET_MS);
+                (before, wait_ms) = (Some(rows), quiet_ms);
                 tokio::time::sleep(STANDS).await;
             }
             Err(error) if error.is_passing() => {
@@ -96,14 +96,24 @@ async fn show_on(
     }
 }
 
-/// Waits until something happened, or for long enough.
+/// Waits until something happened, or for long enough. Who may not hear of events goes on without them.
 async fn happens(events: &mut Option<Events<'_>>, wait_ms: u64) -> Result<(), Error> {
-    match events {
-        Some(events) => events.next(wait_ms).await.map(drop),
-        None => {
-            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+    let Some(following) = events else {
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        return Ok(());
+    };
+    let mut told = following.next(wait_ms).await;
+    if told.as_ref().is_err_and(|error| error.code() == Some("cursor_ahead")) {
+        // Another node answers there, or one that was restored: its events have other places.
+        following.skip_to_now();
+        told = following.next(0).await;
+    }
+    match told {
+        Err(error @ Error::Refused { status: 400..=499, .. }) if !error.is_passing() => {
+            *events = None;
             Ok(())
         }
+        told => told.map(drop),
     }
 }
 
@@ -246,9 +256,91 @@ fn told(watched: &Watched, change: &Change<'_>, json: bool, now: &str) -> String
 
 #[cfg(test)]
 mod tests {
+    use super::super::Global;
     use super::*;
+    use std::cell::{Cell, RefCell};
+    use std::future::pending;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::Notify;
 
-    const WATCHED: Watched = Watched {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const HOUR_MS: u64 = 3_600_000;
+
+    fn page(cursor: &str) -> (u16, Value) {
+        (200, json!({"items": [], "next_cursor": cursor}))
+    }
+
+    fn refused(status: u16, code: &str) -> (u16, Value) {
+        (status, json!({"error": {"code": code, "message": "no"}, "correlation_id": "1"}))
+    }
+
+    /// Watches a node that gives these answers and then none, until it was read so often; what the node was asked.
+    async fn watches(answers: Vec<(u16, Value)>, quiet_ms: u64, times: u32) -> Vec<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked = RefCell::new(Vec::new());
+        let serves = async {
+            for (status, answer) in answers {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let (mut read, mut piece) = (Vec::new(), [0; 1_024]);
+                while !read.ends_with(b"\r\n\r\n") {
+                    let bytes = stream.read(&mut piece).await.expect("a request");
+                    assert!(bytes > 0, "half a request");
+                    read.extend_from_slice(&piece[..bytes]);
+                }
+                let text = String::from_utf8(read).expect("text");
+                asked.borrow_mut().push(text.split(' ').nth(1).unwrap_or_default().to_owned());
+                let body = answer.to_string();
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}", body.len());
+                stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.expect("a reader");
+            }
+            pending::<()>().await;
+        };
+        let client = Client::new(&url, None).expect("a URL");
+        let context = Context::new(Global { json: true, ..Global::default() });
+        let (reads, enough) = (Cell::new(0), Notify::new());
+        let read = async || {
+            reads.set(reads.get() + 1);
+            if reads.get() == times {
+                enough.notify_one();
+            }
+            Ok(vec![json!({"id": "a", "status": "available"})])
+        };
+        tokio::select! {
+            shown = show_on(&context, &WATCHED, (Some(&client), quiet_ms), read) => panic!("{shown:?}"),
+            () = serves => {}
+            enough = tokio::time::timeout(PATIENCE, enough.notified()) => enough.expect("read so often in time"),
+        }
+        asked.into_inner()
+    }
+
+    fn asks(wait_ms: u64, after: &str) -> String {
+        format!("/v1/events?limit=200&wait_ms={wait_ms}&after={after}")
+    }
+
+    #[tokio::test]
+    async fn what_happens_has_it_read_again_however_long_it_is_quiet() {
+        let asked = watches(vec![page("7"), page("8")], HOUR_MS, 2).await;
+        assert_eq!(asked, [asks(0, "now"), asks(HOUR_MS, "7")]);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_hear_of_events_watches_without_them() {
+        assert_eq!(watches(vec![refused(401, "token_invalid")], 1, 3).await, [asks(0, "now")]);
+        let asked = watches(vec![page("7"), refused(403, "agent_revoked")], 1, 3).await;
+        assert_eq!(asked, [asks(0, "now"), asks(1, "7")]);
+    }
+
+    #[tokio::test]
+    async fn a_node_with_fewer_events_is_followed_from_now_on() {
+        let answers = vec![page("7"), refused(409, "cursor_ahead"), page("2"), page("3")];
+        let asked = watches(answers, HOUR_MS, 3).await;
+        assert_eq!(asked, [asks(0, "now"), asks(HOUR_MS, "7"), asks(0, "now"), asks(HOUR_MS, "2")]);
+    }
+
+    static WATCHED: Watched = Watched {
         path: String::new(),
         columns: &[("task", "id"), ("status", "status")],
         key: "id",

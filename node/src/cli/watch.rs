@@ -26,6 +26,11 @@ impl<'a> Events<'a> {
         Events { client, filter, cursor }
     }
 
+    /// Goes on with what happens from now on.
+    pub fn skip_to_now(&mut self) {
+        self.cursor = Some("now".into());
+    }
+
     /// The next events as they came; none when nothing happened for a while.
     ///
     /// # Errors

@@ -182,6 +182,21 @@ impl Index {
         self.store().is_ok()
     }
 
+    /// Takes nothing in any more until what this returns is dropped.
+    #[cfg(test)]
+    pub(crate) fn stands_still(&self) -> std::sync::mpsc::Sender<()> {
+        let (let_go, waits) = std::sync::mpsc::channel::<()>();
+        let (stands, begun) = std::sync::mpsc::channel();
+        let shared = self.shared.clone();
+        std::thread::spawn(move || {
+            let _held = shared.fresh();
+            stands.send(()).expect("it is waited for");
+            waits.recv()
+        });
+        begun.recv().expect("it is said");
+        let_go
+    }
+
     /// A closed run.
     ///
     /// # Errors

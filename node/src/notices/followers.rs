@@ -46,7 +46,7 @@ struct State {
     wanted: Option<Wanted>,
     /// How many wishes there were.
     wishes: u64,
-    /// As they were at the last telling; before the first one every offer may concern it.
+    /// As they were at the last telling of this wish; before the first one every offer may concern it.
     skills: Option<Vec<Skill>>,
     /// Whether an entry came that concerns it and that it has not looked for.
     is_due: bool,
@@ -108,7 +108,8 @@ impl Follower {
         state.wishes += 1;
         let wish = state.wishes;
         (state.wanted, state.is_due) = (Some(Wanted { wish, ..wanted }), true);
-        state.warned = Warned::default();
+        // While nothing was wanted, nobody looked what had changed.
+        (state.warned, state.skills) = (Warned::default(), None);
         drop(state);
         self.woken.notify_one();
     }
@@ -153,18 +154,26 @@ impl Follower {
         state.wanted.clone()
     }
 
-    /// It was told of everything before the index `next`, since `behind` of its own only, and has these skills; `is_all` says that
-    /// nothing was left out.
-    pub fn told(&self, was: &Wanted, (next, behind): (u64, Option<u64>), skills: Vec<Skill>, is_all: bool) {
+    /// It is told of everything before the index `next`, since `behind` of its own only, and has these skills; `is_all` says that
+    /// nothing was left out. Answers whether it still wants what it wanted then: else it is told nothing of it.
+    pub fn told(
+        &self,
+        was: &Wanted,
+        (next, behind): (u64, Option<u64>),
+        skills: Vec<Skill>,
+        is_all: bool,
+    ) -> bool {
         let mut state = self.state();
+        state.is_looking = false;
+        let Some(wanted) = state.wanted.as_mut().filter(|wanted| wanted.wish == was.wish) else {
+            return false;
+        };
+        (wanted.from, wanted.behind) = (next.max(wanted.from), behind);
         // An offer may have come meanwhile that it did not have the skills for before.
         let is_abler = state.skills.as_ref().is_some_and(|before| *before != skills);
+        state.is_due |= !is_all || is_abler;
         state.skills = Some(skills);
-        (state.is_looking, state.is_due) = (false, state.is_due || !is_all || is_abler);
-        // Unless it wants something else meanwhile.
-        if let Some(wanted) = state.wanted.as_mut().filter(|wanted| wanted.wish == was.wish) {
-            (wanted.from, wanted.behind) = (next.max(wanted.from), behind);
-        }
+        true
     }
 
     /// Looking for what is due has failed: it is still due, and what its credential is worth is still to be asked.
@@ -322,7 +331,7 @@ mod tests {
         assert!(follower.due().is_none());
         let wanted = Wanted { from: 9, kinds: Vec::new(), limit: 50, behind: None, wish: 0 };
         follower.begin(Wanted { from: 2, ..wanted.clone() });
-        follower.told(&wanted, (30, None), Vec::new(), true);
+        assert!(!follower.told(&wanted, (30, None), Vec::new(), true), "nobody wants it any more");
         assert_eq!(
             follower.due().expect("begun anew").from,
             2,
@@ -332,8 +341,33 @@ mod tests {
         follower.begin(Wanted { from: 2, ..wanted.clone() });
         let older = follower.due().expect("begun");
         follower.begin(Wanted { from: 2, ..wanted });
-        follower.told(&older, (30, None), Vec::new(), true);
-        assert_eq!(follower.due().expect("begun anew").from, 2);
+        assert!(!follower.told(&older, (30, None), Vec::new(), true));
+        let newer = follower.due().expect("begun anew");
+        assert_eq!(newer.from, 2);
+        assert!(follower.told(&newer, (30, None), Vec::new(), true));
+        let ended = Wanted { from: 30, ..newer };
+        follower.end();
+        assert!(!follower.told(&ended, (31, None), Vec::new(), true));
+    }
+
+    #[test]
+    fn what_skills_it_had_before_a_wish_says_nothing_of_now() {
+        let follower = Followers::enter(&Arc::default(), agent(1)).follower.clone();
+        let now = Mono(0);
+        let wish = || Wanted { from: 0, kinds: Vec::new(), limit: 50, behind: None, wish: 0 };
+        follower.begin(wish());
+        let wanted = follower.due().expect("begun");
+        follower.told(&wanted, (9, None), Vec::new(), true);
+        assert_eq!(follower.skills(now), Some(Vec::new()));
+        follower.end();
+        // It is configured, and looks for nothing.
+        follower.wake();
+        assert!(follower.due().is_none());
+        follower.begin(wish());
+        assert_eq!(follower.skills(now), None);
+        // Nor does what an older wish found.
+        follower.told(&wanted, (9, None), Vec::new(), true);
+        assert_eq!(follower.skills(now), None);
     }
 
     #[test]

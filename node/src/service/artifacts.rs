@@ -1,8 +1,9 @@
 //! Artifacts: bytes come in piece by piece, are on disk and synced before the rules enter them, and go out only after
 //! their digest was checked.
 //!
-//! An entry is seen by the operator, by whoever stored it, and by those who see the run that it belongs to. Whoever is
-//! enrolled and names a digest gets the bytes: digests are told only to those whom they concern.
+//! An entry is seen by the operator, by whoever stored it, by who posted the run that it belongs to, and by who holds or did
+//! its step; an offer shows none. Whoever is enrolled and names a digest gets the bytes: digests are told only to those whom
+//! they concern.
 
 use super::inner::{NodeService, now};
 use super::refusal::{bug, of_index, of_store};
@@ -283,14 +284,14 @@ async fn seen(service: &NodeService, call: &Call, id: ArtifactId) -> Result<(Wal
     let Some((_, at, stored)) = row else { return Err(Problem::of(Code::NotFound)) };
     if !viewer.is(stored.by) {
         let Some(run) = stored.run else { return Err(Problem::of(Code::NotFound)) };
-        let sees = move |run: &Run, viewer: &Viewer| shown::is_there(viewer, run).then_some(());
+        let step = stored.step;
+        let sees = move |run: &Run, viewer: &Viewer| shown::insight(viewer, run).reaches(step).then_some(());
         service.in_run(call, run, sees).await?;
     }
     Ok((at, stored))
 }
 
-/// `GET /v1/artifacts`, newest first: the caller's own, or all for the operator, or those of one run for whoever sees
-/// the run.
+/// `GET /v1/artifacts`, newest first: the caller's own, or all for the operator, or of one run those that the caller sees.
 pub(super) async fn list(
     service: &NodeService,
     call: &Call,
@@ -299,12 +300,19 @@ pub(super) async fn list(
     let mut before = page::key(&query.page, ArtifactId::parse)?;
     let viewer = service.viewer(call).await?;
     let run = query.run_id.or(query.step_id.map(|step| step.run()));
-    if let Some(run) = run {
-        service.in_run(call, run, |run, viewer| shown::is_there(viewer, run).then_some(())).await?;
-    }
+    let insight = match run {
+        Some(run) => {
+            let find = |run: &Run, viewer: &Viewer| {
+                shown::is_there(viewer, run).then(|| shown::insight(viewer, run))
+            };
+            Some(service.in_run(call, run, find).await?)
+        }
+        None => None,
+    };
     let limit = query.page.limit as usize;
     let wanted = move |stored: &ArtifactStored| {
-        let seen = run.is_some() || viewer.is(stored.by);
+        let seen =
+            viewer.is(stored.by) || insight.as_ref().is_some_and(|insight| insight.reaches(stored.step));
         let of_run = run.is_none_or(|run| stored.run == Some(run));
         let of_step = query.step_id.is_none_or(|step| stored.step == Some(step));
         seen && of_run && of_step && query.kind.as_ref().is_none_or(|kind| *kind == stored.kind)

@@ -185,10 +185,12 @@ impl Service for NodeService {
     async fn tasks(&self, call: &Call, query: TaskQuery) -> Result<List<Task>, Problem> {
         lists::tasks(self, call, query).await
     }
-    async fn homes(&self, _: &Call, page: Page) -> Result<List<Home>, Problem> {
+    async fn homes(&self, call: &Call, page: Page) -> Result<List<Home>, Problem> {
+        self.viewer(call).await?;
         peers::homes(self, &page)
     }
-    async fn offers(&self, _: &Call, query: OfferQuery) -> Result<List<Offer>, Problem> {
+    async fn offers(&self, call: &Call, query: OfferQuery) -> Result<List<Offer>, Problem> {
+        self.viewer(call).await?;
         away::offers(self, &query)
     }
     async fn task(&self, call: &Call, task: StepId) -> Result<Task, Problem> {

@@ -136,7 +136,8 @@ async fn kept(
     limit: usize,
 ) -> Result<Found, Problem> {
     let read = move |service: &NodeService| {
-        let end = end.min(service.reader().size());
+        // Not the journal's own size: of what it has beyond this the index may know nothing yet.
+        let end = end.min(service.parts().events.size());
         let terms = [Term::Agent(&me)];
         let found = service.parts().index.search(&terms, from, LOOKED_AT_MAX).map_err(of_index)?;
         let places: Vec<u64> =
@@ -239,22 +240,23 @@ impl Inner {
             found(&self.service, me, wanted).await?;
         let parts = self.service.parts();
         let page = Page { me, wanted, read: parts.marks.get(&me) };
-        let skills = place.follower.skills(parts.handle.mono()).filter(|_| !is_changed);
-        if let Some(skills) = skills
-            && let Some(items) = page.of_offers(&entries, &skills)
-        {
-            place.follower.told(wanted, (next, behind), skills, is_all);
-            return Ok(Told { items, gap });
-        }
-        let Looked { mut items, skills, leases, at } =
-            page.of_entries(&self.service, &self.call, entries).await?;
-        // Behind all that happened before: what is told of a lease goes on behind it.
-        if is_all {
-            let expiring = place.follower.leases(wanted, &leases, at);
-            items.extend(expiring.iter().map(|lease| page.of_lease(lease, at, next)));
-        }
-        place.follower.told(wanted, (next, behind), skills, is_all);
-        Ok(Told { items, gap })
+        let known = place.follower.skills(parts.handle.mono()).filter(|_| !is_changed);
+        let offers = known.and_then(|skills| Some((page.of_offers(&entries, &skills)?, skills)));
+        let (items, skills) = match offers {
+            Some(offers) => offers,
+            None => {
+                let Looked { mut items, skills, leases, at } =
+                    page.of_entries(&self.service, &self.call, entries).await?;
+                // Behind all that happened before: what is told of a lease goes on behind it.
+                if is_all {
+                    let expiring = place.follower.leases(wanted, &leases, at);
+                    items.extend(expiring.iter().map(|lease| page.of_lease(lease, at, next)));
+                }
+                (items, skills)
+            }
+        };
+        let is_wanted = place.follower.told(wanted, (next, behind), skills, is_all);
+        Ok(if is_wanted { Told { items, gap } } else { Told::default() })
     }
 }
 

@@ -4,6 +4,8 @@
 use super::service_test::{Home, Worker, home, operator, read};
 use artel_web::types::notice::{MarkRead, Notice, NoticeKind, NoticeQuery, Told};
 use artel_web::{Attendance, Code, Problem, Service};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -164,6 +166,60 @@ async fn who_was_away_for_long_is_told_its_own_and_where_the_gap_is() {
     assert_eq!((kinds(&first.items), first.gap), (vec![LeaseGranted], None));
     let second = next(&slowly).await.unwrap();
     assert_eq!((kinds(&second.items), second.gap), (OWN[1..].to_vec(), Some(gap)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_events_do_not_call_synced_is_not_listed_yet() {
+    let home = home(&[]);
+    let worker = home.worker(1, r#"["coding"]"#).await;
+    done(&home, &worker).await;
+    let listed = home.eventually(async || Ok(Some(list(&home, &worker, None).await?))).await;
+    assert_eq!(kinds(&listed), OWN);
+    // As between a commit and its news.
+    let granted = listed[0].cursor.split_once('.').unwrap().0.parse().unwrap();
+    home.service.parts().events.begin_again(granted);
+    assert!(list(&home, &worker, None).await.unwrap().is_empty());
+    home.service.parts().events.begin_again(granted + 1);
+    assert_eq!(kinds(&list(&home, &worker, None).await.unwrap()), [LeaseGranted]);
+}
+
+/// Begins something and leaves it waiting.
+async fn begun(mut waiting: std::pin::Pin<&mut impl Future>) {
+    std::future::poll_fn(|context| {
+        assert!(waiting.as_mut().poll(context).is_pending(), "it does not wait");
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_wish_found_is_not_told_to_a_newer_one() {
+    let home = home(&[]);
+    let worker = home.worker(1, r#"["coding"]"#).await;
+    let attending = home.service.attend(&worker.call);
+    attending.begin(query(Some("now"))).await.unwrap();
+    home.post(TASK).await;
+    // Its credential is looked at with that.
+    until(&attending, TaskAvailable).await;
+    done(&home, &worker).await;
+    for ends in [false, true] {
+        // Behind this look the driver does nothing until it is let go.
+        let (let_go, waits) = std::sync::mpsc::channel::<()>();
+        let handle = home.service.parts().handle.clone();
+        let mut stops = pin!(handle.look(move |_| waits.recv().is_ok()));
+        begun(stops.as_mut()).await;
+        attending.begin(query(None)).await.unwrap();
+        let mut told = pin!(next(&attending));
+        begun(told.as_mut()).await;
+        if ends {
+            attending.end();
+        }
+        let earnings = NoticeQuery { kinds: vec![Earning], ..query(None) };
+        attending.begin(earnings).await.unwrap();
+        let_go.send(()).unwrap();
+        assert!(stops.await.unwrap());
+        assert_eq!(kinds(&told.await.unwrap().items), [Earning]);
+    }
 }
 
 /// One who is there and was told of something, so that its credential was looked at; now it only waits.

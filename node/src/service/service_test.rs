@@ -202,7 +202,7 @@ impl Home {
     }
 
     /// Ends so many runs that an ended one leaves the rules' memory, and waits until the index has it.
-    async fn crowd_out(&self, run: RunId) {
+    pub(super) async fn crowd_out(&self, run: RunId) {
         let mut posts = tokio::task::JoinSet::new();
         for _ in 0..RECENT_RUNS {
             let service = self.service.clone();
@@ -585,6 +585,95 @@ async fn names_of_events_begin_as_configured_in_pages_and_filters() {
     }
     let back = home.service.event(&operator(), emitted.event_id).await.unwrap();
     assert_eq!(back.event_name, "xyn.own.name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_step_shows_nobody_the_artifacts_of_its_run() {
+    let home = home(&[]);
+    let (worker, third) = (home.worker(1, "[]").await, home.worker(2, "[]").await);
+    let body =
+        r#"{"name":"two","steps":[{"name":"a","task":{"title":"a"}},{"name":"b","task":{"title":"b"}}]}"#;
+    let run = home.service.post_run(&operator(), read(body)).await.unwrap().run_id;
+    let (a, b) = (run.step(0), run.step(1));
+    let lease = home.claim(&worker, a).await.unwrap();
+    let put = async |step_id: Option<StepId>, text: &'static str| {
+        let post = ArtifactPost {
+            run_id: Some(run),
+            step_id,
+            ..ArtifactPost::unnamed(text.into(), Some("text/plain".into()))
+        };
+        home.service.store_artifact(&operator(), post, Upload::whole(text.into())).await.unwrap().artifact_id
+    };
+    let (of_run, of_a, of_b) =
+        (put(None, "of run").await, put(Some(a), "of a").await, put(Some(b), "of b").await);
+    let listed = async |call: &Call, step_id: Option<StepId>| {
+        let query = ArtifactQuery { run_id: Some(run), step_id, ..ArtifactQuery::default() };
+        let list =
+            home.eventually(async || home.service.artifacts(call, query.clone()).await.map(Some)).await;
+        list.items.into_iter().map(|artifact| artifact.artifact_id).collect::<Vec<_>>()
+    };
+    let sees = async |call: &Call, wanted: &[ArtifactId]| {
+        assert_eq!(listed(call, None).await, wanted);
+        for id in [of_b, of_a, of_run] {
+            let seen = (
+                home.service.artifact(call, id).await.map(|_| ()).map_err(|problem| problem.code),
+                home.service
+                    .content(call, ArtifactName::Id(id))
+                    .await
+                    .map(|_| ())
+                    .map_err(|problem| problem.code),
+            );
+            let said = if wanted.contains(&id) { Ok(()) } else { Err(Code::NotFound) };
+            assert_eq!(seen, (said, said));
+        }
+    };
+    sees(&operator(), &[of_b, of_a, of_run]).await;
+    sees(&worker.call, &[of_a, of_run]).await;
+    assert!(home.service.task(&third.call, b).await.unwrap().input.is_none(), "it sees the offer");
+    sees(&third.call, &[]).await;
+    for step in [a, b] {
+        assert_eq!(listed(&third.call, Some(step)).await, []);
+    }
+    home.submit(&worker, &lease, "{}").await.unwrap();
+    sees(&worker.call, &[of_a, of_run]).await;
+    home.claim(&third, b).await.unwrap();
+    sees(&third.call, &[of_b, of_run]).await;
+    assert_eq!(listed(&third.call, Some(a)).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_let_go_hears_nothing_of_other_homes() {
+    let home = home(&[]);
+    let worker = home.worker(1, "[]").await;
+    assert!(home.service.offers(&worker.call, OfferQuery::default()).await.is_ok());
+    assert!(home.service.homes(&worker.call, Page::default()).await.is_ok());
+    home.service.revoke_agent(&operator(), worker.id).await.unwrap();
+    let offers = home.service.offers(&worker.call, OfferQuery::default()).await.map(|_| ());
+    let homes = home.service.homes(&worker.call, Page::default()).await.map(|_| ());
+    for said in [offers, homes] {
+        assert_eq!(said.unwrap_err().code, Code::AgentRevoked);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_an_entry_before_the_index_has_it() {
+    let home = home(&[]);
+    let mut synced = home.service.parts().events.watch();
+    let before = *synced.borrow();
+    let let_go = home.service.parts().index.stands_still();
+    let service = home.service.clone();
+    let post = tokio::spawn(async move { service.post_task(&operator(), read(r#"{"title":"next"}"#)).await });
+    let begun = Instant::now();
+    while home.service.reader().size() == before {
+        assert!(begun.elapsed() < PATIENCE, "it is not written");
+        tokio::task::yield_now().await;
+    }
+    let told = tokio::time::timeout(Duration::from_millis(200), synced.wait_for(|size| *size > before)).await;
+    assert!(told.is_err(), "the index has nothing of it yet");
+    drop(told);
+    drop(let_go);
+    post.await.unwrap().unwrap();
+    assert!(*synced.borrow() > before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

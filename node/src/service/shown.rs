@@ -90,6 +90,34 @@ pub(super) fn is_there(viewer: &Viewer, run: &Run) -> bool {
     viewer.is(run.poster) || run.steps.iter().any(|step| sight(viewer, run, step).is_some())
 }
 
+/// Of which of a run's work somebody sees more than the offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Insight {
+    /// All of it.
+    All,
+    /// These steps, which are its own.
+    Own(Vec<StepId>),
+}
+
+/// Of which of a run's work somebody sees more than the offer.
+pub(super) fn insight(viewer: &Viewer, run: &Run) -> Insight {
+    if viewer.is(run.poster) {
+        return Insight::All;
+    }
+    let is_own = |number: &usize| matches!(sight(viewer, run, &run.steps[*number]), Some(Sight::Own(_)));
+    Insight::Own((0..run.steps.len()).filter(is_own).map(|number| run.step_id(number)).collect())
+}
+
+impl Insight {
+    /// Whether it reaches what belongs to a step, or to the run as a whole.
+    pub fn reaches(&self, step: Option<StepId>) -> bool {
+        match self {
+            Insight::All => true,
+            Insight::Own(steps) => step.map_or(!steps.is_empty(), |step| steps.contains(&step)),
+        }
+    }
+}
+
 /// Who holds a step, or did it.
 pub(super) fn worker(state: &StepState) -> Option<AgentId> {
     match state {

@@ -1,4 +1,4 @@
-//! What notices say, of entries and of leases that are about to run out. What needs the state is read by one look for a page; an
+//! What notices say, of entries and of leases that are about to run out. What needs the state is read by two looks for a page; an
 //! offer needs none, so that one that wakes a thousand agents costs the rules nothing.
 
 use super::convert;
@@ -9,6 +9,7 @@ use crate::events::{self as journal, Kept, Offer};
 use crate::notices::{Wanted, is_expiring, is_passing, kinds_of};
 use artel_federation::Fact;
 use artel_federation::fact::{Entry, Judgement};
+use artel_federation::run::Step;
 use artel_federation::view::{LiveLease, View};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Epoch, StepId};
@@ -109,20 +110,25 @@ impl Page<'_> {
         are_offers.then(|| self.notices(entries, skills, |_, seen| Some(of_offer(seen))))
     }
 
-    /// The notices of entries, by one look at the state: titles, payments, the agent's record as it is now. The credential is
-    /// judged in the same look.
+    /// The notices of entries: titles and payments, and the agent's record as it is now. The credential is judged in each look.
     pub async fn of_entries(
         &self,
         service: &NodeService,
         call: &Call,
         entries: Vec<Seen>,
     ) -> Result<Looked, Problem> {
+        let briefs = briefs(service, call, &entries).await?;
+        self.with_briefs(service, call, entries, briefs).await
+    }
+
+    async fn with_briefs(
+        &self,
+        service: &NodeService,
+        call: &Call,
+        entries: Vec<Seen>,
+        briefs: Briefs,
+    ) -> Result<Looked, Problem> {
         let (me, wanted, read) = (self.me, self.wanted.clone(), self.read);
-        // What has left the rules' memory is in the index.
-        let of_step =
-            |seen: &Seen| journal::about(&seen.entry.fact).1.filter(|_| !is_passing(&seen.entry.fact));
-        let steps: BTreeSet<StepId> = entries.iter().filter_map(of_step).collect();
-        let closed = closed(service, call, steps).await?;
         let clock = service.parts().handle.clone();
         let look = move |view: View<'_>, viewer: Viewer| {
             let skills = match viewer {
@@ -130,7 +136,7 @@ impl Page<'_> {
                 Viewer::Operator => Vec::new(),
             };
             let page = Page { me, wanted: &wanted, read };
-            let items = page.notices(&entries, &skills, |kind, seen| data(kind, seen, &me, (view, &closed)));
+            let items = page.notices(&entries, &skills, |kind, seen| data(kind, seen, &me, (view, &briefs)));
             let tells = wanted.takes(NoticeKind::LeaseExpiring);
             let leases = if tells { view.leases_of(&me).collect() } else { Vec::new() };
             Looked { items, skills, leases, at: clock.mono() }
@@ -171,30 +177,43 @@ struct Brief {
     paid: Credits,
 }
 
-/// Of those of these steps that have left the rules' memory.
-async fn closed(
-    service: &NodeService,
-    call: &Call,
-    steps: BTreeSet<StepId>,
-) -> Result<BTreeMap<StepId, Brief>, Problem> {
-    if steps.is_empty() {
-        return Ok(BTreeMap::new());
+type Briefs = BTreeMap<StepId, Brief>;
+
+impl Brief {
+    fn of(step: &Step) -> Self {
+        Brief { title: step.spec.task.title.clone(), paid: step.paid }
     }
-    let missing = service.look(call, move |view, _| {
-        steps.into_iter().filter(|step| view.step(step).is_none()).collect::<Vec<_>>()
+}
+
+/// What is told of the steps of these entries, whether they are in the rules' memory or have left it. A step may leave it right
+/// behind this look, so that no later one would find it there.
+async fn briefs(service: &NodeService, call: &Call, entries: &[Seen]) -> Result<Briefs, Problem> {
+    let of_step = |seen: &Seen| journal::about(&seen.entry.fact).1.filter(|_| !is_passing(&seen.entry.fact));
+    let steps: BTreeSet<StepId> = entries.iter().filter_map(of_step).collect();
+    if steps.is_empty() {
+        return Ok(Briefs::new());
+    }
+    let looked = service.look(call, move |view, _| {
+        let (mut here, mut missing) = (Briefs::new(), Vec::new());
+        for step in steps {
+            match view.step(&step) {
+                Some((_, found)) => {
+                    here.insert(step, Brief::of(found));
+                }
+                None => missing.push(step),
+            }
+        }
+        (here, missing)
     });
-    let missing = missing.await?;
+    let (mut found, missing) = looked.await?;
     if missing.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(found);
     }
     let read = move |index: &crate::index::Index| {
-        let mut found = BTreeMap::new();
         for step in missing {
             let run = index.run(&step.run())?;
-            if let Some(step_of) = run.as_ref().and_then(|run| run.steps.get(step.index())) {
-                let (title, paid) = (step_of.spec.task.title.clone(), step_of.paid);
-                found.insert(step, Brief { title, paid });
-            }
+            let closed = run.as_ref().and_then(|run| run.steps.get(step.index()));
+            found.extend(closed.map(|closed| (step, Brief::of(closed))));
         }
         Ok(found)
     };
@@ -209,27 +228,18 @@ fn of_offer(seen: &Seen) -> Value {
 }
 
 /// What a notice says; nothing where there is nothing to say.
-fn data(
-    kind: NoticeKind,
-    seen: &Seen,
-    me: &AgentId,
-    (view, closed): (View<'_>, &BTreeMap<StepId, Brief>),
-) -> Option<Value> {
+fn data(kind: NoticeKind, seen: &Seen, me: &AgentId, (view, briefs): (View<'_>, &Briefs)) -> Option<Value> {
     let fact = &seen.entry.fact;
-    let brief = |step: &StepId| match view.step(step) {
-        Some((_, found)) => Some((found.spec.task.title.clone(), found.paid)),
-        None => closed.get(step).map(|brief| (brief.title.clone(), brief.paid)),
-    };
-    let title = |step: &StepId| json!(brief(step).map(|(title, _)| title));
+    let title = |step: &StepId| json!(briefs.get(step).map(|brief| &brief.title));
     let mut data = journal::data(fact);
     match (kind, fact) {
         (NoticeKind::TaskAvailable, _) => data = of_offer(seen),
         (NoticeKind::Reputation, Fact::Verdict(f)) => data = reputation((f.step, f.epoch), me, view),
         (NoticeKind::Reputation, Fact::Refuted(f)) => data = reputation((f.step, f.epoch), me, view),
         (NoticeKind::Earning, Fact::Verdict(verdict)) => {
-            let (title, paid) = brief(&verdict.step)?;
+            let Brief { title, paid } = briefs.get(&verdict.step)?;
             data = json!({"task_id": verdict.step.to_string(), "epoch": verdict.epoch.0, "title": title});
-            data["amount"] = journal::number(Some(paid).filter(|paid| *paid > Credits::ZERO)?);
+            data["amount"] = journal::number(Some(*paid).filter(|paid| *paid > Credits::ZERO)?);
         }
         (NoticeKind::Earning, Fact::Concluded(f)) => {
             data = json!({"task_id": f.lease.step.to_string(), "epoch": f.lease.epoch.0});
@@ -269,4 +279,39 @@ fn reputation((step, epoch): (StepId, Epoch), me: &AgentId, view: View<'_>) -> V
         data["total_tasks_completed"] = json!(now.total_tasks_completed);
     }
     data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::service_test::home;
+    use super::*;
+    use crate::events::Recent;
+    use crate::notices::is_own;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_payment_is_told_though_its_run_leaves_memory_between_the_looks() {
+        let home = home(&[]);
+        let worker = home.worker(1, "[]").await;
+        let task = home.post(r#"{"title":"Sum","reward":50}"#).await;
+        let lease = home.claim(&worker, task.task_id).await.expect("free");
+        home.submit(&worker, &lease, "{}").await.expect("held");
+        let Recent::Here(kept, _) =
+            home.service.parts().events.from(0, 99, |kept| is_own(&kept.entry().fact, &worker.id))
+        else {
+            panic!("all is in memory")
+        };
+        let entries: Vec<Seen> = kept.iter().map(Seen::of).collect();
+        let known = briefs(&home.service, &worker.call, &entries).await.expect("the credential stands");
+        home.crowd_out(task.run_id).await;
+        let step = task.task_id;
+        let is_here = home.service.look(&worker.call, move |view, _| view.step(&step).is_some());
+        assert!(!is_here.await.expect("the credential stands"), "it has left memory");
+
+        let wanted = Wanted { from: 0, kinds: vec![NoticeKind::Earning], behind: None, limit: 50, wish: 0 };
+        let page = Page { me: worker.id, wanted: &wanted, read: None };
+        let told = page.with_briefs(&home.service, &worker.call, entries, known).await.expect("told").items;
+        let [earning] = &told[..] else { panic!("{told:?}") };
+        let said: Value = serde_json::from_slice(earning.data.bytes()).expect("JSON");
+        assert_eq!((&said["title"], &said["amount"]), (&json!("Sum"), &json!(50)));
+    }
 }

@@ -25,8 +25,26 @@ fn each_change_of_a_list_is_a_line() {
     assert!(!line_of(&mut typed, &task, "available").contains('\u{1b}'), "no escape in a pipe");
     Agent::enroll(&node, "ada", &[]).does(&task, &json!({}));
     assert!(line_of(&mut typed, &task, "accepted").contains("title=seen"));
+    let metrics = node.operator().get("/metrics");
+    let heard = r#"artel_http_requests_total{method="get",route="/v1/events",class="2xx"} "#;
+    let heard = String::from_utf8_lossy(&metrics.body)
+        .lines()
+        .find_map(|line| line.strip_prefix(heard)?.parse().ok());
+    assert!(heard.is_some_and(|heard: u64| heard > 0), "it heard of it by events");
     let done = typed.interrupt();
     assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[test]
+fn a_status_is_watched_by_whoever_asks() {
+    let dir = fresh();
+    let node = artel().up(&dir.path().join("node")).start();
+    let shell = Shell::new(&artel(), dir.path());
+    let mut typed = shell.types("ARTEL_TOKEN=bad exec artel status --watch --data ./node");
+    assert!(typed.line().expect("a line").contains("health=ok"));
+    agent::post(&mut node.operator(), &agent::task("seen", &[], 1));
+    assert!(typed.line().expect("the log grew").contains("log entries="));
+    assert_eq!(typed.interrupt().code, Some(0));
 }
 
 #[test]

@@ -18,6 +18,10 @@ use serde::Deserialize;
 /// Of how many entries the page shows notices. An entry has up to three.
 const ENTRIES: u32 = 12;
 
+/// How many times the list is asked where it says no more than where it goes on: a look covers some thousand entries, of which
+/// none may be news. More, and a page would wait for it.
+const LOOKS_MAX: usize = 4;
+
 /// The field with the cursor of the last notice that the page shows.
 const UP_TO: &str = "up_to";
 
@@ -25,7 +29,7 @@ const UP_TO: &str = "up_to";
 pub(super) struct Unread {
     /// Newest first.
     pub rows: Vec<Row>,
-    /// The cursor of the newest one that is shown.
+    /// The cursor of the newest one that is shown; where none is, that of what was looked at, if there is more.
     pub up_to: Option<String>,
     /// Whether there are more, which are newer than these.
     pub has_more: bool,
@@ -64,11 +68,19 @@ struct Said {
 
 /// The oldest notices that an agent has not read.
 pub(super) async fn unread<S: Service>(app: &App<S>, call: &Call, me: AgentId) -> Result<Unread, Problem> {
-    let query = NoticeQuery { limit: ENTRIES, ..NoticeQuery::default() };
-    let notices = app.within(app.service.notifications(call, me, query)).await?;
-    let up_to = notices.items.last().map(|notice| notice.cursor.clone());
+    let mut query = NoticeQuery { limit: ENTRIES, ..NoticeQuery::default() };
+    let mut notices = app.within(app.service.notifications(call, me, query.clone())).await?;
+    for _ in 1..LOOKS_MAX {
+        if !notices.items.is_empty() || notices.next_cursor.is_none() {
+            break;
+        }
+        query.after = notices.next_cursor;
+        notices = app.within(app.service.notifications(call, me, query.clone())).await?;
+    }
+    let newest = notices.items.last().map(|notice| notice.cursor.clone());
     let rows = notices.items.iter().rev().map(row).collect();
-    Ok(Unread { rows, up_to, has_more: notices.next_cursor.is_some() })
+    let has_more = notices.next_cursor.is_some();
+    Ok(Unread { rows, up_to: newest.or(notices.next_cursor), has_more })
 }
 
 fn row(notice: &Notice) -> Row {

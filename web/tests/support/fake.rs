@@ -98,6 +98,8 @@ pub struct Fake {
     pub revoked: Arc<AtomicBool>,
     /// Whether it has too much to do to tell of events.
     pub failing: Arc<AtomicBool>,
+    /// How many looks for an agent's notices find none and say where the list goes on.
+    pub bare_looks: Arc<AtomicU32>,
     /// One permit lets one waiting call for events have one.
     pub happens: Arc<Semaphore>,
 }
@@ -105,7 +107,13 @@ pub struct Fake {
 impl Default for Fake {
     fn default() -> Self {
         let happens = Arc::new(Semaphore::new(0));
-        Fake { asked: Arc::default(), revoked: Arc::default(), failing: Arc::default(), happens }
+        Fake {
+            asked: Arc::default(),
+            revoked: Arc::default(),
+            failing: Arc::default(),
+            bare_looks: Arc::default(),
+            happens,
+        }
     }
 }
 
@@ -588,6 +596,12 @@ impl Service for Fake {
         query: NoticeQuery,
     ) -> Result<Notifications, Problem> {
         self.note(format!("notifications {:?} {:?} {}", query.after, query.kinds, query.limit));
+        let left = self.bare_looks.load(Ordering::Relaxed);
+        if left > 0 {
+            self.bare_looks.store(left - 1, Ordering::Relaxed);
+            let next_cursor = Some(format!("{left}.ab"));
+            return Ok(Notifications { items: Vec::new(), next_cursor, read_up_to: None });
+        }
         Ok(Notifications { items: vec![a_notice()], next_cursor: None, read_up_to: None })
     }
     async fn mark_read(&self, _: &Call, _: AgentId, mark: MarkRead) -> Result<Marked, Problem> {
