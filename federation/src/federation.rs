@@ -1,7 +1,7 @@
 //! A federation's mind: the durable state, what is never journalled beside it, and the way from an input to its effects.
 
 use crate::effect::{Code, Effect, Refusal};
-use crate::fact::{Entry, Fact, Genesis, Joined, Poster, Refused, Started};
+use crate::fact::{Abroad, Entry, Fact, Genesis, Joined, Poster, Refused, Started};
 use crate::input::{Input, Now, Principal, ReplyTo, Request};
 use crate::market::{HeldLease, Waiters};
 use crate::member::{Challenges, Identity};
@@ -14,6 +14,7 @@ use crate::turn::Turn;
 use crate::view::View;
 use crate::visit::guests::Pace;
 use crate::window::{About, Windows};
+use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::time::{Mono, Wall};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,9 @@ pub(crate) struct Live {
     pub granted: BTreeMap<StepId, HeldLease>,
     /// The submissions whose witnesses are asked; no more than are open.
     pub lots: BTreeSet<(StepId, Epoch)>,
+    /// What homes were heard to refute before their verdicts were: their index of it, and what goes back. One of each result that
+    /// waits for its verdict at most, so no more than [`ENGAGEMENTS_MAX`](crate::options::ENGAGEMENTS_MAX).
+    pub refuted_early: BTreeMap<Abroad, (u64, Credits)>,
     refusals: BTreeMap<(Poster, &'static str), u32>,
     /// How often nodes that asked for something were refused since the start, by code. They are strangers: no journal.
     pub refused_nodes: BTreeMap<&'static str, u64>,

@@ -226,9 +226,15 @@ pub const REFUTED_MAX: usize = 65_536;
 /// What one takes in a snapshot, in bytes.
 pub const REFUTED_BYTES: usize = 24;
 
-/// How many offers of an agent's own a refutation of its result ends at most, so that what they set aside can go back: as many as a
-/// run has steps. More, and one input would write that many more entries; what further ones set aside stays the agent's.
-pub const OWN_OFFERS_ENDED_MAX: usize = 200;
+/// How many steps of an agent's own a refutation of its result ends at most, those among them that need another one, so that what
+/// they set aside can go back: as many as a run has. More, and one input would write that many more entries; what further ones set
+/// aside stays the agent's.
+pub const OWN_STEPS_ENDED_MAX: usize = 200;
+/// The most bytes that the end of one of them writes, with what asked for it, a lease that is withdrawn, what goes back, and the end
+/// of its run.
+pub const OWN_STEP_ENDED_BYTES: usize = 2_048;
+/// The most bytes that a refutation writes, in one frame of the journal.
+pub const REFUTATION_BYTES_MAX: usize = (OWN_STEPS_ENDED_MAX + 1) * OWN_STEP_ENDED_BYTES;
 
 /// The most bytes of a snapshot: refuted results, nodes and invitations, open runs with their results and one submission beyond, agents, recent runs, post keys,
 /// and a mebibyte for the head and that submission. Accounts count with their agents and steps.

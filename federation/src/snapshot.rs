@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot, and of each run in it; another one is refused, and the journal is folded from the start instead.
-pub const FORM: u32 = 8;
+pub const FORM: u32 = 9;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.

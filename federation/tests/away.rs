@@ -104,8 +104,8 @@ fn a_refutation_is_heard_once_and_only_of_what_was_judged() {
         })
     };
     undertake(&mut home, &ada, 1).expect("taken on");
-    hand_in(&mut home, &ada, work(1, "[1]")).expect("in the outbox");
     hear(&mut home, 1, refuted()).expect("nothing to refute yet");
+    hand_in(&mut home, &ada, work(1, "[1]")).expect("in the outbox");
     hear(&mut home, 7, refuted()).expect("nothing that is known");
     assert_eq!(heard(&home), []);
     hear(&mut home, 1, judged()).expect("known");
@@ -115,6 +115,62 @@ fn a_refutation_is_heard_once_and_only_of_what_was_judged() {
     assert_eq!(heard(&home), [(lease(1), ada.id, 40, Credits(5))]);
     home.restart();
     assert_eq!(hand_in(&mut home, &ada, work(1, "[1]")), Err(Code::StaleEpoch), "it stands no more");
+}
+
+#[test]
+fn a_refutation_that_comes_before_its_verdict_is_said_behind_it() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    let verdict = |judgement| Conclusion { verdict: 11, judgement, paid: Some(Credits(5)) };
+    let accepted = || verdict(Judgement::Accepted { quality: 100, checked: false });
+    let rejected = || verdict(Judgement::Rejected { check: "schema".into() });
+    let answered = |verdict| Word::Acknowledged {
+        submitted: 9,
+        at: BEGIN,
+        signature: Signature([1; 64]),
+        verdict: Some(verdict),
+    };
+    let words =
+        [Word::Judged(accepted()), answered(accepted()), Word::Judged(rejected()), answered(rejected())];
+    for (n, word) in (1..).zip(words) {
+        undertake(&mut home, &ada, n).expect("taken on");
+        hand_in(&mut home, &ada, work(n, "[1]")).expect("in the outbox");
+        hear(&mut home, n, Word::Refuted { refuted: 40, recalled: Credits(3) }).expect("kept");
+        hear(&mut home, n, word).expect("known");
+    }
+    let said = home.facts(|f| if let Fact::RefutedAway(f) = f { Some((f.lease, f.recalled)) } else { None });
+    assert_eq!(said, [(lease(1), Credits(3)), (lease(2), Credits(3))]);
+    let ends = home.facts(|f| match f {
+        Fact::Concluded(f) if f.lease == lease(1) => Some("judged"),
+        Fact::RefutedAway(f) if f.lease == lease(1) => Some("refuted"),
+        _ => None,
+    });
+    assert_eq!(ends, ["judged", "refuted"]);
+}
+
+#[test]
+fn only_what_home_accepted_is_refuted_and_no_more_goes_back_than_it_paid() {
+    let mut home = Home::new();
+    let ada = home.enroll(1, &["text"]);
+    let accepted = Judgement::Accepted { quality: 100, checked: false };
+    let rejected = Judgement::Rejected { check: "schema".into() };
+    let judgements = [
+        (accepted.clone(), Some(Credits(5))),
+        (accepted, None),
+        (rejected.clone(), None),
+        (rejected, Some(Credits(5))),
+    ];
+    for (n, (judgement, paid)) in (1..).zip(judgements) {
+        undertake(&mut home, &ada, n).expect("taken on");
+        hand_in(&mut home, &ada, work(n, "[1]")).expect("in the outbox");
+        hear(&mut home, n, Word::Judged(Conclusion { verdict: 11, judgement, paid })).expect("known");
+    }
+    home.restart_from_snapshot();
+    for n in 1..=4 {
+        hear(&mut home, n, Word::Refuted { refuted: 40, recalled: Credits(1_000_000) }).expect("heard");
+    }
+    let said = home.facts(|f| if let Fact::RefutedAway(f) = f { Some((f.lease, f.recalled)) } else { None });
+    assert_eq!(said, [(lease(1), Credits(5)), (lease(2), Credits::ZERO)]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 use artel_federation::effect::{Lease, ToWitness};
 use artel_federation::fact::{Abroad, Account, Came, End, Lot, Redoing, RunnerSpec, TaskSpec, Witnessing};
 use artel_federation::input::{LateRun, Ran};
+use artel_federation::options::{OWN_STEPS_ENDED_MAX, REFUTATION_BYTES_MAX};
 use artel_federation::redo::{self, RATE_FIRST, RATE_LEAST};
 use artel_federation::run::StepState;
 use artel_federation::visit::message::{Act, Handing, Visit};
@@ -183,6 +184,32 @@ fn pay_is_not_hidden_in_offers_of_ones_own() {
         }
         judge(&home.journal);
     }
+}
+
+#[test]
+fn no_more_steps_end_with_a_refutation_than_may_those_that_need_one_of_them_counted() {
+    let (mut home, worker, refuted) = paid();
+    let paid = home.mind.view().balance(Account::Agent(worker.id)) as u64;
+    let spends = home.enroll(1, &["text"]);
+    let with_others = |home: &mut Home, units: u64, others: usize| {
+        let first = TaskSpec { reward: Credits(units), ..home.task() };
+        let then = TaskSpec { reward: Credits::ZERO, ..home.task() };
+        let mut steps = vec![common::step("first", &[], first)];
+        steps.extend((0..others).map(|n| common::step(&format!("then {n}"), &["first"], then.clone())));
+        home.post(spends.principal(), common::run(steps)).expect("a good post").step_id(0)
+    };
+    let others = OWN_STEPS_ENDED_MAX * 3 / 4;
+    let (large, middle) =
+        (with_others(&mut home, paid / 4, others), with_others(&mut home, paid / 8, others));
+    let small = with_others(&mut home, paid / 16, 0);
+    assert!(refute(&mut home, refuted).is_ok());
+    let is_over = |id: StepId| home.mind.view().step(&id).expect("remembered").1.state.is_terminal();
+    assert_eq!([large, middle, small].map(is_over), [true, false, true]);
+    let ended = home.last.iter().filter(|entry| matches!(entry.fact, Fact::StepEnded(_))).count();
+    assert_eq!(ended, others + 2);
+    let bytes: usize = home.last.iter().map(|entry| entry.encode().len()).sum();
+    assert!(bytes <= REFUTATION_BYTES_MAX / 2, "{bytes}");
+    judge(&home.journal);
 }
 
 #[test]

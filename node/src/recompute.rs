@@ -81,6 +81,9 @@ pub fn read_with(files: Arc<dyn Files>, now: Wall, progress: &mut dyn FnMut(u64)
     journals.insert(me, own);
     let (mut book, mut learnt) = (Book::default(), Vec::new());
     let records = journals.values().map(|journal| journal.len() as u64).sum();
+    for (home, agent) in journals[&me].values().filter_map(|(_, body)| Book::handed_in(body)) {
+        book.keep_paid(home, agent);
+    }
     hear_all(&mut book, journals, now, &mut learnt);
     for mark in book.marks().into_iter().filter(|mark| book.has_to_wait(&mark.origin)) {
         let what = format!("its record {} is dated ahead of this moment, so it is not read on", mark.next);

@@ -3,8 +3,10 @@
 
 use anyhow::Context as _;
 use artel_audit::files::Files;
-use artel_audit::{Journal, KeyRing, Options as JournalOptions, Reader, STATE_BYTES_MAX, SavedState};
-use artel_federation::options::SNAPSHOT_BYTES_MAX;
+use artel_audit::{
+    FRAME_BYTES_MAX, Journal, KeyRing, Options as JournalOptions, Reader, STATE_BYTES_MAX, SavedState,
+};
+use artel_federation::options::{REFUTATION_BYTES_MAX, SNAPSHOT_BYTES_MAX};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Federation, Identity, Options};
 use artel_protocol::key::SecretKey;
@@ -16,6 +18,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 // runs 64 MiB, post keys 31 MiB, head 1 MiB; together 992 of 1024 MiB. Were it not so, a full book would have none, and each
 // start would fold the journal from its beginning.
 const _: () = assert!(SNAPSHOT_BYTES_MAX <= STATE_BYTES_MAX);
+
+// All that one refutation writes is one frame of the journal.
+const _: () = assert!(REFUTATION_BYTES_MAX <= FRAME_BYTES_MAX);
 
 /// What it takes to open the journal.
 #[derive(Clone)]

@@ -2,10 +2,11 @@
 
 use crate::commitment::{Opening, Salt};
 use crate::fact::{
-    Abroad, Acknowledged, Authority, Concluded, HandedIn, LetGo, Outgoing, RefutedAway, Unanswered,
-    Undertaken,
+    Abroad, Acknowledged, Authority, Concluded, HandedIn, Judgement, LetGo, Outgoing, RefutedAway,
+    Unanswered, Undertaken,
 };
 use crate::options::{CONCLUDED_MAX, ENGAGEMENTS_MAX, ENGAGEMENTS_OF_AGENT_MAX, ENGAGEMENTS_OF_HOME_MAX};
+use artel_protocol::amount::Credits;
 use artel_protocol::codec::{Decode, Encode};
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId};
@@ -60,6 +61,8 @@ pub struct Handed {
     pub unanswered: bool,
     /// The index of home's `Verdict` entry in its journal, once that was heard.
     pub judged: Option<u64>,
+    /// What home was heard to pay for it, once home has accepted it.
+    pub accepted: Option<Credits>,
 }
 
 /// All of them, by lease.
@@ -134,9 +137,10 @@ impl Engagements {
         self.concluded.iter().rev().find(|engagement| engagement.named() == (*agent, *step, epoch))
     }
 
-    /// The same by the lease: one that was judged lately, and not refuted since.
-    pub fn judged(&self, lease: &Abroad) -> Option<&Arc<Engagement>> {
-        self.concluded.iter().rev().find(|engagement| engagement.lease == *lease)
+    /// What home paid for a result that it accepted lately and has not refuted since, and whose it was.
+    pub fn accepted(&self, lease: &Abroad) -> Option<(AgentId, Credits)> {
+        let known = self.concluded.iter().rev().find(|engagement| engagement.lease == *lease)?;
+        known.result.as_ref()?.accepted.map(|paid| (known.agent, paid))
     }
 
     /// Those that were judged lately, oldest first.
@@ -211,8 +215,16 @@ impl Engagements {
             return Err(format!("{} does not hold the lease of step {}", f.agent, f.lease.step));
         }
         let result = f.result;
-        engagement.result =
-            Some(Handed { index, at, result, salt, acknowledged: None, unanswered: false, judged: None });
+        engagement.result = Some(Handed {
+            index,
+            at,
+            result,
+            salt,
+            acknowledged: None,
+            unanswered: false,
+            judged: None,
+            accepted: None,
+        });
         self.unhold(&f.agent, &f.lease);
         Ok(())
     }
@@ -233,7 +245,10 @@ impl Engagements {
     }
 
     pub(crate) fn conclude(&mut self, f: &Concluded) -> Result<(), String> {
-        self.handed(&f.lease)?.judged = Some(f.verdict);
+        let handed = self.handed(&f.lease)?;
+        handed.judged = Some(f.verdict);
+        let is_accepted = matches!(f.judgement, Judgement::Accepted { .. });
+        handed.accepted = is_accepted.then_some(f.paid.unwrap_or_default());
         let engagement = self.remove(&f.lease)?;
         if self.concluded.len() == CONCLUDED_MAX {
             self.concluded.pop_front();

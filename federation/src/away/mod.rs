@@ -19,6 +19,7 @@ use crate::options::{
 };
 use crate::timer::Timer;
 use crate::turn::Turn;
+use artel_protocol::amount::Credits;
 use artel_protocol::key::AgentId;
 use artel_protocol::limits::{OUTPUT_BYTES_MAX, STEP_ARTIFACTS_MAX};
 use artel_protocol::time::Mono;
@@ -145,10 +146,7 @@ impl Federation {
     /// A home has said something of a lease there. What comes twice changes nothing.
     pub(crate) fn hear_of(&mut self, turn: &mut Turn, lease: Abroad, word: Word) -> Result<Reply, Refusal> {
         if let Word::Refuted { refuted, recalled } = word {
-            if let Some(agent) = self.state.away.judged(&lease).map(|engagement| engagement.agent) {
-                let refuted = RefutedAway { lease, agent, refuted, recalled };
-                turn.record(&mut self.state, Fact::RefutedAway(refuted));
-            }
+            self.refuted_away(turn, lease, (refuted, recalled));
             return Ok(Reply::Done);
         }
         let Some(engagement) = self.state.away.get(&lease) else {
@@ -179,9 +177,21 @@ impl Federation {
         Ok(Reply::Done)
     }
 
+    /// A home has refuted a result that it accepted. Where its verdict was not heard yet, that is said behind the verdict. What goes
+    /// back is no more than what was heard to be paid.
+    fn refuted_away(&mut self, turn: &mut Turn, lease: Abroad, (refuted, recalled): (u64, Credits)) {
+        if let Some((agent, paid)) = self.state.away.accepted(&lease) {
+            let refuted = RefutedAway { lease, agent, refuted, recalled: recalled.min(paid) };
+            turn.record(&mut self.state, Fact::RefutedAway(refuted));
+        } else if self.state.away.get(&lease).is_some_and(|engagement| engagement.result.is_some()) {
+            self.live.refuted_early.insert(lease, (refuted, recalled));
+        }
+    }
+
     fn let_go(&mut self, turn: &mut Turn, (lease, agent): (Abroad, AgentId), code: String) {
         turn.record(&mut self.state, Fact::LetGo(LetGo { lease, code, agent: Some(agent) }));
         self.live.timers.cancel(Timer::Abroad(lease));
+        self.live.refuted_early.remove(&lease);
         self.serve_waits(turn, agent);
     }
 
@@ -190,6 +200,9 @@ impl Federation {
         let concluded = Concluded { lease, verdict, judgement, agent: Some(agent), paid };
         turn.record(&mut self.state, Fact::Concluded(concluded));
         self.live.timers.cancel(Timer::Abroad(lease));
+        if let Some(early) = self.live.refuted_early.remove(&lease) {
+            self.refuted_away(turn, lease, early);
+        }
     }
 
     /// Sets the timer for what a lease waits for.
@@ -231,9 +244,7 @@ impl Federation {
             }
             result => {
                 let code = if result.is_some() { "unheard" } else { "lapsed" };
-                let let_go = LetGo { lease, code: code.into(), agent: Some(agent) };
-                turn.record(&mut self.state, Fact::LetGo(let_go));
-                self.serve_waits(turn, agent);
+                self.let_go(turn, (lease, agent), code.into());
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The book of evidence: how far each journal was read, and what its records add up to for each agent and home. The same
-//! records give the same book, in whatever order the journals came.
+//! records give the same book, in whatever order the journals came, where it knows from the start whose payments it keeps.
 
 use super::gaps::Gaps;
 use super::paid::Paid;
@@ -39,14 +39,21 @@ pub(super) struct Row {
     pub tally: Tally,
 }
 
-/// What the public records that were read say of agents.
+/// What the public records that were read say of agents, and what homes paid those whose payments it keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Book {
+    pub(super) evidence: Evidence,
+    pub(super) paid: Paid,
+}
+
+/// The evidence in a book.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Evidence {
     /// Of each journal, the first `public_seq` that was not read.
     journals: BTreeMap<Origin, u64>,
     pairs: Pairs,
     /// Of each agent by home and the worker's node; what home says alone, by home twice.
-    pub(super) rows: BTreeMap<AgentId, BTreeMap<(NodeId, NodeId), Row>>,
+    pub rows: BTreeMap<AgentId, BTreeMap<(NodeId, NodeId), Row>>,
     /// How many rows each home has.
     rows_of: BTreeMap<NodeId, u64>,
     rows_count: u64,
@@ -62,7 +69,6 @@ pub struct Book {
     /// More was lost than can be told.
     partial: bool,
     gaps: Gaps,
-    pub(super) paid: Paid,
 }
 
 impl Book {
@@ -92,26 +98,26 @@ impl Book {
         if public_seq < next || self.has_to_wait(&origin) {
             return;
         }
-        let counts = Book::is_of_interest(body) && !self.pairs.is_behind(&origin, index);
+        let counts = Book::is_of_interest(body) && !self.evidence.pairs.is_behind(&origin, index);
         // What does not decode is of a later version, or of another kind.
         let entry = counts.then(|| JournalEntry::decode(body).ok()).flatten();
         let dated = entry.as_ref().filter(|entry| matches!(entry.fact, Fact::Verdict(_) | Fact::Lapsed(_)));
         if let Some(at) = dated.map(|entry| entry.at).filter(|at| at.since_ms(now) > AHEAD_MS_MAX) {
-            self.journals.entry(origin).or_default();
-            self.ahead.insert(origin, at);
+            self.evidence.journals.entry(origin).or_default();
+            self.evidence.ahead.insert(origin, at);
             return;
         }
         if public_seq > next {
-            self.gaps.add(origin, next..public_seq);
+            self.evidence.gaps.add(origin, next..public_seq);
         }
-        self.journals.insert(origin, public_seq + 1);
+        self.evidence.journals.insert(origin, public_seq + 1);
         let before = learnt.len();
         match entry {
             Some(entry) => {
                 self.paid.hear(origin.node(), &entry.fact);
-                self.pairs.hear(origin, index, &entry, learnt);
+                self.evidence.pairs.hear(origin, index, &entry, learnt);
             }
-            None => self.pairs.pass(origin, index + 1, learnt),
+            None => self.evidence.pairs.pass(origin, index + 1, learnt),
         }
         for piece in &learnt[before..] {
             match piece {
@@ -119,47 +125,48 @@ impl Book {
                 _ => self.count(piece),
             }
         }
-        for (home, worker) in self.pairs.take_unsure() {
+        for (home, worker) in self.evidence.pairs.take_unsure() {
             self.lose(home, worker);
         }
     }
 
     /// Has journals read on whose next record is dated ahead of the clock no more.
     pub fn tick(&mut self, now: Wall) {
-        self.ahead.retain(|_, at| at.since_ms(now) > AHEAD_MS_MAX);
+        self.evidence.ahead.retain(|_, at| at.since_ms(now) > AHEAD_MS_MAX);
     }
 
     /// Whether records of a journal are read at all: it is one that its node may have, and there is a place for it.
     pub fn reads(&self, origin: &Origin) -> bool {
-        let has_place = self.journals.contains_key(origin) || self.journals.len() < JOURNALS_MAX;
+        let has_place =
+            self.evidence.journals.contains_key(origin) || self.evidence.journals.len() < JOURNALS_MAX;
         origin.is_within_limit() && has_place
     }
 
     /// Whether a journal is not read on for now, or not at all.
     pub fn has_to_wait(&self, origin: &Origin) -> bool {
-        !self.reads(origin) || self.ahead.contains_key(origin)
+        !self.reads(origin) || self.evidence.ahead.contains_key(origin)
     }
 
     /// The first `public_seq` of a journal that was not read.
     pub fn next(&self, origin: &Origin) -> u64 {
-        self.journals.get(origin).copied().unwrap_or_default()
+        self.evidence.journals.get(origin).copied().unwrap_or_default()
     }
 
     /// Up to where each journal was read, ascending by origin.
     pub fn marks(&self) -> Vec<Mark> {
         let mark = |(origin, next): (&Origin, &u64)| Mark { origin: *origin, next: *next };
-        self.journals.iter().filter(|(_, next)| **next > 0).map(mark).collect()
+        self.evidence.journals.iter().filter(|(_, next)| **next > 0).map(mark).collect()
     }
 
     /// The digest of what was read: of the marks, and of what was passed over below them; all but what nodes wrote against which
     /// the reader holds proofs, and of these nodes.
     pub fn heads(&self, liars: &BTreeSet<NodeId>) -> Digest {
-        self.gaps.heads(&self.marks(), liars)
+        self.evidence.gaps.heads(&self.marks(), liars)
     }
 
     /// Whether all records up to the marks are in the book, and nothing was lost of what they say.
     pub fn is_whole(&self) -> bool {
-        !self.partial && self.unsure.is_empty() && self.gaps.is_empty()
+        !self.evidence.partial && self.evidence.unsure.is_empty() && self.evidence.gaps.is_empty()
     }
 
     /// Whether a viewer's scores follow from what was read alone: nothing was lost that weighs anything for it, or that makes
@@ -171,27 +178,44 @@ impl Book {
             let is_between = viewer.judges().any(|judge| judge == *home || judge == *worker);
             counts && (is_between || home != worker && weighs(home))
         };
-        !self.partial && !self.unsure.iter().any(concerns)
+        !self.evidence.partial && !self.evidence.unsure.iter().any(concerns)
     }
 
     /// The newest date of what counts.
     pub fn newest(&self) -> Wall {
-        self.newest
+        self.evidence.newest
     }
 
     /// The agents that something is known of, from a place on, by key.
     pub fn agents_after(&self, start: Bound<AgentId>) -> impl Iterator<Item = &AgentId> {
-        self.rows.range((start, Bound::Unbounded)).map(|(agent, _)| agent)
+        self.evidence.rows.range((start, Bound::Unbounded)).map(|(agent, _)| agent)
     }
 
     /// Whether something is known of an agent.
     pub fn knows(&self, agent: &AgentId) -> bool {
-        self.rows.contains_key(agent)
+        self.evidence.rows.contains_key(agent)
     }
 
     /// How many accepted receipts two nodes have settled with each other, in either direction.
     pub fn settled(&self, one: NodeId, other: NodeId) -> u64 {
-        self.settled.get(&pair(one, other)).copied().unwrap_or_default()
+        self.evidence.settled.get(&pair(one, other)).copied().unwrap_or_default()
+    }
+
+    /// Keeps what a home pays an agent from now on.
+    pub fn keep_paid(&mut self, home: NodeId, agent: AgentId) {
+        self.paid.keep(home, agent);
+    }
+
+    /// Whom a public entry says that its node has handed something in for, and at which home; nothing of any other.
+    pub fn handed_in(body: &[u8]) -> Option<(NodeId, AgentId)> {
+        let number = body.first_chunk().map(|number| u16::from_le_bytes(*number))?;
+        if Kind::of(number) != Some(Kind::HandedIn) {
+            return None;
+        }
+        match JournalEntry::decode(body).ok()?.fact {
+            Fact::HandedIn(f) => Some((f.lease.home, f.agent)),
+            _ => None,
+        }
     }
 
     /// What a home paid in all, by its own records.
@@ -199,9 +223,14 @@ impl Book {
         self.paid.by(home)
     }
 
+    /// What a home paid an agent whose payments are kept, by its own records.
+    pub fn paid_to(&self, home: &NodeId, agent: &AgentId) -> Credits {
+        self.paid.to(home, agent)
+    }
+
     /// What is there of receipts that are not whole.
     pub fn halves(&self) -> impl Iterator<Item = Half> + '_ {
-        self.pairs.halves()
+        self.evidence.pairs.halves()
     }
 
     fn count(&mut self, piece: &Learnt) {
@@ -211,17 +240,17 @@ impl Book {
             _ => None,
         };
         let key = (home, worker.unwrap_or(home));
-        let is_new = self.rows.get(&agent).is_none_or(|rows| !rows.contains_key(&key));
-        let of_home = self.rows_of.get(&home).copied().unwrap_or_default();
-        if is_new && (of_home >= ROWS_EACH as u64 || self.rows_count >= ROWS_MAX as u64) {
+        let is_new = self.evidence.rows.get(&agent).is_none_or(|rows| !rows.contains_key(&key));
+        let of_home = self.evidence.rows_of.get(&home).copied().unwrap_or_default();
+        if is_new && (of_home >= ROWS_EACH as u64 || self.evidence.rows_count >= ROWS_MAX as u64) {
             return self.lose(key.0, key.1);
         }
         if is_new {
-            self.rows_count += 1;
-            self.rows_of.insert(home, of_home + 1);
+            self.evidence.rows_count += 1;
+            self.evidence.rows_of.insert(home, of_home + 1);
         }
-        self.newest = self.newest.max(evidence.at);
-        let row = self.rows.entry(agent).or_default().entry(key).or_default();
+        self.evidence.newest = self.evidence.newest.max(evidence.at);
+        let row = self.evidence.rows.entry(agent).or_default().entry(key).or_default();
         row.standing.add(&evidence, evidence.at).expect("evidence of its own moment is not from the future");
         row.tally.count(piece);
         if let (Learnt::Receipt(receipt), Some(worker)) = (piece, worker) {
@@ -233,7 +262,8 @@ impl Book {
     fn uncount(&mut self, receipt: &Receipt) {
         let (home, Some(worker)) = (receipt.home.node(), receipt.worker()) else { return };
         // Without a row it was lost, which was said.
-        let Some(row) = self.rows.get_mut(&receipt.agent).and_then(|rows| rows.get_mut(&(home, worker)))
+        let Some(row) =
+            self.evidence.rows.get_mut(&receipt.agent).and_then(|rows| rows.get_mut(&(home, worker)))
         else {
             return;
         };
@@ -241,7 +271,7 @@ impl Book {
             row.standing.remove(&evidence);
             row.tally.accepted = row.tally.accepted.saturating_sub(1);
         }
-        if let Entry::Occupied(mut settled) = self.settled.entry(pair(home, worker)) {
+        if let Entry::Occupied(mut settled) = self.evidence.settled.entry(pair(home, worker)) {
             *settled.get_mut() -= 1;
             if *settled.get() == 0 {
                 settled.remove();
@@ -251,10 +281,10 @@ impl Book {
 
     /// A receipt was lost.
     fn lose(&mut self, home: NodeId, worker: NodeId) {
-        if self.unsure.len() < UNSURE_MAX {
-            self.unsure.insert((home, worker));
+        if self.evidence.unsure.len() < UNSURE_MAX {
+            self.evidence.unsure.insert((home, worker));
         } else {
-            self.partial |= !self.unsure.contains(&(home, worker));
+            self.evidence.partial |= !self.evidence.unsure.contains(&(home, worker));
         }
     }
 
@@ -263,10 +293,10 @@ impl Book {
             return;
         }
         let pair = pair(home, worker);
-        if let Some(count) = self.settled.get_mut(&pair) {
+        if let Some(count) = self.evidence.settled.get_mut(&pair) {
             *count += 1;
-        } else if self.settled.len() < SETTLED_MAX {
-            self.settled.insert(pair, 1);
+        } else if self.evidence.settled.len() < SETTLED_MAX {
+            self.evidence.settled.insert(pair, 1);
         } else {
             self.lose(home, worker);
         }

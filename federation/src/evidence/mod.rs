@@ -4,6 +4,7 @@
 //! the records of a receipt together, `book.rs` adds receipts up by agent and home, `view.rs` weighs them for a viewer. It
 //! takes nobody's word: whoever feeds it has checked that a record stands in its author's journal.
 
+mod before;
 mod book;
 mod gaps;
 mod lost;
@@ -13,6 +14,7 @@ mod receipt;
 mod refutable;
 mod view;
 
+pub use before::{FifthForm, SixthForm};
 pub use book::{Book, Tally};
 pub use pairs::Half;
 pub use receipt::{Lapse, Learnt, LeftOut, Receipt};
@@ -31,6 +33,9 @@ pub const ROWS_EACH: usize = 8_192;
 
 /// How many pairs of nodes are counted that have settled something with each other. A receipt of a further one is lost.
 pub const SETTLED_MAX: usize = 65_536;
+
+/// For how many of this node's agents, each at a home, what that paid is kept (some 150 bytes each). Of a further one it is not shown.
+pub const PAID_ROWS_MAX: usize = 65_536;
 
 /// How many submissions of one journal may wait for their verdicts (some 200 bytes each). At the limit the oldest goes, which
 /// is the same one for every reader.

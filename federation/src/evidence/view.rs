@@ -36,7 +36,7 @@ pub struct Part {
     pub tally: Tally,
     /// What of it counts.
     pub share: Share,
-    /// What it paid the agent, by its own records.
+    /// What it paid the agent, by its own records, where the book keeps that.
     pub paid: Credits,
 }
 
@@ -86,7 +86,7 @@ impl Book {
         now: Wall,
     ) -> View {
         let mut homes = BTreeMap::<NodeId, (Standing, Tally)>::new();
-        for ((home, worker), row) in self.rows.get(agent).into_iter().flatten() {
+        for ((home, worker), row) in self.evidence.rows.get(agent).into_iter().flatten() {
             let is_own = *home == viewer.node;
             if is_own && own.is_some() {
                 continue;
@@ -123,7 +123,7 @@ impl Book {
             settled,
             tally: *tally,
             share,
-            paid: self.paid.to(home, agent),
+            paid: self.paid_to(home, agent),
         });
         View { assessment: seen.assessment, parts: parts.collect() }
     }

@@ -11,7 +11,7 @@ use crate::federation::Federation;
 use crate::input::LateRun;
 use crate::json::Json;
 use crate::ledger::{self, poster_account};
-use crate::options::{OWN_OFFERS_ENDED_MAX, REFUTED_MAX};
+use crate::options::{OWN_STEPS_ENDED_MAX, REFUTED_MAX};
 use crate::run::{Handed, Run, Step, StepState};
 use crate::turn::Turn;
 use artel_protocol::amount::Credits;
@@ -123,11 +123,15 @@ impl Federation {
         });
         let mut steps: Vec<(Credits, StepId)> = steps.filter(|(aside, _)| *aside > Credits::ZERO).collect();
         steps.sort_unstable_by_key(|(aside, id)| (Reverse(*aside), *id));
-        for (_, id) in steps.into_iter().take(OWN_OFFERS_ENDED_MAX) {
+        let mut left = OWN_STEPS_ENDED_MAX;
+        for (_, id) in steps.into_iter().take(OWN_STEPS_ENDED_MAX) {
             if self.recalled(agent, wanted) == wanted {
                 return;
             }
-            if self.state.step(&id).is_some_and(|(_, step)| is_own(step)) {
+            let Some((run, _)) = self.state.step(&id).filter(|(_, step)| is_own(step)) else { continue };
+            let ended = 1 + run.doomed_by(id.index()).len();
+            if ended <= left {
+                left -= ended;
                 self.cancel(turn, Poster::Operator, id.run(), Some(id)).expect("it is open");
             }
         }

@@ -90,10 +90,17 @@ pub fn journey(dice: &mut Dice, agent: &Member) -> Vec<(Principal, Request)> {
             1 | 2 => {
                 Word::Acknowledged { submitted: 3, at: BEGIN, signature: Signature([2; 64]), verdict: None }
             }
-            3 => Word::Judged(Conclusion {
-                verdict: 9,
-                judgement: Judgement::Rejected { check: "schema".into() },
-                paid: None,
+            3 => Word::Judged(match n % 2 {
+                0 => Conclusion {
+                    verdict: 9,
+                    judgement: Judgement::Rejected { check: "schema".into() },
+                    paid: None,
+                },
+                _ => Conclusion {
+                    verdict: 9,
+                    judgement: Judgement::Accepted { quality: 100, checked: false },
+                    paid: Some(Credits(5)),
+                },
             }),
             _ => Word::Over("released".into()),
         };

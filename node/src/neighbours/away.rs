@@ -123,6 +123,7 @@ impl Neighbours {
         };
         if handed.judged.is_none() {
             self.shared.outbox.expect(lease);
+            self.shared.evidence.state().book.keep_paid(lease.home, agent);
         }
         let result = (handed.index, handed.salt, output, artifacts);
         let shared = self.shared.clone();

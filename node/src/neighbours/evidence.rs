@@ -7,8 +7,8 @@ use crate::clock::wall;
 use crate::data;
 use artel_audit::Reader;
 use artel_audit::records::Records as Kept;
-use artel_federation::evidence::{Book, Learnt};
-use artel_protocol::codec;
+use artel_federation::evidence::{Book, FifthForm, Learnt, SixthForm};
+use artel_protocol::codec::{self, Decode};
 use artel_protocol::key::NodeId;
 use artel_protocol::log::{Class, Origin};
 use artel_protocol::record::{Record, Records};
@@ -21,9 +21,9 @@ use tokio::sync::Notify;
 /// The file in the data directory.
 const FILE: &str = "evidence";
 
-/// The form of the file; another one is not read, and the book is made anew. One that is taken over without what a newer one knows
-/// would say otherwise than one that is made anew, with the same marks.
-const FORM: u32 = 6;
+/// The form of the file. Of one before whose book has the same evidence, that is read, and what homes paid is kept from then on; with
+/// any other the book is made anew: it would say otherwise, with the same marks.
+const FORM: u32 = 7;
 
 /// After how many records the file is written anew. As many are read again at most at a start after a crash.
 const RECORDS_EACH: u64 = 65_536;
@@ -59,14 +59,12 @@ pub(super) struct State {
 }
 
 impl Evidence {
-    /// As the file has it; an empty book where there is none, or where it is not of these journals.
-    pub fn restore(dir: &Path, me: &Origin, (size, kept): (u64, &Kept)) -> Self {
+    /// As the file has it; an empty book where there is none, or where it is not of this journal. Where others' records were lost
+    /// since, it has read more of them than are held: what they said stays, and when they come again they are read no more.
+    pub fn restore(dir: &Path, me: &Origin, size: u64) -> Self {
         let read = std::fs::read(dir.join(FILE)).ok();
         let read = read.as_deref().and_then(decode);
-        let read = read.filter(|(origin, own_index, book)| {
-            let holds = |origin: &Origin| origin == me || book.next(origin) <= kept.mark(origin).next;
-            origin == me && *own_index <= size && book.marks().iter().all(|mark| holds(&mark.origin))
-        });
+        let read = read.filter(|(origin, own_index, _)| origin == me && *own_index <= size);
         let (own_index, book) = read.map(|(_, own_index, book)| (own_index, book)).unwrap_or_default();
         let state = State { book, own_index, early: BTreeMap::new(), since: 0, learnt: Vec::new() };
         let evidence = Evidence { state: Mutex::new(state), news: Notify::new() };
@@ -191,7 +189,18 @@ impl Evidence {
 
 /// What a file says.
 fn decode(bytes: &[u8]) -> Option<(Origin, u64, Book)> {
-    codec::decode_large(bytes.strip_prefix(FORM.to_le_bytes().as_slice())?).ok()
+    let (form, rest) = bytes.split_first_chunk()?;
+    match u32::from_le_bytes(*form) {
+        FORM => codec::decode_large(rest).ok(),
+        6 => before::<SixthForm>(rest),
+        5 => before::<FifthForm>(rest),
+        _ => None,
+    }
+}
+
+fn before<T: Decode<()> + Into<Book>>(bytes: &[u8]) -> Option<(Origin, u64, Book)> {
+    let (origin, own_index, book) = codec::decode_large::<(Origin, u64, T)>(bytes).ok()?;
+    Some((origin, own_index, book.into()))
 }
 
 /// What the book wants to know of a public entry.
@@ -211,6 +220,9 @@ impl State {
         }
         let now = wall();
         for (public_seq, index, body) in public {
+            if let Some((home, agent)) = Book::handed_in(&body) {
+                self.book.keep_paid(home, agent);
+            }
             self.read(me, (public_seq, index), &body, now);
             if self.book.has_to_wait(&me) {
                 // It was not read: it comes again when its time has come.
@@ -262,31 +274,118 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use artel_federation::fact::{Authority, Fact, Judgement, Submitted, Verdict};
-    use artel_protocol::id::{Digest, Epoch, FederationId, RunId};
+    use artel_federation::fact::{Abroad, Authority, Fact, HandedIn, Judgement, Submitted, Verdict};
+    use artel_federation::ledger;
+    use artel_protocol::amount::Credits;
+    use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
     use artel_protocol::key::{AgentId, PublicKey};
+    use tempfile::TempDir;
 
-    #[test]
-    fn a_book_of_a_form_before_is_made_anew() {
-        let key = PublicKey::from_bytes([7; 32]);
-        let (me, agent) = (Origin::new(FederationId([3; 32]), NodeId(key), 0), AgentId(key));
-        let (mut book, mut learnt) = (Book::default(), Vec::new());
-        let (step, epoch) = (RunId::new(Wall(1), [2; 9]).step(0), Epoch(1));
+    fn node(n: u8) -> NodeId {
+        NodeId(PublicKey::from_bytes([n; 32]))
+    }
+
+    fn agent() -> AgentId {
+        AgentId(PublicKey::from_bytes([7; 32]))
+    }
+
+    fn origin(n: u8) -> Origin {
+        Origin::new(FederationId([3; 32]), node(n), 0)
+    }
+
+    fn step() -> StepId {
+        RunId::new(Wall(1), [2; 9]).step(0)
+    }
+
+    fn body(fact: Fact) -> Vec<u8> {
+        artel_federation::Entry { at: Wall(1), correlation: None, fact }.encode()
+    }
+
+    /// What a node says when it takes in a result and accepts it.
+    fn accepts() -> [Fact; 2] {
+        let (step, epoch, agent) = (step(), Epoch(1), agent());
         let (result, authority) = (Digest([1; 32]), Authority::Session);
         let submitted = Submitted { step, epoch, agent, result, authority, late: false, handed_at: None };
         let judgement = Judgement::Accepted { quality: 90, checked: true };
-        let verdict = Verdict { step, epoch, agent, submitted: 0, judgement };
-        for (index, fact) in [Fact::Submitted(submitted), Fact::Verdict(verdict)].into_iter().enumerate() {
-            let entry = artel_federation::Entry { at: Wall(1), correlation: None, fact };
-            book.hear(me, (index as u64, index as u64), &entry.encode(), Wall(1), &mut learnt);
+        [Fact::Submitted(submitted), Fact::Verdict(Verdict { step, epoch, agent, submitted: 0, judgement })]
+    }
+
+    /// A book that has read what these nodes said.
+    fn book(nodes: &[u8]) -> Book {
+        let (mut book, mut learnt) = (Book::default(), Vec::new());
+        for n in nodes {
+            for (at, fact) in (0..).zip(accepts()) {
+                book.hear(origin(*n), (at, at), &body(fact), Wall(1), &mut learnt);
+            }
         }
+        book
+    }
+
+    fn encoded(form: u32, book: &Book) -> Vec<u8> {
         let mut bytes = Vec::new();
-        codec::encode_large_into(&(FORM, me, 2u64, &book), &mut bytes);
-        assert_eq!(decode(&bytes), Some((me, 2, book)));
+        codec::encode_large_into(&(form, origin(1), 2_u64, book), &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_book_of_a_form_before_is_read_where_its_evidence_is_the_same_and_else_made_anew() {
+        let book = book(&[1]);
+        let bytes = encoded(FORM, &book);
+        assert_eq!(decode(&bytes), Some((origin(1), 2, book.clone())));
         assert_eq!(decode(&bytes[..bytes.len() - 1]), None);
-        for before in 0..FORM {
-            bytes[..4].copy_from_slice(&before.to_le_bytes());
-            assert_eq!(decode(&bytes), None);
+        // Two empty maps at its end.
+        let evidence = encoded(5, &book);
+        let evidence = &evidence[..evidence.len() - 16];
+        assert_eq!(decode(evidence), Some((origin(1), 2, book.clone())));
+        let mut sixth = encoded(6, &book);
+        sixth.truncate(sixth.len() - 16);
+        let paid = BTreeMap::from([(node(2), BTreeMap::from([(agent(), Credits(5))]))]);
+        codec::encode_large_into(&(paid, 1_u64), &mut sixth);
+        assert_eq!(
+            decode(&sixth),
+            Some((origin(1), 2, book.clone())),
+            "whose payments those are is not known"
+        );
+        for form in [0, 1, 2, 3, 4, FORM + 1] {
+            assert_eq!(decode(&encoded(form, &book)), None, "{form}");
         }
+    }
+
+    #[test]
+    fn a_start_keeps_the_book_where_records_that_it_read_were_lost() {
+        let dir = TempDir::new().expect("a directory");
+        let read = book(&[1, 2]);
+        std::fs::write(dir.path().join(FILE), encoded(FORM, &read)).expect("a good disk");
+        let restored = |me: u8, size: u64| {
+            let evidence = Evidence::restore(dir.path(), &origin(me), size);
+            let state = evidence.state();
+            (state.own_index, state.book.clone())
+        };
+        assert_eq!(restored(1, 2), (2, read));
+        assert_eq!(restored(1, 1), (0, Book::default()), "its own journal is another one");
+        assert_eq!(restored(2, 2), (0, Book::default()));
+    }
+
+    #[test]
+    fn what_a_home_pays_is_kept_of_agents_that_handed_something_in_there_from_here() {
+        let dir = TempDir::new().expect("a directory");
+        let evidence = Evidence::restore(dir.path(), &origin(1), 0);
+        let payment = || {
+            let paid = ledger::payment(step(), Credits(9), agent(), Credits(9)).expect("it was set aside");
+            body(Fact::Transfer(paid))
+        };
+        let paid = |at: u64, home: u8| {
+            let mut state = evidence.state();
+            state.read(origin(home), (at, at), &payment(), Wall(1));
+            state.book.clone()
+        };
+        let before = paid(0, 2);
+        let lease = Abroad { home: node(2), step: step(), epoch: Epoch(1) };
+        let (result, authority) = (Digest([1; 32]), Authority::Session);
+        let handed_in = HandedIn { lease, agent: agent(), result, authority };
+        evidence.hear_own(origin(1), (0, 1), vec![(0, 0, body(Fact::HandedIn(handed_in)))]);
+        assert_eq!((before.paid_by(&node(2)), before.paid_to(&node(2), &agent())), (Credits(9), Credits(0)));
+        let then = [paid(1, 2), paid(0, 3)].map(|book| [2, 3].map(|n| book.paid_to(&node(n), &agent())));
+        assert_eq!(then, [[Credits(9), Credits(0)]; 2]);
     }
 }

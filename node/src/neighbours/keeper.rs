@@ -3,6 +3,7 @@
 //! room, the oldest records of an author give way, once what was to be read of them was read.
 
 use super::members::Members;
+use super::outbox::Before;
 use super::shared::Shared;
 use super::witness;
 use artel_audit::records::{Error, Item, Kept, NewFrame, RecordStore};
@@ -312,7 +313,11 @@ fn count_on(shared: &Shared, members: &mut Members, (records, from): (&Records, 
     if shared.board.is_due(Instant::now()) {
         shared.board.sweep(&shared.dealt_with());
     }
-    shared.outbox.hear(records);
+    shared.outbox.hear(records, |seq| match Before::kept(&shared.records, &origin, seq) {
+        // What is not kept is not read again either.
+        Before::Lacking if kept == Kept::OverCap => Before::Nothing,
+        before => before,
+    });
     if kept == Kept::New {
         shared.evidence.hear(records, mark.floor);
     }

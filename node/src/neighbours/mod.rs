@@ -280,7 +280,7 @@ impl Neighbours {
         let (wants, wanted) = mpsc::channel(fetch::WANTS_MAX);
         let records: Records = store.reader();
         let members = Members::restore(&dir, &records, &mut exchange);
-        let evidence = Evidence::restore(&dir, &me, (reader.get().size(), &records));
+        let evidence = Evidence::restore(&dir, &me, reader.get().size());
         let (keeper, kept) = Keeper::new();
         let (outbox, heard_of) = Outbox::new();
         let shared = Arc::new(Shared {
@@ -303,6 +303,7 @@ impl Neighbours {
             head_wanted: Notify::new(),
             since: Instant::now(),
             up: Mutex::default(),
+            holes_unanswered: Mutex::default(),
             manners: Mutex::default(),
             up_changes: watch::channel(0).0,
             hand,
@@ -521,6 +522,7 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
             Event::Up(neighbour) => {
                 tracing::info!(peer = %neighbour.node, address = %neighbour.address, "a neighbour came up");
                 shared.up().insert(neighbour.node);
+                shared.holes_unanswered().remove(&neighbour.node);
                 shared.manners().came_up(&neighbour.node);
                 shared.up_changes.send_modify(|count| *count += 1);
                 shared.refused_by().remove(&neighbour.node);
@@ -530,6 +532,7 @@ async fn follow(shared: Arc<Shared>, mut happened: artel_mesh::Events) {
             Event::Down { peer, reason } => {
                 tracing::info!(%peer, ?reason, "a neighbour went down");
                 shared.up().remove(&peer);
+                shared.holes_unanswered().remove(&peer);
                 shared.cosignatures().forget_reminder(&peer);
             }
             Event::Gossip { id, topic, from, data } => {

@@ -3,9 +3,10 @@
 
 use super::away::{Error, Introduction, Own};
 use super::shared::Shared;
+use artel_audit::records::Records as Kept;
 use artel_federation::away::{Engagement, ends_a_result};
 use artel_federation::commitment::Opening;
-use artel_federation::fact::{Abroad, Account, Cause, Outgoing, Refuted, Transfer, Verdict};
+use artel_federation::fact::{Abroad, Account, Cause, Judgement, Outgoing, Refuted, Transfer, Verdict};
 use artel_federation::input::{Conclusion, Word};
 use artel_federation::options::CONCLUDED_MAX;
 use artel_federation::visit::message::{Act, Handing, Told};
@@ -43,15 +44,18 @@ const LOOK_BACK: u64 = 65_536;
 /// How many bytes of kept frames are looked at at once.
 const LOOK_BYTES: usize = 1 << 20;
 
-/// How many words of homes may wait for the rules. More are dropped, and heard when home is asked again.
+/// How many words of homes may wait for the rules. More are dropped, and read again from what was kept.
 const WORDS_MAX: usize = 1_024;
 
 /// Results of this node's agents of which homes' records may say more.
 pub(super) struct Outbox {
     /// Those that no verdict was heard of.
     open: Mutex<BTreeSet<Abroad>>,
-    /// Those that were judged lately, as the rules remember them: home may refute one. Whoever locks both locks `open` first.
+    /// Those that were accepted lately, as the rules remember them: home may refute one. Whoever locks both locks `open` first.
     judged: Mutex<Judged>,
+    /// Homes whose kept records have words that were not said: of a frame that found no room, or that came before the one with the
+    /// payment. Of results that are waited for and those that were judged lately, so there are no more than of these.
+    unsaid: Mutex<BTreeSet<NodeId>>,
     turn: Mutex<Turn>,
     heard: mpsc::Sender<(Abroad, Word)>,
 }
@@ -149,7 +153,7 @@ impl Outbox {
     pub fn new() -> (Self, Heard) {
         let (heard, hears) = mpsc::channel(WORDS_MAX);
         let (open, judged, turn) = (Mutex::default(), Mutex::default(), Mutex::default());
-        (Outbox { open, judged, turn, heard }, hears)
+        (Outbox { open, judged, unsaid: Mutex::default(), turn, heard }, hears)
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeSet<Abroad>> {
@@ -158,6 +162,10 @@ impl Outbox {
 
     fn judged(&self) -> MutexGuard<'_, Judged> {
         self.judged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unsaid(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -169,47 +177,92 @@ impl Outbox {
         self.open().insert(lease);
     }
 
-    /// Takes in what a home's records say of results of this node's agents.
-    pub fn hear(&self, records: &Records) {
+    /// Takes in what a home's records say of results of this node's agents; `before` reads what stands right before one of them.
+    pub fn hear(&self, records: &Records, before: impl Fn(u64) -> Before) {
         let home = records.origin().node();
         if !self.open().iter().any(|lease| lease.home == home) && !self.judged().has_of(&home) {
             return;
         }
-        for word in self.words(records) {
-            // Where there is no room, it is read again from what was kept.
-            let _ = self.heard.try_send(word);
+        for Said { lease, word, is_whole } in self.words(records, before) {
+            if !is_whole || self.heard.try_send((lease, word)).is_err() {
+                self.unsaid().insert(home);
+            }
         }
     }
 
     /// What a home's records say of results: verdicts that are waited for, and that one which was accepted is refuted.
-    fn words(&self, records: &Records) -> Vec<(Abroad, Word)> {
+    fn words(&self, records: &Records, before: impl Fn(u64) -> Before) -> Vec<Said> {
         let home = records.origin().node();
         let mut words = Vec::new();
-        // The payment stands before its verdict, in the same frame.
+        // The payment stands right before its verdict, mostly in the same frame.
         let mut payment: Option<Transfer> = None;
         for record in records.records() {
             match JournalEntry::decode(&record.body).map(|entry| entry.fact) {
                 Ok(Fact::Transfer(f)) => payment = Some(f),
                 Ok(Fact::Verdict(Verdict { step, epoch, agent, judgement, .. })) => {
                     let lease = Abroad { home, step, epoch };
-                    if self.open().contains(&lease) {
-                        let paid = payment.as_ref().and_then(|payment| paid(payment, step, agent));
-                        words.push((
-                            lease,
-                            Word::Judged(Conclusion { verdict: record.index, judgement, paid }),
-                        ));
+                    if !self.open().contains(&lease) {
+                        continue;
                     }
+                    let of_frame = payment.take().and_then(|payment| paid(&payment, step, agent));
+                    let is_accepted = matches!(judgement, Judgement::Accepted { .. });
+                    let (paid, is_whole) = match of_frame {
+                        None if is_accepted => match before(record.public_seq) {
+                            Before::Payment(payment) => (paid(&payment, step, agent), true),
+                            Before::Nothing => (None, true),
+                            Before::Lacking => (None, false),
+                        },
+                        of_frame => (of_frame, true),
+                    };
+                    let verdict = Conclusion { verdict: record.index, judgement, paid };
+                    words.push(Said { lease, word: Word::Judged(verdict), is_whole });
                 }
                 Ok(Fact::Refuted(Refuted { step, epoch, recalled, .. })) => {
                     let lease = Abroad { home, step, epoch };
                     if self.open().contains(&lease) || self.judged().leases.contains(&lease) {
-                        words.push((lease, Word::Refuted { refuted: record.index, recalled }));
+                        let word = Word::Refuted { refuted: record.index, recalled };
+                        words.push(Said { lease, word, is_whole: true });
                     }
                 }
                 _ => {}
             }
         }
         words
+    }
+}
+
+/// What was read of one result.
+struct Said {
+    lease: Abroad,
+    word: Word,
+    /// Not where the record with the payment may still come.
+    is_whole: bool,
+}
+
+/// What stands right before a record in its journal.
+pub(super) enum Before {
+    /// A transfer.
+    Payment(Transfer),
+    /// Something else, or what was given up.
+    Nothing,
+    /// It is not here yet.
+    Lacking,
+}
+
+impl Before {
+    /// What is kept right before a record of this number.
+    pub fn kept(kept: &Kept, origin: &Origin, public_seq: u64) -> Self {
+        let Some(seq) = public_seq.checked_sub(1).filter(|seq| *seq >= kept.mark(origin).floor) else {
+            return Before::Nothing;
+        };
+        let frame = kept.frame(origin, seq);
+        let records = frame.and_then(|frame| Records::check(&frame, &origin.federation()).ok());
+        let Some(records) = records else { return Before::Lacking };
+        let record = records.records().iter().find(|record| record.public_seq == seq);
+        match record.map(|record| JournalEntry::decode(&record.body)) {
+            Some(Ok(JournalEntry { fact: Fact::Transfer(f), .. })) => Before::Payment(f),
+            _ => Before::Nothing,
+        }
     }
 }
 
@@ -253,16 +306,29 @@ async fn expect_open(shared: &Arc<Shared>) {
     let mut pause = tokio::time::interval(EACH);
     loop {
         pause.tick().await;
-        let open = shared.handle.look(|view| {
-            let handed = view.away().all().filter(|engagement| engagement.result.is_some());
-            let handed: Vec<_> = handed.map(|engagement| engagement.lease).collect();
-            (handed, view.away().concluded().map(|engagement| engagement.lease).collect::<Vec<_>>())
+        let known = shared.handle.look(|view| {
+            let away = view.away();
+            let (mut open, mut accepted, mut paid) = (Vec::new(), Vec::new(), BTreeSet::new());
+            for engagement in away.all().filter(|engagement| engagement.result.is_some()) {
+                open.push(engagement.lease);
+                paid.insert((engagement.lease.home, engagement.agent));
+            }
+            for engagement in away.concluded() {
+                accepted.extend(away.accepted(&engagement.lease).map(|_| engagement.lease));
+                paid.insert((engagement.lease.home, engagement.agent));
+            }
+            (open, accepted, paid)
         });
-        match open.await {
-            Ok((open, concluded)) => {
+        match known.await {
+            Ok((open, accepted, paid)) => {
+                for (home, agent) in paid {
+                    shared.evidence.state().book.keep_paid(home, agent);
+                }
                 open.into_iter().for_each(|lease| shared.outbox.expect(lease));
                 let mut judged = shared.outbox.judged();
-                return concluded.into_iter().for_each(|lease| judged.remember(lease));
+                // What homes refuted before this start may not have been heard.
+                shared.outbox.unsaid().extend(accepted.iter().map(|lease| lease.home));
+                return accepted.into_iter().for_each(|lease| judged.remember(lease));
             }
             Err(error) => tracing::warn!(?error, "what the outbox waits for is not known yet"),
         }
@@ -376,12 +442,12 @@ impl Shared {
         let hearing = self.handle.ask(Principal::Node(lease.home), None, request);
         let looking = self.handle.look(move |view| {
             let away = view.away();
-            (away.get(&lease).is_none(), away.judged(&lease).is_some())
+            (away.get(&lease).is_none(), away.accepted(&lease).is_some())
         });
         let (heard, stands) = tokio::join!(biased; hearing, looking);
         let heard = heard.is_ok();
-        let (is_over, is_judged) = stands.unwrap_or_default();
-        if is_judged {
+        let (is_over, is_accepted) = stands.unwrap_or_default();
+        if is_accepted {
             self.outbox.judged().remember(lease);
         }
         if is_over {
@@ -390,9 +456,22 @@ impl Shared {
         heard
     }
 
-    /// Looks for words among what was kept of homes that have not said enough, from where it was looked at last; at first also of those
-    /// that may refute something: what they said before this start may not have been heard.
+    /// Looks for words among what was kept of homes that have not said enough, or of which something was not said here, from where it
+    /// was looked at last.
     async fn look_at_kept(self: &Arc<Self>, looked: &mut BTreeMap<Origin, u64>) {
+        let unsaid = std::mem::take(&mut *self.outbox.unsaid());
+        if !self.look_at(looked, &unsaid).await {
+            // They are read again when the rules can hear.
+            self.outbox.unsaid().extend(unsaid);
+        }
+    }
+
+    /// The same of these homes and those that have not said enough; whether the rules heard all of it.
+    async fn look_at(
+        self: &Arc<Self>,
+        looked: &mut BTreeMap<Origin, u64>,
+        unsaid: &BTreeSet<NodeId>,
+    ) -> bool {
         let now = crate::clock::wall();
         let late = self.handle.look(move |view| {
             let late = |engagement: &&Arc<Engagement>| {
@@ -400,50 +479,184 @@ impl Shared {
             };
             view.away().all().filter(late).map(|engagement| engagement.lease.home).collect::<BTreeSet<_>>()
         });
-        let mut late = late.await.unwrap_or_default();
-        if looked.is_empty() {
-            late.extend(self.outbox.judged().leases.iter().map(|lease| lease.home));
-        }
+        let Ok(late) = late.await else { return false };
+        let is_looked_at = |home: &NodeId| late.contains(home) || unsaid.contains(home);
         let marks = self.records.marks();
-        for (origin, mark) in marks.into_iter().filter(|(origin, _)| late.contains(&origin.node())) {
+        for (origin, mark) in marks.into_iter().filter(|(origin, _)| is_looked_at(&origin.node())) {
             let from = looked.entry(origin).or_insert(mark.next.saturating_sub(LOOK_BACK));
-            while *from < mark.next {
-                let (shared, first) = (self.clone(), *from);
-                let read = tokio::task::spawn_blocking(move || shared.read_kept(&origin, first)).await;
-                let Ok((words, then)) = read else { return };
-                for (lease, word) in words {
+            // What was not said may stand behind a hole.
+            let end = match mark.last {
+                Some(last) if unsaid.contains(&origin.node()) => mark.next.max(last + 1),
+                _ => mark.next,
+            };
+            let mut at = *from;
+            while at < end {
+                let shared = self.clone();
+                let read = tokio::task::spawn_blocking(move || shared.read_kept(&origin, at)).await;
+                let Ok((words, then)) = read else { return false };
+                for Said { lease, word, .. } in words {
                     if !self.tell_of(lease, word).await {
-                        // It is read again when the rules can hear.
-                        return;
+                        return false;
                     }
                 }
-                if then <= *from {
+                if then <= at {
                     break;
                 }
+                at = then;
                 // Behind a hole something may be missing still.
-                *from = then.min(mark.next);
+                *from = at.min(mark.next);
             }
         }
+        true
     }
 
     /// What is waited for in some kept records from a number on, and the number behind them.
-    fn read_kept(&self, origin: &Origin, from: u64) -> (Vec<(Abroad, Word)>, u64) {
+    fn read_kept(&self, origin: &Origin, from: u64) -> (Vec<Said>, u64) {
         let (frames, then) = self.records.frames(origin, from, LOOK_BYTES);
+        let before = |seq| Before::kept(&self.records, origin, seq);
         let checked = frames.iter().filter_map(|frame| Records::check(frame, &origin.federation()).ok());
-        (checked.flat_map(|records| self.outbox.words(&records)).collect(), then)
+        (checked.flat_map(|records| self.outbox.words(&records, before)).collect(), then)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use artel_protocol::id::{Epoch, RunId};
+    use artel_audit::index::MemoryStore;
+    use artel_audit::memory::MemoryDisk;
+    use artel_audit::records::{Item, Limits, NewFrame, RecordStore};
+    use artel_federation::ledger;
+    use artel_protocol::id::{Digest, Epoch, FederationId, RunId};
     use artel_protocol::key::SecretKey;
+    use artel_protocol::log::tree::root_of;
+    use artel_protocol::log::{Checkpoint, Class, Leaf, SignedCheckpoint};
+    use artel_protocol::record::Record;
     use artel_protocol::time::Wall;
 
+    const FEDERATION: FederationId = FederationId([3; 32]);
+
+    fn key(n: u8) -> SecretKey {
+        SecretKey::from_seed(&[n; 32])
+    }
+
     fn lease(home: u8, n: u64) -> Abroad {
-        let home = NodeId(SecretKey::from_seed(&[home; 32]).public());
+        let home = NodeId(key(home).public());
         Abroad { home, step: RunId::new(Wall(n), [0; 9]).step(0), epoch: Epoch(1) }
+    }
+
+    fn agent() -> AgentId {
+        AgentId(key(9).public())
+    }
+
+    fn payment(of: Abroad) -> Fact {
+        Fact::Transfer(ledger::payment(of.step, Credits(9), agent(), Credits(9)).expect("it was set aside"))
+    }
+
+    fn verdict(of: Abroad, judgement: Judgement) -> Fact {
+        let Abroad { step, epoch, .. } = of;
+        Fact::Verdict(Verdict { step, epoch, agent: agent(), submitted: 0, judgement })
+    }
+
+    fn accepted(of: Abroad) -> Fact {
+        verdict(of, Judgement::Accepted { quality: 100, checked: false })
+    }
+
+    fn refuted(of: Abroad) -> Fact {
+        Fact::Refuted(Refuted {
+            step: of.step,
+            epoch: of.epoch,
+            agent: agent(),
+            submitted: 0,
+            verdict: 1,
+            judged: Wall(1),
+            late: false,
+            quality: None,
+            other: Digest::of(b"other"),
+            profile: Digest::of(b"profile"),
+            recalled: Credits(4),
+        })
+    }
+
+    /// What home 1 says, as one frame.
+    fn records(facts: Vec<Fact>) -> Records {
+        let entry = |fact| JournalEntry { at: Wall(1), correlation: None, fact }.encode();
+        let record = |(n, fact)| Record { index: n, public_seq: n, salt: [0; 16], body: entry(fact) };
+        let all: Vec<Record> = (0..).zip(facts).map(record).collect();
+        let leaves = all.iter().map(|r| Leaf::commit(Class::Public, r.public_seq, &r.salt, &r.body).hash());
+        let root = root_of(&leaves.collect::<Vec<_>>());
+        let origin = Origin::new(FEDERATION, NodeId(key(1).public()), 0);
+        let plain = Checkpoint::new(origin, all.len() as u64, root).expect("plain");
+        let signed = SignedCheckpoint::sign(plain, &key(1)).expect("its own key");
+        Records::new(&signed, all, vec![]).expect("sound")
+    }
+
+    fn told(heard: &mut Heard) -> Vec<(Abroad, Word)> {
+        std::iter::from_fn(|| heard.try_recv().ok()).collect()
+    }
+
+    fn judged(verdict: u64, paid: Option<Credits>) -> Word {
+        let judgement = Judgement::Accepted { quality: 100, checked: false };
+        Word::Judged(Conclusion { verdict, judgement, paid })
+    }
+
+    #[test]
+    fn a_payment_is_found_where_a_frame_ends_between_it_and_its_verdict() {
+        let of = lease(1, 1);
+        let all = records(vec![payment(of), accepted(of)]);
+        let only = |n: u64| all.only(|seq| seq == n).expect("it is there");
+        let (outbox, mut heard) = Outbox::new();
+        outbox.expect(of);
+        let (files, index) = (Arc::new(MemoryDisk::new()), Arc::new(MemoryStore::default()));
+        let opened = RecordStore::open(files, index, FEDERATION, Limits::default()).expect("a good disk");
+        let (mut store, origin) = (opened.store, all.origin());
+        let reader = store.reader();
+        let mut keep = |records: &Records| {
+            let item = |r: &Record| Item { public_seq: r.public_seq, index: r.index };
+            let items = records.records().iter().map(item).collect();
+            let frame = NewFrame { origin, topic: 0, bytes: records.bytes().to_vec(), items };
+            store.append(vec![frame]).expect("a good disk");
+        };
+        let hear = |records: &Records| outbox.hear(records, |seq| Before::kept(&reader, &origin, seq));
+        keep(&only(1));
+        hear(&only(1));
+        assert_eq!(told(&mut heard), [], "the payment may still come");
+        assert!(outbox.unsaid().contains(&of.home), "then it is read again");
+        keep(&only(0));
+        hear(&only(1));
+        assert_eq!(told(&mut heard), [(of, judged(1, Some(Credits(9))))]);
+        hear(&all);
+        assert_eq!(told(&mut heard), [(of, judged(1, Some(Credits(9))))], "both in one frame");
+    }
+
+    #[test]
+    fn a_verdict_without_a_payment_is_told_at_once() {
+        let (free, bad) = (lease(1, 1), lease(1, 2));
+        let rejected = Judgement::Rejected { check: "schema".into() };
+        let all = records(vec![accepted(free), payment(lease(1, 3)), verdict(bad, rejected.clone())]);
+        let (outbox, mut heard) = Outbox::new();
+        [free, bad].into_iter().for_each(|lease| outbox.expect(lease));
+        outbox.hear(&all, |_| Before::Nothing);
+        let no = Word::Judged(Conclusion { verdict: 2, judgement: rejected, paid: None });
+        assert_eq!(told(&mut heard), [(free, judged(0, None)), (bad, no)]);
+        assert!(outbox.unsaid().is_empty());
+    }
+
+    #[test]
+    fn what_finds_no_room_is_read_again_also_of_what_was_judged() {
+        let of = lease(1, 1);
+        let all = records(vec![refuted(of)]);
+        let (outbox, mut heard) = Outbox::new();
+        outbox.judged().remember(of);
+        for _ in 0..WORDS_MAX {
+            outbox.heard.try_send((of, Word::Renewed)).expect("there is room");
+        }
+        outbox.hear(&all, |_| Before::Nothing);
+        assert!(outbox.unsaid().contains(&of.home));
+        told(&mut heard);
+        outbox.unsaid().clear();
+        outbox.hear(&all, |_| Before::Nothing);
+        assert_eq!(told(&mut heard), [(of, Word::Refuted { refuted: 0, recalled: Credits(4) })]);
+        assert!(outbox.unsaid().is_empty());
     }
 
     #[test]

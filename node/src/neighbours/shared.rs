@@ -76,6 +76,9 @@ pub(super) struct Shared {
     pub since: Instant,
     /// The neighbours that are admitted.
     pub up: Mutex<BTreeSet<NodeId>>,
+    /// Those of them that left a question for holes unanswered: they are asked for all behind the first one instead, while they are
+    /// connected.
+    pub holes_unanswered: Mutex<BTreeSet<NodeId>>,
     /// How homes answered lately.
     pub manners: Mutex<Manners>,
     /// Changes whenever a neighbour came up.
@@ -166,6 +169,11 @@ impl Shared {
     /// The neighbours that are admitted. Never held over a wait.
     pub fn up(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
         self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The neighbours that left a question for holes unanswered. Never held over a wait.
+    pub fn holes_unanswered(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.holes_unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How homes answered lately. Never held over a wait.

@@ -7,7 +7,8 @@ use super::refusals::{Fault, Reason};
 use super::shared::Shared;
 use super::witness;
 use anyhow::{Context as _, bail};
-use artel_audit::records::Kept;
+use artel_audit::Reader;
+use artel_audit::records::{Kept, Records as Stored};
 use artel_federation::exchange::{self, Judgement};
 use artel_mesh::{Protocol, Stream};
 use artel_protocol::codec::FRAME_HEAD_BYTES;
@@ -40,8 +41,12 @@ const UNKEPT_MAX: usize = 32;
 /// behind them. It is answered no more often.
 const WANTS_EACH: usize = 2;
 
-/// How much one want is answered with (16 MiB); then its asker asks again, so that streams take turns.
+/// How much is read for one want (16 MiB), whatever of it is sent; then its asker asks again, so that streams take turns.
 const WANT_BYTES_MAX: usize = 16 << 20;
+
+/// What finding one range of holes counts, beside the frames that are read for it: some look-ups, and entries that lie around it. So
+/// the most ranges count 4 MiB.
+const RANGE_BYTES: usize = 4 << 10;
 
 /// How much one want may be answered with before its asker gives up: twice what an honest neighbour sends.
 const ANSWER_BYTES_MAX: usize = 2 * WANT_BYTES_MAX;
@@ -103,8 +108,19 @@ async fn fetch_more(
 ) -> anyhow::Result<usize> {
     let mut kept = 0;
     for _ in 0..WANTS_EACH {
-        let Some(question) = shared.question(&theirs.origin, answered.next..theirs.next) else { break };
-        let fetched = fetch(shared, line, peer, &question).await?;
+        let knows_holes = !shared.holes_unanswered().contains(&peer);
+        let lacking = shared.records.lacking(&theirs.origin);
+        let within = answered.next..theirs.next;
+        let Some(question) = question(theirs.origin, lacking, within, knows_holes) else { break };
+        let fetched = fetch(shared, line, peer, &question).await;
+        if let (Err(error), Message::Holes(_)) = (&fetched, &question)
+            && Reason::of_stream(error).is_none()
+            && shared.up().contains(&peer)
+        {
+            // A node of the version before ends the stream there, and blames whoever says it.
+            shared.holes_unanswered().insert(peer);
+        }
+        let fetched = fetched?;
         kept += fetched.kept;
         // What comes later than the first holes says nothing of what is lacking first.
         if answered.next == 0 || matches!(question, Message::Want(_)) {
@@ -216,60 +232,115 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: Stream) -> anyhow::Resul
 }
 
 /// Sends a journal's records of some ranges of numbers, as far as they are here: as they were made, or of holes what is lacking
-/// alone.
+/// alone. Where it cannot be said what is here, the stream ends without an end of the answer.
 async fn give(
     shared: &Arc<Shared>,
     line: &mut Line,
-    (origin, mut wanted): (Origin, Vec<Range<u64>>),
+    (origin, wanted): (Origin, Vec<Range<u64>>),
     holes: Option<Arc<Holes>>,
 ) -> anyhow::Result<()> {
-    let (mut next, mut sent) = (wanted[0].start, 0);
-    while sent < WANT_BYTES_MAX && !wanted.is_empty() {
-        let (shared, holes, left) = (shared.clone(), holes.clone(), std::mem::take(&mut wanted));
-        let read = tokio::task::spawn_blocking(move || {
-            let read = shared.frames_in(&origin, &left, holes.as_deref());
-            read.map(|read| read.map(|(frames, then)| (frames, then, clipped(&left, then..u64::MAX))))
-        });
-        let Some((frames, then, left)) = read.await?? else { break };
-        for frame in frames {
-            sent += frame.len();
+    let mut giving = Giving::new(wanted);
+    while giving.goes_on() {
+        let (reads, holes, left) = (shared.clone(), holes.clone(), giving.wanted.clone());
+        let reading = move || match origin == reads.me {
+            true => read_own(&reads.reader.get(), &left, holes.is_some()),
+            false => read_kept(&reads.records, &origin, &left, holes.as_deref())
+                .inspect_err(|_| reads.keeper.mend()),
+        };
+        for frame in giving.take(tokio::task::spawn_blocking(reading).await??) {
             line.patience.write(&mut line.stream, &frame).await?;
         }
-        (next, wanted) = (then, left);
     }
-    // Nothing more of holes is here: all of them were looked for.
-    let looked_up_to = holes.filter(|_| wanted.is_empty()).map_or(next, |holes| holes.end());
-    line.say(&Message::End { next: looked_up_to }).await
+    line.say(&Message::End { next: giving.end(holes.as_deref()) }).await
 }
 
-impl Shared {
-    /// What a neighbour is asked for of a journal, as far as it lies within what it has and has not been asked for yet.
-    fn question(&self, origin: &Origin, within: Range<u64>) -> Option<Message> {
-        let (holes, behind) = self.records.lacking(origin);
-        exchange::question(*origin, (&holes, behind), within)
+/// How far an answer has come.
+struct Giving {
+    /// What is to be looked for still.
+    wanted: Vec<Range<u64>>,
+    next: u64,
+    read: usize,
+}
+
+/// Some frames with wanted records, and the number behind them.
+#[derive(Debug, PartialEq, Eq)]
+struct Page {
+    frames: Vec<Vec<u8>>,
+    then: u64,
+    /// What it took to read them.
+    read: usize,
+}
+
+impl Giving {
+    fn new(wanted: Vec<Range<u64>>) -> Self {
+        Giving { next: wanted[0].start, wanted, read: 0 }
     }
 
-    /// Some of a journal's frames with records of these numbers, and the number behind them; nothing where there are none. Of holes
-    /// the frames have what is lacking alone.
-    fn frames_in(
-        &self,
-        origin: &Origin,
-        wanted: &[Range<u64>],
-        holes: Option<&Holes>,
-    ) -> anyhow::Result<Option<(Vec<Vec<u8>>, u64)>> {
-        if *origin == self.me {
-            let Some(records) = self.reader.get().records_in(wanted)? else { return Ok(None) };
-            let then = records.records().last().expect("a frame has records").public_seq + 1;
-            return Ok(Some((vec![records.bytes().to_vec()], then)));
-        }
-        let (mut frames, then) = self.records.frames_in(origin, wanted, READ_BYTES);
-        if frames.is_empty() {
-            return Ok(None);
-        }
-        if let Some(holes) = holes {
-            frames = frames.iter().filter_map(|frame| holes.cut(frame)).collect();
-        }
-        Ok(Some((frames, then)))
+    fn goes_on(&self) -> bool {
+        self.read < WANT_BYTES_MAX && !self.wanted.is_empty()
+    }
+
+    /// Takes in what was read of what is wanted, where there was anything: the frames.
+    fn take(&mut self, page: Option<Page>) -> Vec<Vec<u8>> {
+        let wanted = std::mem::take(&mut self.wanted);
+        let Some(Page { frames, then, read }) = page else { return Vec::new() };
+        (self.next, self.wanted) = (then, clipped(&wanted, then..u64::MAX));
+        self.read += read;
+        frames
+    }
+
+    /// The number behind what was looked for: where nothing more of holes is here, behind all of them.
+    fn end(&self, holes: Option<&Holes>) -> u64 {
+        holes.filter(|_| self.wanted.is_empty()).map_or(self.next, Holes::end)
+    }
+}
+
+fn read_own(reader: &Reader, wanted: &[Range<u64>], are_holes: bool) -> anyhow::Result<Option<Page>> {
+    let Some(records) = reader.records_in(wanted)? else { return Ok(None) };
+    let then = records.records().last().expect("a frame has records").public_seq + 1;
+    let read = records.bytes().len() + if are_holes { ranges_bytes(wanted, then) } else { 0 };
+    Ok(Some(Page { frames: vec![records.bytes().to_vec()], then, read }))
+}
+
+/// The same of another node's journal. Of holes the frames have what is lacking alone.
+fn read_kept(
+    kept: &Stored,
+    origin: &Origin,
+    wanted: &[Range<u64>],
+    holes: Option<&Holes>,
+) -> anyhow::Result<Option<Page>> {
+    let sound = kept.sound();
+    let (mut frames, then) = kept.frames_in(origin, wanted, READ_BYTES);
+    if sound.is_none() || kept.sound() != sound {
+        bail!("what is kept is not whole just now");
+    }
+    if frames.is_empty() {
+        return Ok(None);
+    }
+    let mut read = frames.iter().map(Vec::len).sum();
+    if let Some(holes) = holes {
+        read += ranges_bytes(wanted, then);
+        frames = frames.iter().filter_map(|frame| holes.cut(frame)).collect();
+    }
+    Ok(Some(Page { frames, then, read }))
+}
+
+/// What it took to find those of some ranges that begin before a number.
+fn ranges_bytes(wanted: &[Range<u64>], then: u64) -> usize {
+    wanted.partition_point(|range| range.start < then) * RANGE_BYTES
+}
+
+/// What a neighbour is asked for of a journal, as far as it lies within what it has and has not been asked for yet: where it does
+/// not know holes, all from the first one on.
+fn question(
+    origin: Origin,
+    (holes, behind): (Vec<Range<u64>>, u64),
+    within: Range<u64>,
+    knows_holes: bool,
+) -> Option<Message> {
+    match holes.first() {
+        Some(first) if !knows_holes => exchange::question(origin, (&[], first.start), within),
+        _ => exchange::question(origin, (&holes, behind), within),
     }
 }
 
@@ -301,5 +372,109 @@ impl Line {
         bytes.resize(FRAME_HEAD_BYTES + Message::payload_len(&head)?, 0);
         patience.read_exact(stream, &mut bytes[FRAME_HEAD_BYTES..]).await?;
         Ok(Some(Message::decode(&bytes)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_audit::index::MemoryStore;
+    use artel_audit::memory::MemoryDisk;
+    use artel_audit::records::{Item, Limits, NewFrame, RecordStore};
+    use artel_protocol::id::FederationId;
+    use artel_protocol::key::SecretKey;
+    use artel_protocol::log::tree::root_of;
+    use artel_protocol::log::{Checkpoint, Class, Leaf, SignedCheckpoint};
+    use artel_protocol::record::Record;
+
+    const FEDERATION: FederationId = FederationId([3; 32]);
+
+    fn key() -> SecretKey {
+        SecretKey::from_seed(&[1; 32])
+    }
+
+    fn origin() -> Origin {
+        Origin::new(FEDERATION, NodeId(key().public()), 0)
+    }
+
+    /// All of a journal with so many records, as one frame.
+    fn records(count: u64) -> Records {
+        let record = |n| Record { index: n, public_seq: n, salt: [n as u8; 16], body: vec![n as u8; 300] };
+        let all: Vec<Record> = (0..count).map(record).collect();
+        let leaves = all.iter().map(|r| Leaf::commit(Class::Public, r.public_seq, &r.salt, &r.body).hash());
+        let plain = Checkpoint::new(origin(), count, root_of(&leaves.collect::<Vec<_>>())).expect("plain");
+        let signed = SignedCheckpoint::sign(plain, &key()).expect("its own key");
+        Records::new(&signed, all, vec![]).expect("sound")
+    }
+
+    /// A store that keeps them.
+    fn kept(disk: &MemoryDisk, records: &Records) -> RecordStore {
+        let (files, index) = (Arc::new(disk.clone()), Arc::new(MemoryStore::default()));
+        let opened = RecordStore::open(files, index, FEDERATION, Limits::default()).expect("a good disk");
+        let mut store = opened.store;
+        let item = |r: &Record| Item { public_seq: r.public_seq, index: r.index };
+        let items = records.records().iter().map(item).collect();
+        let frame = NewFrame { origin: origin(), topic: 0, bytes: records.bytes().to_vec(), items };
+        store.append(vec![frame]).expect("a good disk");
+        store
+    }
+
+    #[test]
+    fn of_holes_all_that_is_read_counts_whatever_is_sent() {
+        let (disk, all) = (MemoryDisk::new(), records(64));
+        let store = kept(&disk, &all);
+        let lacking = vec![5..6, 9..10];
+        let holes = Holes::new(origin(), lacking.clone()).expect("ascending");
+        let page = read_kept(&store.reader(), &origin(), &lacking, Some(&holes)).expect("sound");
+        let page = page.expect("they are here");
+        let sent: usize = page.frames.iter().map(Vec::len).sum();
+        assert!(sent < all.bytes().len() / 4, "{sent}");
+        assert_eq!(page.read, all.bytes().len() + 2 * RANGE_BYTES);
+        let whole = read_kept(&store.reader(), &origin(), &[0..u64::MAX], None).expect("sound");
+        assert_eq!(whole.expect("they are here").read, all.bytes().len());
+    }
+
+    #[test]
+    fn an_answer_ends_where_enough_was_read_for_it_and_says_how_far_it_looked() {
+        let ranges: Vec<Range<u64>> = (0..100).map(|n| 10 * n..10 * n + 1).collect();
+        let holes = Holes::new(origin(), ranges.clone()).expect("ascending");
+        let page = |then| Page { frames: vec![vec![0; 100]], then, read: WANT_BYTES_MAX / 2 };
+        let mut giving = Giving::new(ranges.clone());
+        assert_eq!(giving.take(Some(page(101))), [[0; 100]]);
+        assert!(giving.goes_on());
+        giving.take(Some(page(201)));
+        assert!(!giving.goes_on());
+        assert_eq!(giving.end(Some(&holes)), 201, "whatever is lacking behind may be here");
+        let mut giving = Giving::new(ranges);
+        giving.take(Some(page(101)));
+        giving.take(None);
+        assert!(!giving.goes_on());
+        assert_eq!((giving.end(Some(&holes)), giving.end(None)), (991, 101));
+    }
+
+    #[test]
+    fn while_the_store_is_not_sound_nobody_is_told_what_it_lacks() {
+        let (disk, all) = (MemoryDisk::new(), records(8));
+        let mut store = kept(&disk, &all);
+        let reader = store.reader();
+        let (segment, bytes) =
+            disk.files().into_iter().find(|(path, _)| path.ends_with(".seg")).expect("one");
+        assert!(disk.flip(&segment, (bytes - 64) * 8));
+        let asks = || read_kept(&reader, &origin(), &[0..u64::MAX], None);
+        assert!(asks().is_err(), "it finds out just now");
+        assert!(asks().is_err(), "and knows it");
+        store.append(Vec::new()).expect("it mends itself");
+        assert_eq!(asks().expect("sound"), None, "it was taken for missing");
+    }
+
+    #[test]
+    fn who_does_not_know_holes_is_asked_for_all_from_the_first_one_on() {
+        let ask = |within, knows_holes| question(origin(), (vec![5..7, 9..10], 20), within, knows_holes);
+        let want = |next| Some(Message::Want(Mark { origin: origin(), next }));
+        assert!(matches!(ask(0..30, true), Some(Message::Holes(_))));
+        assert_eq!((ask(0..30, false), ask(12..30, false)), (want(5), want(12)));
+        assert_eq!((ask(30..30, false), ask(0..5, false)), (None, None));
+        let whole = |knows_holes| question(origin(), (vec![], 20), 0..30, knows_holes);
+        assert_eq!((whole(true), whole(false)), (want(20), want(20)));
     }
 }

@@ -39,8 +39,17 @@ impl Warned {
         let before = std::mem::take(&mut self.told);
         let expiring = leases.iter().filter(|lease| is_expiring(lease, now));
         self.told = expiring.clone().map(|lease| (key(lease), lease.ends)).collect();
-        // A renewal wakes nobody: whether there was one is seen when the lease would have ended.
-        let again = |lease: &LiveLease| if is_expiring(lease, now) { lease.ends } else { begins(lease) };
+        // A renewal wakes nobody: whether there was one is seen when the lease would have ended, and where it is held still, since its
+        // home may renew it late, when a term that began after this moment would end.
+        let again = |lease: &LiveLease| {
+            if now < begins(lease) {
+                begins(lease)
+            } else if now < lease.ends {
+                lease.ends
+            } else {
+                now.plus_ms(u64::from(lease.lease_ms))
+            }
+        };
         self.again = leases.iter().map(again).filter(|at| *at > now).min();
         expiring.filter(|lease| before.get(&key(lease)) != Some(&lease.ends)).copied().collect()
     }
@@ -74,8 +83,10 @@ mod tests {
             (1_060, vec![lease(1, 1_105), second], vec![], Some(1_080)),
             (1_085, vec![lease(1, 1_105), second], vec![lease(1, 1_105), second], Some(1_100)),
             // A home that is slow to say that it ran out has it told no more.
-            (1_105, vec![lease(1, 1_105)], vec![], None),
-            (1_106, vec![], vec![], None),
+            (1_105, vec![lease(1, 1_105)], vec![], Some(1_165)),
+            // It was renewed late all the same.
+            (1_165, vec![lease(1, 1_180)], vec![lease(1, 1_180)], Some(1_180)),
+            (1_180, vec![], vec![], None),
         ] {
             assert_eq!(warned.look(&leases, Mono(now)), told, "at {now}");
             assert_eq!(warned.again(), again.map(Mono), "at {now}");

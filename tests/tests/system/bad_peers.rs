@@ -572,3 +572,48 @@ fn other_records_than_the_lost_ones_are_refused_and_not_kept() {
     drop(liar);
     assert_eq!(held(&world.home, &peer_id), *lost.first().expect("one"), "nothing of it fills the hole");
 }
+
+/// A neighbour of the version before ends the stream at a question for holes, and would hold more of them against whoever says them.
+#[test]
+fn who_ends_the_stream_at_holes_is_asked_once_and_then_for_all_behind_the_first_one() {
+    let world = World::start(2, 1);
+    let other = world.origins[1];
+    let peer_id = other.node().key().peer_id();
+    let node = artel().up(world.dirs[1].path()).arg("--listen").arg(LISTEN).start();
+    until("it is there", || admitted(&world.home) == 1);
+    let before = held(&world.home, &peer_id);
+    post(&node, 30);
+    until("its offers are kept", || held(&world.home, &peer_id) >= before + 30);
+    assert_eq!(node.stop().code, Some(0));
+    let World { home, invitation, dirs, origins, dir } = world;
+    assert_eq!(home.stop().code, Some(0));
+    let kept = frames(dir.path()).into_iter().filter(|frame| frame.origin == other);
+    let all: Vec<u8> = kept.flat_map(|frame| frame.bytes).collect();
+    let lost = loss::lose(dir.path(), &other.node().key().did(), 1).expect("its store");
+    let home = founder(dir.path());
+    let world = World { home, invitation, dirs, origins, dir };
+    let lost = *lost.first().expect("one");
+    until("it finds out", || held(&world.home, &peer_id) == lost);
+    let asked = Arc::new(Mutex::new(0));
+    let asks = asked.clone();
+    let older = world.liar_answering(
+        0,
+        Arc::new(move |protocol, question| match (protocol, Message::decode(question)) {
+            (Protocol::Sync, Ok(Message::Ask(_))) => {
+                Some(Message::Marks(vec![Mark { origin: other, next: 1_000 }]).encode())
+            }
+            (Protocol::Sync, Ok(Message::Holes(_))) => {
+                *asks.lock().expect("nothing panics") += 1;
+                None
+            }
+            (Protocol::Sync, Ok(Message::Want(want))) if want.next <= lost => {
+                Some([all.clone(), Message::End { next: 1_000 }.encode()].concat())
+            }
+            _ => None,
+        }),
+    );
+    until("the hole is filled", || held(&world.home, &peer_id) > lost);
+    assert_eq!(*asked.lock().expect("nothing panics"), 1);
+    assert_eq!(world.refused("blamed"), 0);
+    drop(older);
+}

@@ -72,6 +72,12 @@ impl Records {
         })
     }
 
+    /// Whether records that are not read are not held: a number while the index agrees with the segments, as far as anybody has seen,
+    /// and another one whenever that was not so between.
+    pub fn sound(&self) -> Option<u64> {
+        self.shared.sound()
+    }
+
     /// The frame that a record is read from; `None` when it is not held, or turns out to be damaged.
     pub fn frame(&self, origin: &Origin, public_seq: u64) -> Option<Vec<u8>> {
         self.read(origin, public_seq, &mut None).map(|(_, bytes)| bytes)

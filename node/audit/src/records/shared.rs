@@ -29,7 +29,8 @@ pub(crate) struct Shared {
     pub federation: FederationId,
     state: RwLock<State>,
     notices: Mutex<VecDeque<Notice>>,
-    health: Mutex<Health>,
+    /// And how often that changed.
+    health: Mutex<(Health, u64)>,
 }
 
 impl Shared {
@@ -40,7 +41,7 @@ impl Shared {
             federation,
             state: RwLock::default(),
             notices: Mutex::default(),
-            health: Mutex::new(Health::Sound),
+            health: Mutex::new((Health::Sound, 0)),
         }
     }
 
@@ -74,18 +75,25 @@ impl Shared {
     }
 
     pub fn health(&self) -> Health {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    pub fn set_health(&self, health: Health) {
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    /// While it is sound: how often that changed.
+    pub fn sound(&self) -> Option<u64> {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        (health.0 == Health::Sound).then_some(health.1)
+    }
+
+    pub fn set_health(&self, to: Health) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        *health = (to, health.1 + 1);
     }
 
     /// The index or what it points to is not what it was: it is to be built again.
     pub fn broken(&self, why: String) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        if *health == Health::Sound {
-            *health = Health::Broken(why);
+        if health.0 == Health::Sound {
+            *health = (Health::Broken(why), health.1 + 1);
         }
     }
 }
