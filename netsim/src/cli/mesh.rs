@@ -196,6 +196,10 @@ fn tell(sum: &Sum, kind: &str, seconds: f64) {
             c.forged,
             c.flagged
         ));
+        crate::say(&format!(
+            "{} delegations ended; {} visits on one refused, {} claims that waited on one; {} visits on a newer one",
+            c.endings, c.ended, c.unwaited, c.anew
+        ));
     }
     crate::say(&format!(
         "{} checks asked for, {} computed; the slowest world agreed {:.1} s after its last fault",

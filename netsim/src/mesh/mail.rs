@@ -134,6 +134,8 @@ pub enum MarketWake {
     Redo(StepId, Epoch),
     /// A run of another home's step is done.
     Ran(u64),
+    /// Whoever has a copy of what was delegated to the node acts by it.
+    Copy,
 }
 
 /// What a node wants from the world.

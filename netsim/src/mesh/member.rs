@@ -58,7 +58,7 @@ pub const LIMITS: Limits = Limits {
 /// After how many rejected messages a neighbour is dropped (`SCORE_GRAYLIST`).
 const BLAMES_MAX: u32 = 9;
 
-/// An entry that admits or expels: its author, its index, what it says.
+/// An entry that admits, expels or ends a delegation: its author, its index, what it says.
 type Word = (NodeId, u64, Fact);
 
 /// How a node's agent stands.
@@ -96,7 +96,7 @@ struct Live {
     witnesses: BTreeMap<u64, BTreeMap<NodeId, Cosigned>>,
     /// What was heard of membership since the start, for the invariants.
     heard: Heard,
-    /// All of that which others said, for the file `members`.
+    /// All of that which others said, and of delegations that ended, for the file `members`.
     words: Vec<Word>,
     /// Messages that were judged, with their moments, and those that may be passed on, for the invariants.
     judged: BTreeMap<Id, u64>,
@@ -332,6 +332,11 @@ impl Member {
                     }
                     let class = |entry: &Entry| match self.sabotage {
                         Some(MeshSabotage::PrivateMadePublic) => Class::Public,
+                        Some(MeshSabotage::EndingUntold)
+                            if matches!(entry.fact, Fact::DelegationEnded(_)) =>
+                        {
+                            Class::Private
+                        }
                         _ => entry.fact.class(),
                     };
                     let new = |entry: &Entry| NewEntry { class: class(entry), body: entry.encode() };
@@ -361,7 +366,7 @@ impl Member {
         for effect in released.effects {
             match effect {
                 Effect::Reply { to, answer } if Some(to) == asked => said = Some(answer),
-                other if self.seat.is_some() => self.carry_out_for_market(context.at, other)?,
+                other if self.seat.is_some() => self.carry_out_for_market(context, other)?,
                 _ => {}
             }
         }

@@ -127,6 +127,22 @@ sabotages! {
         "A summary that is not what the records say is taken for one that is.";
     ComparedUnread "compared-unread" ["invariant_forged_summaries_alone_are_flagged"],
         "Summaries are compared by nodes that have read something else.";
+    EndedServed "ended-served" ["invariant_no_visit_rests_on_what_ended"],
+        "A home serves visits also on what it has heard the end of.";
+    EndingsUnheard "endings-unheard"
+        ["invariant_no_visit_rests_on_what_ended", "invariant_endings_reach_every_home"],
+        "What nodes' records say of delegations that ended is not heard.";
+    EndingsForgotten "endings-forgotten"
+        ["invariant_no_visit_rests_on_what_ended", "invariant_endings_reach_every_home"],
+        "A start does not find again which delegations have ended.";
+    WaitsGoOn "waits-go-on" ["invariant_no_visit_rests_on_what_ended"],
+        "A claim that waits at a home goes on waiting when the delegation is over on which it rests.";
+    EndedForGood "ended-for-good" ["invariant_delegated_anew_is_served"],
+        "Whose delegation has ended once is not served on a newer one.";
+    UndelegatedStuck "undelegated-stuck" ["invariant_the_market_comes_to_rest"],
+        "A result for which its agent's node has no delegation counts as brought, also when there is one again.";
+    EndingUntold "ending-untold" ["invariant_endings_reach_every_home"],
+        "A node keeps to itself that a delegation is over.";
     StandingUnordered "standing-unordered" ["invariant_honest_homes_break_no_rule"],
         "Homes' records are followed in the order in which they come.";
 }

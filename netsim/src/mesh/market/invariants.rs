@@ -7,6 +7,7 @@ use crate::mesh::member::{Member, wall};
 use crate::mesh::packet::Slot;
 use artel_federation::evidence::Viewer;
 use artel_federation::fact::Judgement;
+use artel_federation::visit::message::{Act, Visit};
 use artel_protocol::key::AgentId;
 use std::collections::BTreeSet;
 
@@ -15,6 +16,9 @@ pub const NAMES: &[&str] = &[
     "invariant_one_winner_across_nodes",
     "invariant_one_receipt_each",
     "invariant_promises_to_agents_are_written",
+    "invariant_no_visit_rests_on_what_ended",
+    "invariant_delegated_anew_is_served",
+    "invariant_endings_reach_every_home",
     "invariant_handed_in_is_not_lost",
     "invariant_words_of_homes_are_theirs",
     "invariant_secrets_go_to_whom_they_are_for",
@@ -70,6 +74,7 @@ pub fn all_adds_up(context: &Context, nodes: &[Member], settled: &[Slot]) -> Doe
         )?;
         held("invariant_handed_in_is_not_lost", *slot, results_have_ends(context, nodes, *slot))?;
         held("invariant_one_receipt_each", *slot, accepted_are_paid(context, *slot))?;
+        held("invariant_endings_reach_every_home", *slot, endings_are_heard(context, nodes, settled, *slot))?;
     }
     held("invariant_books_are_what_journals_say", 0, books_are_equal(context, nodes, settled))?;
     held("invariant_books_are_what_journals_say", 0, books_count(context, nodes, settled))
@@ -82,6 +87,28 @@ fn results_have_ends(context: &Context, nodes: &[Member], slot: Slot) -> Held {
     for lease in ledger.handed.keys().filter(|lease| Some(lease.home) != gone) {
         let has_end = ledger.concluded.contains_key(lease) || ledger.let_go.contains_key(lease);
         ensure(has_end, || format!("nobody knows what became of the result of step {}", lease.step))?;
+    }
+    Ok(())
+}
+
+/// Of what agents have delegated to the other nodes, a home serves what stands, and nothing that is over.
+fn endings_are_heard(context: &Context, nodes: &[Member], settled: &[Slot], slot: Slot) -> Held {
+    for other in settled.iter().filter(|other| **other != slot) {
+        let node = nodes[*other].identity.node;
+        for (challenge, is_over) in context.truth.market.delegations.all(&node) {
+            let visit = Visit {
+                agent: challenge.agent,
+                name: String::new(),
+                skills: Vec::new(),
+                warrant: challenge.warrant.clone(),
+                act: Act::ClaimNext { wait_ms: 0 },
+            };
+            let serves = nodes[slot].serves(&node, &visit);
+            ensure(serves.is_none_or(|serves| serves != is_over), || {
+                let how = if is_over { "is over" } else { "stands" };
+                format!("what entry {} of node {other} delegates {how}: {serves:?}", challenge.index)
+            })?;
+        }
     }
     Ok(())
 }

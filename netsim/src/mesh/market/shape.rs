@@ -25,6 +25,8 @@ pub struct MarketShape {
     pub forger: Option<Slot>,
     /// The node that asks for what is told to others.
     pub snoop: Option<Slot>,
+    /// The node of which somebody has a copy, who goes on with what its agents had delegated before they ended it.
+    pub copied: Option<Slot>,
     /// The node that goes down and never comes up again, and when, in milliseconds.
     pub gone: Option<(Slot, u64)>,
     /// The node that goes down for longer than a lease, when, and for how long, in milliseconds.
@@ -51,6 +53,8 @@ impl MarketShape {
         let last = (1..nodes).rev().find(|slot| !invites(*slot));
         let gone = last.filter(|_| nodes > 3 && rng.chance(400));
         let (redo_liar, forger, snoop) = (pick(rng, 500), pick(rng, 600), pick(rng, 600));
+        let with_agents: Vec<Slot> = (0..nodes).filter(|slot| !workers[*slot].is_empty()).collect();
+        let copied = rng.pick(&with_agents).copied().filter(|_| rng.chance(700));
         MarketShape {
             gone: gone.map(|slot| (slot, rng.between(shape.chaos_ms / 3, shape.chaos_ms))),
             away: rng.chance(600).then(|| {
@@ -62,6 +66,7 @@ impl MarketShape {
             redo_liar,
             forger,
             snoop,
+            copied,
         }
     }
 }

@@ -132,7 +132,7 @@ impl Member {
             Err(artel_audit::Error::Io { .. }) => return Err(Stop::Down),
             Err(error) => return Err(self.unsound(error.to_string())),
         }
-        context.truth.market.read_again(self.slot);
+        context.truth.market.read_again(self.slot, &self.identity.node);
         for frame in frames {
             let mut entries = Vec::with_capacity(frame.len());
             for entry in frame {
@@ -162,7 +162,11 @@ impl Member {
         if let Some(book) = context.truth.books.get(&slot) {
             live.heard.merge(&book.words);
         }
-        live.hear_words(context.sabotage, self.words.clone());
+        let sabotage = match context.sabotage {
+            Some(MeshSabotage::EndingsForgotten) => Some(MeshSabotage::EndingsUnheard),
+            other => other,
+        };
+        live.hear_words(sabotage, self.words.clone());
         for (origin, mark) in live.kept.marks() {
             live.exchange.holds_up_to(origin, mark.next, false);
             let mut next = 0;
@@ -173,7 +177,7 @@ impl Member {
                 }
                 for frame in frames {
                     if let Ok(records) = context.memo.records(&frame) {
-                        live.learn(context.sabotage, &records);
+                        live.learn(sabotage, &records);
                     }
                 }
                 next = then;

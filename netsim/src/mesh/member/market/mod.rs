@@ -6,6 +6,7 @@ mod away;
 mod blob;
 mod board;
 mod bringing;
+mod delegating;
 mod evidence;
 mod home;
 mod late;
@@ -79,6 +80,8 @@ pub(super) struct Seat {
     lies_in_redo: bool,
     forges: bool,
     is_curious: bool,
+    /// What agents had delegated here before they ended it, where somebody has a copy of it.
+    copied: Option<Vec<delegating::Copied>>,
     /// Whether all faults have ended.
     is_calm: bool,
 }
@@ -93,7 +96,7 @@ struct Call {
 pub(super) struct Trade {
     calls: BTreeMap<u64, Call>,
     /// Visits whose answer comes later.
-    waiting: BTreeMap<ReplyTo, ((Slot, NodeId), u64)>,
+    waiting: BTreeMap<ReplyTo, home::Waiting>,
     /// What winners are told that does not fit a direct frame.
     large: VecDeque<(Bringing, Vec<u8>)>,
     board: board::Board,
@@ -140,6 +143,8 @@ enum Then {
     RerunFile { rerun: u64, digest: Digest },
     /// Somebody else's bytes.
     Snoop,
+    /// An act by a copy of what was delegated here once: whoever has that does nothing with the answer.
+    Copied,
 }
 
 impl Trade {
@@ -188,6 +193,7 @@ impl Member {
             lies_in_redo: shape.redo_liar == Some(slot),
             forges: shape.forger == Some(slot),
             is_curious: shape.snoop == Some(slot),
+            copied: (shape.copied == Some(slot)).then(Vec::new),
             is_calm: false,
         }));
     }
@@ -241,6 +247,7 @@ impl Member {
         self.later(ms, MarketWake::Outbox);
         let ms = self.rng.between(500, SUMMARY_MS);
         self.later(ms, MarketWake::Summary);
+        self.copy_waits();
         Ok(())
     }
 
@@ -283,6 +290,10 @@ impl Member {
             MarketWake::Lot(step, epoch) => self.lot_goes_on(context, (step, epoch)),
             MarketWake::Redo(step, epoch) => self.redo_goes_on(context, (step, epoch)),
             MarketWake::Ran(rerun) => self.rerun_is_done(context, rerun),
+            MarketWake::Copy => {
+                self.copy_waits();
+                self.copy_acts(context)
+            }
         }
     }
 
@@ -307,9 +318,10 @@ impl Member {
     }
 
     /// What the rules want done when their entries are synced.
-    pub(super) fn carry_out_for_market(&mut self, at: u64, effect: Effect) -> Does {
+    pub(super) fn carry_out_for_market(&mut self, context: &mut Context, effect: Effect) -> Does {
+        let at = context.at;
         match effect {
-            Effect::Reply { to, answer } => self.answered_later(to, answer),
+            Effect::Reply { to, answer } => self.answered_later(context, to, answer),
             Effect::Check { step, epoch, output, .. } => self.check(step, epoch, &output),
             Effect::AskWitnesses(ask) => self.begin_lot(at, ask),
             Effect::Redo(asked) => self.begin_redo(*asked),
@@ -459,7 +471,7 @@ impl Member {
             Then::Artifact { of, digest } => self.artifact_came(context, of, digest, answer),
             Then::Rerun { of, by } => self.reran(context, of, by, answer.map(|(frame, _)| frame)),
             Then::RerunFile { rerun, digest } => self.rerun_file_came(rerun, digest, answer),
-            Then::GiveBack | Then::Snoop => Ok(()),
+            Then::GiveBack | Then::Snoop | Then::Copied => Ok(()),
         }
     }
 

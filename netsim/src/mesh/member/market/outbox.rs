@@ -30,7 +30,7 @@ impl Member {
     /// Brings a result, whose private half stands right before the public one; `next` is the agent that wants the next task in
     /// the same answer.
     pub(super) fn bring(&mut self, lease: Abroad, own: Own, next: Option<usize>) -> Does {
-        if !self.trade()?.under_way.insert(lease) {
+        if self.trade()?.under_way.contains(&lease) {
             return Ok(());
         }
         self.trade()?.open.insert(lease);
@@ -57,6 +57,10 @@ impl Member {
         };
         let own = own.or(outgoing.own);
         let visit = self.visit_of(agent, Act::Submit(Box::new(handing)), own)?;
+        if visit.is_some() || sabotage == Some(MeshSabotage::UndelegatedStuck) {
+            self.trade()?.under_way.insert(lease);
+        }
+        // Where the agent has ended its delegation the result waits for a newer one.
         let Some(visit) = visit else { return Ok(()) };
         let patience = if fetches { FETCH_MS } else { ANSWER_MS };
         self.call(lease.home, visit.to_frame(), patience, Then::Bring { lease, agent, result, worker: next })
