@@ -5,6 +5,7 @@ mod exchange;
 mod gossip;
 mod greeting;
 mod heads;
+mod interest;
 mod life;
 mod market;
 mod publish;
@@ -80,6 +81,8 @@ struct Live {
     /// What nodes were asked about their journals, by the question's number.
     asking: BTreeMap<u64, (Origin, Ask)>,
     overlay: Overlay,
+    /// From whom is fetched in a while what is missing of what is not followed.
+    later: BTreeSet<Slot>,
     up: BTreeMap<Slot, NodeId>,
     blames: BTreeMap<Slot, u32>,
     /// Up to which entry the publisher has told.
@@ -268,6 +271,7 @@ impl Member {
 
     fn flaws(&self) -> Flaws {
         Flaws {
+            heedless: self.sabotage == Some(MeshSabotage::ShardsForAll),
             forgets: self.sabotage == Some(MeshSabotage::CopiesJudged),
             hasty: self.sabotage == Some(MeshSabotage::ForwardUnjudged),
         }

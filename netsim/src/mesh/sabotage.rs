@@ -119,7 +119,11 @@ sabotages! {
     WorkerRunsItself "worker-runs-itself" ["invariant_runs_are_what_they_came_to"],
         "A result is run again by the node that handed it in.";
     RejectionsForgotten "rejections-forgotten"
-        ["invariant_forged_summaries_alone_are_flagged", "invariant_books_are_what_journals_say"],
+        [
+            "invariant_forged_summaries_alone_are_flagged",
+            "invariant_books_are_what_journals_say",
+            "invariant_books_are_equal_whatever_is_followed",
+        ],
         "Evidence reads other nodes' rejections as if they said nothing.";
     AllForget "all-forget" ["invariant_books_are_what_journals_say"],
         "Evidence reads everybody's rejections as if they said nothing.";
@@ -127,6 +131,12 @@ sabotages! {
         "A summary that is not what the records say is taken for one that is.";
     ComparedUnread "compared-unread" ["invariant_forged_summaries_alone_are_flagged"],
         "Summaries are compared by nodes that have read something else.";
+    ShardsForAll "shards-for-all" ["invariant_gossip_is_what_is_followed"],
+        "What is said of a shard goes to neighbours that do not follow it, too.";
+    InterestStale "interest-stale" ["invariant_agents_hear_of_their_offers"],
+        "Agents that enroll change nothing of what is followed.";
+    UnfollowedUnread "unfollowed-unread" ["invariant_books_are_equal_whatever_is_followed"],
+        "Evidence reads payments for steps that were offered in a shard that is not followed as if they said nothing.";
     EndedServed "ended-served" ["invariant_no_visit_rests_on_what_ended"],
         "A home serves visits also on what it has heard the end of.";
     EndingsUnheard "endings-unheard"

@@ -9,6 +9,8 @@ use artel_federation::evidence::Viewer;
 use artel_federation::fact::Judgement;
 use artel_federation::visit::message::{Act, Visit};
 use artel_protocol::key::AgentId;
+use artel_protocol::skill::Skill;
+use artel_protocol::topic::Topic;
 use std::collections::BTreeSet;
 
 /// The names of all invariants of the market.
@@ -19,6 +21,9 @@ pub const NAMES: &[&str] = &[
     "invariant_no_visit_rests_on_what_ended",
     "invariant_delegated_anew_is_served",
     "invariant_endings_reach_every_home",
+    "invariant_gossip_is_what_is_followed",
+    "invariant_agents_hear_of_their_offers",
+    "invariant_books_are_equal_whatever_is_followed",
     "invariant_handed_in_is_not_lost",
     "invariant_words_of_homes_are_theirs",
     "invariant_secrets_go_to_whom_they_are_for",
@@ -76,7 +81,14 @@ pub fn all_adds_up(context: &Context, nodes: &[Member], settled: &[Slot]) -> Doe
         held("invariant_one_receipt_each", *slot, accepted_are_paid(context, *slot))?;
         held("invariant_endings_reach_every_home", *slot, endings_are_heard(context, nodes, settled, *slot))?;
     }
-    held("invariant_books_are_what_journals_say", 0, books_are_equal(context, nodes, settled))?;
+    for slot in settled {
+        let follows = offers_are_followed(context, &nodes[*slot]);
+        held("invariant_agents_hear_of_their_offers", *slot, follows)?;
+    }
+    let of_all: Vec<Slot> =
+        settled.iter().copied().filter(|slot| nodes[*slot].follows_all_by_will()).collect();
+    held("invariant_books_are_what_journals_say", 0, books_are_equal(context, nodes, &of_all))?;
+    held("invariant_books_are_equal_whatever_is_followed", 0, books_are_equal(context, nodes, settled))?;
     held("invariant_books_are_what_journals_say", 0, books_count(context, nodes, settled))
 }
 
@@ -107,6 +119,23 @@ fn endings_are_heard(context: &Context, nodes: &[Member], settled: &[Slot], slot
             ensure(serves.is_none_or(|serves| serves != is_over), || {
                 let how = if is_over { "is over" } else { "stands" };
                 format!("what entry {} of node {other} delegates {how}: {serves:?}", challenge.index)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Whatever was offered elsewhere that an agent of a node could claim, the node follows offers of that kind.
+fn offers_are_followed(context: &Context, node: &Member) -> Held {
+    let unfollowed = node.unfollowed();
+    let homes = context.truth.market.ledgers().filter(|(home, _)| *home != node.slot);
+    let offered: BTreeSet<&Vec<Skill>> = homes.flat_map(|(_, ledger)| ledger.offered.values()).collect();
+    for worker in node.workers() {
+        for wanted in &offered {
+            let may = wanted.iter().all(|asked| worker.skills.iter().any(|skill| skill.meets(asked)));
+            let is_told = !may || worker.serial.is_none() || !unfollowed.contains(&Topic::of_offer(wanted));
+            ensure(is_told, || {
+                format!("{} could do what asks for {wanted:?}, and its node hears no offers of it", worker.id)
             })?;
         }
     }

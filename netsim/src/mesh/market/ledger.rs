@@ -6,6 +6,7 @@ use artel_federation::{Entry, Fact};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::skill::Skill;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A lease of this home.
@@ -83,6 +84,8 @@ pub struct Ledger {
     pub free: BTreeSet<StepId>,
     /// The leases that live.
     pub live: BTreeSet<Lease>,
+    /// What offered steps ask for.
+    pub offered: BTreeMap<StepId, Vec<Skill>>,
 }
 
 /// The invariant that what is refuted after its verdict stays accepted, is refuted once, and paid back once.
@@ -115,6 +118,7 @@ impl Ledger {
             Fact::Offered(f) if self.is_accepted(&f.step) => {
                 return Err((ONCE, format!("step {} is accepted and goes on", f.step)));
             }
+            Fact::Offered(f) => drop(self.offered.insert(f.step, f.skills.clone())),
             Fact::Granted(f) => {
                 self.live.insert((f.step, f.epoch));
                 let grant = Grant { index, agent: f.agent, node: self.guests.get(&f.agent).copied() };

@@ -43,6 +43,8 @@ impl Member {
                 invariants::is_judged_once(context.at, until, &packet.id),
             )?;
             context.counts.delivered += 1;
+            let follows = invariants::is_followed(&self.live()?.overlay, packet.topic);
+            held("invariant_gossip_is_what_is_followed", slot, follows)?;
             self.send_all(std::mem::take(&mut outbox))?;
             let verdict = self.judge(context, from, honest, &packet)?;
             let live = self.live()?;
@@ -104,7 +106,7 @@ impl Member {
         match judged {
             Judgement::Keep => {
                 if lacks {
-                    self.want_from(context, from)?;
+                    self.fill_hole(context, records.origin().node(), from)?;
                 }
                 self.keep(context, &records)?;
                 Ok(Verdict::Accept)

@@ -19,7 +19,6 @@ use artel_federation::watch::Watch;
 use artel_federation::{Beginning, Entry, Federation};
 use artel_protocol::id::Digest;
 use artel_protocol::log::SignedCheckpoint;
-use artel_protocol::topic::Topic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -65,7 +64,7 @@ impl Member {
         let read = |note: &str| SignedCheckpoint::parse(note).expect("only checked ones are remembered");
         let mut watch = Watch::default();
         table.all().for_each(|(_, known)| watch.restore(read(&known.note)));
-        let overlay = Overlay::new(Topic::all(), self.flaws(), self.rng.fork());
+        let overlay = Overlay::new(self.begins_to_follow().into_iter(), self.flaws(), self.rng.fork());
         let told = journal.size();
         let kept = store.reader();
         self.live = Some(Live {
@@ -78,6 +77,7 @@ impl Member {
             watch,
             asking: BTreeMap::new(),
             overlay,
+            later: BTreeSet::new(),
             up: BTreeMap::new(),
             blames: BTreeMap::new(),
             told,
@@ -211,6 +211,6 @@ impl Member {
         ] {
             self.out.push(Out::Later(ms, wake));
         }
-        self.begin_market()
+        self.begin_market(context)
     }
 }

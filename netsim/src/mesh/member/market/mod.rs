@@ -30,6 +30,7 @@ use artel_federation::effect::{Lease, Refusal};
 use artel_federation::fact::{Abroad, Outcome};
 use artel_federation::homes::Homes;
 use artel_federation::input::ArtifactPut;
+use artel_federation::interest::Interest;
 use artel_federation::visit::message::Visit;
 use artel_federation::{Effect, Entry, Input, Json, Principal, Reply, ReplyTo, Request};
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -82,6 +83,8 @@ pub(super) struct Seat {
     is_curious: bool,
     /// What agents had delegated here before they ended it, where somebody has a copy of it.
     copied: Option<Vec<delegating::Copied>>,
+    /// Which offers its operator wants to hear of by gossip.
+    pub interest: Interest,
     /// Whether all faults have ended.
     is_calm: bool,
 }
@@ -193,6 +196,7 @@ impl Member {
             lies_in_redo: shape.redo_liar == Some(slot),
             forges: shape.forger == Some(slot),
             is_curious: shape.snoop == Some(slot),
+            interest: shape.interests[slot].clone(),
             copied: (shape.copied == Some(slot)).then(Vec::new),
             is_calm: false,
         }));
@@ -236,7 +240,7 @@ impl Member {
     }
 
     /// The market's part of a start, when the rules have begun.
-    pub(super) fn begin_market(&mut self) -> Does {
+    pub(super) fn begin_market(&mut self, context: &mut Context) -> Does {
         let Some(seat) = &self.seat else { return Ok(()) };
         let agents = seat.workers.len();
         for n in 0..agents {
@@ -248,7 +252,7 @@ impl Member {
         let ms = self.rng.between(500, SUMMARY_MS);
         self.later(ms, MarketWake::Summary);
         self.copy_waits();
-        Ok(())
+        self.follow_more(context)
     }
 
     fn later(&mut self, ms: u64, wake: MarketWake) {
@@ -500,6 +504,11 @@ impl Member {
     pub fn checks(&self) -> BTreeMap<NodeId, Checks> {
         let trade = self.live.as_ref().and_then(|live| live.trade.as_ref());
         trade.map(|trade| trade.summaries.checks()).unwrap_or_default()
+    }
+
+    /// The agents that live here.
+    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.seat.iter().flat_map(|seat| &seat.workers)
     }
 
     /// What of its market is not over: open runs, and work at other homes but one that is down for good.
