@@ -112,6 +112,8 @@ sabotages! {
         "A result that is run again after its verdict is refuted also where the run agrees.";
     RecalledTwice "recalled-twice" ["invariant_refuted_once_and_taken_back"],
         "A refuted result, and what goes back for it, is journalled a second time.";
+    RefutationsUntold "refutations-untold" ["invariant_refutations_reach_their_agents"],
+        "What homes' records say of accepted results that were refuted is not told to the rules of the agents' node.";
     RefutationsForgotten "refutations-forgotten" ["invariant_books_are_what_journals_say"],
         "Evidence reads that a result was refuted after its verdict as if it said nothing.";
     LotMadeUp "lot-made-up" ["invariant_lots_are_their_witnesses"],

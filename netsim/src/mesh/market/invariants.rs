@@ -31,6 +31,7 @@ pub const NAMES: &[&str] = &[
     "invariant_runs_are_what_they_came_to",
     "invariant_the_honest_are_not_refuted",
     "invariant_refuted_once_and_taken_back",
+    "invariant_refutations_reach_their_agents",
     "invariant_honest_homes_break_no_rule",
     "invariant_answered_homes_are_not_called_silent",
     "invariant_forged_summaries_alone_are_flagged",
@@ -78,6 +79,7 @@ pub fn all_adds_up(context: &Context, nodes: &[Member], settled: &[Slot]) -> Doe
             context.truth.market.promises_are_kept(*slot),
         )?;
         held("invariant_handed_in_is_not_lost", *slot, results_have_ends(context, nodes, *slot))?;
+        held("invariant_refutations_reach_their_agents", *slot, refuted_are_told(context, nodes, *slot))?;
         held("invariant_one_receipt_each", *slot, accepted_are_paid(context, *slot))?;
         held("invariant_endings_reach_every_home", *slot, endings_are_heard(context, nodes, settled, *slot))?;
     }
@@ -99,6 +101,25 @@ fn results_have_ends(context: &Context, nodes: &[Member], slot: Slot) -> Held {
     for lease in ledger.handed.keys().filter(|lease| Some(lease.home) != gone) {
         let has_end = ledger.concluded.contains_key(lease) || ledger.let_go.contains_key(lease);
         ensure(has_end, || format!("nobody knows what became of the result of step {}", lease.step))?;
+    }
+    Ok(())
+}
+
+/// Of each result of its agents that was accepted and then refuted, a node has written down that it was.
+fn refuted_are_told(context: &Context, nodes: &[Member], slot: Slot) -> Held {
+    let (known, gone) = (&context.truth.market, context.truth.gone);
+    let ledger = known.ledger(slot);
+    for lease in ledger.concluded.keys() {
+        let home = known.slot(&lease.home).filter(|home| Some(*home) != gone);
+        let refuted = home.and_then(|home| known.ledger(home).refuted.get(&(lease.step, lease.epoch)));
+        let is_told = refuted.is_none() || ledger.refuted_away.contains(lease);
+        ensure(is_told, || {
+            let node = nodes[slot].identity.node;
+            format!(
+                "an agent of {node} is not told that its result of step {} is refuted: {refuted:?}",
+                lease.step
+            )
+        })?;
     }
     Ok(())
 }

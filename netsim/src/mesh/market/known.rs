@@ -163,6 +163,14 @@ impl Known {
                     ensure(is_said, || format!("home has judged step {} as {verdict:?}", f.lease.step));
                 says("invariant_words_of_homes_are_theirs", held)
             }
+            Fact::RefutedAway(f) => {
+                let home = self.of(&f.lease.home);
+                let refuted = home.and_then(|home| home.refuted.get(&(f.lease.step, f.lease.epoch)));
+                let held = ensure(refuted == Some(&(f.refuted, f.recalled.0)), || {
+                    format!("home has refuted step {} as {refuted:?}", f.lease.step)
+                });
+                says("invariant_words_of_homes_are_theirs", held)
+            }
             Fact::LetGo(f) => {
                 let sent = self.ledgers[&slot].handed.get(&f.lease);
                 let taken = self.taken(&f.lease);

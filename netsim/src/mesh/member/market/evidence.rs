@@ -21,6 +21,9 @@ const STRIDE: u64 = 256;
 /// How many bytes of entries or frames are read at once.
 const READ_BYTES: usize = 64 << 10;
 
+/// Whether an entry is not heard where a bug is planted.
+type Unheard = Box<dyn Fn(&[u8]) -> bool>;
+
 /// The book, and how far it was read.
 #[derive(Debug, Default)]
 pub struct Evidence {
@@ -44,7 +47,7 @@ impl Member {
     }
 
     /// Which entries of this node's own, or of others, are not heard where a bug is planted.
-    fn unheard(&self, context: &Context, own: bool) -> Box<dyn Fn(&[u8]) -> bool> {
+    fn unheard(&self, context: &Context, own: bool) -> Unheard {
         match self.sabotage {
             Some(MeshSabotage::RejectionsForgotten) if !own => Box::new(is_rejection),
             Some(MeshSabotage::AllForget) => Box::new(is_rejection),

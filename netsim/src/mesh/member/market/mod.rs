@@ -106,6 +106,8 @@ pub(super) struct Trade {
     homes: Homes,
     /// Results of this node's agents that no verdict was heard of.
     open: BTreeSet<Abroad>,
+    /// Those that were judged lately: home may refute one.
+    judged: BTreeSet<Abroad>,
     /// Those that are on their way.
     under_way: BTreeSet<Abroad>,
     /// Up to where kept records were looked through for verdicts.
@@ -159,6 +161,7 @@ impl Trade {
             board: board::Board::default(),
             homes: Homes::default(),
             open: BTreeSet::new(),
+            judged: BTreeSet::new(),
             under_way: BTreeSet::new(),
             looked: BTreeMap::new(),
             bringing: BTreeMap::new(),
@@ -233,9 +236,11 @@ impl Member {
         let evidence = self.restore_evidence();
         self.live()?.trade = Some(Box::new(Trade::new(evidence)));
         self.read_board_again()?;
-        let open = self.live()?.federation.view().away().all().filter(|one| one.result.is_some());
-        let open = open.map(|one| one.lease).collect();
-        self.trade()?.open = open;
+        let away = self.live()?.federation.view().away();
+        let open = away.all().filter(|one| one.result.is_some()).map(|one| one.lease).collect();
+        let judged = away.concluded().map(|one| one.lease).collect();
+        let trade = self.trade()?;
+        (trade.open, trade.judged) = (open, judged);
         Ok(())
     }
 
@@ -385,7 +390,7 @@ impl Member {
             });
             held("invariant_honest_homes_break_no_rule", slot, holds)?;
         }
-        let words = self.verdicts_in(records)?;
+        let words = self.words_in(records)?;
         for (lease, word) in words {
             self.tell_of(context, lease, word)?;
         }
@@ -612,6 +617,7 @@ impl Member {
         match &entry.fact {
             Fact::Unsettled(_) => context.counts.unsettled += 1,
             Fact::Refuted(_) => context.counts.refuted_late += 1,
+            Fact::RefutedAway(_) => context.counts.refuted_away += 1,
             Fact::Unanswered(_) => context.counts.silences += 1,
             Fact::Concluded(f) => {
                 context.counts.accepted += u64::from(matches!(f.judgement, Judgement::Accepted { .. }));
