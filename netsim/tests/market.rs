@@ -36,6 +36,7 @@ fn worlds_hold_and_everything_that_matters_happens_in_them() {
     let MeshCounts { undertaken, handed_in, acknowledged, brought, fetched_files, .. } = counts;
     let MeshCounts { reran, redone, refuted, refuted_late, unsettled, accepted, silences, .. } = counts;
     let MeshCounts { compared, flagged, forged, crashes, partitions, .. } = counts;
+    let MeshCounts { endings, ended, anew, unwaited, .. } = counts;
     for (what, count) in [
         ("undertaken", undertaken),
         ("handed in", handed_in),
@@ -49,6 +50,10 @@ fn worlds_hold_and_everything_that_matters_happens_in_them() {
         ("unsettled", unsettled),
         ("accepted", accepted),
         ("silences", silences),
+        ("delegations ended", endings),
+        ("refused as ended", ended),
+        ("delegated anew", anew),
+        ("waited on what ended", unwaited),
         ("compared", compared),
         ("flagged", flagged),
         ("forged", forged),
@@ -75,7 +80,7 @@ fn one_seed_has_one_trace_whoever_listens() {
 )]
 fn each_planted_bug_is_caught_by_an_invariant_named_for_it() {
     let of_market = || MeshSabotage::ALL.iter().filter(|sabotage| sabotage.is_of_market());
-    assert!(of_market().count() >= 15);
+    assert!(of_market().count() >= 30);
     for sabotage in of_market() {
         let planted = |seed| run(seed, MeshPlan { sabotage: Some(*sabotage), ..plan() });
         let caught = (0..SEEDS).map(planted).find(|report| report.violation.is_some());

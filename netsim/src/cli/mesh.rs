@@ -177,7 +177,7 @@ fn tell(sum: &Sum, kind: &str, seconds: f64) {
             "{} visits; {} leases of other homes taken on, {} results handed in, {} acknowledged ({} with files that home \
              fetched), {} accepted in the end; {} files fetched by workers; {} lots fell, {} of them by \
              witnesses; {} runs again by neighbours, {} told to the rules, {} of \
-             them settled nothing, {} results refuted; {} silences; {} summaries compared, {} forged, {} times one was found wrong",
+             them settled nothing, {} results refuted, {} later ({} told to their agents); {} silences; {} summaries compared, {} forged, {} times one was found wrong",
             c.visits,
             c.undertaken,
             c.handed_in,
@@ -191,10 +191,16 @@ fn tell(sum: &Sum, kind: &str, seconds: f64) {
             c.redone,
             c.unsettled,
             c.refuted,
+            c.refuted_late,
+            c.refuted_away,
             c.silences,
             c.compared,
             c.forged,
             c.flagged
+        ));
+        crate::say(&format!(
+            "{} delegations ended; {} visits on one refused, {} claims that waited on one; {} visits on a newer one",
+            c.endings, c.ended, c.unwaited, c.anew
         ));
     }
     crate::say(&format!(

@@ -83,10 +83,20 @@ pub struct MeshCounts {
     pub refuted: u64,
     /// Accepted results that were refuted after their verdict.
     pub refuted_late: u64,
+    /// Of those, the ones that the agents' own nodes wrote down.
+    pub refuted_away: u64,
     /// Runs that settled nothing, so that a further one was asked for.
     pub unsettled: u64,
     /// Results of other nodes' agents that were accepted.
     pub accepted: u64,
+    /// Delegations that their agents ended.
+    pub endings: u64,
+    /// Visits that homes refused since what they rest on is over.
+    pub ended: u64,
+    /// Visits on what was delegated anew, at homes that had heard of the end of what was before.
+    pub anew: u64,
+    /// Claims that waited at a home until it heard that what they rest on is over.
+    pub unwaited: u64,
     /// Silences of homes that were written down.
     pub silences: u64,
     /// Summaries that were compared.
@@ -106,7 +116,7 @@ impl MeshCounts {
     pub fn add(&mut self, other: MeshCounts) {
         sum!(self, other: entries, published, delivered, copies, kept, fetched, given_up, exchanges, cosigned, returned, asked,
              frauds, rejected, crashes, starts, admissions, expulsions, partitions, clones, visits, undertaken, handed_in,
-             acknowledged, brought, fetched_files, lots, witnessed, reran, redone, refuted, refuted_late, unsettled, accepted, silences, compared, flagged, forged);
+             acknowledged, brought, fetched_files, lots, witnessed, reran, redone, refuted, refuted_late, refuted_away, unsettled, accepted, endings, ended, anew, unwaited, silences, compared, flagged, forged);
     }
 }
 

@@ -4,6 +4,7 @@
 mod agreement;
 
 use super::context::{Does, held};
+use super::overlay::Overlay;
 use super::packet::{Id, Slot};
 use super::truth::{Book, Truth};
 use crate::invariants::{Held, ensure};
@@ -17,8 +18,19 @@ use artel_protocol::log::leaf::Class;
 use artel_protocol::log::{JOURNALS_OF_NODE_MAX, Origin, SignedCheckpoint};
 use artel_protocol::record::Records;
 use artel_protocol::sync::Mark;
+use artel_protocol::topic::Topic;
 use artel_protocol::witness::Fraud;
 use std::collections::BTreeSet;
+
+/// What gossip brings is of a topic that the node follows.
+///
+/// # Errors
+/// It is not.
+pub fn is_followed(overlay: &Overlay, topic: Topic) -> Held {
+    ensure(overlay.follows().contains(&topic), || {
+        format!("gossip brings something of {topic:?}, which is not followed")
+    })
+}
 
 pub use agreement::{Settled, kept_records_verify, members_agree, proofs_of_fraud_spread, settled};
 

@@ -5,6 +5,7 @@ use super::packet::Slot;
 use artel_protocol::continuity::Ask;
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::sync::Message;
+use artel_protocol::topic::Topic;
 use std::sync::Arc;
 
 /// Something on its way from one node to another.
@@ -107,6 +108,8 @@ pub enum Wake {
     Round,
     /// Time to look for neighbours.
     Dial,
+    /// Time to fetch what is missing and not waited for.
+    Fill,
     /// Something of the market.
     Market(MarketWake),
 }
@@ -134,6 +137,8 @@ pub enum MarketWake {
     Redo(StepId, Epoch),
     /// A run of another home's step is done.
     Ran(u64),
+    /// Whoever has a copy of what was delegated to the node acts by it.
+    Copy,
 }
 
 /// What a node wants from the world.
@@ -149,4 +154,6 @@ pub enum Out {
     Drop(Slot),
     /// Look for a neighbour.
     Seek,
+    /// Tell all neighbours that this topic is followed from now on: a stream that delivers, or breaks with the connection.
+    Follow(Topic),
 }

@@ -5,6 +5,7 @@ mod exchange;
 mod gossip;
 mod greeting;
 mod heads;
+mod interest;
 mod life;
 mod market;
 mod publish;
@@ -58,7 +59,7 @@ pub const LIMITS: Limits = Limits {
 /// After how many rejected messages a neighbour is dropped (`SCORE_GRAYLIST`).
 const BLAMES_MAX: u32 = 9;
 
-/// An entry that admits or expels: its author, its index, what it says.
+/// An entry that admits, expels or ends a delegation: its author, its index, what it says.
 type Word = (NodeId, u64, Fact);
 
 /// How a node's agent stands.
@@ -80,6 +81,8 @@ struct Live {
     /// What nodes were asked about their journals, by the question's number.
     asking: BTreeMap<u64, (Origin, Ask)>,
     overlay: Overlay,
+    /// From whom is fetched in a while what is missing of what is not followed.
+    later: BTreeSet<Slot>,
     up: BTreeMap<Slot, NodeId>,
     blames: BTreeMap<Slot, u32>,
     /// Up to which entry the publisher has told.
@@ -96,7 +99,7 @@ struct Live {
     witnesses: BTreeMap<u64, BTreeMap<NodeId, Cosigned>>,
     /// What was heard of membership since the start, for the invariants.
     heard: Heard,
-    /// All of that which others said, for the file `members`.
+    /// All of that which others said, and of delegations that ended, for the file `members`.
     words: Vec<Word>,
     /// Messages that were judged, with their moments, and those that may be passed on, for the invariants.
     judged: BTreeMap<Id, u64>,
@@ -268,6 +271,7 @@ impl Member {
 
     fn flaws(&self) -> Flaws {
         Flaws {
+            heedless: self.sabotage == Some(MeshSabotage::ShardsForAll),
             forgets: self.sabotage == Some(MeshSabotage::CopiesJudged),
             hasty: self.sabotage == Some(MeshSabotage::ForwardUnjudged),
         }
@@ -332,6 +336,11 @@ impl Member {
                     }
                     let class = |entry: &Entry| match self.sabotage {
                         Some(MeshSabotage::PrivateMadePublic) => Class::Public,
+                        Some(MeshSabotage::EndingUntold)
+                            if matches!(entry.fact, Fact::DelegationEnded(_)) =>
+                        {
+                            Class::Private
+                        }
                         _ => entry.fact.class(),
                     };
                     let new = |entry: &Entry| NewEntry { class: class(entry), body: entry.encode() };
@@ -361,7 +370,7 @@ impl Member {
         for effect in released.effects {
             match effect {
                 Effect::Reply { to, answer } if Some(to) == asked => said = Some(answer),
-                other if self.seat.is_some() => self.carry_out_for_market(context.at, other)?,
+                other if self.seat.is_some() => self.carry_out_for_market(context, other)?,
                 _ => {}
             }
         }

@@ -3,7 +3,8 @@
 //! and nothing is passed on before that.
 //!
 //! Source: libp2p-gossipsub 0.50 (`behaviour.rs`), gossipsub v1.1. Left out: scores but for who is dropped, IDONTWANT (for
-//! messages above 16 KiB alone), fanout (every node listens to every topic), queue limits.
+//! messages above 16 KiB alone), queue limits, and that whoever says something on a topic which it does not follow itself goes on
+//! with the same neighbours for a minute (they are drawn anew each time).
 
 use super::packet::{Id, Packet, Slot};
 use crate::rng::Rng;
@@ -76,6 +77,8 @@ pub struct Flaws {
     pub forgets: bool,
     /// Messages are passed on before the verdict.
     pub hasty: bool,
+    /// Messages go to neighbours that do not follow their topic.
+    pub heedless: bool,
 }
 
 /// What was counted.
@@ -94,6 +97,14 @@ pub struct Traffic {
 struct Peer {
     outbound: bool,
     announcements: u32,
+    /// What it does not listen to.
+    unfollowed: BTreeSet<Topic>,
+}
+
+impl Peer {
+    fn listens(&self, topic: Topic) -> bool {
+        !self.unfollowed.contains(&topic)
+    }
 }
 
 struct Cached {
@@ -149,14 +160,59 @@ impl Overlay {
         self.mesh.get(&topic).into_iter().flatten().copied()
     }
 
+    /// The topics that this node listens to.
+    pub fn follows(&self) -> BTreeSet<Topic> {
+        self.mesh.keys().copied().collect()
+    }
+
     /// A neighbour came up; it listens to everything. Where a mesh is thin it is grafted at once.
     pub fn up(&mut self, now: u64, peer: Slot, outbound: bool, out: &mut Outbox) {
-        self.peers.insert(peer, Peer { outbound, announcements: 0 });
-        for (topic, mesh) in &mut self.mesh {
-            let resting = self.backoffs.get(&(*topic, peer)).is_some_and(|until| *until > now);
-            if mesh.len() < MESH.1 && !resting && mesh.insert(peer) {
-                out.push((peer, Rpc::Graft(*topic)));
-            }
+        self.up_with(now, peer, outbound, BTreeSet::new(), out);
+    }
+
+    /// A neighbour came up that listens to everything but these.
+    pub fn up_with(
+        &mut self,
+        now: u64,
+        peer: Slot,
+        outbound: bool,
+        unfollowed: BTreeSet<Topic>,
+        out: &mut Outbox,
+    ) {
+        let unfollowed = if self.flaws.heedless { BTreeSet::new() } else { unfollowed };
+        self.peers.insert(peer, Peer { outbound, announcements: 0, unfollowed });
+        let topics: Vec<Topic> = self.mesh.keys().copied().collect();
+        topics.into_iter().for_each(|topic| self.fill(now, peer, topic, out));
+    }
+
+    /// A neighbour listens to one topic more.
+    pub fn follows_too(&mut self, now: u64, peer: Slot, topic: Topic, out: &mut Outbox) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.unfollowed.remove(&topic);
+            self.fill(now, peer, topic, out);
+        }
+    }
+
+    /// This node listens to one topic more.
+    pub fn follow(&mut self, now: u64, topic: Topic, out: &mut Outbox) {
+        if self.mesh.contains_key(&topic) {
+            return;
+        }
+        let rests = |peer: &Slot| self.backoffs.get(&(topic, *peer)).is_some_and(|until| *until > now);
+        let fits = self.peers.iter().filter(|(peer, state)| state.listens(topic) && !rests(peer));
+        let fits: Vec<Slot> = fits.map(|(peer, _)| *peer).collect();
+        let some = draw(&mut self.rng, fits, MESH.0);
+        out.extend(some.iter().map(|peer| (*peer, Rpc::Graft(topic))));
+        self.mesh.insert(topic, some.into_iter().collect());
+    }
+
+    /// Grafts a neighbour that listens to a topic where the mesh is thin.
+    fn fill(&mut self, now: u64, peer: Slot, topic: Topic, out: &mut Outbox) {
+        let listens = self.peers.get(&peer).is_some_and(|state| state.listens(topic));
+        let Some(mesh) = self.mesh.get_mut(&topic).filter(|_| listens) else { return };
+        let resting = self.backoffs.get(&(topic, peer)).is_some_and(|until| *until > now);
+        if mesh.len() < MESH.1 && !resting && mesh.insert(peer) {
+            out.push((peer, Rpc::Graft(topic)));
         }
     }
 
@@ -175,7 +231,7 @@ impl Overlay {
         }
         let mesh = self.mesh.get(&packet.topic).cloned().unwrap_or_default();
         let mut to: Vec<Slot> = mesh.iter().copied().collect();
-        let more: Vec<Slot> = self.peers.keys().filter(|peer| !mesh.contains(peer)).copied().collect();
+        let more = self.listeners(packet.topic, &mesh);
         to.extend(draw(&mut self.rng, more, MESH.0.saturating_sub(mesh.len())));
         if to.is_empty() {
             return;
@@ -183,6 +239,12 @@ impl Overlay {
         self.remember(now, packet.id);
         self.store(&packet, 0, true, None);
         out.extend(to.into_iter().map(|peer| (peer, Rpc::Publish(packet.clone(), 1))));
+    }
+
+    /// The neighbours that listen to a topic and are not in its mesh.
+    fn listeners(&self, topic: Topic, mesh: &BTreeSet<Slot>) -> Vec<Slot> {
+        let outside = self.peers.iter().filter(|(peer, state)| !mesh.contains(peer) && state.listens(topic));
+        outside.map(|(peer, _)| *peer).collect()
     }
 
     /// Hears a neighbour; answers with a message that waits for a verdict, and over how many links it came.
@@ -306,6 +368,7 @@ impl Overlay {
         let free = |mesh: &BTreeSet<Slot>, outbound_only: bool| -> Vec<Slot> {
             let fits = |peer: &&Slot| {
                 !mesh.contains(peer)
+                    && self.peers[*peer].listens(topic)
                     && !self.backoffs.contains_key(&(topic, **peer))
                     && (!outbound_only || outbound(peer))
             };
@@ -334,7 +397,8 @@ impl Overlay {
         let own = mesh.iter().filter(|peer| self.peers.get(peer).is_some_and(|peer| peer.outbound)).count();
         if mesh.len() >= MESH.1 && own < OUTBOUND_MIN {
             let fits = |(peer, state): &(&Slot, &Peer)| {
-                state.outbound && !mesh.contains(peer) && !self.backoffs.contains_key(&(topic, **peer))
+                let is_free = !mesh.contains(peer) && !self.backoffs.contains_key(&(topic, **peer));
+                state.outbound && state.listens(topic) && is_free
             };
             let free: Vec<Slot> = self.peers.iter().filter(fits).map(|(peer, _)| *peer).collect();
             let more = draw(&mut self.rng, free, OUTBOUND_MIN - own);
@@ -353,8 +417,11 @@ impl Overlay {
             }
         }
         for (topic, ids) in ids {
-            let mesh = &self.mesh[&topic];
-            let outside: Vec<Slot> = self.peers.keys().filter(|peer| !mesh.contains(peer)).copied().collect();
+            let outside = match self.mesh.get(&topic) {
+                Some(mesh) => self.listeners(topic, mesh),
+                // What it says on a topic that it does not follow itself.
+                None => self.listeners(topic, &BTreeSet::new()),
+            };
             let count = LAZY.max(outside.len() / 4);
             for peer in draw(&mut self.rng, outside, count) {
                 let mut some = ids.clone();
@@ -389,4 +456,35 @@ fn draw<T>(rng: &mut Rng, mut from: Vec<T>, count: usize) -> Vec<T> {
     }
     from.truncate(count);
     from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artel_protocol::id::FederationId;
+
+    #[test]
+    fn what_is_said_of_a_shard_goes_to_those_who_follow_it() {
+        let shard = Topic::Tasks(3);
+        let packet = |data: &[u8]| Packet::new(&FederationId([7; 32]), shard, data);
+        let told = |out: &Outbox| -> Vec<Slot> {
+            let publishes = out.iter().filter(|(_, rpc)| matches!(rpc, Rpc::Publish(..)));
+            publishes.map(|(to, _)| *to).collect()
+        };
+        let mut overlay = Overlay::new([Topic::Heads].into_iter(), Flaws::default(), Rng::new(1));
+        let mut out = Vec::new();
+        overlay.up_with(0, 1, true, BTreeSet::from([shard]), &mut out);
+        overlay.publish(0, packet(b"nobody listens"), &mut out);
+        assert!(told(&out).is_empty());
+        overlay.up(0, 2, true, &mut out);
+        overlay.publish(0, packet(b"one does"), &mut out);
+        assert_eq!(told(&out), [2]);
+        overlay.follows_too(0, 1, shard, &mut out);
+        overlay.follow(0, shard, &mut out);
+        assert_eq!(overlay.mesh(shard).collect::<Vec<_>>(), [1, 2]);
+        out.clear();
+        overlay.heartbeat(0, &mut out);
+        overlay.publish(0, packet(b"both do"), &mut out);
+        assert_eq!(told(&out), [1, 2]);
+    }
 }

@@ -112,6 +112,8 @@ sabotages! {
         "A result that is run again after its verdict is refuted also where the run agrees.";
     RecalledTwice "recalled-twice" ["invariant_refuted_once_and_taken_back"],
         "A refuted result, and what goes back for it, is journalled a second time.";
+    RefutationsUntold "refutations-untold" ["invariant_refutations_reach_their_agents"],
+        "What homes' records say of accepted results that were refuted is not told to the rules of the agents' node.";
     RefutationsForgotten "refutations-forgotten" ["invariant_books_are_what_journals_say"],
         "Evidence reads that a result was refuted after its verdict as if it said nothing.";
     LotMadeUp "lot-made-up" ["invariant_lots_are_their_witnesses"],
@@ -119,7 +121,11 @@ sabotages! {
     WorkerRunsItself "worker-runs-itself" ["invariant_runs_are_what_they_came_to"],
         "A result is run again by the node that handed it in.";
     RejectionsForgotten "rejections-forgotten"
-        ["invariant_forged_summaries_alone_are_flagged", "invariant_books_are_what_journals_say"],
+        [
+            "invariant_forged_summaries_alone_are_flagged",
+            "invariant_books_are_what_journals_say",
+            "invariant_books_are_equal_whatever_is_followed",
+        ],
         "Evidence reads other nodes' rejections as if they said nothing.";
     AllForget "all-forget" ["invariant_books_are_what_journals_say"],
         "Evidence reads everybody's rejections as if they said nothing.";
@@ -127,6 +133,28 @@ sabotages! {
         "A summary that is not what the records say is taken for one that is.";
     ComparedUnread "compared-unread" ["invariant_forged_summaries_alone_are_flagged"],
         "Summaries are compared by nodes that have read something else.";
+    ShardsForAll "shards-for-all" ["invariant_gossip_is_what_is_followed"],
+        "What is said of a shard goes to neighbours that do not follow it, too.";
+    InterestStale "interest-stale" ["invariant_agents_hear_of_their_offers"],
+        "Agents that enroll change nothing of what is followed.";
+    UnfollowedUnread "unfollowed-unread" ["invariant_books_are_equal_whatever_is_followed"],
+        "Evidence reads payments for steps that were offered in a shard that is not followed as if they said nothing.";
+    EndedServed "ended-served" ["invariant_no_visit_rests_on_what_ended"],
+        "A home serves visits also on what it has heard the end of.";
+    EndingsUnheard "endings-unheard"
+        ["invariant_no_visit_rests_on_what_ended", "invariant_endings_reach_every_home"],
+        "What nodes' records say of delegations that ended is not heard.";
+    EndingsForgotten "endings-forgotten"
+        ["invariant_no_visit_rests_on_what_ended", "invariant_endings_reach_every_home"],
+        "A start does not find again which delegations have ended.";
+    WaitsGoOn "waits-go-on" ["invariant_no_visit_rests_on_what_ended"],
+        "A claim that waits at a home goes on waiting when the delegation is over on which it rests.";
+    EndedForGood "ended-for-good" ["invariant_delegated_anew_is_served"],
+        "Whose delegation has ended once is not served on a newer one.";
+    UndelegatedStuck "undelegated-stuck" ["invariant_the_market_comes_to_rest"],
+        "A result for which its agent's node has no delegation counts as brought, also when there is one again.";
+    EndingUntold "ending-untold" ["invariant_endings_reach_every_home"],
+        "A node keeps to itself that a delegation is over.";
     StandingUnordered "standing-unordered" ["invariant_honest_homes_break_no_rule"],
         "Homes' records are followed in the order in which they come.";
 }

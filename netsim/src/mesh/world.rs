@@ -322,6 +322,14 @@ impl World {
                 }
                 Out::Drop(peer) => self.part_from(slot, peer),
                 Out::Seek => self.seek(slot)?,
+                Out::Follow(topic) => {
+                    for (peer, _) in self.links.of(slot) {
+                        if self.nodes.get(peer).is_some_and(Member::is_up) {
+                            let does = self.nodes[peer].hears_follow(&self.context, slot, topic);
+                            self.did(peer, does)?;
+                        }
+                    }
+                }
             }
         }
         Ok(())

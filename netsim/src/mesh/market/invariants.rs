@@ -7,7 +7,10 @@ use crate::mesh::member::{Member, wall};
 use crate::mesh::packet::Slot;
 use artel_federation::evidence::Viewer;
 use artel_federation::fact::Judgement;
+use artel_federation::visit::message::{Act, Visit};
 use artel_protocol::key::AgentId;
+use artel_protocol::skill::Skill;
+use artel_protocol::topic::Topic;
 use std::collections::BTreeSet;
 
 /// The names of all invariants of the market.
@@ -15,6 +18,12 @@ pub const NAMES: &[&str] = &[
     "invariant_one_winner_across_nodes",
     "invariant_one_receipt_each",
     "invariant_promises_to_agents_are_written",
+    "invariant_no_visit_rests_on_what_ended",
+    "invariant_delegated_anew_is_served",
+    "invariant_endings_reach_every_home",
+    "invariant_gossip_is_what_is_followed",
+    "invariant_agents_hear_of_their_offers",
+    "invariant_books_are_equal_whatever_is_followed",
     "invariant_handed_in_is_not_lost",
     "invariant_words_of_homes_are_theirs",
     "invariant_secrets_go_to_whom_they_are_for",
@@ -22,6 +31,7 @@ pub const NAMES: &[&str] = &[
     "invariant_runs_are_what_they_came_to",
     "invariant_the_honest_are_not_refuted",
     "invariant_refuted_once_and_taken_back",
+    "invariant_refutations_reach_their_agents",
     "invariant_honest_homes_break_no_rule",
     "invariant_answered_homes_are_not_called_silent",
     "invariant_forged_summaries_alone_are_flagged",
@@ -69,9 +79,18 @@ pub fn all_adds_up(context: &Context, nodes: &[Member], settled: &[Slot]) -> Doe
             context.truth.market.promises_are_kept(*slot),
         )?;
         held("invariant_handed_in_is_not_lost", *slot, results_have_ends(context, nodes, *slot))?;
+        held("invariant_refutations_reach_their_agents", *slot, refuted_are_told(context, nodes, *slot))?;
         held("invariant_one_receipt_each", *slot, accepted_are_paid(context, *slot))?;
+        held("invariant_endings_reach_every_home", *slot, endings_are_heard(context, nodes, settled, *slot))?;
     }
-    held("invariant_books_are_what_journals_say", 0, books_are_equal(context, nodes, settled))?;
+    for slot in settled {
+        let follows = offers_are_followed(context, &nodes[*slot]);
+        held("invariant_agents_hear_of_their_offers", *slot, follows)?;
+    }
+    let of_all: Vec<Slot> =
+        settled.iter().copied().filter(|slot| nodes[*slot].follows_all_by_will()).collect();
+    held("invariant_books_are_what_journals_say", 0, books_are_equal(context, nodes, &of_all))?;
+    held("invariant_books_are_equal_whatever_is_followed", 0, books_are_equal(context, nodes, settled))?;
     held("invariant_books_are_what_journals_say", 0, books_count(context, nodes, settled))
 }
 
@@ -82,6 +101,64 @@ fn results_have_ends(context: &Context, nodes: &[Member], slot: Slot) -> Held {
     for lease in ledger.handed.keys().filter(|lease| Some(lease.home) != gone) {
         let has_end = ledger.concluded.contains_key(lease) || ledger.let_go.contains_key(lease);
         ensure(has_end, || format!("nobody knows what became of the result of step {}", lease.step))?;
+    }
+    Ok(())
+}
+
+/// Of each result of its agents that was accepted and then refuted, a node has written down that it was.
+fn refuted_are_told(context: &Context, nodes: &[Member], slot: Slot) -> Held {
+    let (known, gone) = (&context.truth.market, context.truth.gone);
+    let ledger = known.ledger(slot);
+    for lease in ledger.concluded.keys() {
+        let home = known.slot(&lease.home).filter(|home| Some(*home) != gone);
+        let refuted = home.and_then(|home| known.ledger(home).refuted.get(&(lease.step, lease.epoch)));
+        let is_told = refuted.is_none() || ledger.refuted_away.contains(lease);
+        ensure(is_told, || {
+            let node = nodes[slot].identity.node;
+            format!(
+                "an agent of {node} is not told that its result of step {} is refuted: {refuted:?}",
+                lease.step
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Of what agents have delegated to the other nodes, a home serves what stands, and nothing that is over.
+fn endings_are_heard(context: &Context, nodes: &[Member], settled: &[Slot], slot: Slot) -> Held {
+    for other in settled.iter().filter(|other| **other != slot) {
+        let node = nodes[*other].identity.node;
+        for (challenge, is_over) in context.truth.market.delegations.all(&node) {
+            let visit = Visit {
+                agent: challenge.agent,
+                name: String::new(),
+                skills: Vec::new(),
+                warrant: challenge.warrant.clone(),
+                act: Act::ClaimNext { wait_ms: 0 },
+            };
+            let serves = nodes[slot].serves(&node, &visit);
+            ensure(serves.is_none_or(|serves| serves != is_over), || {
+                let how = if is_over { "is over" } else { "stands" };
+                format!("what entry {} of node {other} delegates {how}: {serves:?}", challenge.index)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Whatever was offered elsewhere that an agent of a node could claim, the node follows offers of that kind.
+fn offers_are_followed(context: &Context, node: &Member) -> Held {
+    let unfollowed = node.unfollowed();
+    let homes = context.truth.market.ledgers().filter(|(home, _)| *home != node.slot);
+    let offered: BTreeSet<&Vec<Skill>> = homes.flat_map(|(_, ledger)| ledger.offered.values()).collect();
+    for worker in node.workers() {
+        for wanted in &offered {
+            let may = wanted.iter().all(|asked| worker.skills.iter().any(|skill| skill.meets(asked)));
+            let is_told = !may || worker.serial.is_none() || !unfollowed.contains(&Topic::of_offer(wanted));
+            ensure(is_told, || {
+                format!("{} could do what asks for {wanted:?}, and its node hears no offers of it", worker.id)
+            })?;
+        }
     }
     Ok(())
 }

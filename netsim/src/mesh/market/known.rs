@@ -1,6 +1,7 @@
 //! What the world knows of the market, whatever a node says: what each node's journal says of it, what agents were told, whose
 //! each secret is, and who means ill. Whatever a journal says is held against the other journals at once.
 
+use super::delegations::Delegations;
 use super::ledger::{Ledger, Sent};
 use super::posting::{SECRET_CHARS, secrets};
 use crate::invariants::{Held, ensure};
@@ -46,6 +47,8 @@ pub struct Known {
     pub forged: BTreeSet<Digest>,
     /// Whose word on runs is not what they came to.
     pub redo_liar: Option<NodeId>,
+    /// What agents let their nodes do.
+    pub delegations: Delegations,
 }
 
 type Says = Result<(), (&'static str, String)>;
@@ -62,8 +65,9 @@ impl Known {
     }
 
     /// A node's journal is read again from its first entry.
-    pub fn read_again(&mut self, slot: Slot) {
+    pub fn read_again(&mut self, slot: Slot, node: &NodeId) {
         self.ledgers.insert(slot, Ledger::default());
+        self.delegations.read_again(node);
     }
 
     /// What a node's journal says.
@@ -92,6 +96,7 @@ impl Known {
     pub fn take(&mut self, (slot, journal): (Slot, Origin), index: u64, entry: &Entry) -> Says {
         let node = journal.node();
         self.ledgers.entry(slot).or_default().take(index, entry)?;
+        self.delegations.take(node, index, &entry.fact);
         match &entry.fact {
             Fact::Undertaken(f) => {
                 let lease = (f.lease.step, f.lease.epoch);
@@ -156,6 +161,14 @@ impl Known {
                     verdict.is_some_and(|(at, _, judged)| (*at, judged) == (f.verdict, &f.judgement));
                 let held =
                     ensure(is_said, || format!("home has judged step {} as {verdict:?}", f.lease.step));
+                says("invariant_words_of_homes_are_theirs", held)
+            }
+            Fact::RefutedAway(f) => {
+                let home = self.of(&f.lease.home);
+                let refuted = home.and_then(|home| home.refuted.get(&(f.lease.step, f.lease.epoch)));
+                let held = ensure(refuted == Some(&(f.refuted, f.recalled.0)), || {
+                    format!("home has refuted step {} as {refuted:?}", f.lease.step)
+                });
                 says("invariant_words_of_homes_are_theirs", held)
             }
             Fact::LetGo(f) => {

@@ -6,6 +6,7 @@ use artel_federation::{Entry, Fact};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, StepId};
 use artel_protocol::key::{AgentId, NodeId};
+use artel_protocol::skill::Skill;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A lease of this home.
@@ -63,8 +64,8 @@ pub struct Ledger {
     pub paid: BTreeMap<StepId, AgentId>,
     /// How much.
     paid_units: BTreeMap<StepId, i64>,
-    /// The accepted results that were refuted later, and how many units go back for each.
-    pub refuted: BTreeMap<Lease, u64>,
+    /// The accepted results that were refuted later: where that stands, and how many units go back for each.
+    pub refuted: BTreeMap<Lease, (u64, u64)>,
     /// Those for which they went back.
     recalled: BTreeSet<Lease>,
     /// What came of runs of a result, in order.
@@ -75,6 +76,8 @@ pub struct Ledger {
     pub handed: BTreeMap<Abroad, Sent>,
     /// What homes said of these in the end.
     pub concluded: BTreeMap<Abroad, (u64, Judgement)>,
+    /// Those of them that homes refuted later.
+    pub refuted_away: BTreeSet<Abroad>,
     /// What is over without a verdict, and why.
     pub let_go: BTreeMap<Abroad, String>,
     /// The secrets of posted steps' inputs.
@@ -83,6 +86,8 @@ pub struct Ledger {
     pub free: BTreeSet<StepId>,
     /// The leases that live.
     pub live: BTreeSet<Lease>,
+    /// What offered steps ask for.
+    pub offered: BTreeMap<StepId, Vec<Skill>>,
 }
 
 /// The invariant that what is refuted after its verdict stays accepted, is refuted once, and paid back once.
@@ -115,6 +120,7 @@ impl Ledger {
             Fact::Offered(f) if self.is_accepted(&f.step) => {
                 return Err((ONCE, format!("step {} is accepted and goes on", f.step)));
             }
+            Fact::Offered(f) => drop(self.offered.insert(f.step, f.skills.clone())),
             Fact::Granted(f) => {
                 self.live.insert((f.step, f.epoch));
                 let grant = Grant { index, agent: f.agent, node: self.guests.get(&f.agent).copied() };
@@ -171,7 +177,7 @@ impl Ledger {
                 });
                 let paid = self.paid_units.get(&f.step).copied().unwrap_or_default();
                 let is_within = i64::try_from(f.recalled.0).is_ok_and(|units| units <= paid);
-                if !stands || !is_within || self.refuted.insert(lease, f.recalled.0).is_some() {
+                if !stands || !is_within || self.refuted.insert(lease, (index, f.recalled.0)).is_some() {
                     return Err((ONCE, format!("step {} is refuted: {f:?}, paid {paid}", f.step)));
                 }
             }
@@ -182,7 +188,8 @@ impl Ledger {
                     return Err(("invariant_money_sums_to_zero", format!("{sum} units come from nowhere")));
                 }
                 let back: i64 = f.legs.iter().map(|leg| leg.units.max(0)).sum();
-                let is_said = self.refuted.get(&lease).is_some_and(|units| i64::try_from(*units) == Ok(back));
+                let is_said =
+                    self.refuted.get(&lease).is_some_and(|(_, units)| i64::try_from(*units) == Ok(back));
                 if !is_said || !self.recalled.insert(lease) {
                     return Err((ONCE, format!("{back} units go back for step {}", f.step)));
                 }
@@ -199,6 +206,7 @@ impl Ledger {
             Fact::Concluded(f) => {
                 self.concluded.insert(f.lease, (f.verdict, f.judgement.clone()));
             }
+            Fact::RefutedAway(f) => drop(self.refuted_away.insert(f.lease)),
             Fact::LetGo(f) => {
                 self.let_go.insert(f.lease, f.code.clone());
             }

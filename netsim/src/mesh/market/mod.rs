@@ -2,6 +2,7 @@
 //! post, the programs that can be run again, and what the world knows of it all. What the nodes themselves do stands in
 //! `member/market/`.
 
+pub mod delegations;
 pub mod invariants;
 pub mod known;
 pub mod ledger;

@@ -1,16 +1,22 @@
 //! What the market of a world looks like: how much is posted and by whom, where agents live, who means ill, and which node is
 //! away for long or for good. Drawn once at the start, from the seed alone.
 
+use super::posting::SKILLS;
 use super::worker::Temper;
+use crate::desk::skill;
 use crate::mesh::packet::Slot;
 use crate::mesh::shape::MeshShape;
 use crate::rng::Rng;
+use artel_federation::interest::Interest;
 
 /// The fewest nodes of a world with a market: a home, a worker's node, and one that runs again.
 pub const NODES_MIN: u64 = 3;
 
 /// The most nodes.
 pub const NODES_MAX: u64 = 8;
+
+/// To how many nodes, the first ones, agents without fault come in any case: work of one is done by the others' agents.
+const WELCOMING_MIN: usize = 3;
 
 /// The market of one world.
 #[derive(Debug, Clone)]
@@ -25,6 +31,12 @@ pub struct MarketShape {
     pub forger: Option<Slot>,
     /// The node that asks for what is told to others.
     pub snoop: Option<Slot>,
+    /// The node of which somebody has a copy, who goes on with what its agents had delegated before they ended it.
+    pub copied: Option<Slot>,
+    /// By node: which offers it wants to hear of by gossip.
+    pub interests: Vec<Interest>,
+    /// By node: whether agents without fault come to it when all faults have ended.
+    pub welcomes: Vec<bool>,
     /// The node that goes down and never comes up again, and when, in milliseconds.
     pub gone: Option<(Slot, u64)>,
     /// The node that goes down for longer than a lease, when, and for how long, in milliseconds.
@@ -51,6 +63,11 @@ impl MarketShape {
         let last = (1..nodes).rev().find(|slot| !invites(*slot));
         let gone = last.filter(|_| nodes > 3 && rng.chance(400));
         let (redo_liar, forger, snoop) = (pick(rng, 500), pick(rng, 600), pick(rng, 600));
+        let with_agents: Vec<Slot> = (0..nodes).filter(|slot| !workers[*slot].is_empty()).collect();
+        let copied = rng.pick(&with_agents).copied().filter(|_| rng.chance(700));
+        let interests: Vec<Interest> = (0..nodes).map(|_| interest(rng)).collect();
+        // Enough of them, so that all work is done; not everywhere, so that some nodes go on following little.
+        let welcomes = (0..nodes).map(|slot| slot < WELCOMING_MIN || rng.chance(500)).collect();
         MarketShape {
             gone: gone.map(|slot| (slot, rng.between(shape.chaos_ms / 3, shape.chaos_ms))),
             away: rng.chance(600).then(|| {
@@ -62,7 +79,19 @@ impl MarketShape {
             redo_liar,
             forger,
             snoop,
+            copied,
+            interests,
+            welcomes,
         }
+    }
+}
+
+/// What a node's operator wants followed: all shards, those of its agents, or one skill's beside them.
+fn interest(rng: &mut Rng) -> Interest {
+    match rng.below(4) {
+        0 => Interest::All,
+        1 | 2 => Interest::Own(Vec::new()),
+        _ => Interest::Own(vec![skill(rng.pick(&SKILLS).expect("some"))]),
     }
 }
 

@@ -8,6 +8,8 @@ use crate::rng::Rng;
 use artel_federation::Json;
 use artel_federation::effect::Lease;
 use artel_federation::fact::Abroad;
+use artel_federation::input::Signed;
+use artel_federation::member::{OwnAct, statement_text};
 use artel_federation::visit::message::Act;
 use artel_federation::visit::warrant::act_text;
 use artel_federation::{Identity, Principal};
@@ -30,12 +32,14 @@ pub struct Temper {
     pub releases: u64,
     /// How many of its skills it has, of a thousand.
     pub skilled: u64,
+    /// How many of a thousand times that it looks what there is to do it ends what it let its node do, where it has.
+    pub ends: u64,
 }
 
 impl Temper {
     /// Without fault; those that come when all faults have ended are so.
     pub const CALM: Temper =
-        Temper { falsifies: 0, signs_itself: false, lapses: 0, releases: 0, skilled: 1_000 };
+        Temper { falsifies: 0, signs_itself: false, lapses: 0, releases: 0, skilled: 1_000, ends: 0 };
 
     /// One agent's.
     pub fn draw(rng: &mut Rng) -> Temper {
@@ -45,6 +49,7 @@ impl Temper {
             lapses: if rng.chance(300) { 200 } else { 0 },
             releases: if rng.chance(300) { 100 } else { 0 },
             skilled: rng.between(500, 1_000),
+            ends: if rng.chance(500) { rng.between(5, 40) } else { 0 },
         }
     }
 }
@@ -77,6 +82,15 @@ pub enum Plan {
     Releases,
 }
 
+/// How an agent does for a while without its node acting in its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alone {
+    /// Until when, by the world's clock: then it delegates anew.
+    pub until: u64,
+    /// Whether it is enrolled meanwhile, and signs its acts itself; else it does nothing.
+    pub signs: bool,
+}
+
 /// An agent.
 #[derive(Debug)]
 pub struct Worker {
@@ -92,6 +106,8 @@ pub struct Worker {
     pub serial: Option<u32>,
     /// What it holds, at its own node too.
     pub held: BTreeMap<Abroad, Held>,
+    /// Whether it has ended what it let its node do, and has not delegated anew.
+    pub alone: Option<Alone>,
 }
 
 impl Worker {
@@ -101,7 +117,8 @@ impl Worker {
         let mut skills: Vec<Skill> =
             SKILLS.iter().filter(|_| rng.chance(temper.skilled)).map(|text| skill(text)).collect();
         skills.sort_unstable();
-        Worker { id: AgentId(key.public()), key, skills, temper, serial: None, held: BTreeMap::new() }
+        let (id, held) = (AgentId(key.public()), BTreeMap::new());
+        Worker { id, key, skills, temper, serial: None, held, alone: None }
     }
 
     /// Who it is by its token.
@@ -109,9 +126,20 @@ impl Worker {
         self.serial.map(|serial| Principal::Agent { id: self.id, serial })
     }
 
+    /// Whether it signs its acts itself, now or always.
+    pub fn signs_itself(&self) -> bool {
+        self.temper.signs_itself || self.alone.is_some()
+    }
+
+    /// An act under its own signature, good for the serial number that it has.
+    pub fn signed(&self, node: &Identity, act: OwnAct, serial: u32) -> Signed {
+        let statement = statement_text(node, &self.id, act, serial).into_bytes();
+        Signed { signature: self.key.sign(&statement), statement }
+    }
+
     /// Its own signature over an act, where it signs itself.
     pub fn sign(&self, home: &Identity, act: &Act, at: Wall) -> Option<(Wall, Signature)> {
-        self.temper.signs_itself.then(|| {
+        self.signs_itself().then(|| {
             let text = act_text(home, &self.id, &self.skills, act, at);
             (at, self.key.sign(text.as_bytes()))
         })

@@ -8,6 +8,7 @@ use crate::mesh::packet::{Packet, Slot};
 use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::records::{Item, Kept, NewFrame};
 use artel_federation::exchange::Judgement;
+use artel_federation::fact::DelegationEnded;
 use artel_federation::{Entry, Fact};
 use artel_protocol::codec::{self, Frame};
 use artel_protocol::key::Signature;
@@ -42,6 +43,8 @@ impl Member {
                 invariants::is_judged_once(context.at, until, &packet.id),
             )?;
             context.counts.delivered += 1;
+            let follows = invariants::is_followed(&self.live()?.overlay, packet.topic);
+            held("invariant_gossip_is_what_is_followed", slot, follows)?;
             self.send_all(std::mem::take(&mut outbox))?;
             let verdict = self.judge(context, from, honest, &packet)?;
             let live = self.live()?;
@@ -103,7 +106,7 @@ impl Member {
         match judged {
             Judgement::Keep => {
                 if lacks {
-                    self.want_from(context, from)?;
+                    self.fill_hole(context, records.origin().node(), from)?;
                 }
                 self.keep(context, &records)?;
                 Ok(Verdict::Accept)
@@ -145,11 +148,13 @@ impl Member {
         }
         live.count_on(context.sabotage, &origin, kept);
         context.truth.kept.insert((slot, origin), live.kept.mark(&origin).next);
-        if matches!(kept, Kept::New | Kept::OverCap) && live.learn(context.sabotage, records) {
-            self.look_at_members(context)?;
-            self.dismiss_strangers();
-        }
         if matches!(kept, Kept::New | Kept::OverCap) {
+            let Learnt { of_members, ended } = live.learn(context.sabotage, records);
+            if of_members {
+                self.look_at_members(context)?;
+                self.dismiss_strangers();
+            }
+            self.market_learns(context, &origin.node(), &ended)?;
             self.market_hears(context, records)?;
         }
         if self.seat.is_none() {
@@ -236,26 +241,29 @@ impl Live {
         self.exchange.holds_up_to(*origin, next, kept == Kept::OverCap);
     }
 
-    /// Learns what newly kept records say of membership (`members.rs`); false where that is nothing.
-    pub(super) fn learn(&mut self, sabotage: Option<MeshSabotage>, records: &Records) -> bool {
+    /// Learns what newly kept records say of membership and of delegations that ended (`members.rs`).
+    pub(super) fn learn(&mut self, sabotage: Option<MeshSabotage>, records: &Records) -> Learnt {
         let author = records.origin().node();
-        let mut heard = Vec::new();
+        let (mut heard, mut learnt) = (Vec::new(), Learnt::default());
         for record in records.records() {
             let Ok(entry) = Entry::decode(&record.body) else { continue };
-            if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
-                heard.push((author, record.index, entry.fact));
+            match &entry.fact {
+                Fact::Admitted(_) | Fact::Expelled(_) => learnt.of_members = true,
+                Fact::DelegationEnded(f) => learnt.ended.push((record.index, *f)),
+                _ => continue,
             }
+            heard.push((author, record.index, entry.fact));
         }
-        let is_new = !heard.is_empty();
         self.hear_words(sabotage, heard);
-        is_new
+        learnt
     }
 
-    /// Learns words on membership, and remembers them for when their records are given up.
+    /// Learns words on membership and on delegations, and remembers them for when their records are given up.
     pub(super) fn hear_words(&mut self, sabotage: Option<MeshSabotage>, words: Vec<Word>) {
         let is_heard = |fact: &Fact| match sabotage {
             Some(MeshSabotage::ExpulsionIgnored) => !matches!(fact, Fact::Expelled(_)),
             Some(MeshSabotage::AdmissionsUnheard) => !matches!(fact, Fact::Admitted(_)),
+            Some(MeshSabotage::EndingsUnheard) => !matches!(fact, Fact::DelegationEnded(_)),
             _ => true,
         };
         for of_author in words.chunk_by(|one, next| one.0 == next.0) {
@@ -265,6 +273,15 @@ impl Live {
         }
         self.words.extend(words);
     }
+}
+
+/// What newly kept records say beside the market's work.
+#[derive(Default)]
+pub(super) struct Learnt {
+    /// Whether that is anything of membership.
+    of_members: bool,
+    /// The delegations to their author that are over, and where that stands.
+    ended: Vec<(u64, DelegationEnded)>,
 }
 
 fn frame_of(records: &Records) -> NewFrame {

@@ -11,6 +11,8 @@ use artel_federation::effect::Code;
 use artel_federation::{Entry, Fact, Principal, Reply, Request};
 use artel_protocol::invitation::InvitationSecret;
 use artel_protocol::key::NodeId;
+use artel_protocol::topic::Topic;
+use std::collections::BTreeSet;
 
 /// What a node says first.
 #[derive(Debug, Clone)]
@@ -131,11 +133,17 @@ impl Member {
         Ok(())
     }
 
-    /// A neighbour came up.
+    /// A neighbour came up that does not follow some topics.
     ///
     /// # Errors
     /// [`super::Stop`].
-    pub fn up(&mut self, context: &mut Context, peer: (Slot, NodeId), outbound: bool) -> Does {
+    pub fn up(
+        &mut self,
+        context: &mut Context,
+        peer: (Slot, NodeId),
+        outbound: bool,
+        unfollowed: BTreeSet<Topic>,
+    ) -> Does {
         let slot = self.slot;
         let (me, genesis) = (self.identity.node, self.genesis.clone());
         let live = self.live()?;
@@ -144,7 +152,7 @@ impl Member {
         held("invariant_neighbours_are_members", slot, invariants::neighbours_are_members(belongs, &peer.1))?;
         live.up.insert(peer.0, peer.1);
         let mut outbox = Vec::new();
-        live.overlay.up(context.at, peer.0, outbound, &mut outbox);
+        live.overlay.up_with(context.at, peer.0, outbound, unfollowed, &mut outbox);
         self.send_all(outbox)?;
         self.want_from(context, peer.0)
     }
@@ -157,6 +165,7 @@ impl Member {
             live.overlay.down(peer);
             live.pulls.remove(&peer);
             live.again.remove(&peer);
+            live.later.remove(&peer);
             self.out.push(Out::Later(self.rng.between(500, 2_000), Wake::Dial));
         }
     }

@@ -19,7 +19,6 @@ use artel_federation::watch::Watch;
 use artel_federation::{Beginning, Entry, Federation};
 use artel_protocol::id::Digest;
 use artel_protocol::log::SignedCheckpoint;
-use artel_protocol::topic::Topic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -65,7 +64,7 @@ impl Member {
         let read = |note: &str| SignedCheckpoint::parse(note).expect("only checked ones are remembered");
         let mut watch = Watch::default();
         table.all().for_each(|(_, known)| watch.restore(read(&known.note)));
-        let overlay = Overlay::new(Topic::all(), self.flaws(), self.rng.fork());
+        let overlay = Overlay::new(self.begins_to_follow().into_iter(), self.flaws(), self.rng.fork());
         let told = journal.size();
         let kept = store.reader();
         self.live = Some(Live {
@@ -78,6 +77,7 @@ impl Member {
             watch,
             asking: BTreeMap::new(),
             overlay,
+            later: BTreeSet::new(),
             up: BTreeMap::new(),
             blames: BTreeMap::new(),
             told,
@@ -132,7 +132,7 @@ impl Member {
             Err(artel_audit::Error::Io { .. }) => return Err(Stop::Down),
             Err(error) => return Err(self.unsound(error.to_string())),
         }
-        context.truth.market.read_again(self.slot);
+        context.truth.market.read_again(self.slot, &self.identity.node);
         for frame in frames {
             let mut entries = Vec::with_capacity(frame.len());
             for entry in frame {
@@ -162,7 +162,11 @@ impl Member {
         if let Some(book) = context.truth.books.get(&slot) {
             live.heard.merge(&book.words);
         }
-        live.hear_words(context.sabotage, self.words.clone());
+        let sabotage = match context.sabotage {
+            Some(MeshSabotage::EndingsForgotten) => Some(MeshSabotage::EndingsUnheard),
+            other => other,
+        };
+        live.hear_words(sabotage, self.words.clone());
         for (origin, mark) in live.kept.marks() {
             live.exchange.holds_up_to(origin, mark.next, false);
             let mut next = 0;
@@ -173,7 +177,7 @@ impl Member {
                 }
                 for frame in frames {
                     if let Ok(records) = context.memo.records(&frame) {
-                        live.learn(context.sabotage, &records);
+                        live.learn(sabotage, &records);
                     }
                 }
                 next = then;
@@ -207,6 +211,6 @@ impl Member {
         ] {
             self.out.push(Out::Later(ms, wake));
         }
-        self.begin_market()
+        self.begin_market(context)
     }
 }

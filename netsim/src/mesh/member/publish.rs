@@ -8,10 +8,12 @@ use crate::mesh::context::held;
 use crate::mesh::invariants;
 use crate::mesh::market::posting::secrets;
 use crate::mesh::packet::Packet;
+use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::Reader;
 use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
 use artel_federation::exchange::topic_of;
 use artel_federation::input::{ClaimNext, Profile, Submission};
+use artel_federation::interest::Interest;
 use artel_federation::{Entry, Fact, Json, Principal, Reply, Request};
 use artel_protocol::id::Digest;
 use artel_protocol::key::{AgentId, SecretKey};
@@ -35,13 +37,17 @@ impl Member {
         let (slot, me) = (self.slot, self.identity.node);
         let live = self.live()?;
         let (from, reader, listened) = (live.told, live.journal.reader(), !live.up.is_empty());
-        let Ok((heard, frames)) = between(&reader, from, end, listened) else { return Err(Stop::Down) };
+        let Ok(read) = between(&reader, from, end, listened) else { return Err(Stop::Down) };
+        let Found { heard, frames, agents_changed } = read;
         live.told = end;
         live.exchange.hear(me, heard.iter().map(|(index, fact)| (*index, fact)));
         heard.iter().for_each(|(index, fact)| live.heard.take(me, *index, fact));
         if !heard.is_empty() {
             self.look_at_members(context)?;
             self.dismiss_strangers();
+        }
+        if agents_changed && !context.is(MeshSabotage::InterestStale) {
+            self.follow_more(context)?;
         }
         for (topic, records) in frames {
             held("invariant_only_public_facts_travel", slot, invariants::only_public_facts_travel(&records))?;
@@ -147,6 +153,7 @@ impl Member {
             Wake::Rested(peer) => self.rested(context, peer),
             Wake::Round => self.next_round(context),
             Wake::Market(wake) => self.wake_market(context, wake),
+            Wake::Fill => self.fill(context),
             Wake::Dial => {
                 self.out.push(Out::Seek);
                 Ok(())
@@ -155,34 +162,47 @@ impl Member {
     }
 }
 
-type Found = (Vec<(u64, Fact)>, Vec<(Topic, Records)>);
+/// What was read of the own journal.
+#[derive(Default)]
+struct Found {
+    /// Of membership.
+    heard: Vec<(u64, Fact)>,
+    /// All that is public, as frames by topic.
+    frames: Vec<(Topic, Records)>,
+    /// Whether other agents, or other skills, may be here than before.
+    agents_changed: bool,
+}
 
 /// What entries say of membership, and where somebody listens, all that is public as frames by topic.
 fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Found, artel_audit::Error> {
-    let (mut heard, mut frames, mut open) = (Vec::new(), Vec::new(), BTreeMap::<Topic, Frame>::new());
+    let (mut found, mut open) = (Found::default(), BTreeMap::<Topic, Frame>::new());
     let mut index = from;
     while index < end {
         let stride: Vec<u64> = (index..end.min(index + STRIDE)).collect();
         let (entries, next) = reader.some(&stride, RECORDS_BYTES)?;
         index = next.unwrap_or(index + stride.len() as u64);
-        for stored in entries.iter().filter(|entry| entry.leaf.class() == Class::Public) {
+        for stored in &entries {
+            if stored.leaf.class() != Class::Public {
+                found.agents_changed |= Interest::may_change_with(&stored.body);
+                continue;
+            }
             let Ok(entry) = Entry::decode(&stored.body) else { continue };
             // A private fact has no topic; where a planted bug made it public, it goes with the rest.
             let topic = topic_of(&entry.fact).unwrap_or(Topic::Trust);
             if listened
                 && let Some(full) = open.entry(topic).or_default().add(stored.index, stored.body.len())
             {
-                frames.push((topic, reader.records(&full)?));
+                found.frames.push((topic, reader.records(&full)?));
             }
             if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
-                heard.push((stored.index, entry.fact));
+                found.heard.push((stored.index, entry.fact));
             }
         }
     }
     for (topic, frame) in open {
-        frames.push((topic, reader.records(&frame.positions)?));
+        found.frames.push((topic, reader.records(&frame.positions)?));
     }
-    Ok((heard, frames))
+    Ok(found)
 }
 
 /// The entries of a topic that go into its next frame.

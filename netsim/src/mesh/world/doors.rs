@@ -89,7 +89,8 @@ impl World {
         self.links.connect(slot, to);
         for (end, peer, outbound) in [(slot, to, true), (to, slot, false)] {
             let node = self.nodes[peer].identity.node;
-            let does = self.nodes[end].up(&mut self.context, (peer, node), outbound);
+            let unfollowed = self.nodes[peer].unfollowed();
+            let does = self.nodes[end].up(&mut self.context, (peer, node), outbound, unfollowed);
             self.did(end, does)?;
         }
         Ok(())

@@ -15,7 +15,7 @@ const LAST_WORDS_WIDE: usize = 8;
 /// How long a node takes to notice that a neighbour does not answer any more, at most, in milliseconds.
 const PING_MS: u64 = 20_000;
 
-/// How many agents without fault come to each node when all faults have ended, so that what others are barred from is done.
+/// How many agents without fault come to a node when all faults have ended, so that what others are barred from is done.
 const NEWCOMERS: usize = 2;
 
 type Happens = Result<(), Violation>;
@@ -286,7 +286,8 @@ impl World {
             let is_invited = slot == 0 || slot >= self.shape.nodes || self.nodes[slot].invited.is_some();
             let is_here = self.context.truth.gone != Some(slot);
             if is_here {
-                self.nodes[slot].market_calms(NEWCOMERS);
+                let is_welcoming = self.market.as_ref().is_some_and(|market| market.welcomes[slot]);
+                self.nodes[slot].market_calms(if is_welcoming { NEWCOMERS } else { 0 });
             }
             if !self.nodes[slot].is_up() && is_invited && is_here {
                 self.after(1, Event::Boot(slot));

@@ -8,6 +8,7 @@ use crate::mesh::packet::Slot;
 use crate::mesh::rogue::{ROGUE, STRANGER};
 use artel_federation::{Principal, Request};
 use artel_protocol::key::NodeId;
+use std::collections::BTreeSet;
 
 /// How many neighbours the rogue wants.
 const ROGUE_NEIGHBOURS: usize = 12;
@@ -66,7 +67,7 @@ impl World {
                 rogue.chain = chain;
             }
         }
-        let does = self.nodes[to].up(&mut self.context, (ROGUE, said.node), false);
+        let does = self.nodes[to].up(&mut self.context, (ROGUE, said.node), false, BTreeSet::new());
         self.did(to, does)
     }
 
@@ -93,7 +94,7 @@ impl World {
         let said = rogue.false_hello();
         let Some(Judged::Welcome(_)) = self.hears_hello(to, &said)? else { return Ok(()) };
         let peer: (Slot, NodeId) = (STRANGER, said.node);
-        let does = self.nodes[to].up(&mut self.context, peer, false);
+        let does = self.nodes[to].up(&mut self.context, peer, false, BTreeSet::new());
         self.did(to, does)
     }
 }

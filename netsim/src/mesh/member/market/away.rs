@@ -43,7 +43,7 @@ impl Member {
         }
         let seat = self.seat()?;
         seat.calls += 1;
-        let (number, by_hand) = (seat.calls, seat.workers[n].temper.signs_itself);
+        let (number, by_hand) = (seat.calls, seat.workers[n].signs_itself());
         let named = by_hand || self.rng.chance(150);
         let wait = if named { u64::from(WAIT_MS) + ANSWER_MS } else { ANSWERS_MS };
         let errand =

@@ -5,18 +5,24 @@ use super::{Context, Does, Live, Member, Stop, wall};
 use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::records::Records as Kept;
 use artel_federation::evidence::Book;
+use artel_federation::fact::Cause;
 use artel_federation::{Entry, Fact};
 use artel_protocol::codec;
+use artel_protocol::id::StepId;
 use artel_protocol::log::{Class, Origin};
 use artel_protocol::record::Records;
 use artel_protocol::time::Wall;
-use std::collections::BTreeMap;
+use artel_protocol::topic::Topic;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many entries of the own journal are read at once.
 const STRIDE: u64 = 256;
 
 /// How many bytes of entries or frames are read at once.
 const READ_BYTES: usize = 64 << 10;
+
+/// Whether an entry is not heard where a bug is planted.
+type Unheard = Box<dyn Fn(&[u8]) -> bool>;
 
 /// The book, and how far it was read.
 #[derive(Debug, Default)]
@@ -41,24 +47,31 @@ impl Member {
     }
 
     /// Which entries of this node's own, or of others, are not heard where a bug is planted.
-    fn unheard(&self, own: bool) -> fn(&[u8]) -> bool {
+    fn unheard(&self, context: &Context, own: bool) -> Unheard {
         match self.sabotage {
-            Some(MeshSabotage::RejectionsForgotten) if !own => is_rejection,
-            Some(MeshSabotage::AllForget) => is_rejection,
-            Some(MeshSabotage::RefutationsForgotten) => is_refutation,
-            _ => |_| false,
+            Some(MeshSabotage::RejectionsForgotten) if !own => Box::new(is_rejection),
+            Some(MeshSabotage::AllForget) => Box::new(is_rejection),
+            Some(MeshSabotage::RefutationsForgotten) => Box::new(is_refutation),
+            Some(MeshSabotage::UnfollowedUnread) if !own => {
+                let unfollowed = self.unfollowed();
+                let offered = context.truth.market.ledgers().flat_map(|(_, ledger)| &ledger.offered);
+                let passed = offered.filter(|(_, skills)| unfollowed.contains(&Topic::of_offer(skills)));
+                let passed: BTreeSet<StepId> = passed.map(|(step, _)| *step).collect();
+                Box::new(move |body| is_payment_for(body, &passed))
+            }
+            _ => Box::new(|_| false),
         }
     }
 
     /// Hears of records that are kept now: mostly they are read as they come.
     pub(super) fn hear_evidence(&mut self, context: &Context, records: &Records) -> Does {
-        let (now, unheard) = (wall(context.at), self.unheard(false));
+        let (now, unheard) = (wall(context.at), self.unheard(context, false));
         let reads = self.rng.chance(600);
         let Live { kept, trade: Some(trade), .. } = self.live()? else { return Ok(()) };
         if reads {
             let origin = records.origin();
             let floor = kept.mark(&origin);
-            trade.evidence.read_on(kept, &origin, (floor.floor, floor.next), now, unheard);
+            trade.evidence.read_on(kept, &origin, (floor.floor, floor.next), now, &*unheard);
         }
         Ok(())
     }
@@ -66,8 +79,8 @@ impl Member {
     /// Reads what there is to be read; now and then the file is written.
     pub(super) fn catch_up(&mut self, context: &mut Context) -> Does {
         let (me, now) = (self.origin(), wall(context.at));
-        let (saves, unheard) = (self.rng.chance(200), self.unheard(false));
-        let unheard_of_own = self.unheard(true);
+        let (saves, unheard) = (self.rng.chance(200), self.unheard(context, false));
+        let unheard_of_own = self.unheard(context, true);
         let Live { journal, kept, trade: Some(trade), .. } = self.live()? else { return Ok(()) };
         let evidence = &mut trade.evidence;
         evidence.book.tick(now);
@@ -86,7 +99,7 @@ impl Member {
         }
         // Journals take turns.
         while kept.marks().into_iter().fold(false, |more, (origin, mark)| {
-            evidence.read_on(kept, &origin, (mark.floor, mark.next), now, unheard) || more
+            evidence.read_on(kept, &origin, (mark.floor, mark.next), now, &*unheard) || more
         }) {}
         if saves {
             let mut bytes = Vec::new();
@@ -105,7 +118,7 @@ impl Evidence {
         origin: &Origin,
         (floor, held): (u64, u64),
         now: Wall,
-        unheard: fn(&[u8]) -> bool,
+        unheard: &dyn Fn(&[u8]) -> bool,
     ) -> bool {
         let next = self.book.next(origin).max(floor);
         if next >= held || self.book.has_to_wait(origin) {
@@ -134,6 +147,13 @@ impl Evidence {
 /// Whether an entry says that an accepted result is another.
 fn is_refutation(body: &[u8]) -> bool {
     Entry::decode(body).is_ok_and(|entry| matches!(entry.fact, Fact::Refuted(_)))
+}
+
+/// Whether an entry pays for one of these steps.
+fn is_payment_for(body: &[u8], steps: &BTreeSet<StepId>) -> bool {
+    let pays =
+        |fact| matches!(fact, Fact::Transfer(f) if f.cause == Cause::Payment && steps.contains(&f.step));
+    Entry::decode(body).is_ok_and(|entry| pays(entry.fact))
 }
 
 /// Whether an entry rejects a result.

@@ -6,6 +6,7 @@ mod away;
 mod blob;
 mod board;
 mod bringing;
+mod delegating;
 mod evidence;
 mod home;
 mod late;
@@ -29,6 +30,7 @@ use artel_federation::effect::{Lease, Refusal};
 use artel_federation::fact::{Abroad, Outcome};
 use artel_federation::homes::Homes;
 use artel_federation::input::ArtifactPut;
+use artel_federation::interest::Interest;
 use artel_federation::visit::message::Visit;
 use artel_federation::{Effect, Entry, Input, Json, Principal, Reply, ReplyTo, Request};
 use artel_protocol::id::{Digest, Epoch, StepId};
@@ -79,6 +81,10 @@ pub(super) struct Seat {
     lies_in_redo: bool,
     forges: bool,
     is_curious: bool,
+    /// What agents had delegated here before they ended it, where somebody has a copy of it.
+    copied: Option<Vec<delegating::Copied>>,
+    /// Which offers its operator wants to hear of by gossip.
+    pub interest: Interest,
     /// Whether all faults have ended.
     is_calm: bool,
 }
@@ -93,13 +99,15 @@ struct Call {
 pub(super) struct Trade {
     calls: BTreeMap<u64, Call>,
     /// Visits whose answer comes later.
-    waiting: BTreeMap<ReplyTo, ((Slot, NodeId), u64)>,
+    waiting: BTreeMap<ReplyTo, home::Waiting>,
     /// What winners are told that does not fit a direct frame.
     large: VecDeque<(Bringing, Vec<u8>)>,
     board: board::Board,
     homes: Homes,
     /// Results of this node's agents that no verdict was heard of.
     open: BTreeSet<Abroad>,
+    /// Those that were judged lately: home may refute one.
+    judged: BTreeSet<Abroad>,
     /// Those that are on their way.
     under_way: BTreeSet<Abroad>,
     /// Up to where kept records were looked through for verdicts.
@@ -140,6 +148,8 @@ enum Then {
     RerunFile { rerun: u64, digest: Digest },
     /// Somebody else's bytes.
     Snoop,
+    /// An act by a copy of what was delegated here once: whoever has that does nothing with the answer.
+    Copied,
 }
 
 impl Trade {
@@ -151,6 +161,7 @@ impl Trade {
             board: board::Board::default(),
             homes: Homes::default(),
             open: BTreeSet::new(),
+            judged: BTreeSet::new(),
             under_way: BTreeSet::new(),
             looked: BTreeMap::new(),
             bringing: BTreeMap::new(),
@@ -188,6 +199,8 @@ impl Member {
             lies_in_redo: shape.redo_liar == Some(slot),
             forges: shape.forger == Some(slot),
             is_curious: shape.snoop == Some(slot),
+            interest: shape.interests[slot].clone(),
+            copied: (shape.copied == Some(slot)).then(Vec::new),
             is_calm: false,
         }));
     }
@@ -223,14 +236,16 @@ impl Member {
         let evidence = self.restore_evidence();
         self.live()?.trade = Some(Box::new(Trade::new(evidence)));
         self.read_board_again()?;
-        let open = self.live()?.federation.view().away().all().filter(|one| one.result.is_some());
-        let open = open.map(|one| one.lease).collect();
-        self.trade()?.open = open;
+        let away = self.live()?.federation.view().away();
+        let open = away.all().filter(|one| one.result.is_some()).map(|one| one.lease).collect();
+        let judged = away.concluded().map(|one| one.lease).collect();
+        let trade = self.trade()?;
+        (trade.open, trade.judged) = (open, judged);
         Ok(())
     }
 
     /// The market's part of a start, when the rules have begun.
-    pub(super) fn begin_market(&mut self) -> Does {
+    pub(super) fn begin_market(&mut self, context: &mut Context) -> Does {
         let Some(seat) = &self.seat else { return Ok(()) };
         let agents = seat.workers.len();
         for n in 0..agents {
@@ -241,7 +256,8 @@ impl Member {
         self.later(ms, MarketWake::Outbox);
         let ms = self.rng.between(500, SUMMARY_MS);
         self.later(ms, MarketWake::Summary);
-        Ok(())
+        self.copy_waits();
+        self.follow_more(context)
     }
 
     fn later(&mut self, ms: u64, wake: MarketWake) {
@@ -283,6 +299,10 @@ impl Member {
             MarketWake::Lot(step, epoch) => self.lot_goes_on(context, (step, epoch)),
             MarketWake::Redo(step, epoch) => self.redo_goes_on(context, (step, epoch)),
             MarketWake::Ran(rerun) => self.rerun_is_done(context, rerun),
+            MarketWake::Copy => {
+                self.copy_waits();
+                self.copy_acts(context)
+            }
         }
     }
 
@@ -307,9 +327,10 @@ impl Member {
     }
 
     /// What the rules want done when their entries are synced.
-    pub(super) fn carry_out_for_market(&mut self, at: u64, effect: Effect) -> Does {
+    pub(super) fn carry_out_for_market(&mut self, context: &mut Context, effect: Effect) -> Does {
+        let at = context.at;
         match effect {
-            Effect::Reply { to, answer } => self.answered_later(to, answer),
+            Effect::Reply { to, answer } => self.answered_later(context, to, answer),
             Effect::Check { step, epoch, output, .. } => self.check(step, epoch, &output),
             Effect::AskWitnesses(ask) => self.begin_lot(at, ask),
             Effect::Redo(asked) => self.begin_redo(*asked),
@@ -369,7 +390,7 @@ impl Member {
             });
             held("invariant_honest_homes_break_no_rule", slot, holds)?;
         }
-        let words = self.verdicts_in(records)?;
+        let words = self.words_in(records)?;
         for (lease, word) in words {
             self.tell_of(context, lease, word)?;
         }
@@ -459,7 +480,7 @@ impl Member {
             Then::Artifact { of, digest } => self.artifact_came(context, of, digest, answer),
             Then::Rerun { of, by } => self.reran(context, of, by, answer.map(|(frame, _)| frame)),
             Then::RerunFile { rerun, digest } => self.rerun_file_came(rerun, digest, answer),
-            Then::GiveBack | Then::Snoop => Ok(()),
+            Then::GiveBack | Then::Snoop | Then::Copied => Ok(()),
         }
     }
 
@@ -488,6 +509,11 @@ impl Member {
     pub fn checks(&self) -> BTreeMap<NodeId, Checks> {
         let trade = self.live.as_ref().and_then(|live| live.trade.as_ref());
         trade.map(|trade| trade.summaries.checks()).unwrap_or_default()
+    }
+
+    /// The agents that live here.
+    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.seat.iter().flat_map(|seat| &seat.workers)
     }
 
     /// What of its market is not over: open runs, and work at other homes but one that is down for good.
@@ -591,6 +617,7 @@ impl Member {
         match &entry.fact {
             Fact::Unsettled(_) => context.counts.unsettled += 1,
             Fact::Refuted(_) => context.counts.refuted_late += 1,
+            Fact::RefutedAway(_) => context.counts.refuted_away += 1,
             Fact::Unanswered(_) => context.counts.silences += 1,
             Fact::Concluded(f) => {
                 context.counts.accepted += u64::from(matches!(f.judgement, Judgement::Accepted { .. }));

@@ -2,14 +2,15 @@
 //! and then; and what homes' records say of them is told to the rules.
 
 use super::home::is_acknowledged;
-use super::{ANSWER_MS, Bringing, Context, Does, Member, Own, Stop, Then, held, wall};
+use super::{ANSWER_MS, Bringing, Context, Does, Member, Own, Stop, Then, Trade, held, wall};
 use crate::mesh::sabotage::MeshSabotage;
 use artel_federation::away::ends_a_result;
-use artel_federation::fact::Abroad;
+use artel_federation::fact::{Abroad, Account, Cause, Refuted, Transfer, Verdict};
 use artel_federation::input::{Conclusion, Word};
 use artel_federation::visit::message::{Act, Handing, Told};
 use artel_federation::{Entry, Fact, Principal, Request};
-use artel_protocol::id::Digest;
+use artel_protocol::amount::Credits;
+use artel_protocol::id::{Digest, StepId};
 use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::record::Records;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,11 +27,18 @@ const FETCH_MS: u64 = 60_000;
 /// How many bytes of kept frames are looked at at once.
 const LOOK_BYTES: usize = 64 << 10;
 
+/// What a payment for a step brings its worker.
+fn paid(payment: &Transfer, step: StepId, agent: AgentId) -> Option<Credits> {
+    let is_of = payment.cause == Cause::Payment && payment.step == step;
+    let leg = payment.legs.iter().find(|leg| is_of && leg.account == Account::Agent(agent))?;
+    u64::try_from(leg.units).ok().map(Credits)
+}
+
 impl Member {
     /// Brings a result, whose private half stands right before the public one; `next` is the agent that wants the next task in
     /// the same answer.
     pub(super) fn bring(&mut self, lease: Abroad, own: Own, next: Option<usize>) -> Does {
-        if !self.trade()?.under_way.insert(lease) {
+        if self.trade()?.under_way.contains(&lease) {
             return Ok(());
         }
         self.trade()?.open.insert(lease);
@@ -57,6 +65,10 @@ impl Member {
         };
         let own = own.or(outgoing.own);
         let visit = self.visit_of(agent, Act::Submit(Box::new(handing)), own)?;
+        if visit.is_some() || sabotage == Some(MeshSabotage::UndelegatedStuck) {
+            self.trade()?.under_way.insert(lease);
+        }
+        // Where the agent has ended its delegation the result waits for a newer one.
         let Some(visit) = visit else { return Ok(()) };
         let patience = if fetches { FETCH_MS } else { ANSWER_MS };
         self.call(lease.home, visit.to_frame(), patience, Then::Bring { lease, agent, result, worker: next })
@@ -108,8 +120,14 @@ impl Member {
     pub(super) fn tell_of(&mut self, context: &mut Context, lease: Abroad, word: Word) -> Does {
         let request = Request::Hear { lease, word };
         self.request(context, Principal::Node(lease.home), request)?;
-        if self.live()?.federation.view().away().get(&lease).is_none() {
-            self.trade()?.open.remove(&lease);
+        let away = self.live()?.federation.view().away();
+        let (is_over, is_judged) = (away.get(&lease).is_none(), away.judged(&lease).is_some());
+        let trade = self.trade()?;
+        if is_judged {
+            trade.judged.insert(lease);
+        }
+        if is_over {
+            trade.open.remove(&lease);
         }
         Ok(())
     }
@@ -139,39 +157,61 @@ impl Member {
         Ok(())
     }
 
-    /// The verdicts among a home's records that are waited for.
-    pub(super) fn verdicts_in(&mut self, records: &Records) -> Does<Vec<(Abroad, Word)>> {
+    /// What a home's records say of results: verdicts that are waited for, and that one which was accepted is refuted.
+    pub(super) fn words_in(&mut self, records: &Records) -> Does<Vec<(Abroad, Word)>> {
         if self.sabotage == Some(MeshSabotage::VerdictsUnheard) {
             return Ok(Vec::new());
         }
+        let untold = self.sabotage == Some(MeshSabotage::RefutationsUntold);
         let home = records.origin().node();
-        let open = &self.trade()?.open;
-        let of_record = |record: &artel_protocol::record::Record| {
-            let Ok(Entry { fact: Fact::Verdict(f), .. }) = Entry::decode(&record.body) else { return None };
-            let lease = Abroad { home, step: f.step, epoch: f.epoch };
-            let conclusion = Conclusion { verdict: record.index, judgement: f.judgement, paid: None };
-            let word = Word::Judged(conclusion);
-            open.contains(&lease).then_some((lease, word))
-        };
-        Ok(records.records().iter().filter_map(of_record).collect())
+        let Trade { open, judged, .. } = self.trade()?;
+        let mut words = Vec::new();
+        // The payment stands before its verdict, in the same frame.
+        let mut payment: Option<Transfer> = None;
+        for record in records.records() {
+            match Entry::decode(&record.body).map(|entry| entry.fact) {
+                Ok(Fact::Transfer(f)) => payment = Some(f),
+                Ok(Fact::Verdict(Verdict { step, epoch, agent, judgement, .. })) => {
+                    let lease = Abroad { home, step, epoch };
+                    if open.contains(&lease) {
+                        let paid = payment.as_ref().and_then(|payment| paid(payment, step, agent));
+                        let conclusion = Conclusion { verdict: record.index, judgement, paid };
+                        words.push((lease, Word::Judged(conclusion)));
+                    }
+                }
+                Ok(Fact::Refuted(Refuted { step, epoch, recalled, .. })) if !untold => {
+                    let lease = Abroad { home, step, epoch };
+                    if open.contains(&lease) || judged.contains(&lease) {
+                        words.push((lease, Word::Refuted { refuted: record.index, recalled }));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(words)
     }
 
-    /// Looks for verdicts among what was kept of homes that have not said enough, from where it was looked at last.
+    /// Looks for words among what was kept of homes that have not said enough, from where it was looked at last; at first also of
+    /// those that may refute something: what they said before this start may not have been heard.
     pub(super) fn look_at_kept(&mut self, context: &mut Context) -> Does {
         let now = wall(context.at);
         let live = self.live()?;
         let late = live.federation.view().away().all().filter(|one| {
             one.result.as_ref().is_some_and(|handed| now.since_ms(handed.at) > VERDICT_WAIT_MS)
         });
-        let late: BTreeSet<NodeId> = late.map(|one| one.lease.home).collect();
+        let mut late: BTreeSet<NodeId> = late.map(|one| one.lease.home).collect();
         let marks = live.kept.marks();
+        let trade = self.trade()?;
+        if trade.looked.is_empty() {
+            late.extend(trade.judged.iter().map(|lease| lease.home));
+        }
         for (origin, mark) in marks.into_iter().filter(|(origin, _)| late.contains(&origin.node())) {
             let mut from = self.trade()?.looked.get(&origin).copied().unwrap_or_default();
             while from < mark.next {
                 let (frames, then) = self.live()?.kept.frames(&origin, from, LOOK_BYTES);
                 for frame in &frames {
                     let Ok(records) = context.memo.records(frame) else { continue };
-                    for (lease, word) in self.verdicts_in(&records)? {
+                    for (lease, word) in self.words_in(&records)? {
                         self.tell_of(context, lease, word)?;
                     }
                 }

@@ -46,8 +46,8 @@ impl Member {
 
     /// An agent wakes.
     pub(super) fn agent_wakes(&mut self, context: &mut Context, n: usize) -> Does {
-        if self.seat()?.workers[n].serial.is_none() {
-            return self.enrolls(context, n);
+        if !self.is_with_its_node(context, n)? {
+            return Ok(());
         }
         let held: Vec<Abroad> = self.seat()?.workers[n].held.keys().copied().collect();
         let count = held.len();
@@ -61,9 +61,9 @@ impl Member {
         Ok(())
     }
 
-    fn enrolls(&mut self, context: &mut Context, n: usize) -> Does {
+    pub(super) fn enrolls(&mut self, context: &mut Context, n: usize) -> Does {
         let worker = &self.seat()?.workers[n];
-        let (id, skills, delegate) = (worker.id, worker.skills.clone(), !worker.temper.signs_itself);
+        let (id, skills, delegate) = (worker.id, worker.skills.clone(), !worker.signs_itself());
         let profile = Profile { name: "worker".into(), skills, metadata: Json::new(*b"{}"), capacity: None };
         let enroll = Request::Enroll { agent: id, profile, delegate };
         let asked = self.request(context, Principal::Stranger, enroll)?.1;
