@@ -38,11 +38,7 @@ impl Member {
     pub(super) fn restore_evidence(&self) -> Evidence {
         let (Some(seat), Some(live)) = (&self.seat, &self.live) else { return Evidence::default() };
         let read = seat.saved.as_deref().and_then(|bytes| codec::decode_large::<(u64, Book)>(bytes).ok());
-        let me = self.origin();
-        let read = read.filter(|(own_index, book)| {
-            let holds = |origin: &Origin| *origin == me || book.next(origin) <= live.kept.mark(origin).next;
-            *own_index <= live.journal.size() && book.marks().iter().all(|mark| holds(&mark.origin))
-        });
+        let read = read.filter(|(own_index, _)| *own_index <= live.journal.size());
         read.map(|(own_index, book)| Evidence { book, own_index }).unwrap_or_default()
     }
 
