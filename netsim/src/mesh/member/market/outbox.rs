@@ -121,9 +121,9 @@ impl Member {
         let request = Request::Hear { lease, word };
         self.request(context, Principal::Node(lease.home), request)?;
         let away = self.live()?.federation.view().away();
-        let (is_over, is_judged) = (away.get(&lease).is_none(), away.judged(&lease).is_some());
+        let (is_over, is_accepted) = (away.get(&lease).is_none(), away.accepted(&lease).is_some());
         let trade = self.trade()?;
-        if is_judged {
+        if is_accepted {
             trade.judged.insert(lease);
         }
         if is_over {
