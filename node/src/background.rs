@@ -9,6 +9,11 @@ use std::thread::JoinHandle;
 /// How many jobs may wait. One that is not taken comes again.
 const JOBS_MAX: usize = 2;
 
+/// How far its work stands back where all cores are busy, as `nice` counts: a snapshot is a burst of some ten milliseconds, which
+/// whoever waits for an answer would wait for too. At 19 snapshots would not keep up with a busy journal, whose tail the next
+/// start has to fold.
+const NICE: i32 = 10;
+
 /// Says that something is being done for as long as it lives.
 pub struct Busy(Arc<AtomicBool>);
 
@@ -40,7 +45,15 @@ impl Background {
     /// What the operating system says when no thread can be had.
     pub fn start() -> std::io::Result<Self> {
         let (jobs, receiver) = sync_channel::<Job>(JOBS_MAX);
-        let work = move || receiver.into_iter().for_each(|job| job());
+        let work = move || {
+            // Elsewhere it would be the whole process that stands back.
+            if cfg!(target_os = "linux")
+                && let Err(error) = rustix::process::nice(NICE)
+            {
+                tracing::debug!(%error, "what may wait is done as if it might not");
+            }
+            receiver.into_iter().for_each(|job| job());
+        };
         let thread = std::thread::Builder::new().name("background".into()).spawn(work)?;
         Ok(Background { jobs, thread })
     }
