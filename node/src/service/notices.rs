@@ -258,6 +258,54 @@ impl Inner {
         let is_wanted = place.follower.told(wanted, (next, behind), skills, is_all);
         Ok(if is_wanted { Told { items, gap } } else { Told::default() })
     }
+
+    fn until(&self) -> Wall {
+        Wall(self.until.load(Ordering::Relaxed))
+    }
+
+    /// What there is to tell by now; nothing where nothing is due.
+    async fn looked(&self, place: &Place) -> Result<Option<Told>, Problem> {
+        let me = place.follower.agent;
+        loop {
+            if place.follower.takes_change() || self.until() <= now() {
+                let stands = match self.stands_until(me).await {
+                    Ok(stands) => stands,
+                    Err(problem) if is_last(&problem) => return Err(problem),
+                    // The journal cannot be written, or too much is asked at once: that passes.
+                    Err(_) => Wall(now().0 + ASK_AGAIN.as_millis() as u64),
+                };
+                self.until.store(stands.0, Ordering::Relaxed);
+            }
+            place.follower.leases_again(self.service.parts().handle.mono());
+            let Some(wanted) = place.follower.due() else { return Ok(None) };
+            match self.told(me, place, &wanted).await {
+                Ok(told) if !told.items.is_empty() || told.gap.is_some() => return Ok(Some(told)),
+                Ok(_) => {}
+                Err(problem) => {
+                    place.follower.failed();
+                    if is_last(&problem) {
+                        return Err(problem);
+                    }
+                    tracing::debug!(%problem, "notices cannot be read; they are tried again");
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until something may be due.
+    async fn woken(&self, place: &Place) {
+        let stands_ms =
+            self.until().0.saturating_sub(now().0).clamp(ASK_AGAIN.as_millis() as u64, ASK_AFTER_MAX_MS);
+        let ends = Instant::now() + Duration::from_millis(stands_ms);
+        let mono = self.service.parts().handle.mono();
+        let leases = place.follower.leases_again(mono).map(|again| again.since_ms(mono));
+        let due = leases.map_or(ends, |ms| ends.min(Instant::now() + Duration::from_millis(ms)));
+        let woken = tokio::time::timeout_at(due, place.follower.woken.notified()).await;
+        if woken.is_err() && due == ends {
+            self.until.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Whether a refusal says that a credential does not stand, or that nothing can be told at all.
@@ -284,46 +332,12 @@ impl Attendance for Attending {
 
     async fn next(&self) -> Result<Told, Problem> {
         let Some(place) = &self.0.place else { return pending().await };
-        let me = place.follower.agent;
-        let until = || Wall(self.0.until.load(Ordering::Relaxed));
-        // What is idle for long holds little: what it asks has a box of its own while it is asked.
         loop {
-            if place.follower.takes_change() || until() <= now() {
-                let stands = match Box::pin(self.0.stands_until(me)).await {
-                    Ok(stands) => stands,
-                    Err(problem) if is_last(&problem) => return Err(problem),
-                    // The journal cannot be written, or too much is asked at once: that passes.
-                    Err(_) => Wall(now().0 + ASK_AGAIN.as_millis() as u64),
-                };
-                self.0.until.store(stands.0, Ordering::Relaxed);
+            // What is idle for long holds little: looking has a box of its own while it lasts.
+            if let Some(told) = Box::pin(self.0.looked(place)).await? {
+                return Ok(told);
             }
-            let mono = self.0.service.parts().handle.mono();
-            let leases_again = place.follower.leases_again(mono);
-            if let Some(wanted) = place.follower.due() {
-                match Box::pin(self.0.told(me, place, &wanted)).await {
-                    Ok(told) if !told.items.is_empty() || told.gap.is_some() => return Ok(told),
-                    Ok(_) => {}
-                    Err(problem) => {
-                        place.follower.failed();
-                        if is_last(&problem) {
-                            return Err(problem);
-                        }
-                        tracing::debug!(%problem, "notices cannot be read; they are tried again");
-                        tokio::time::sleep(ASK_AGAIN).await;
-                    }
-                }
-                continue;
-            }
-            let stands_ms =
-                until().0.saturating_sub(now().0).clamp(ASK_AGAIN.as_millis() as u64, ASK_AFTER_MAX_MS);
-            let ends = Instant::now() + Duration::from_millis(stands_ms);
-            let leases =
-                leases_again.map(|again| Instant::now() + Duration::from_millis(again.since_ms(mono)));
-            let due = leases.map_or(ends, |leases| leases.min(ends));
-            let woken = tokio::time::timeout_at(due, place.follower.woken.notified()).await;
-            if woken.is_err() && due == ends {
-                self.0.until.store(0, Ordering::Relaxed);
-            }
+            self.0.woken(place).await;
         }
     }
 }
