@@ -3,19 +3,21 @@
 use crate::codec::{Decode, Encode};
 use bincode::de::Decoder;
 use bincode::error::DecodeError;
+use std::sync::Arc;
 
 /// The most bytes in a correlation id. A longer one would cost every entry that carries it.
 pub const CORRELATION_BYTES_MAX: usize = 64;
 
-/// A correlation id: 1 to 64 visible ASCII characters, chosen by the caller or made by the node.
+/// A correlation id: 1 to 64 visible ASCII characters, chosen by the caller or made by the node. All entries of a request bear it,
+/// so its text is shared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
-pub struct Correlation(String);
+pub struct Correlation(Arc<str>);
 
 impl Correlation {
     /// Takes text that is 1 to 64 visible ASCII characters, nothing else.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=CORRELATION_BYTES_MAX).contains(&text.len());
-        (fits && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Correlation(text.to_owned()))
+        (fits && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Correlation(text.into()))
     }
 
     /// The text.
