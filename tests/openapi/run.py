@@ -25,6 +25,8 @@ sys.path.insert(0, str(HERE.parent / "strangers"))
 from run import Node, enroll  # noqa: E402
 
 CALLS = 20_000
+# The same calls every time, unless others are asked for: a change is judged by what it changes. Two rare codes were found with this one.
+SEED = 1_795_969_627
 # Which part of all calls each caller makes.
 CALLERS = {"operator": 0.4, "agent": 0.4, "none": 0.2}
 # Left out: positive_data_acceptance. A schema cannot say which cursor a list gave, which UUID is a step's, which 44 letters are a key;
@@ -116,7 +118,7 @@ def fuzz(node, caller, token, calls, seed, directory):
 def main():
     binary, promtool = sys.argv[1:3]
     calls = int(sys.argv[3]) if len(sys.argv) > 3 else CALLS
-    seed = int(os.environ.get("ARTEL_TEST_SEED", time.time()))
+    seed = int(os.environ.get("ARTEL_TEST_SEED", SEED))
     with tempfile.TemporaryDirectory() as directory:
         node = node_in(binary, directory)
         document = node.json("/openapi.json")
