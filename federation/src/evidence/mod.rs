@@ -34,7 +34,8 @@ pub const ROWS_EACH: usize = 8_192;
 /// How many pairs of nodes are counted that have settled something with each other. A receipt of a further one is lost.
 pub const SETTLED_MAX: usize = 65_536;
 
-/// For how many of this node's agents, each at a home, what that paid is kept (some 150 bytes each). Of a further one it is not shown.
+/// Of how many agents, each at a home, what that paid is kept (some 150 bytes each); half of them are this node's own agents' alone. Of a
+/// further one it is not shown.
 pub const PAID_ROWS_MAX: usize = 65_536;
 
 /// How many submissions of one journal may wait for their verdicts (some 200 bytes each). At the limit the oldest goes, which

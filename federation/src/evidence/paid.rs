@@ -1,6 +1,6 @@
 //! What homes paid, by their own public records: each payment is an IOU of the home's to the agent. It is no evidence and weighs
-//! nothing; an agent's own node shows it what it has elsewhere. So it is kept for that node's own agents alone, and of everybody
-//! else only what each home paid in all.
+//! nothing; an agent's own node shows it what it has elsewhere. So half of the room is that node's own agents', whom nobody crowds out;
+//! the other half is whose payment comes first.
 //!
 //! Sums alone, so that journals may come in any order: a home's journal that was cut goes on in another one.
 
@@ -38,7 +38,7 @@ impl Sums {
 }
 
 impl Paid {
-    /// Keeps what a home pays an agent from now on, where there is room.
+    /// Keeps what a home pays an agent of this node, where there is room.
     pub fn keep(&mut self, home: NodeId, agent: AgentId) {
         if self.kept.len() < PAID_ROWS_MAX {
             self.kept.entry((home, agent)).or_default();
@@ -62,8 +62,11 @@ impl Paid {
 
     fn add(&mut self, home: NodeId, agent: AgentId, sums: Sums) {
         self.homes.entry(home).or_default().add(sums);
-        if let Some(kept) = self.kept.get_mut(&(home, agent)) {
-            kept.add(sums);
+        let has_room = self.kept.len() < PAID_ROWS_MAX / 2;
+        match self.kept.get_mut(&(home, agent)) {
+            Some(kept) => kept.add(sums),
+            None if has_room => drop(self.kept.insert((home, agent), sums)),
+            None => {}
         }
     }
 
@@ -139,7 +142,7 @@ mod tests {
         }
         assert_eq!(paid.to(&node(1), &agent(7)), Credits(100), "what went back to the poster is no payment");
         assert_eq!(paid.to(&node(1), &agent(8)), Credits(20));
-        assert_eq!(paid.to(&node(1), &agent(9)), Credits(0), "nobody of this node's");
+        assert_eq!(paid.to(&node(1), &agent(9)), Credits(50), "whoever it is, while there is room");
         assert_eq!(
             (paid.by(&node(1)), paid.by(&node(2)), paid.by(&node(3))),
             (Credits(170), Credits(4), Credits(0))
@@ -149,25 +152,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_payment_is_none_and_others_take_no_room() {
+    fn what_is_no_payment_is_none_and_others_take_half_of_the_room() {
         let mut paid = Paid::default();
         let leg = Leg { account: Account::Agent(agent(1)), units: 9 };
         for cause in [Cause::Escrow, Cause::Refund] {
             paid.hear(node(1), &Fact::Transfer(Transfer { cause, step: step(), legs: vec![leg] }));
         }
         assert_eq!(paid, Paid::default());
-        for n in 2..=255 {
-            paid.hear(node(1), &payment(n, 10));
-        }
-        paid.keep(node(1), agent(1));
-        paid.hear(node(1), &payment(1, 10));
-        assert_eq!((paid.homes.len(), paid.kept.len()), (1, 1));
-        assert_eq!(paid.to(&node(1), &agent(1)), Credits(10));
         let numbered = |n: u32| {
             let mut key = [0; 32];
             key[..4].copy_from_slice(&n.to_be_bytes());
             AgentId(PublicKey::from_bytes(key))
         };
+        let some = Sums { paid: 10, recalled: 0 };
+        (0..=PAID_ROWS_MAX as u32 / 2).for_each(|n| paid.add(node(1), numbered(n), some));
+        assert_eq!(paid.kept.len(), PAID_ROWS_MAX / 2);
+        paid.keep(node(1), agent(1));
+        paid.hear(node(1), &payment(1, 10));
+        assert_eq!(paid.to(&node(1), &agent(1)), Credits(10), "an agent of this node has its place");
         (0..=PAID_ROWS_MAX as u32).for_each(|n| paid.keep(node(2), numbered(n)));
         assert_eq!(paid.kept.len(), PAID_ROWS_MAX);
     }

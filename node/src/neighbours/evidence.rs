@@ -274,8 +274,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use artel_federation::fact::{Abroad, Authority, Fact, HandedIn, Judgement, Submitted, Verdict};
-    use artel_federation::ledger;
+    use artel_federation::fact::{Authority, Fact, Judgement, Submitted, Verdict};
     use artel_protocol::amount::Credits;
     use artel_protocol::id::{Digest, Epoch, FederationId, RunId, StepId};
     use artel_protocol::key::{AgentId, PublicKey};
@@ -364,28 +363,5 @@ mod tests {
         assert_eq!(restored(1, 2), (2, read));
         assert_eq!(restored(1, 1), (0, Book::default()), "its own journal is another one");
         assert_eq!(restored(2, 2), (0, Book::default()));
-    }
-
-    #[test]
-    fn what_a_home_pays_is_kept_of_agents_that_handed_something_in_there_from_here() {
-        let dir = TempDir::new().expect("a directory");
-        let evidence = Evidence::restore(dir.path(), &origin(1), 0);
-        let payment = || {
-            let paid = ledger::payment(step(), Credits(9), agent(), Credits(9)).expect("it was set aside");
-            body(Fact::Transfer(paid))
-        };
-        let paid = |at: u64, home: u8| {
-            let mut state = evidence.state();
-            state.read(origin(home), (at, at), &payment(), Wall(1));
-            state.book.clone()
-        };
-        let before = paid(0, 2);
-        let lease = Abroad { home: node(2), step: step(), epoch: Epoch(1) };
-        let (result, authority) = (Digest([1; 32]), Authority::Session);
-        let handed_in = HandedIn { lease, agent: agent(), result, authority };
-        evidence.hear_own(origin(1), (0, 1), vec![(0, 0, body(Fact::HandedIn(handed_in)))]);
-        assert_eq!((before.paid_by(&node(2)), before.paid_to(&node(2), &agent())), (Credits(9), Credits(0)));
-        let then = [paid(1, 2), paid(0, 3)].map(|book| [2, 3].map(|n| book.paid_to(&node(n), &agent())));
-        assert_eq!(then, [[Credits(9), Credits(0)]; 2]);
     }
 }
