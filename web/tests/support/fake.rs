@@ -403,7 +403,10 @@ impl Service for Fake {
         match post.title.as_str() {
             "panic" => panic!("as asked"),
             "slow" => std::future::pending().await,
-            "taken" => Err(Problem::of(Code::TaskTaken).with_details(Json::new(&b"{\"holder\":1}"[..]))),
+            "taken" => Err(Problem::of(Code::TaskTaken)),
+            "dear" => {
+                Err(Problem::of(Code::InsufficientCredit).with_details(Json::new(&b"{\"lacks\":1}"[..])))
+            }
             _ => Ok(a_task()),
         }
     }
