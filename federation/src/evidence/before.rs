@@ -34,7 +34,7 @@ impl From<FifthForm> for Book {
 }
 
 impl From<SixthForm> for Book {
-    /// Whose payments are kept is not known here, so they begin anew.
+    /// What was paid and what was taken back of it are one sum there, so both begin anew.
     fn from(SixthForm(evidence): SixthForm) -> Self {
         Book { evidence, paid: Paid::default() }
     }
