@@ -33,14 +33,6 @@ const BATCH_MAX: usize = 1_024;
 /// frame of at most 4 MiB, and one of timers) still fits the journal's limit for a commit.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// Where the last commit had at least so many messages, many ask at a time, and the next ones are on their way: the driver
-/// waits [`GATHER`] for them, since a sync, its writes and its wakings cost the same for few as for many.
-const GATHER_FROM: usize = 4;
-
-/// How long it waits then: about what a sync takes on a quiet disk. Longer would cost more in waiting than it saves in work;
-/// whoever asks alone never waits.
-const GATHER: Duration = Duration::from_micros(100);
-
 /// The most bytes of a frame of timers: 1,024 entries of at most 2 KiB, and a minute's refusals.
 const TIMERS_BYTES_MAX: usize = 3 << 20;
 
@@ -201,12 +193,8 @@ impl Driver {
     }
 
     fn run(mut self) {
-        let mut last = 0;
         while !self.stopping {
             let (mut next, mut taken) = (self.wait(), 0);
-            if next.is_some() && last >= GATHER_FROM {
-                std::thread::sleep(GATHER);
-            }
             let mut commit = Commit::new();
             let mut looks = Vec::new();
             while let Some(message) = next {
@@ -215,7 +203,6 @@ impl Driver {
                 let has_room = taken < BATCH_MAX && commit.bytes_max() < BATCH_BYTES_MAX;
                 next = if has_room { self.queue.try_recv().ok() } else { None };
             }
-            last = taken;
             if commit.bytes_max() < BATCH_BYTES_MAX {
                 self.feed(Input::Tick, &mut commit);
             }
