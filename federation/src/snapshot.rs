@@ -19,6 +19,8 @@ pub const FORM: u32 = 9;
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
 pub struct Snapshot {
+    /// What its runs count, which is no less than they take, and a little more.
+    bytes_about: usize,
     head: (u64, u64, u64, Totals),
     genesis: Option<Genesis>,
     founded: bool,
@@ -37,9 +39,19 @@ pub struct Snapshot {
 impl Snapshot {
     /// Its bytes; the same state always has the same.
     pub fn encode(&self) -> Vec<u8> {
-        // Runs count no fewer bytes than they take; a buffer that grows would be copied a dozen times.
-        let runs = self.runs.iter().chain(&self.recent).map(|run| run.bytes()).sum::<u64>();
-        let mut out = Writer(Vec::with_capacity(runs as usize + (1 << 16)));
+        let mut bytes = Vec::with_capacity(self.bytes_about);
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// About how many bytes it has: with room for so many, a buffer need not grow, which copies it a dozen times.
+    pub fn bytes_about(&self) -> usize {
+        self.bytes_about
+    }
+
+    /// Appends its bytes.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        let mut out = Writer(bytes);
         out.value(&FORM);
         out.value(&self.head);
         out.value(&self.genesis);
@@ -54,13 +66,13 @@ impl Snapshot {
         out.section(self.away.iter().map(AsRef::as_ref));
         out.section(self.concluded.iter().map(AsRef::as_ref));
         out.section(self.refuted.iter());
-        out.0
     }
 }
 
 impl State {
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
+            bytes_about: (self.open.bytes + self.recent_bytes) as usize + (1 << 16),
             head: (self.size, self.boots, self.artifact_bytes, self.totals),
             genesis: self.genesis.clone(),
             founded: self.founded,
@@ -149,13 +161,13 @@ impl State {
     }
 }
 
-struct Writer(Vec<u8>);
+struct Writer<'a>(&'a mut Vec<u8>);
 
-impl Writer {
+impl Writer<'_> {
     fn value<T: Encode>(&mut self, value: &T) {
         let start = self.0.len();
         self.0.extend_from_slice(&[0; 4]);
-        codec::encode_large_into(value, &mut self.0);
+        codec::encode_large_into(value, self.0);
         let len = u32::try_from(self.0.len() - start - 4).expect("one value is far below 4 GiB");
         self.0[start..start + 4].copy_from_slice(&len.to_le_bytes());
     }

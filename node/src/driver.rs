@@ -469,7 +469,7 @@ impl Driver {
         let snapshot = state.federation.snapshot();
         let taken = self.background.take(move || {
             let _busy = busy;
-            match job.run(&snapshot.encode()) {
+            match job.run_with(snapshot.bytes_about(), |bytes| snapshot.encode_into(bytes)) {
                 Ok(()) => tracing::debug!(size, "snapshot written"),
                 Err(error) => {
                     tracing::warn!(%error, "a snapshot cannot be written; the journal is folded instead")
@@ -490,7 +490,9 @@ impl Driver {
         let Some(mut state) = self.state.take() else { return };
         // What it is writing must not meet the last snapshot.
         self.background.end();
-        let written = state.journal.snapshot().and_then(|job| job.run(&state.federation.snapshot().encode()));
+        let snapshot = state.federation.snapshot();
+        let encode = |bytes: &mut Vec<u8>| snapshot.encode_into(bytes);
+        let written = state.journal.snapshot().and_then(|job| job.run_with(snapshot.bytes_about(), encode));
         if let Err(error) = written {
             tracing::warn!(%error, "the last snapshot cannot be written");
         }

@@ -40,8 +40,12 @@ const BYTES_RUN: u64 = 8 << 20;
 /// An artifact inside JSON, in bytes (8 MiB, about 6 MB of content): it is held in memory; larger ones are put.
 const BYTES_ARTIFACT: u64 = 8 << 20;
 
+/// Longer bodies (64 KiB) are read on a thread for what takes long: 8 MiB take some 50 ms, in which a connection's thread would
+/// serve no other.
+const APART_BYTES: usize = 64 << 10;
+
 /// A type that comes as a body, and how much of it there may be.
-pub(crate) trait Body: DeserializeOwned {
+pub(crate) trait Body: DeserializeOwned + Send + 'static {
     /// The most bytes; a longer body gets `body_too_large` and is not read to its end.
     const BYTES_MAX: u64;
     /// Whether no body at all stands for `{}`.
@@ -114,8 +118,18 @@ impl<S: Service, T: Body> FromRequest<App<S>> for Input<T> {
         if !bytes.is_empty() {
             check_content_type(&parts.headers)?;
         }
-        let value = if bytes.is_empty() && T::MAY_BE_EMPTY { parse(b"{}") } else { parse(&bytes) }?;
-        let idempotency = key.map(|key| Idempotency { key, body: Digest::of(&bytes) });
+        if bytes.len() <= APART_BYTES {
+            return Input::read(&bytes, key);
+        }
+        let read = tokio::task::spawn_blocking(move || Input::read(&bytes, key)).await;
+        read.unwrap_or_else(|_| Err(Problem::of(Code::Internal)))
+    }
+}
+
+impl<T: Body> Input<T> {
+    fn read(bytes: &[u8], key: Option<String>) -> Result<Self, Problem> {
+        let value = if bytes.is_empty() && T::MAY_BE_EMPTY { parse(b"{}") } else { parse(bytes) }?;
+        let idempotency = key.map(|key| Idempotency { key, body: Digest::of(bytes) });
         Ok(Input { value, idempotency })
     }
 }

@@ -6,7 +6,7 @@
 
 use artel_protocol::id::Digest;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -261,6 +261,9 @@ fn pair_digest(key: &[u8], stored: &[u8]) -> u128 {
     u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
 }
 
+/// By a tree's number, its last key or one behind that.
+type Ends = BTreeMap<u8, Vec<u8>>;
+
 /// By key: the value that is set, or that there is none any more.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
@@ -378,6 +381,8 @@ pub struct SledStore {
     db: sled::Db,
     /// sled's own data file: its `flush` leaves the bytes in the kernel's cache.
     data: fs::File,
+    /// By tree, a key behind which the store has none: what is put there is new, and nobody has to look for it.
+    ends: Mutex<Ends>,
 }
 
 impl SledStore {
@@ -410,7 +415,7 @@ impl SledStore {
                 .flush_every_ms(None)
                 .open()?;
             let data = fs::File::open(dir.join("db"))?;
-            Ok(SledStore { db, data })
+            Ok(SledStore { db, data, ends: Mutex::default() })
         })
     }
 
@@ -442,6 +447,16 @@ impl SledStore {
     fn summary(&self) -> Result<Summary, IndexError> {
         let stored = guarded(|| self.db.get(SUMMARY_KEY))?;
         Summary::parse(stored.as_deref())
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A tree's last key; one before all of its keys where it has none.
+    fn last_key(&self, tree: u8) -> Result<Vec<u8>, IndexError> {
+        let last = guarded(|| self.db.scan_prefix([tree]).next_back().transpose())?;
+        Ok(last.map_or_else(Vec::new, |(key, _)| key.to_vec()))
     }
 
     /// Moves an index aside that was found damaged after it was opened. It must not be open any more.
@@ -517,8 +532,24 @@ impl KvStore for SledStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<(), IndexError> {
-        let old = |key: &[u8]| Ok(guarded(|| self.db.get(key))?.map(|stored| stored.to_vec()));
+        // Taken out until all has gone well: nobody knows what half a batch has left.
+        let mut ends = std::mem::take(&mut *self.ends());
+        for tree in batch.changes.iter().map(|(key, _)| key[0]) {
+            if let btree_map::Entry::Vacant(unknown) = ends.entry(tree) {
+                unknown.insert(self.last_key(tree)?);
+            }
+        }
+        let old = |key: &[u8]| match key > ends[&key[0]].as_slice() {
+            true => Ok(None),
+            false => Ok(guarded(|| self.db.get(key))?.map(|stored| stored.to_vec())),
+        };
         let (changes, summary) = settle(batch, self.summary()?, old)?;
+        for key in changes.keys() {
+            let end = ends.entry(key[0]).or_default();
+            if key > end {
+                end.clone_from(key);
+            }
+        }
         let mut applied = sled::Batch::default();
         for (key, value) in changes {
             match value {
@@ -527,7 +558,9 @@ impl KvStore for SledStore {
             }
         }
         applied.insert(SUMMARY_KEY, summary.to_stored());
-        guarded(|| self.db.apply_batch(applied))
+        guarded(|| self.db.apply_batch(applied))?;
+        *self.ends() = ends;
+        Ok(())
     }
 
     fn position(&self) -> Result<u64, IndexError> {
@@ -594,6 +627,41 @@ mod tests {
         let (store, found) = SledStore::open(&dir.path().join("index")).expect("opened");
         assert_eq!(found, Found::Nothing);
         check(&store);
+    }
+
+    #[test]
+    fn the_summary_is_true_in_whatever_order_keys_come_and_go() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("index");
+        let (mut store, _) = SledStore::open(&path).expect("opened");
+        let memory = MemoryStore::new();
+        let mut state = 7u64;
+        let mut draw = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        for position in 1..=60 {
+            let mut batch = Batch::new(position);
+            for _ in 0..8 {
+                let (tree, key) = (Tree(1 + draw(3) as u8), format!("{:03}", draw(200)));
+                match draw(4) {
+                    0 => batch.remove(tree, key.as_bytes()),
+                    value => batch.put(tree, key.as_bytes(), &[value as u8]).expect("small"),
+                }
+            }
+            store.apply(batch.clone()).expect("applied");
+            memory.apply(batch).expect("applied");
+            let expected = Summary::parse(memory.pairs().get(SUMMARY_KEY).map(Vec::as_slice));
+            assert_eq!(store.summary().expect("read"), expected.expect("read"), "after batch {position}");
+            store.check().expect("what stands there is what the summary says");
+            if position % 20 == 0 {
+                store.sync().expect("synced");
+                drop(store);
+                store = SledStore::open(&path).expect("opened").0;
+            }
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ const KEPT: usize = 2;
 const MAGIC: &[u8; 8] = b"ARTELSNP";
 const FORMAT: u32 = 1;
 const DIGEST_BYTES: usize = 32;
+const LEN_BYTES: usize = 8;
 
 /// More than any snapshot has: the state, and room for a head with many segments.
 const FILE_BYTES_MAX: u64 = STATE_BYTES_MAX + (64 << 20);
@@ -173,16 +174,17 @@ impl SnapshotJob {
     /// # Errors
     /// [`Error::TooLarge`] or [`Error::Io`]; the older snapshots are then still there.
     pub fn run(self, state: &[u8]) -> Result<(), Error> {
-        if state.len() as u64 > STATE_BYTES_MAX {
-            return Err(Error::TooLarge {
-                what: "a state",
-                bytes: state.len() as u64,
-                bytes_max: STATE_BYTES_MAX,
-            });
-        }
+        self.run_with(state.len(), |bytes| bytes.extend_from_slice(state))
+    }
+
+    /// The same with the state that `encode` appends, which is about `bytes_about` long: a large one is written only once.
+    ///
+    /// # Errors
+    /// As [`SnapshotJob::run`].
+    pub fn run_with(self, bytes_about: usize, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
+        let bytes = self.to_bytes(bytes_about, encode)?;
         // What is derived from before the snapshot is not looked at when the journal is opened from it.
         self.derived.sync()?;
-        let bytes = self.to_bytes(state);
         let path = path(self.size());
         if let Err(cause) = files::replace(self.files.as_ref(), &path, &bytes) {
             let _ = self.files.remove(&format!("{path}.tmp"));
@@ -191,20 +193,26 @@ impl SnapshotJob {
         self.remove_old()
     }
 
-    fn to_bytes(&self, state: &[u8]) -> Vec<u8> {
+    fn to_bytes(&self, bytes_about: usize, encode: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, Error> {
         let key = self.ring.active();
         let mut bytes = self.head.to_bytes();
-        bytes.reserve(state.len() + 128);
+        bytes.reserve(bytes_about + 128);
         bytes.extend_from_slice(&key.0.to_le_bytes());
         bytes.extend_from_slice(&self.nonce);
-        bytes.extend_from_slice(&((state.len() + TAG_BYTES) as u64).to_le_bytes());
+        let len_at = bytes.len();
+        bytes.extend_from_slice(&[0; LEN_BYTES]);
         let from = bytes.len();
-        bytes.extend_from_slice(state);
+        encode(&mut bytes);
+        let len = (bytes.len() - from) as u64;
+        if len > STATE_BYTES_MAX {
+            return Err(Error::TooLarge { what: "a state", bytes: len, bytes_max: STATE_BYTES_MAX });
+        }
+        bytes[len_at..from].copy_from_slice(&(len + TAG_BYTES as u64).to_le_bytes());
         let context = SealContext::new(&self.head.origin).of_state(self.size(), key);
         self.ring.seal(&self.nonce, &context, &mut bytes, from);
         let digest = Digest::of(&bytes);
         bytes.extend_from_slice(&digest.0);
-        bytes
+        Ok(bytes)
     }
 
     fn remove_old(&self) -> Result<(), Error> {

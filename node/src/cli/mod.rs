@@ -142,7 +142,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     // The demo starts its agents so; nobody types it, and no shell offers it.
     if args.get(1).is_some_and(|verb| verb == DEMO_WORKER) {
-        return on_threads(crate::demo::worker::run(), &Hints::default());
+        return on_threads(threads(false), crate::demo::worker::run(), &Hints::default());
     }
     let parsed =
         examples::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
@@ -155,11 +155,20 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
         }
     };
     let hints = Hints { data: cli.global.data.clone(), list: list_of(&cli.verb) };
-    on_threads(run_verb(cli), &hints)
+    let threads = threads(matches!(cli.verb, Verb::Up(_)));
+    on_threads(threads, run_verb(cli), &hints)
 }
 
-fn on_threads(work: impl Future<Output = anyhow::Result<()>>, hints: &Hints) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+/// How many threads serve connections. A node's driver keeps a core busy by itself: beside it, a thread more than there are cores
+/// left costs more in changes of thread than it does.
+fn threads(is_node: bool) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if is_node { cores.saturating_sub(1).max(1) } else { cores }
+}
+
+fn on_threads(threads: usize, work: impl Future<Output = anyhow::Result<()>>, hints: &Hints) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return told(&anyhow::anyhow!("cannot start threads: {error}"), hints),
     };
