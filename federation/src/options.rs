@@ -105,7 +105,7 @@ pub const AGENT_POST_KEYS_MAX: usize = 10_000;
 pub const POST_KEY_BYTES: usize = 160;
 /// How many finished runs stay in memory, so that a repeated submission gets the same answer at once. They stand in every
 /// snapshot; more would make each start longer.
-pub const RECENT_RUNS: usize = 256;
+pub const RECENT_RUNS: usize = 1_024;
 /// How many steps those runs have in all; each holds at most four texts of [`RECENT_BYTES`].
 pub const RECENT_STEPS: usize = 8_192;
 /// How many bytes those runs have in all; the oldest go first. Many submissions of one step weigh more than its texts.

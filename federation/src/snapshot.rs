@@ -44,7 +44,7 @@ impl Snapshot {
         bytes
     }
 
-    /// About how many bytes it has: with room for so many, a buffer need not grow, which copies it a dozen times.
+    /// About how many bytes its runs have, the most of it by far where it is large: a buffer that grows is copied each time.
     pub fn bytes_about(&self) -> usize {
         self.bytes_about
     }

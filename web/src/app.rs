@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::Instrument as _;
@@ -51,6 +52,8 @@ pub(crate) struct Inner<S> {
     /// Cancelled when the server begins to shut down.
     pub closing: CancellationToken,
     pub sockets: Arc<Census>,
+    /// Who reads a large body: half as many at once as there are cores, so that the driver has one.
+    pub apart: Arc<Semaphore>,
     names: Names,
     document: OnceLock<Document>,
     /// What was asked, in numbers.
@@ -88,6 +91,7 @@ pub(crate) struct Ends {
 
 impl<S: Service> App<S> {
     pub fn new(service: S, options: Options, closing: CancellationToken) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         App(Arc::new(Inner {
             agents: Buckets::new(options.agent_rate),
             enrollments: Buckets::new(options.enroll_rate),
@@ -95,6 +99,7 @@ impl<S: Service> App<S> {
             names: Names::new(options.names.clone()),
             document: OnceLock::new(),
             requests: Requests::new(),
+            apart: Arc::new(Semaphore::new(cores.div_ceil(2))),
             sockets: Census::new(options.connections_max, options.sockets_per_agent_max),
             sessions: ui::Sessions::new(&options),
             service,

@@ -25,6 +25,7 @@ use bytes::{Bytes, BytesMut};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use std::sync::Arc;
 
 /// The most characters of an `Idempotency-Key`. Each key is kept for a day.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
@@ -121,8 +122,16 @@ impl<S: Service, T: Body> FromRequest<App<S>> for Input<T> {
         if bytes.len() <= APART_BYTES {
             return Input::read(&bytes, key);
         }
-        let read = tokio::task::spawn_blocking(move || Input::read(&bytes, key)).await;
-        read.unwrap_or_else(|_| Err(Problem::of(Code::Internal)))
+        app.within(async {
+            let permit = Arc::clone(&app.apart).acquire_owned().await;
+            let read = tokio::task::spawn_blocking(move || {
+                // Held to the end, even where the caller is gone.
+                let _permit = permit;
+                Input::read(&bytes, key)
+            });
+            read.await.unwrap_or_else(|_| Err(Problem::of(Code::Internal)))
+        })
+        .await
     }
 }
 

@@ -6,7 +6,7 @@
 
 use artel_protocol::id::Digest;
 use std::any::Any;
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -261,9 +261,6 @@ fn pair_digest(key: &[u8], stored: &[u8]) -> u128 {
     u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
 }
 
-/// By a tree's number, its last key or one behind that.
-type Ends = BTreeMap<u8, Vec<u8>>;
-
 /// By key: the value that is set, or that there is none any more.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
@@ -381,8 +378,6 @@ pub struct SledStore {
     db: sled::Db,
     /// sled's own data file: its `flush` leaves the bytes in the kernel's cache.
     data: fs::File,
-    /// By tree, a key behind which the store has none: what is put there is new, and nobody has to look for it.
-    ends: Mutex<Ends>,
 }
 
 impl SledStore {
@@ -415,7 +410,7 @@ impl SledStore {
                 .flush_every_ms(None)
                 .open()?;
             let data = fs::File::open(dir.join("db"))?;
-            Ok(SledStore { db, data, ends: Mutex::default() })
+            Ok(SledStore { db, data })
         })
     }
 
@@ -447,16 +442,6 @@ impl SledStore {
     fn summary(&self) -> Result<Summary, IndexError> {
         let stored = guarded(|| self.db.get(SUMMARY_KEY))?;
         Summary::parse(stored.as_deref())
-    }
-
-    fn ends(&self) -> MutexGuard<'_, Ends> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A tree's last key; one before all of its keys where it has none.
-    fn last_key(&self, tree: u8) -> Result<Vec<u8>, IndexError> {
-        let last = guarded(|| self.db.scan_prefix([tree]).next_back().transpose())?;
-        Ok(last.map_or_else(Vec::new, |(key, _)| key.to_vec()))
     }
 
     /// Moves an index aside that was found damaged after it was opened. It must not be open any more.
@@ -532,24 +517,8 @@ impl KvStore for SledStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<(), IndexError> {
-        // Taken out until all has gone well: nobody knows what half a batch has left.
-        let mut ends = std::mem::take(&mut *self.ends());
-        for tree in batch.changes.iter().map(|(key, _)| key[0]) {
-            if let btree_map::Entry::Vacant(unknown) = ends.entry(tree) {
-                unknown.insert(self.last_key(tree)?);
-            }
-        }
-        let old = |key: &[u8]| match key > ends[&key[0]].as_slice() {
-            true => Ok(None),
-            false => Ok(guarded(|| self.db.get(key))?.map(|stored| stored.to_vec())),
-        };
+        let old = |key: &[u8]| Ok(guarded(|| self.db.get(key))?.map(|stored| stored.to_vec()));
         let (changes, summary) = settle(batch, self.summary()?, old)?;
-        for key in changes.keys() {
-            let end = ends.entry(key[0]).or_default();
-            if key > end {
-                end.clone_from(key);
-            }
-        }
         let mut applied = sled::Batch::default();
         for (key, value) in changes {
             match value {
@@ -558,9 +527,7 @@ impl KvStore for SledStore {
             }
         }
         applied.insert(SUMMARY_KEY, summary.to_stored());
-        guarded(|| self.db.apply_batch(applied))?;
-        *self.ends() = ends;
-        Ok(())
+        guarded(|| self.db.apply_batch(applied))
     }
 
     fn position(&self) -> Result<u64, IndexError> {

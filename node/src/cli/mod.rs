@@ -159,16 +159,23 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     on_threads(threads, run_verb(cli), &hints)
 }
 
-/// How many threads serve connections. A node's driver keeps a core busy by itself: beside it, a thread more than there are cores
-/// left costs more in changes of thread than it does.
-fn threads(is_node: bool) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if is_node { cores.saturating_sub(1).max(1) } else { cores }
+/// The threads that serve connections. A node's driver keeps a core busy by itself, so they are one fewer than cores: more cost
+/// more in changes of thread than they do. Who sets tokio's own variable is obeyed.
+fn threads(is_node: bool) -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if is_node && std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        builder.worker_threads(cores.saturating_sub(1).max(1));
+    }
+    builder
 }
 
-fn on_threads(threads: usize, work: impl Future<Output = anyhow::Result<()>>, hints: &Hints) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    let runtime = match runtime {
+fn on_threads(
+    mut threads: tokio::runtime::Builder,
+    work: impl Future<Output = anyhow::Result<()>>,
+    hints: &Hints,
+) -> ExitCode {
+    let runtime = match threads.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return told(&anyhow::anyhow!("cannot start threads: {error}"), hints),
     };
