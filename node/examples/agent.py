@@ -3,7 +3,8 @@
 
     python3 agent.py http://127.0.0.1:7433 [agent.pem] [--once]
 
-It counts the words of each task's input: {"text": "…"} in, {"words": 3} out. Change `work` to do something else.
+It counts the words of each task's input: {"text": "…"} in, {"words": 3} out. Change `work` to do something else. Its skill is `text`:
+    artel task post --title "Count" --capability text --reward 1 --input '{"text":"one two three"}' --watch
 """
 import base64, json, os, sys, time, urllib.error, urllib.request
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
