@@ -1,12 +1,12 @@
 // The loops over an HTTP API, the same for every peer: what a POST costs alone, with 64 in flight and at 200 a second, what a GET costs, what
 // 1,000 connections that stay open cost. A peer: { peer, variant, durable, version, port, headers, pids, app (the process that holds sockets),
 // post() -> path and body, id(answer), task(id) and health (paths), done(f) calls f(id) for each result, connect() -> a socket with close(), settle?() }.
-import http from 'node:http';
+import http from 'node:http'; import fs from 'node:fs'; import { execFile } from 'node:child_process';
 import { hr, cfg, emit, pool, pct, usage, sleep, fsyncUs } from './lib.mjs';
 
 // The first posts of a cold client and of cold workers take longer, whoever answers (RESULTS.md tells how much): node compiles them meanwhile. So they
 // stand apart.
-const WARM_UP = 3000, OPEN_RATE = 200, OPEN_REQUESTS = 2000, SOCKETS = 1000;
+const WARM_UP = 3000, WRK_SECONDS = 5, OPEN_RATE = 200, OPEN_REQUESTS = 2000, SOCKETS = 1000;
 
 export async function api(peer, dir) {
   const base = { peer: peer.peer, variant: peer.variant, durable: peer.durable, version: peer.version };
@@ -56,5 +56,14 @@ export async function api(peer, dir) {
     await pool(SOCKETS, cfg.INFLIGHT, i => timed(l, async () => { all.push(await peer.connect(i)); }).catch(e => console.error(String(e))));
     await peer.settle?.(); await sleep(1000); const after = usage([peer.app]).pss_mb; all.forEach(s => s.close());
     return { n: SOCKETS, ok_pct: +(l.length * 100 / SOCKETS).toFixed(1), connect_ms: pct(l), server_kb_per_conn: +((after - before) * 1024 / SOCKETS).toFixed(1) };
+  });
+  // The same posts by a client in C, which costs a twentieth of node's: what is left is the API. Last, for it leaves much to do behind it.
+  await step('post_wrk', async () => {
+    const [path, body] = peer.post(), script = dir + '/post.lua', headers = { 'content-type': 'application/json', ...peer.headers };
+    fs.writeFileSync(script, `wrk.method = "POST"; wrk.body = [==[${JSON.stringify(body)}]==]\n${Object.entries(headers).map(([k, v]) => `wrk.headers["${k}"] = "${v}"\n`).join('')}
+      function done(summary, latency) local e = summary.errors; local ms = function(p) return latency:percentile(p) / 1000 end
+        print(string.format("JSON[%d,%d,%f,%f,%f]", summary.requests, e.status + e.timeout + e.read + e.write + e.connect, ms(50), ms(95), ms(99))) end`);
+    const said = await new Promise((good, bad) => execFile('wrk', ['-t1', `-c${cfg.INFLIGHT}`, `-d${WRK_SECONDS}s`, '-s', script, `http://127.0.0.1:${peer.port}${path}`], (e, out) => e ? bad(e) : good(out)));
+    const [n, errors, p50, p95, p99] = JSON.parse(said.slice(said.indexOf('JSON') + 4)); return { n, errors, req_s: Math.round(n / WRK_SECONDS), api_ms: { p50, p95, p99 } };
   });
 }

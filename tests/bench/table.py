@@ -15,20 +15,21 @@ for i, line in enumerate(open(sys.argv[1]), 1):
     if m == "contention": d.update(claims_s=g("claims_s"), double=g("double_claims"), lost=r["tasks"] - r["claimed"])
     if m == "named_race": d.update(race_wins_s=g("wins_s"), race_tries_s=g("attempts_s"), race_double=g("double_claims"), race_lost=r["tasks"] - r["claimed"])
     if m == "throughput" and "api_ms" in r: d.update(post_p95=r["api_ms"]["p95"])
+    if m == "post_wrk": d.update(wrk_s=g("req_s"), wrk_p95=r["api_ms"]["p95"])
     if m == "api_open_200": d.update(post200_p95=r["api_ms"]["p95"])
     if m == "api_get": d.update(get_s=g("req_s"))
     if m == "api_health": d.update(health_s=g("req_s"))
     if m == "websocket_1000": d.update(sockets_ok=g("ok_pct"), socket_KB=g("server_kb_per_conn"), connect_p95=r["connect_ms"]["p95"])
     if m == "growth": d[f"drain@{g('backlog')//1000}k"] = g("tasks_s"); d["MB_grown"] = g("server_pss_mb")
 cols = ["peer", "variant", "turn", "load", "fsync_us", "tasks_s", "server_us", "cpu_us", "p50_ms", "p95_ms", "p99_ms", "claim_p50", "claims_s", "double", "lost", "race_wins_s", "race_tries_s", "race_double", "race_lost", "idle_cpu", "idle_MB", "server_MB", "MB_after"]
-cols += ["post_p95", "post200_p95", "get_s", "health_s", "sockets_ok", "socket_KB", "connect_p95"]
+cols += ["post_p95", "wrk_p95", "wrk_s", "post200_p95", "get_s", "health_s", "sockets_ok", "socket_KB", "connect_p95"]
 cols += sorted({c for d in rows.values() for c in d if c.startswith("drain@")}, key=lambda c: int(c[6:-1])) + ["MB_grown"]
 cols = cols[:3] + [c for c in cols[3:] if any(c in d for d in rows.values())]
 t = [cols] + [["-" if d.get(c) is None else str(d[c]) for c in cols] for d in rows.values()]
 w = [max(len(x[i]) for x in t) for i in range(len(cols))]
 for x in t: print("  ".join(v.ljust(n) for v, n in zip(x, w)).rstrip())
-higher = [c for c in cols if c in ("tasks_s", "claims_s", "race_wins_s", "race_tries_s", "get_s", "health_s") or c.startswith("drain@")]
-lower = ["server_us", "cpu_us", "p50_ms", "p95_ms", "p99_ms", "claim_p50", "idle_cpu", "server_MB", "post_p95", "post200_p95", "socket_KB", "connect_p95"]
+higher = [c for c in cols if c in ("tasks_s", "claims_s", "race_wins_s", "race_tries_s", "get_s", "health_s", "wrk_s") or c.startswith("drain@")]
+lower = ["server_us", "cpu_us", "p50_ms", "p95_ms", "p99_ms", "claim_p50", "idle_cpu", "server_MB", "post_p95", "wrk_p95", "post200_p95", "socket_KB", "connect_p95"]
 best = {}
 for (peer, variant, _), d in rows.items():
     for c in higher + lower:
