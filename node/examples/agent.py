@@ -78,16 +78,16 @@ def main():
     if not words:
         raise SystemExit(__doc__)
     node, once = words[0].rstrip("/"), "--once" in sys.argv
-    token = enroll(node, load_key(words[1] if len(words) > 1 else "agent.pem"))
-    step = None
+    key = load_key(words[1] if len(words) > 1 else "agent.pem")
+    token, step = enroll(node, key), None
+    print(f"{did_of(key)} waits for tasks", file=sys.stderr)
     while True:
         # The best task that this agent qualifies for; waits at the node until there is one.
         step = step or post(f"{node}/v1/tasks/claim", {"wait_ms": WAIT_MS}, token)
         if step is None:
             continue
-        result = {"epoch": step["epoch"], "output": work(step)}
-        if not once:
-            result["claim_next"] = True  # the next task in the same answer, if there is one now
+        # With claim_next the next task is in the same answer, if there is one now.
+        result = {"epoch": step["epoch"], "output": work(step), "claim_next": not once}
         answer = post(f"{node}/v1/tasks/{step['task_id']}/submit", result, token)
         print(json.dumps({"task_id": step["task_id"], "output": result["output"], "receipt": answer.get("receipt")}), flush=True)
         step = answer.get("next")

@@ -243,7 +243,8 @@ fn make_missing_secrets(path: &Path) -> Result<(), Error> {
     if !path.join(OPERATOR_TOKEN).exists() {
         let mut bytes = Zeroizing::new([0; 32]);
         rand::rng().fill_bytes(bytes.as_mut());
-        put_secret(path, OPERATOR_TOKEN, &URL_SAFE_NO_PAD.encode(bytes.as_ref()))?;
+        let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_ref()));
+        put_secret(path, OPERATOR_TOKEN, &Zeroizing::new(format!("{}\n", *token)))?;
     }
     if !path.join(DATA_KEY_FILE).exists() {
         KeyRing::generate(&mut rand::rng()).store(&OsFiles::new(path))?;

@@ -2,6 +2,7 @@
 //! the route, and whatever went wrong in the one shape.
 
 use crate::answer;
+use crate::apart::Apart;
 use crate::correlation;
 use crate::host::Names;
 use crate::metrics::Requests;
@@ -27,7 +28,6 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::Instrument as _;
@@ -52,8 +52,8 @@ pub(crate) struct Inner<S> {
     /// Cancelled when the server begins to shut down.
     pub closing: CancellationToken,
     pub sockets: Arc<Census>,
-    /// Who reads a large body: half as many at once as there are cores, so that the driver has one.
-    pub apart: Arc<Semaphore>,
+    /// Where a large body is read.
+    pub apart: Apart,
     names: Names,
     document: OnceLock<Document>,
     /// What was asked, in numbers.
@@ -91,7 +91,6 @@ pub(crate) struct Ends {
 
 impl<S: Service> App<S> {
     pub fn new(service: S, options: Options, closing: CancellationToken) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         App(Arc::new(Inner {
             agents: Buckets::new(options.agent_rate),
             enrollments: Buckets::new(options.enroll_rate),
@@ -99,7 +98,7 @@ impl<S: Service> App<S> {
             names: Names::new(options.names.clone()),
             document: OnceLock::new(),
             requests: Requests::new(),
-            apart: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            apart: Apart::of_this_machine(),
             sockets: Census::new(options.connections_max, options.sockets_per_agent_max),
             sessions: ui::Sessions::new(&options),
             service,

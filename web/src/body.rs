@@ -25,7 +25,6 @@ use bytes::{Bytes, BytesMut};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use std::sync::Arc;
 
 /// The most characters of an `Idempotency-Key`. Each key is kept for a day.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
@@ -123,13 +122,8 @@ impl<S: Service, T: Body> FromRequest<App<S>> for Input<T> {
             return Input::read(&bytes, key);
         }
         app.within(async {
-            let permit = Arc::clone(&app.apart).acquire_owned().await;
-            let read = tokio::task::spawn_blocking(move || {
-                // Held to the end, even where the caller is gone.
-                let _permit = permit;
-                Input::read(&bytes, key)
-            });
-            read.await.unwrap_or_else(|_| Err(Problem::of(Code::Internal)))
+            let read = app.apart.run(move || Input::read(&bytes, key)).await;
+            read.unwrap_or_else(|| Err(Problem::of(Code::Internal)))
         })
         .await
     }

@@ -3,6 +3,7 @@
 //! This crate knows sockets, headers, JSON and limits. It knows no rule of the federation and opens no file.
 
 mod answer;
+mod apart;
 mod app;
 mod body;
 mod caller;

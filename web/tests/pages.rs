@@ -70,9 +70,9 @@ fn filled(path: &str) -> String {
 fn looked_at() -> impl Iterator<Item = String> {
     let apart =
         ["/ui/live", "/ui/assets/", "/ui/{*", "/image", "/download", "/proof", "/consistency", "/ui/sign-in"];
-    let pages = PAGES
-        .iter()
-        .filter(move |(method, path)| *method == "get" && !apart.iter().any(|a| path.contains(a)));
+    let pages = PAGES.iter().filter(move |(method, path)| {
+        *method == "get" && *path != "/ui/" && !apart.iter().any(|a| path.contains(a))
+    });
     pages.map(|(_, path)| filled(path))
 }
 
@@ -86,6 +86,8 @@ async fn a_stranger_sees_the_public_page_and_is_asked_to_sign_in() {
         assert_eq!(reply.status, 303, "{path}");
         assert!(to.starts_with("/ui/sign-in?next=%2Fui"), "{path}: {to}");
     }
+    let reply = client.ask("GET", "/ui/", "", b"").await;
+    assert_eq!((reply.status, reply.header("location")), (303, Some("/ui")), "as people type it");
     let page = client.ask("GET", "/", "", b"").await;
     assert_eq!(page.status, 200);
     for secret in ["Ada", "agent-token", "operator-token", "Build REST API", &fake::agent().to_string()] {

@@ -8,6 +8,7 @@ use super::log;
 use super::lots;
 use super::progress::Progress;
 use super::show::Column;
+use super::wording::{count, counted};
 use crate::client::escape;
 use crate::data::{self, DataDir};
 use artel_audit::os::OsFiles;
@@ -197,11 +198,11 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
     answer["incomplete_end"] = json!(report.incomplete_end);
     answer["damage"] = json!(damage.as_ref().map(|(file, what)| json!({"file": file, "what": what})));
     let mut text = format!(
-        "{} entries ({} public) in {} segments, {} snapshots; private bodies: {} opened, {} sealed\nroot of {} entries: {}\nsigned by {}",
-        report.entries,
-        report.public,
-        report.segments,
-        report.snapshots,
+        "{} ({} public) in {}, {}; private bodies: {} opened, {} sealed\nroot of {} entries: {}\nsigned by {}",
+        counted(report.entries, "entry", "entries"),
+        count(report.public),
+        counted(report.segments, "segment", "segments"),
+        counted(report.snapshots, "snapshot", "snapshots"),
         report.bodies_opened,
         report.bodies_sealed,
         report.checkpoint.size(),

@@ -47,7 +47,7 @@ pub const ALL: &[Examples] = &[
         "demo",
         &["artel demo --once", "artel demo ./src --once --nodes 2 --agents 8", "artel demo --once --json"],
         "The first node is the home: it founds a federation, invites the others and posts the work. The agents run it as \
-WebAssembly in\ntheir sandbox; where this machine lacks a wall of the sandbox, nothing is run.\n\nNothing leaves this \
+WebAssembly in their sandbox; where this machine lacks a wall of the sandbox, nothing is run.\n\nNothing leaves this \
 machine: the nodes listen on loopback, their data is in a temporary directory.",
     ),
     examples(
@@ -101,10 +101,10 @@ machine: the nodes listen on loopback, their data is in a temporary directory.",
             "artel work --node http://127.0.0.1:7433 --key agent.pem --exec 'python3 agent_step.py' --slots 4",
         ],
         "A sandboxed worker's agent delegates to its node, which takes tasks of other homes for it (--no-delegate: not so); \
-one with\n--exec does only where --delegate says so, for a command runs with no walls around it.\nIn the sandbox a task gets \
+one with --exec does only where --delegate says so, for a command runs with no walls around it.\nIn the sandbox a task gets \
 files by name where its input says so: {\"artifacts\":{NAME:\"sha256:HEX\"}}.\n\nCMD gets the step as one JSON object on stdin \
-(task_id, epoch, title, description, input, inputs, needs, artifacts …)\nand writes one JSON value on stdout; logs go to \
-stderr. A field `artifacts` in its output that lists digests is handed in\nas the submission's artifacts too. ARTEL_NODE and \
+(task_id, epoch, title, description, input, inputs, needs, artifacts …) and writes one JSON value on stdout; logs go to \
+stderr. A field `artifacts` in its output that lists digests is handed in as the submission's artifacts too. ARTEL_NODE and \
 ARTEL_TOKEN are set, so that it can call: artel artifact get DIGEST\nAnother exit status than 0, or output that is not JSON, \
 gives the task back; another agent may take it then.\nIt ends with its shell: what that leaves in the background is killed, \
 and so is all of it when the worker is gone.",
@@ -289,7 +289,7 @@ and so is all of it when the worker is gone.",
             "artel bench latency --tasks 100 --json",
             "artel bench start --entries 0 --starts 2",
         ],
-        "A node of its own is started in a directory that goes away again. Figures mean something beside the machine's\nload \
+        "A node of its own is started in a directory that goes away again. Figures mean something beside the machine's load \
 and its disk's own sync, which stand in each of them.",
     ),
     examples(
@@ -317,7 +317,7 @@ and its disk's own sync, which stand in each of them.",
             "artel completions zsh > _artel",
             "artel completions fish > artel.fish",
         ],
-        "Where a shell looks for them: bash in ~/.local/share/bash-completion/completions/artel, zsh in a directory of its\n\
+        "Where a shell looks for them: bash in ~/.local/share/bash-completion/completions/artel, zsh in a directory of its \
 $fpath as _artel, fish in ~/.config/fish/completions/artel.fish.",
     ),
     noted(

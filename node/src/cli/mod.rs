@@ -12,6 +12,7 @@ mod enroll;
 mod event;
 pub mod examples;
 mod fraud;
+mod idle;
 mod input;
 mod invite;
 mod key;
@@ -34,6 +35,7 @@ mod task;
 mod up;
 mod version;
 pub mod watch;
+pub mod wording;
 pub mod work;
 
 use clap::{Args, FromArgMatches as _, Parser, Subcommand};

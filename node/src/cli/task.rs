@@ -3,7 +3,7 @@
 use super::context::{Context, Usage};
 use super::live::{self, Watched};
 use super::show::Column;
-use super::{input, watch};
+use super::{idle, input, watch};
 use crate::client::escape;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, StepId};
@@ -304,6 +304,7 @@ const SUBMISSION: &[Column] = &[
 async fn follow(context: &Context, id: &str) -> anyhow::Result<()> {
     let path = path(id, "")?;
     let run = StepId::parse(id).map_err(|e| Usage(format!("{id}: {e}")))?.run().to_string();
+    idle::note_missing_skill(&context.client()?, &path).await?;
     let answer = watch::follow(context, &run, Some(id), &path).await?;
     context.show.fields(&answer, SHOWN)?;
     ended_well(&answer, "accepted", &format!("see why with: artel task show {id}"))

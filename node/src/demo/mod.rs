@@ -21,6 +21,7 @@ use anyhow::Context as _;
 use clap::Args;
 use follow::Trouble;
 use outcome::Outcome;
+use processes::{program, quoted};
 use stage::Stage;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -132,9 +133,10 @@ impl Demo {
         outcome.tell(context, &[])?;
         let home = &stage.home().ready;
         show::note(&format!(
-            "\nThe nodes stay up until Ctrl-C, the home at {}; look around with: artel status --data {}",
+            "\nThe nodes stay up until Ctrl-C, the home at {}; look around with: {} status --data {}",
             home.http_url,
-            home.data_dir.display()
+            quoted(&program()?)?,
+            quoted(&home.data_dir)?
         ));
         tokio::select! {
             () = interrupt.wait() => (),

@@ -3,13 +3,13 @@
 
 use super::follow::Watched;
 use super::job::{PAGE_FILE, REPORT_FILE};
-use super::page::{count, counted, size};
 use super::proof::{Proven, Seen, Share};
 use super::report::Report;
 use super::stage::{Member, NODES};
 use super::worker::Merged;
 use crate::cli::context::Context;
 use crate::cli::show::{self, Column, table};
+use crate::cli::wording::{count, counted, size};
 use artel_audit::verify::Report as DiskReport;
 use serde_json::{Value, json};
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 //! file passes through [`Text`], the one way into the page.
 
 use super::report::Report;
+use crate::cli::wording::{count, counted, size};
 use std::fmt::{self, Display, Write as _};
 
 const STYLE: &str = include_str!("page.css");
@@ -203,46 +204,23 @@ fn left_out(report: &Report, page: &mut String) -> fmt::Result {
 pub fn sentences(report: &Report) -> Vec<String> {
     let left_out = &report.left_out;
     [
-        (left_out.directories, "directories of version control and build output"),
-        (left_out.binary, "binary files"),
-        (left_out.huge, "files above 2 MiB"),
-        (left_out.special, "links and special files"),
-        (left_out.unreadable, "unreadable files or directories"),
-        (left_out.awkward_paths, "files with over-long or undecodable paths"),
-        (left_out.beyond_limits, "files or directories beyond the limits of one survey"),
+        (left_out.directories, "directory", "directories", " of version control and build output"),
+        (left_out.binary, "binary file", "binary files", ""),
+        (left_out.huge, "file", "files", " above 2 MiB"),
+        (left_out.special, "link or special file", "links and special files", ""),
+        (left_out.unreadable, "unreadable file or directory", "unreadable files or directories", ""),
+        (left_out.awkward_paths, "file", "files", " with over-long or undecodable paths"),
+        (
+            left_out.beyond_limits,
+            "file or directory",
+            "files or directories",
+            " beyond the limits of one survey",
+        ),
     ]
     .into_iter()
-    .filter(|(number, _)| *number > 0)
-    .map(|(number, what)| format!("{} {what}", count(number)))
+    .filter(|(number, ..)| *number > 0)
+    .map(|(number, one, several, which)| format!("{}{which}", counted(number, one, several)))
     .collect()
-}
-
-/// A number of things, with the word for one or for several.
-pub fn counted(number: u64, one: &str, several: &str) -> String {
-    format!("{} {}", count(number), if number == 1 { one } else { several })
-}
-
-/// A number with its thousands apart.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A size in decimal units.
-pub fn size(bytes: u64) -> String {
-    for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")] {
-        if bytes >= unit {
-            return format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit);
-        }
-    }
-    format!("{bytes} B")
 }
 
 #[cfg(test)]
@@ -275,17 +253,5 @@ mod tests {
             assert!(!page.contains(bad), "{bad}");
         }
         assert!(page.contains("prefers-color-scheme: dark") && page.contains("Left out: 3 binary files."));
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(
-            [count(0), count(999), count(1_000), count(1_234_567)],
-            ["0", "999", "1,000", "1,234,567"]
-        );
-        assert_eq!(
-            [size(999), size(1_500), size(2_097_152), size(3_000_000_000)],
-            ["999 B", "1.5 kB", "2.0 MB", "3.0 GB"]
-        );
     }
 }

@@ -229,12 +229,13 @@ fn command(log: &Path) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn program() -> anyhow::Result<PathBuf> {
+/// Where this program is.
+pub fn program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("cannot tell where this program is")
 }
 
 /// A path as one word of a shell.
-fn quoted(path: &Path) -> anyhow::Result<String> {
+pub fn quoted(path: &Path) -> anyhow::Result<String> {
     let text = path.to_str().context("this program's path is not UTF-8; install it elsewhere")?;
     Ok(format!("'{}'", text.replace('\'', "'\\''")))
 }

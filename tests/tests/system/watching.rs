@@ -66,3 +66,18 @@ fn what_is_gone_is_told_as_an_object_too() {
     }
     assert_eq!(typed.interrupt().code, Some(0));
 }
+
+#[test]
+fn who_waits_for_a_skill_that_nobody_has_is_told() {
+    let dir = fresh();
+    let node = artel().up(&dir.path().join("node")).start();
+    Agent::enroll(&node, "ada", &["text"]);
+    let shell = Shell::new(&artel(), dir.path());
+    let post = "exec artel task post --title wait --data ./node --watch 2>&1";
+    let mut typed = shell.types(&format!("{post} --capability text --capability rust"));
+    let told = typed.line().expect("a line");
+    assert!(told.contains("has the skill rust;") && told.ends_with("artel agent list"), "{told}");
+    let mut typed = shell.types(&format!("{post} --capability text"));
+    let told = typed.line().expect("a line");
+    assert!(told.contains("xyn.task.created") || told.contains("xyn.run."), "{told}");
+}

@@ -59,6 +59,7 @@ pages! {
     get "/ui/live" live::stream;
 
     get "/ui" overview::show;
+    get "/ui/" page::home;
     get "/ui/runs" runs::list;
     get "/ui/runs/{id}" runs::show;
     post "/ui/runs/{id}/cancel" runs::cancel;

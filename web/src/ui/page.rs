@@ -146,6 +146,11 @@ fn headline(status: StatusCode) -> &'static str {
     }
 }
 
+/// `GET /ui/`, as people type it.
+pub(super) async fn home<S: Service>(State(_): State<App<S>>) -> Response {
+    see_other("/ui")
+}
+
 /// `GET` of a path under `/ui` that no page has.
 pub(super) async fn nothing<S: Service>(State(_): State<App<S>>, _: Visitor) -> Problem {
     Problem::edge_saying(Code::RouteUnknown, "there is no page of this name; begin again at the overview")
