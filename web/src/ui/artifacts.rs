@@ -94,6 +94,7 @@ enum Look {
 struct ShowPage<'a> {
     shell: &'a Shell,
     artifact: &'a Artifact,
+    names: &'a Names,
     look: Look,
     metadata: String,
 }
@@ -107,7 +108,8 @@ pub(super) async fn show<S: Service>(
     let artifact = app.within(app.service.artifact(&visitor.call, id)).await?;
     let look = look(&app, &visitor, &artifact).await?;
     let metadata = pretty::json(&artifact.metadata);
-    html(&ShowPage { shell: &visitor.shell, artifact: &artifact, look, metadata })
+    let names = Names::of(&app, &visitor.call, by(&artifact.created_by)).await?;
+    html(&ShowPage { shell: &visitor.shell, artifact: &artifact, names: &names, look, metadata })
 }
 
 async fn look<S: Service>(app: &App<S>, visitor: &Visitor, artifact: &Artifact) -> Result<Look, Problem> {
