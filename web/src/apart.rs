@@ -34,6 +34,7 @@ mod tests {
     use super::*;
     use futures_util::FutureExt as _;
     use std::sync::mpsc;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn no_more_is_done_at_once_than_there_is_room_for() {
@@ -46,12 +47,12 @@ mod tests {
         });
         let mut first = Box::pin(first);
         assert!((&mut first).now_or_never().is_none());
-        has_begun.recv().expect("it begins");
+        has_begun.recv_timeout(Duration::from_secs(30)).expect("it begins");
         // Who asked is gone; what was begun goes on and keeps its place.
         drop(first);
+        assert_eq!(apart.0.available_permits(), 0);
         let mut second = Box::pin(apart.run(|| 2));
         assert!((&mut second).now_or_never().is_none());
-        assert_eq!(apart.0.available_permits(), 0);
         go_on.send(()).expect("the first waits");
         assert_eq!(second.await, Some(2));
     }

@@ -198,14 +198,14 @@ async fn verify_directory(context: &Context, dir: &Path) -> anyhow::Result<()> {
     answer["incomplete_end"] = json!(report.incomplete_end);
     answer["damage"] = json!(damage.as_ref().map(|(file, what)| json!({"file": file, "what": what})));
     let mut text = format!(
-        "{} ({} public) in {}, {}; private bodies: {} opened, {} sealed\nroot of {} entries: {}\nsigned by {}",
+        "{} ({} public) in {}, {}; private bodies: {} opened, {} sealed\nroot of {}: {}\nsigned by {}",
         counted(report.entries, "entry", "entries"),
         count(report.public),
         counted(report.segments, "segment", "segments"),
         counted(report.snapshots, "snapshot", "snapshots"),
-        report.bodies_opened,
-        report.bodies_sealed,
-        report.checkpoint.size(),
+        count(report.bodies_opened),
+        count(report.bodies_sealed),
+        counted(report.checkpoint.size(), "entry", "entries"),
         report.checkpoint.root(),
         report.origin,
     );

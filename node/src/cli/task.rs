@@ -2,8 +2,8 @@
 
 use super::context::{Context, Usage};
 use super::live::{self, Watched};
-use super::show::Column;
-use super::{idle, input, watch};
+use super::show::{self, Column};
+use super::{input, watch};
 use crate::client::escape;
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, StepId};
@@ -220,6 +220,7 @@ impl Task {
                 let answer = client.post_once("/v1/tasks", &post.body()?, &key).await?;
                 if post.watch {
                     let posted: Posted = client.read(&answer)?;
+                    show::note(&format!("posted {}", show::plain(&posted.task_id)));
                     return follow(context, &posted.task_id).await;
                 }
                 context.show.fields(&answer, SHOWN)
@@ -304,7 +305,6 @@ const SUBMISSION: &[Column] = &[
 async fn follow(context: &Context, id: &str) -> anyhow::Result<()> {
     let path = path(id, "")?;
     let run = StepId::parse(id).map_err(|e| Usage(format!("{id}: {e}")))?.run().to_string();
-    idle::note_missing_skill(&context.client()?, &path).await?;
     let answer = watch::follow(context, &run, Some(id), &path).await?;
     context.show.fields(&answer, SHOWN)?;
     ended_well(&answer, "accepted", &format!("see why with: artel task show {id}"))

@@ -1,7 +1,8 @@
 //! Following a run by its events, without polling: each request waits at the node until something happened.
 
 use super::context::Context;
-use super::{idle, show};
+use super::idle::Idle;
+use super::show;
 use crate::client::{Client, Error, List, escape};
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,22 +96,16 @@ pub fn is_over(status: &str) -> bool {
 pub async fn follow(context: &Context, run: &str, task: Option<&str>, path: &str) -> anyhow::Result<String> {
     let client = context.client()?;
     let mut events = Events::new(&client, format!("run_id={}", escape(run)), None);
-    let mut waits = false;
+    let mut idle = Idle::default();
     loop {
         let now = client.get_text(path).await?;
         let value: Value = client.read(&now)?;
+        idle.look(&client, &value).await;
         let over = is_over(value["status"].as_str().unwrap_or_default());
         // What led to the end is shown too, also where it was over from the start.
         let items = if over { events.next(0).await? } else { events.next_patiently().await? };
         if over && items.is_empty() {
             return Ok(now);
-        }
-        if items.is_empty() && idle::is_open(&value) && !waits {
-            waits = true;
-            show::note(&format!(
-                "nobody has taken it for {} s; a worker is started with: artel work (see --help)",
-                WAIT_MS / 1_000
-            ));
         }
         for item in items {
             let event: Event = client.read(item.get())?;

@@ -236,7 +236,7 @@ pub fn program() -> anyhow::Result<PathBuf> {
 
 /// A path as one word of a shell.
 pub fn quoted(path: &Path) -> anyhow::Result<String> {
-    let text = path.to_str().context("this program's path is not UTF-8; install it elsewhere")?;
+    let text = path.to_str().with_context(|| format!("{} is not UTF-8; put it elsewhere", path.display()))?;
     Ok(format!("'{}'", text.replace('\'', "'\\''")))
 }
 

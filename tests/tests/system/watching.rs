@@ -67,17 +67,32 @@ fn what_is_gone_is_told_as_an_object_too() {
     assert_eq!(typed.interrupt().code, Some(0));
 }
 
+/// The next line, without what is said of a post that went well.
+fn line_behind_the_post(typed: &mut Typed) -> String {
+    let line = typed.line().expect("a line");
+    if line.starts_with("posted ") { typed.line().expect("a line") } else { line }
+}
+
 #[test]
 fn who_waits_for_a_skill_that_nobody_has_is_told() {
     let dir = fresh();
     let node = artel().up(&dir.path().join("node")).start();
-    Agent::enroll(&node, "ada", &["text"]);
+    let gone = Agent::enroll(&node, "ben", &["rust@2"]).did;
+    Agent::enroll(&node, "ada", &["text@2"]);
     let shell = Shell::new(&artel(), dir.path());
-    let post = "exec artel task post --title wait --data ./node --watch 2>&1";
-    let mut typed = shell.types(&format!("{post} --capability text --capability rust"));
-    let told = typed.line().expect("a line");
-    assert!(told.contains("has the skill rust;") && told.ends_with("artel agent list"), "{told}");
-    let mut typed = shell.types(&format!("{post} --capability text"));
-    let told = typed.line().expect("a line");
-    assert!(told.contains("xyn.task.created") || told.contains("xyn.run."), "{told}");
+    let post =
+        "exec artel task post --title wait --data ./node --watch 2>&1 --capability text@1 --capability";
+    let told_of = |skill: &str| {
+        let mut typed = shell.types(&format!("{post} {skill}"));
+        line_behind_the_post(&mut typed)
+    };
+    assert!(told_of("rust@2").contains("xyn.task.available"), "ben has it");
+    let told = told_of("rust@3");
+    assert!(told.contains("has the skill rust@3;") && told.ends_with("artel agent list"), "{told}");
+    node.operator().post(&format!("/v1/agents/{gone}/revoke"), &json!({})).is(200);
+    assert!(told_of("rust@2").contains("has the skill rust@2;"), "ben was let go");
+    // What a node has in memory of its events begins anew with it, so it answers with nothing at once, and not after a while.
+    node.stop().ok();
+    let _node = artel().up(&dir.path().join("node")).start();
+    assert!(told_of("text@2").contains("xyn.task.available"), "nobody has waited long");
 }

@@ -15,6 +15,9 @@ const COLUMN_GAP: u32 = 60;
 const EDGE: u32 = 14;
 /// Space in a block around its boxes.
 const PAD: u32 = 10;
+/// The widest picture that shrinks where there is less room, to three quarters at most; a wider one scrolls, for its text could not
+/// be read.
+const SHRINKS_MAX: u32 = 1_024;
 
 /// A rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,13 @@ pub(super) struct Graph {
     pub blocks: Vec<(Place, usize)>,
     /// Edges as SVG paths, and how many steps each stands for.
     pub edges: Vec<(String, usize)>,
+}
+
+impl Graph {
+    /// Whether it keeps its width.
+    pub fn is_wide(&self) -> bool {
+        self.width > SHRINKS_MAX
+    }
 }
 
 /// Lays out steps, each by the steps that it needs, as positions. Needs that are not there are left out; steps in a circle,
