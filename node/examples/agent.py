@@ -6,7 +6,7 @@
 It counts the words of each task's input: {"text": "…"} in, {"words": 3} out. Change `work` to do something else. Its skill is `text`:
     artel task post --title "Count" --capability text --reward 1 --input '{"text":"one two three"}' --watch
 """
-import base64, json, os, sys, time, urllib.error, urllib.request
+import base64, json, os, signal, sys, time, urllib.error, urllib.request
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key)
@@ -78,6 +78,7 @@ def main():
     if not words:
         raise SystemExit(__doc__)
     node, once = words[0].rstrip("/"), "--once" in sys.argv
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     key = load_key(words[1] if len(words) > 1 else "agent.pem")
     token, step = enroll(node, key), None
     print(f"{did_of(key)} waits for tasks", file=sys.stderr)
@@ -86,8 +87,7 @@ def main():
         step = step or post(f"{node}/v1/tasks/claim", {"wait_ms": WAIT_MS}, token)
         if step is None:
             continue
-        # With claim_next the next task is in the same answer, if there is one now.
-        result = {"epoch": step["epoch"], "output": work(step), "claim_next": not once}
+        result = {"epoch": step["epoch"], "output": work(step), "claim_next": not once}  # the next task in the same answer
         answer = post(f"{node}/v1/tasks/{step['task_id']}/submit", result, token)
         print(json.dumps({"task_id": step["task_id"], "output": result["output"], "receipt": answer.get("receipt")}), flush=True)
         step = answer.get("next")

@@ -380,6 +380,7 @@ impl Node {
             writeln!(out, "{ready}")?;
         } else {
             writeln!(out, "Artel is ready at {url}")?;
+            writeln!(out, "  dashboard   {url}/ui")?;
             writeln!(out, "  node        {}", self.identity.node)?;
             writeln!(out, "  federation  {} ({})", self.federation_name, self.identity.federation)?;
             for address in self.listening() {

@@ -314,9 +314,10 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-impl PartialEq<str> for Name<'_> {
-    fn eq(&self, text: &str) -> bool {
-        text.strip_prefix(self.prefix) == Some(self.rest)
+impl Name<'_> {
+    /// Whether somebody may mean it by this: the whole name, or what is behind the prefix.
+    pub fn is_called(&self, text: &str) -> bool {
+        text == self.rest || text.strip_prefix(self.prefix) == Some(self.rest)
     }
 }
 

@@ -5,7 +5,7 @@ use super::context::{Context, Usage};
 use super::progress::{MEGABYTES, Progress};
 use super::show::{self, Column};
 use crate::client::{Client, escape};
-use artel_protocol::id::{ArtifactId, Digest};
+use artel_protocol::id::{ArtifactId, Digest, StepId};
 use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::json;
@@ -144,7 +144,7 @@ impl AsyncRead for Told {
     }
 }
 
-/// Stores bytes under their digest and says the digest.
+/// Stores bytes under their digest, as a step's of this node where one is named, and says the digest.
 ///
 /// # Errors
 /// What the node said.
@@ -154,9 +154,11 @@ pub async fn put(
     kind: &str,
     media_type: &str,
     bytes: Vec<u8>,
+    of: Option<StepId>,
 ) -> anyhow::Result<Digest> {
     let digest = Digest::of(&bytes);
-    let path = format!("/v1/artifacts/{digest}?name={}&kind={}", escape(name), escape(kind));
+    let of = of.map(|step| format!("&step_id={step}")).unwrap_or_default();
+    let path = format!("/v1/artifacts/{digest}?name={}&kind={}{of}", escape(name), escape(kind));
     client.put(&path, media_type, bytes).await?;
     Ok(digest)
 }

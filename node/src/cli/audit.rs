@@ -2,7 +2,7 @@
 //! directory, without a node and without its keys.
 
 use super::conduct;
-use super::context::Context;
+use super::context::{Context, Usage};
 use super::fraud;
 use super::log;
 use super::lots;
@@ -274,6 +274,13 @@ pub async fn directory_report(
     dir: &Path,
     mut progress: impl FnMut(u64) + Send + 'static,
 ) -> anyhow::Result<verify::Report> {
+    if !dir.is_dir() {
+        return Err(Usage(format!(
+            "{} is no directory; name that of a node, or of a copy of one",
+            dir.display()
+        ))
+        .into());
+    }
     let (dir, shown) = (dir.to_owned(), dir.to_owned());
     let files = Arc::new(OsFiles::new(&dir));
     let verified = tokio::task::spawn_blocking(move || verify::directory_with(files, &mut progress)).await?;

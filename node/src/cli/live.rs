@@ -209,7 +209,8 @@ fn cut(line: &str, wide: usize) -> String {
     kept
 }
 
-fn size() -> (usize, usize) {
+/// How many characters a line of the terminal has, and how many lines there are; lines without an end where there is no terminal.
+pub fn size() -> (usize, usize) {
     match rustix::termios::tcgetwinsize(std::io::stdout()) {
         Ok(size) if size.ws_row > 1 && size.ws_col > 0 => (size.ws_col.into(), size.ws_row.into()),
         _ => (usize::MAX, LINES_USUAL),

@@ -104,7 +104,7 @@ impl Run {
                 show::line(&format!("\n{}", show::table(&steps, STEPS).trim_end()))
             }
             Run::Watch { id } => {
-                let answer = watch::follow(context, &id, None, &path(&id, "")?).await?;
+                let answer = watch::follow(context, &id, None, &path(&id, "")?, None).await?;
                 context.show.fields(&answer, SHOWN)?;
                 task::ended_well(&answer, "completed", "see why with: artel run show ID")
             }

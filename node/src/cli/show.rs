@@ -1,6 +1,7 @@
 //! How answers are shown: the node's own JSON for programs, aligned text for people. Output goes through here only, so
 //! that a closed pipe is an error like any other. Text from others is shown without its control characters.
 
+use super::live;
 use super::paint::{Paint, Tone, tone_of};
 use serde_json::Value;
 use std::io::{self, Write as _};
@@ -49,7 +50,7 @@ impl Show {
             if items.is_empty() {
                 return none.to_owned();
             }
-            let mut text = painted_table(items, columns, Paint::of_stdout());
+            let mut text = list(items, columns, Paint::of_stdout(), live::size().0);
             if let Some(cursor) = value["next_cursor"].as_str() {
                 text.push_str(&format!("\nmore: add --cursor {}", plain(cursor)));
             }
@@ -96,6 +97,15 @@ pub fn fields(value: &Value, columns: &[Column]) -> String {
 /// What a table shows of one item, cell by cell.
 pub fn cells(item: &Value, columns: &[Column]) -> Vec<String> {
     columns.iter().map(|(_, path)| cell(at(item, path))).collect()
+}
+
+/// A table, or where a line has too few characters for one, the fields of each thing.
+fn list(items: &[Value], columns: &[Column], paint: Paint, width: usize) -> String {
+    let widest = table(items, columns).lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    if widest <= width {
+        return painted_table(items, columns, paint);
+    }
+    items.iter().map(|item| fields(item, columns)).collect::<Vec<_>>().join("\n")
 }
 
 /// A table with its columns aligned, numbers to the right.
@@ -169,6 +179,15 @@ fn text_of(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_table_that_is_too_wide_for_its_terminal_is_told_field_by_field() {
+        let (items, columns) =
+            ([json!({"name": "ada", "n": 1}), json!({"name": "ben"})], [("who", "name"), ("tasks", "n")]);
+        let at = |width| list(&items, &columns, Paint::PLAIN, width);
+        assert_eq!(at(10), "who  tasks\nada  1\nben\n");
+        assert_eq!(at(9), "who    ada\ntasks  1\n\nwho  ben\n");
+    }
 
     #[test]
     fn tables_are_aligned_and_tame() {

@@ -58,7 +58,7 @@ pub enum Task {
 /// A task to post.
 #[derive(Args, Debug)]
 pub struct Post {
-    /// A line for people.
+    /// A line for people; needed where no --file is given.
     #[arg(long, required_unless_present = "file")]
     title: Option<String>,
     /// What is to be done.
@@ -215,14 +215,19 @@ impl Task {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Task::Post(post) => {
-                let key = post.idempotency_key.clone().unwrap_or_else(input::fresh_key);
                 let client = context.client()?;
-                let answer = client.post_once("/v1/tasks", &post.body()?, &key).await?;
+                // What a key of the caller's own stands for may have been posted long ago.
+                let is_new = post.idempotency_key.is_none();
+                let key = post.idempotency_key.clone().unwrap_or_else(input::fresh_key);
+                let body = post.body()?;
                 if post.watch {
+                    let after = if is_new { watch::now(&client).await? } else { None };
+                    let answer = client.post_once("/v1/tasks", &body, &key).await?;
                     let posted: Posted = client.read(&answer)?;
                     show::note(&format!("posted {}", show::plain(&posted.task_id)));
-                    return follow(context, &posted.task_id).await;
+                    return follow(context, &posted.task_id, after).await;
                 }
+                let answer = client.post_once("/v1/tasks", &body, &key).await?;
                 context.show.fields(&answer, SHOWN)
             }
             Task::List(list) if list.watch => {
@@ -279,7 +284,7 @@ impl Task {
                     ],
                 )
             }
-            Task::Watch { id } => follow(context, &id).await,
+            Task::Watch { id } => follow(context, &id, None).await,
             Task::Cancel { id } => {
                 let answer =
                     context.client()?.post(&path(&id, "/cancel")?, &json!({}), 0).await?.unwrap_or_default();
@@ -302,10 +307,10 @@ const SUBMISSION: &[Column] = &[
 ];
 
 /// Follows a task until it is over; fails unless it was accepted.
-async fn follow(context: &Context, id: &str) -> anyhow::Result<()> {
+async fn follow(context: &Context, id: &str, after: Option<String>) -> anyhow::Result<()> {
     let path = path(id, "")?;
     let run = StepId::parse(id).map_err(|e| Usage(format!("{id}: {e}")))?.run().to_string();
-    let answer = watch::follow(context, &run, Some(id), &path).await?;
+    let answer = watch::follow(context, &run, Some(id), &path, after).await?;
     context.show.fields(&answer, SHOWN)?;
     ended_well(&answer, "accepted", &format!("see why with: artel task show {id}"))
 }

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 /// Start a node and run it until SIGINT or SIGTERM.
 #[derive(Args, Debug)]
 pub struct Up {
-    /// Where the HTTP API listens; port 0 takes a free one.
+    /// Where the HTTP API and the dashboard listen; port 0 takes a free one [default: 127.0.0.1:7433].
     #[arg(long, value_name = "ADDR:PORT")]
     http: Option<String>,
-    /// Where the mesh listens; may be given more than once.
+    /// Where the mesh listens; may be given more than once [default: nowhere: it joins others, and none joins it].
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<String>,
     /// Join the federation of this invitation instead of founding one; its text, or @FILE.

@@ -14,22 +14,41 @@ pub const WAIT_MS: u64 = 20_000;
 /// How long to wait before asking a node again that is away or busy.
 pub const AWAY: Duration = Duration::from_secs(1);
 
+/// The index of the last entry that was looked at; nothing before the first.
+type Cursor = Option<String>;
+
+/// What has happened so far, as a cursor.
+///
+/// # Errors
+/// What the node said.
+pub async fn now(client: &Client) -> Result<Cursor, Error> {
+    let text = client.get_text("/v1/events?after=now&limit=1").await?;
+    let page: List<Box<RawValue>> = client.read(&text)?;
+    Ok(page.next_cursor)
+}
+
 /// Reads events from a place on.
 pub struct Events<'a> {
     client: &'a Client,
     filter: String,
-    cursor: Option<String>,
+    cursor: Cursor,
 }
 
 impl<'a> Events<'a> {
     /// Events that `filter` (a query string without `?`) lets through, behind `cursor` or from the first one.
-    pub fn new(client: &'a Client, filter: String, cursor: Option<String>) -> Self {
+    pub fn new(client: &'a Client, filter: String, cursor: Cursor) -> Self {
         Events { client, filter, cursor }
     }
 
     /// Goes on with what happens from now on.
     pub fn skip_to_now(&mut self) {
         self.cursor = Some("now".into());
+    }
+
+    /// Whether what happened up to a cursor was looked at.
+    fn is_past(&self, end: &Cursor) -> bool {
+        let index = |cursor: &Cursor| cursor.as_ref().and_then(|cursor| cursor.parse::<u64>().ok());
+        index(&self.cursor) >= index(end)
     }
 
     /// The next events as they came; none when nothing happened for a while.
@@ -89,24 +108,35 @@ pub fn is_over(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "cancelled" | "accepted" | "skipped")
 }
 
-/// Follows a run, or one task of it, until it is over: shows its events and answers with what `path` says at the end.
+/// Follows a run, or one task of it, until it is over: shows its events behind a cursor and answers with what `path` says at
+/// the end.
 ///
 /// # Errors
 /// What the node or stdout said.
-pub async fn follow(context: &Context, run: &str, task: Option<&str>, path: &str) -> anyhow::Result<String> {
+pub async fn follow(
+    context: &Context,
+    run: &str,
+    task: Option<&str>,
+    path: &str,
+    after: Cursor,
+) -> anyhow::Result<String> {
     let client = context.client()?;
-    let mut events = Events::new(&client, format!("run_id={}", escape(run)), None);
+    let mut events = Events::new(&client, format!("run_id={}", escape(run)), after);
     let mut idle = Idle::default();
+    let mut end = None;
     loop {
         let now = client.get_text(path).await?;
         let value: Value = client.read(&now)?;
         idle.look(&client, &value).await;
         let over = is_over(value["status"].as_str().unwrap_or_default());
         // What led to the end is shown too, also where it was over from the start.
-        let items = if over { events.next(0).await? } else { events.next_patiently().await? };
-        if over && items.is_empty() {
+        if over && end.is_none() {
+            end = Some(self::now(&client).await?);
+        }
+        if end.as_ref().is_some_and(|end| events.is_past(end)) {
             return Ok(now);
         }
+        let items = if over { events.next(0).await? } else { events.next_patiently().await? };
         for item in items {
             let event: Event = client.read(item.get())?;
             if task.is_none() || event.step_id.as_deref() == task {

@@ -94,7 +94,10 @@ pub async fn follow(
                     *watched.lapses.entry(agent).or_default() += 1;
                 }
                 "xyn.task.released" | "xyn.task.rejected" => drop(working.remove(&step)),
-                "xyn.run.completed" => return Ok(watched),
+                "xyn.run.completed" => {
+                    progress.update(total as u64, "");
+                    return Ok(watched);
+                }
                 "xyn.run.failed" | "xyn.run.cancelled" => check_run(&client, run).await?,
                 _ => {}
             }

@@ -94,7 +94,8 @@ pub async fn perform(
     let Tree { root, files, mut left_out } = tree;
     let chunks = chunk::cut(&files);
     let client = stage.home().client.clone();
-    let module = artifact::put(&client, "survey.wasm", "module", "application/wasm", MODULE.to_vec()).await?;
+    let module =
+        artifact::put(&client, "survey.wasm", "module", "application/wasm", MODULE.to_vec(), None).await?;
     let digests = store(&client, &root, &chunks, &mut left_out).await?;
     let title = root.file_name().map_or_else(|| "/".into(), |name| name.to_string_lossy().into_owned());
     let body = run_body(&title, &module, &digests, left_out);
@@ -137,7 +138,7 @@ async fn store(
         let (packed, unreadable) = tokio::task::spawn_blocking(move || pack(&root, &chunk)).await?;
         left_out.unreadable += unreadable;
         let name = format!("{}.chunk", step_name(number));
-        digests.push(artifact::put(client, &name, "chunk", "application/octet-stream", packed).await?);
+        digests.push(artifact::put(client, &name, "chunk", "application/octet-stream", packed, None).await?);
     }
     Ok(digests)
 }

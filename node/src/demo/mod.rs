@@ -133,8 +133,9 @@ impl Demo {
         outcome.tell(context, &[])?;
         let home = &stage.home().ready;
         show::note(&format!(
-            "\nThe nodes stay up until Ctrl-C, the home at {}; look around with: {} status --data {}",
+            "\nThe nodes stay up until Ctrl-C. The home's dashboard is at {}/ui; the token in {} opens it.\nLook around with: {} status --data {}",
             home.http_url,
+            home.operator_token_file.display(),
             quoted(&program()?)?,
             quoted(&home.data_dir)?
         ));

@@ -9,6 +9,7 @@ use crate::cli::artifact;
 use crate::cli::context::TOKEN_VARIABLE;
 use crate::cli::show;
 use crate::client::Client;
+use artel_protocol::id::StepId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -27,6 +28,7 @@ pub struct Input {
 
 #[derive(Deserialize)]
 struct Step {
+    task_id: String,
     input: Input,
     #[serde(default)]
     needs: BTreeMap<String, Survey>,
@@ -65,16 +67,18 @@ pub async fn run() -> anyhow::Result<()> {
     let step: Step =
         serde_json::from_str(&text).map_err(|e| anyhow::anyhow!("the step is not one of the demo's: {e}"))?;
     drop(text);
+    let of = StepId::parse(&step.task_id)?;
     let client = client()?;
     let Input { title, left_out } = step.input;
     let report = report::merge(&title, step.needs.into_values(), left_out);
     let json = serde_json::to_vec_pretty(&report)?;
     let html = page::render(&report).into_bytes();
-    let json =
-        artifact::put(&client, "report.json", REPORT_KIND, "application/json", json).await?.to_string();
-    let html = artifact::put(&client, "report.html", REPORT_KIND, "text/html; charset=utf-8", html)
-        .await?
-        .to_string();
+    let put = async |name, media_type, bytes| {
+        let digest = artifact::put(&client, name, REPORT_KIND, media_type, bytes, Some(of)).await?;
+        anyhow::Ok(digest.to_string())
+    };
+    let json = put("report.json", "application/json", json).await?;
+    let html = put("report.html", "text/html; charset=utf-8", html).await?;
     let merged = Merged {
         artifacts: vec![json.clone(), html.clone()],
         report: json,

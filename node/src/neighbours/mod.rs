@@ -274,7 +274,8 @@ impl Neighbours {
         options.known.extend(book::read(&dir)?);
         let secret = admission.secret(&me, &exchange);
         options.hello = hello::say((&me, &key), wall(), vec![], admission.chain(), secret)?.into();
-        let Running { mesh, events: happened, ended, .. } = Mesh::start(&key, options).await?;
+        let Running { mesh, events: happened, ended, .. } =
+            Mesh::start(&key, options).await.map_err(listening_elsewhere)?;
         let following = interest::Following::new(interest);
         interest::begin(&mesh, &following).await?;
         let (wants, wanted) = mpsc::channel(fetch::WANTS_MAX);
@@ -498,6 +499,16 @@ impl Neighbours {
         self.shared.mesh.stop().await;
         self.shared.keeper.end().await;
         self.shared.evidence.save(&self.shared.dir, &self.shared.me);
+    }
+}
+
+/// Names the setting where an address cannot be listened on.
+fn listening_elsewhere(error: artel_mesh::Error) -> anyhow::Error {
+    match error {
+        artel_mesh::Error::Listen { address, source } => {
+            anyhow::anyhow!("cannot listen on {address}: {source}; choose another address with --listen")
+        }
+        other => other.into(),
     }
 }
 

@@ -58,7 +58,7 @@ impl Wanted {
         }
         match (events::name(fact, &self.prefix), &self.name) {
             (None, _) => false,
-            (Some(name), Some(wanted)) => name == **wanted,
+            (Some(name), Some(wanted)) => name.is_called(wanted),
             (Some(_), None) => true,
         }
     }
@@ -152,17 +152,28 @@ async fn page(
 ) -> Result<Found, Problem> {
     let here = Here::of(service);
     let takes = |kept: &Kept| wanted.takes(kept.entry(), kept.poster);
+    let of_ring = |kept: &Kept| here.event(kept.index, kept.entry(), kept.output.as_ref());
     match service.parts().events.from(from, limit, takes) {
         Recent::Here(found, next) => {
-            let events = found.iter().map(|kept| here.event(kept.index, kept.entry(), kept.output.as_ref()));
-            Ok(Found { events: events.collect(), next, is_newest: true })
+            Ok(Found { events: found.iter().map(of_ring).collect(), next, is_newest: true })
         }
         Recent::Older(first) => {
             let end = first.min(from.saturating_add(READ_MAX));
             let (found, next) = older(service, call, from..end, limit, wanted).await?;
             let events =
                 found.iter().map(|(index, entry, output)| here.event(*index, entry, output.as_ref()));
-            Ok(Found { events: events.collect(), next, is_newest: false })
+            let mut events: Vec<Event> = events.collect();
+            if next < first || events.len() == limit {
+                return Ok(Found { events, next, is_newest: false });
+            }
+            match service.parts().events.from(first, limit - events.len(), takes) {
+                Recent::Here(found, next) => {
+                    events.extend(found.iter().map(of_ring));
+                    Ok(Found { events, next, is_newest: true })
+                }
+                // More has left memory meanwhile.
+                Recent::Older(_) => Ok(Found { events, next, is_newest: false }),
+            }
         }
     }
 }

@@ -93,6 +93,9 @@ fn who_waits_for_a_skill_that_nobody_has_is_told() {
     assert!(told_of("rust@2").contains("has the skill rust@2;"), "ben was let go");
     // What a node has in memory of its events begins anew with it, so it answers with nothing at once, and not after a while.
     node.stop().ok();
-    let _node = artel().up(&dir.path().join("node")).start();
+    let node = artel().up(&dir.path().join("node")).start();
     assert!(told_of("text@2").contains("xyn.task.available"), "nobody has waited long");
+    let events = node.operator().get("/v1/events?event_name=task.available&limit=200").is(200);
+    let offered = events["items"].as_array().expect("a list").len();
+    assert_eq!(offered, 4, "one page has what was before the start and what came after it: {events}");
 }

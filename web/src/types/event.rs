@@ -112,7 +112,7 @@ pub struct EventQuery {
     pub wait_ms: u32,
     /// How many at most.
     pub limit: u32,
-    /// Only those of this name.
+    /// Only those of this name; what the names of the node's own begin with may be left out.
     pub event_name: Option<String>,
     /// Only those about this run.
     pub run_id: Option<RunId>,

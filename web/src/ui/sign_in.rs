@@ -77,7 +77,7 @@ pub(super) async fn sign_in<S: Service>(
         }
         Err(problem) if problem.code.status().is_client_error() => {
             let shell = Shell::nobody(&app.service.status());
-            let page = Page { shell: &shell, next, said: Some(&problem.message), is_wrong: true };
+            let page = Page { shell: &shell, next, said: Some(said_of(&problem)), is_wrong: true };
             let mut response = html(&page)?;
             *response.status_mut() = match problem.code.status() {
                 StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
@@ -102,6 +102,16 @@ async fn begin<S: Service>(
         Principal::Operator | Principal::Anonymous => "Operator".into(),
     };
     Ok(app.sessions.begin(principal, name, verified.expires_at, show::now()))
+}
+
+/// What is said to a person of a token that opens nothing; what the API says is for programs.
+fn said_of(problem: &Problem) -> &str {
+    match problem.code {
+        Code::BadToken => {
+            "This token is none of this node's. Paste all of the line in the file that is named below."
+        }
+        _ => &problem.message,
+    }
 }
 
 /// `POST /ui/sign-out`.

@@ -8,7 +8,7 @@ use crate::cli::context::Usage;
 use crate::client::{Client, Error};
 use crate::given::Files;
 use crate::rules;
-use artel_protocol::id::Digest;
+use artel_protocol::id::{Digest, StepId};
 use artel_protocol::key::NodeId;
 use artel_protocol::skill::Skill;
 use artel_runner::{Ask, Given, Kind, Limits, Module, Options, Outcome, Policy, Rule, Runner, Step, allows};
@@ -28,6 +28,7 @@ const LOG_NAME: &str = "log.txt";
 /// What is looked at in a lease.
 #[derive(Deserialize)]
 struct Asked {
+    task_id: String,
     #[serde(default)]
     runner: Option<AskedRunner>,
     input: Box<RawValue>,
@@ -143,13 +144,17 @@ impl Sandbox {
             json!({"module": module.to_string(), "fuel": spent.fuel, "cpu_us": spent.cpu_us, "profile": profile.to_string()}),
             &format!("ran {module} in {} µs of CPU", spent.cpu_us),
         );
+        // Of another home's step the node that is worked for keeps the bytes, and knows no step.
+        let of = if asked.home.is_none() { StepId::parse(&asked.task_id).ok() } else { None };
         let mut digests = Vec::new();
         for left in artifacts {
-            digests.push(put(client, &left.name, "output", "application/octet-stream", left.bytes).await?);
+            digests
+                .push(put(client, (&left.name, "output", "application/octet-stream"), left.bytes, of).await?);
         }
         if !log.bytes.is_empty() {
             digests.push(
-                put(client, LOG_NAME, "log", "text/plain; charset=utf-8", log.text().into_bytes()).await?,
+                put(client, (LOG_NAME, "log", "text/plain; charset=utf-8"), log.text().into_bytes(), of)
+                    .await?,
             );
         }
         // Two files with the same bytes are one artifact.
@@ -213,14 +218,13 @@ fn is_away(error: &Error) -> bool {
 
 async fn put(
     client: &Client,
-    name: &str,
-    kind: &str,
-    media_type: &str,
+    (name, kind, media_type): (&str, &str, &str),
     bytes: Vec<u8>,
+    of: Option<StepId>,
 ) -> Result<String, String> {
     let mut backoff = Backoff::new();
     loop {
-        match artifact::put(client, name, kind, media_type, bytes.clone()).await {
+        match artifact::put(client, name, kind, media_type, bytes.clone(), of).await {
             Ok(digest) => return Ok(digest.to_string()),
             Err(error) => match error.downcast_ref::<Error>().filter(|cause| is_away(cause)) {
                 Some(cause) => tokio::time::sleep(backoff.next(cause.retry_after())).await,
