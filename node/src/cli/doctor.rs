@@ -4,6 +4,7 @@
 use super::context::Context;
 use super::paint::{Paint, tone_of};
 use super::show::plain;
+use super::wording::counted;
 use crate::client;
 use crate::doctor;
 use artel_web::types::List;
@@ -85,6 +86,11 @@ fn text(findings: &Value, paint: Paint) -> String {
             text.push_str(&format!("{:7}  {:width$}  → {advice}\n", "", ""));
         }
     }
+    let warned = items(findings).filter(|found| found["status"] == "warn").count() as u64;
+    if warned > 0 {
+        let warnings = counted(warned, "warning", "warnings");
+        text.push_str(&format!("{warnings}; what may be better is behind the arrow (→)\n"));
+    }
     text
 }
 
@@ -101,6 +107,10 @@ mod tests {
         ]});
         let wanted =
             "ok       clock      even (now)\nfail     disk_sync  no\n                    → another [2J\n";
+        assert_eq!(text(&findings, Paint::PLAIN), wanted);
+        let findings =
+            json!({"items": [{"check": "keys", "status": "warn", "summary": "here", "advice": "move it"}]});
+        let wanted = "warn     keys  here\n               → move it\n1 warning; what may be better is behind the arrow (→)\n";
         assert_eq!(text(&findings, Paint::PLAIN), wanted);
     }
 }

@@ -5,6 +5,7 @@ use super::show::{self, Column};
 use crate::client::escape;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::io::IsTerminal as _;
 
 /// Invite other nodes into this node's federation.
 #[derive(Args, Debug)]
@@ -71,7 +72,8 @@ impl Invite {
 
 /// The invitation alone on stdout, so that it can be piped; what is to be known of it on stderr.
 fn made(context: &Context, answer: &str) -> anyhow::Result<()> {
-    if !context.show.json {
+    // Another command that takes it in needs no advice.
+    if !context.show.json && std::io::stdout().is_terminal() {
         let value: Value = serde_json::from_str(answer)?;
         let until = value["expires_at"].as_str().unwrap_or_default().to_owned();
         let lets_in = match value["uses"].as_u64() {

@@ -17,7 +17,7 @@ mod input;
 mod invite;
 mod key;
 mod ledger;
-mod live;
+pub mod live;
 pub mod log;
 mod lots;
 mod man;

@@ -108,6 +108,7 @@ fn shown(found: &Found, viewer: Viewer<'_>, agent: &AgentId, view: &View, now: W
         "score": assessed.score.0,
         "lower": assessed.lower.0,
         "shown": assessed.score.to_string(),
+        "lower_shown": assessed.lower.to_string(),
         "level": assessed.level.name(),
         "layers": {
             "quality": layer(assessed.layers.quality), "success": layer(assessed.layers.success),
@@ -224,12 +225,11 @@ fn text(shown: &Value) -> String {
     };
     let list = |key: &str| shown[key].as_array().cloned().unwrap_or_default();
     let mut text = format!(
-        "{} as {} sees it\nscore {} ({} of 1,000,000), lower bound {}, {}, from {} receipts\n",
+        "{} as {} sees it\nscore {} of 100, lower bound {}, {}, from {} receipts\n",
         word(&shown["agent_id"]),
         word(&shown["viewer"]),
         word(&shown["shown"]),
-        shown["score"],
-        shown["lower"],
+        word(&shown["lower_shown"]),
         word(&shown["level"]),
         micro(&shown["receipts_micro"]),
     );

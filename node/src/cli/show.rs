@@ -100,12 +100,16 @@ pub fn cells(item: &Value, columns: &[Column]) -> Vec<String> {
 }
 
 /// A table, or where a line has too few characters for one, the fields of each thing.
-fn list(items: &[Value], columns: &[Column], paint: Paint, width: usize) -> String {
-    let widest = table(items, columns).lines().map(|line| line.chars().count()).max().unwrap_or(0);
-    if widest <= width {
+pub fn list(items: &[Value], columns: &[Column], paint: Paint, width: usize) -> String {
+    if widest(&table(items, columns)) <= width {
         return painted_table(items, columns, paint);
     }
     items.iter().map(|item| fields(item, columns)).collect::<Vec<_>>().join("\n")
+}
+
+/// The characters of the longest line.
+pub fn widest(text: &str) -> usize {
+    text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }
 
 /// A table with its columns aligned, numbers to the right.

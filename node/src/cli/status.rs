@@ -2,7 +2,7 @@
 
 use super::context::{Context, Usage};
 use super::live::{self, Watched};
-use super::show::Column;
+use super::show::{self, Column};
 use crate::client::{Client, Error};
 use artel_protocol::log::SignedCheckpoint;
 use clap::Args;
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How long to wait before a node that does not answer yet is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// After how long it is said that there is no answer yet.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Say whether the node is well and how long its log is.
 #[derive(Args, Debug)]
@@ -69,7 +72,7 @@ impl Status {
 
 /// Waits until the node has said where it is, and answers there.
 async fn wait(context: &Context, at_most: Duration) -> anyhow::Result<()> {
-    let begun = Instant::now();
+    let (begun, mut told) = (Instant::now(), false);
     loop {
         let why = match context.anonymous() {
             Ok(client) => match client.get_text("/v1/health").await {
@@ -83,6 +86,10 @@ async fn wait(context: &Context, at_most: Duration) -> anyhow::Result<()> {
         };
         if begun.elapsed() >= at_most {
             return Err(why);
+        }
+        if !told && begun.elapsed() >= SOON {
+            told = true;
+            show::note("waiting for the node");
         }
         tokio::time::sleep(AGAIN).await;
     }

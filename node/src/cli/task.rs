@@ -71,7 +71,7 @@ pub struct Post {
     #[arg(long)]
     level: Option<String>,
     /// The base reward in credits.
-    #[arg(long, default_value = "0", value_name = "CREDITS", value_parser = credits)]
+    #[arg(long, default_value = "0", value_name = "CREDITS", value_parser = credits, allow_negative_numbers = true)]
     reward: Credits,
     /// simple, medium, complex or premium.
     #[arg(long, default_value = "simple")]

@@ -8,7 +8,9 @@ use super::report::Report;
 use super::stage::{Member, NODES};
 use super::worker::Merged;
 use crate::cli::context::Context;
-use crate::cli::show::{self, Column, table};
+use crate::cli::live;
+use crate::cli::paint::Paint;
+use crate::cli::show::{self, Column, list, table, widest};
 use crate::cli::wording::{count, counted, size};
 use artel_audit::verify::Report as DiskReport;
 use serde_json::{Value, json};
@@ -131,6 +133,7 @@ impl Outcome {
     }
 
     fn text(&self, disks: &[DiskReport]) -> anyhow::Result<String> {
+        let (width, _) = live::size();
         let mut text = format!(
             "{} ({}) of {} in {} tasks, {}.{} s\n\n",
             counted(self.report.files, "file", "files"),
@@ -149,7 +152,12 @@ impl Outcome {
         ];
         columns.extend(&SCORES[..self.proven.nodes.len()]);
         columns.push(("did", "agent_id"));
-        text.push_str(&table(&self.agents()?, &columns));
+        let agents = self.agents()?;
+        // Who is who matters less than one line an agent.
+        if widest(&table(&agents, &columns)) > width {
+            columns.pop();
+        }
+        text.push_str(&table(&agents, &columns));
         text.push('\n');
         if let Some(killed) = self.watched.killed {
             text.push_str(&format!("{killed} was killed in the middle; another agent took its task.\n\n"));
@@ -164,7 +172,7 @@ impl Outcome {
         }
         let traffic: Vec<Value> = self.proven.nodes.iter().filter_map(traffic).collect();
         if traffic.len() > 1 {
-            text.push_str(&format!("{}\n", table(&traffic, &TRAFFIC)));
+            text.push_str(&format!("{}\n", list(&traffic, &TRAFFIC, Paint::PLAIN, width)));
         }
         self.write_report(&mut text);
         self.write_proofs(&mut text, disks);

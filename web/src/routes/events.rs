@@ -28,6 +28,7 @@ pub(super) struct ListParams {
     wait_ms: u32,
     #[schemars(with = "Option<form::Limit>")]
     limit: Option<u32>,
+    /// Only events of this name; the beginning that the node's own have, such as `xyn.`, may be left out.
     event_name: Option<String>,
     #[schemars(with = "Option<form::Uuid>")]
     run_id: Option<String>,
