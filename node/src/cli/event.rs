@@ -73,12 +73,13 @@ impl Event {
                     .collect();
                 let mut events = Events::new(&client, filter.join("&"), after);
                 let mut interrupt = signal(SignalKind::interrupt())?;
+                let begun = watch::now(&client).await?;
                 loop {
                     let items = tokio::select! {
-                        items = events.next_patiently() => items?,
+                        items = events.next_patiently(watch::WAIT_MS) => items?,
                         _ = interrupt.recv() => return Ok(()),
                     };
-                    if items.is_empty() && until_quiet {
+                    if items.is_empty() && until_quiet && events.is_past(&begun) {
                         return Ok(());
                     }
                     for item in items {

@@ -27,7 +27,11 @@ pub struct Idle {
 impl Idle {
     /// Looks at a task, or a run, as it is now, and says once on stderr what may keep others from taking it.
     pub async fn look(&mut self, client: &Client, now: &Value) {
-        if self.said || now["status"] != "available" {
+        if now["status"] != "available" {
+            self.open_since = None;
+            return;
+        }
+        if self.said {
             return;
         }
         let skills = now["requirements"]["capabilities"].as_array().map(Vec::as_slice).unwrap_or_default();

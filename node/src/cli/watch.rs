@@ -15,7 +15,7 @@ pub const WAIT_MS: u64 = 20_000;
 pub const AWAY: Duration = Duration::from_secs(1);
 
 /// The index of the last entry that was looked at; nothing before the first.
-type Cursor = Option<String>;
+pub type Cursor = Option<String>;
 
 /// What has happened so far, as a cursor.
 ///
@@ -46,7 +46,7 @@ impl<'a> Events<'a> {
     }
 
     /// Whether what happened up to a cursor was looked at.
-    fn is_past(&self, end: &Cursor) -> bool {
+    pub fn is_past(&self, end: &Cursor) -> bool {
         let index = |cursor: &Cursor| cursor.as_ref().and_then(|cursor| cursor.parse::<u64>().ok());
         index(&self.cursor) >= index(end)
     }
@@ -75,9 +75,9 @@ impl<'a> Events<'a> {
     ///
     /// # Errors
     /// [`Error`] that asking again will not mend.
-    pub async fn next_patiently(&mut self) -> Result<Vec<Box<RawValue>>, Error> {
+    pub async fn next_patiently(&mut self, wait_ms: u64) -> Result<Vec<Box<RawValue>>, Error> {
         loop {
-            match self.next(WAIT_MS).await {
+            match self.next(wait_ms).await {
                 Err(error) if error.is_passing() => {
                     tokio::time::sleep(error.retry_after().unwrap_or(AWAY)).await
                 }
@@ -123,27 +123,34 @@ pub async fn follow(
     let client = context.client()?;
     let mut events = Events::new(&client, format!("run_id={}", escape(run)), after);
     let mut idle = Idle::default();
-    let mut end = None;
-    loop {
-        let now = client.get_text(path).await?;
-        let value: Value = client.read(&now)?;
+    let end = loop {
+        let answer = client.get_text(path).await?;
+        let value: Value = client.read(&answer)?;
+        if is_over(value["status"].as_str().unwrap_or_default()) {
+            break answer;
+        }
         idle.look(&client, &value).await;
-        let over = is_over(value["status"].as_str().unwrap_or_default());
-        // What led to the end is shown too, also where it was over from the start.
-        if over && end.is_none() {
-            end = Some(self::now(&client).await?);
+        for item in events.next_patiently(WAIT_MS).await? {
+            tell_of(context, &client, task, &item)?;
         }
-        if end.as_ref().is_some_and(|end| events.is_past(end)) {
-            return Ok(now);
-        }
-        let items = if over { events.next(0).await? } else { events.next_patiently().await? };
-        for item in items {
-            let event: Event = client.read(item.get())?;
-            if task.is_none() || event.step_id.as_deref() == task {
-                tell(context, &event, &item)?;
-            }
+    };
+    // What led to the end is shown too, also where it was over from the start.
+    let last = now(&client).await?;
+    while !events.is_past(&last) {
+        for item in events.next_patiently(0).await? {
+            tell_of(context, &client, task, &item)?;
         }
     }
+    Ok(end)
+}
+
+/// Shows an event of a run, or of one task of it.
+fn tell_of(context: &Context, client: &Client, task: Option<&str>, item: &RawValue) -> anyhow::Result<()> {
+    let event: Event = client.read(item.get())?;
+    if task.is_none() || event.step_id.as_deref() == task {
+        tell(context, &event, item)?;
+    }
+    Ok(())
 }
 
 /// Shows one event.

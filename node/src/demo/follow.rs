@@ -3,7 +3,7 @@
 use super::stage::Stage;
 use crate::cli::progress::Progress;
 use crate::cli::show;
-use crate::cli::watch::{Event, Events, is_over};
+use crate::cli::watch::{Event, Events, WAIT_MS, is_over};
 use crate::client::{Client, escape};
 use rustix::process::Signal;
 use serde::Deserialize;
@@ -112,7 +112,7 @@ pub async fn follow(
 
 /// The next events; fails where nobody is left who could bring them.
 async fn next(stage: &mut Stage, events: &mut Events<'_>) -> anyhow::Result<Vec<Box<RawValue>>> {
-    let next = events.next_patiently();
+    let next = events.next_patiently(WAIT_MS);
     tokio::pin!(next);
     loop {
         tokio::select! {

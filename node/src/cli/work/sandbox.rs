@@ -220,15 +220,17 @@ async fn put(
     client: &Client,
     (name, kind, media_type): (&str, &str, &str),
     bytes: Vec<u8>,
-    of: Option<StepId>,
+    mut of: Option<StepId>,
 ) -> Result<String, String> {
     let mut backoff = Backoff::new();
     loop {
         match artifact::put(client, name, kind, media_type, bytes.clone(), of).await {
             Ok(digest) => return Ok(digest.to_string()),
-            Err(error) => match error.downcast_ref::<Error>().filter(|cause| is_away(cause)) {
-                Some(cause) => tokio::time::sleep(backoff.next(cause.retry_after())).await,
-                None => return Err(format!("what it left cannot be stored: {error}")),
+            Err(error) => match error.downcast_ref::<Error>() {
+                Some(cause) if is_away(cause) => tokio::time::sleep(backoff.next(cause.retry_after())).await,
+                // The lease is gone; whoever hands in hears that, and why.
+                Some(Error::Refused { status: 403 | 404, .. }) if of.is_some() => of = None,
+                _ => return Err(format!("what it left cannot be stored: {error}")),
             },
         }
     }
