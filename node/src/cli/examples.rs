@@ -14,6 +14,9 @@ pub struct Examples {
     pub notes: &'static str,
 }
 
+/// The characters of an example's line, so that it and two blanks fit into 80.
+const LINE_CHARS: usize = 76;
+
 const fn examples(of: &'static str, lines: &'static [&'static str]) -> Examples {
     Examples { of, lines, notes: "" }
 }
@@ -354,7 +357,7 @@ fn text(examples: &Examples) -> String {
     let mut text = "Examples:".to_owned();
     for line in examples.lines {
         text.push_str("\n  ");
-        text.push_str(line);
+        text.push_str(&broken(line));
     }
     if !examples.notes.is_empty() {
         text.push_str("\n\n");
@@ -363,10 +366,45 @@ fn text(examples: &Examples) -> String {
     text
 }
 
+/// A command line that fits a narrow terminal: broken between words, where a shell lets it go on.
+fn broken(line: &str) -> String {
+    let (mut text, mut room) = (String::new(), LINE_CHARS);
+    for word in line.split_inclusive(' ').fold(Vec::<String>::new(), joined) {
+        if word.trim_end().len() > room && room < LINE_CHARS {
+            text.push_str("\\\n      ");
+            room = LINE_CHARS - 4;
+        }
+        room = room.saturating_sub(word.len());
+        text.push_str(&word);
+    }
+    text
+}
+
+/// Takes a piece that ends in a blank to the words before it; what stands in quotes stays together.
+fn joined(mut words: Vec<String>, piece: &str) -> Vec<String> {
+    match words.last_mut() {
+        Some(open) if open.matches('\'').count() % 2 == 1 => open.push_str(piece),
+        _ => words.push(piece.to_owned()),
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::Parser as _;
+
+    #[test]
+    fn long_lines_are_broken_where_a_shell_goes_on() {
+        assert_eq!(broken("artel version"), "artel version");
+        for line in ALL.iter().flat_map(|examples| examples.lines) {
+            let told = broken(line);
+            assert_eq!(told.replace("\\\n      ", ""), *line);
+            let longest = told.lines().map(str::len).max().expect("a line");
+            assert!(longest <= LINE_CHARS + 2 || line.split(' ').any(|word| word.len() > 50), "{told}");
+            assert!(told.lines().all(|line| line.matches('\'').count() % 2 == 0), "{told}");
+        }
+    }
 
     /// Splits an example as a shell would that knows only quotes.
     fn words(line: &str) -> Vec<String> {
@@ -419,7 +457,7 @@ mod tests {
                 }
             }
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains(examples.lines[0]), "{path:?}");
+            assert!(help.contains(&broken(examples.lines[0])), "{path:?}");
         });
         assert_eq!(ALL.len(), commands.len(), "examples of no command: {commands:?}");
     }

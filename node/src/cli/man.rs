@@ -89,7 +89,7 @@ mod tests {
             let (_, page) =
                 pages.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name}"));
             // As troff has it: a hyphen is a minus sign only with a backslash before it.
-            let text = String::from_utf8_lossy(page).replace("\\-", "-");
+            let text = String::from_utf8_lossy(page).replace("\\-", "-").replace("\\\\\n      ", "");
             assert!(text.contains(".TH artel"), "{name}");
             let first = example.lines[0].split('\'').next().expect("a first part");
             assert!(text.contains(first.trim()), "{name} lacks {first:?}:\n{text}");

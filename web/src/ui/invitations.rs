@@ -12,7 +12,7 @@ use crate::query::{Id, Query, page};
 use crate::service::Service;
 use crate::types::List;
 use crate::types::Page as ListPage;
-use crate::types::member::{GivenInvitation, Invitation, InvitationPost};
+use crate::types::member::{GivenInvitation, Invitation, InvitationPost, InvitationStatus};
 use artel_protocol::id::Digest;
 use askama::Template;
 use axum::extract::State;

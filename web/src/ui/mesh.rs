@@ -82,7 +82,7 @@ fn draw<'a>(peers: &'a [Peer]) -> Vec<Drawn<'a>> {
     let shown = &peers[..peers.len().min(DRAWN_MAX)];
     let drawn = |(peer, spot): (&'a Peer, Spot)| {
         let tone = peer.quarantine.as_ref().map_or(peer.status.said().1, |quarantine| quarantine.said().1);
-        let tail = peer.peer_id.get(peer.peer_id.len().saturating_sub(6)..).unwrap_or_default();
+        let tail = show::tail(&peer.peer_id);
         Drawn { peer, spot, tone: tone.name(), tail }
     };
     shown.iter().zip(ring::spots(shown.len())).map(drawn).collect()

@@ -121,7 +121,7 @@ async fn needs<S: Service>(app: &App<S>, visitor: &Visitor, peers: &[Peer]) -> R
     for (peer, why) in &visitor.status.quarantined {
         needs.push(Need {
             tone: Tone::Bad.name(),
-            what: format!("Node …{} is in quarantine: {why}", tail(peer)),
+            what: format!("Node …{} is in quarantine: {why}", show::tail(peer)),
             advice: "Nothing more is taken of it. Look at the proof; expel it if you let it in.",
             link: "/ui/mesh".into(),
         });
@@ -129,7 +129,7 @@ async fn needs<S: Service>(app: &App<S>, visitor: &Visitor, peers: &[Peer]) -> R
     for peer in peers.iter().filter(|peer| peer.status == PeerStatus::Refused) {
         needs.push(Need {
             tone: Tone::Warn.name(),
-            what: format!("Node …{} does not let this node in", tail(&peer.peer_id)),
+            what: format!("Node …{} does not let this node in", show::tail(&peer.peer_id)),
             advice: "Ask its operator, or for an invitation.",
             link: "/ui/mesh".into(),
         });
@@ -160,10 +160,6 @@ async fn unclaimed<S: Service>(app: &App<S>, call: &Call) -> Result<Vec<Need>, P
         link: format!("/ui/tasks/{}", task.task_id),
     };
     Ok(waits.map(need).collect())
-}
-
-fn tail(peer_id: &str) -> &str {
-    peer_id.get(peer_id.len().saturating_sub(6)..).unwrap_or_default()
 }
 
 async fn of_agent<S: Service>(app: &App<S>, visitor: &Visitor, me: AgentId) -> Result<Response, Problem> {

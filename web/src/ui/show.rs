@@ -11,7 +11,7 @@ use crate::types::run::{RunStatus, StepStatus};
 use crate::types::task::{Complexity, TaskStatus};
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{ArtifactId, RunId, StepId};
-use artel_protocol::key::AgentId;
+use artel_protocol::key::{AgentId, NodeId};
 use artel_protocol::time::Wall;
 use std::fmt::{self, Display};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -227,8 +227,18 @@ pub(super) fn id(id: &impl Display) -> Html {
     if !plain || full.len() < 20 {
         return Html(format!("<code>{}</code>", if plain { &full } else { "" }));
     }
-    let tail = &full[full.len() - 8..];
+    let tail = tail(&full);
     Html(format!("<code class=\"id\" title=\"{full}\">…{tail}</code>"))
+}
+
+/// A node, by the end of its peer id wherever it stands.
+pub(super) fn node(node: &NodeId) -> Html {
+    id(&node.key().peer_id())
+}
+
+/// The end of an id, as far as it is shown.
+pub(super) fn tail(id: &str) -> &str {
+    id.get(id.len().saturating_sub(8)..).unwrap_or_default()
 }
 
 /// A run, to go to.

@@ -4,6 +4,7 @@
 use super::events;
 use super::page::{self, Visit};
 use super::session::{Key, Session};
+use super::show;
 use crate::app::{App, Context};
 use crate::caller::{call, context, rate_limited};
 use crate::problem::{Code, Problem};
@@ -49,10 +50,9 @@ pub(crate) struct Who {
 impl Shell {
     /// The frame for somebody who is not signed in.
     pub fn nobody(status: &Status) -> Self {
-        let tail = status.peer_id.len().saturating_sub(6);
         Shell {
             node: status.name.clone(),
-            node_tail: status.peer_id.get(tail..).unwrap_or_default().to_owned(),
+            node_tail: show::tail(&status.peer_id).to_owned(),
             degraded: status.health == HealthStatus::Degraded,
             assets: page::assets(),
             who: None,

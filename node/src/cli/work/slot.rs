@@ -206,7 +206,10 @@ impl Slot {
             return Err(error.into());
         }
         let pause = backoff.next(error.retry_after());
-        self.session.away(&error.into());
+        // Who ends together with its node does not wait for it.
+        if !self.stop.soft.is_cancelled() {
+            self.session.away(&error.into());
+        }
         self.pause(pause).await;
         Ok(())
     }
