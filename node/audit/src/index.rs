@@ -12,6 +12,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The most bytes of a value. sled writes up to 16 values of a leaf together and puts very large ones into files that it
 /// never syncs; what is larger stays in the journal and the index points to it.
@@ -22,6 +23,11 @@ pub const SCAN_PAIRS_MAX: usize = 1024;
 
 /// The memory that sled may use for its cache, in bytes. Its own default is 1 GiB.
 const CACHE_BYTES: u64 = 16 << 20;
+
+/// How often, and after which pause, an index that is locked is tried again; a second in all. A child of this process that has
+/// not become its own program yet holds the lock of an index that was open when it was made.
+const LOCK_PAUSES_MAX: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The key of the [`Summary`]. Trees begin with 1, so nothing else has it.
 const SUMMARY_KEY: &[u8] = &[0];
@@ -402,13 +408,25 @@ impl SledStore {
     }
 
     fn try_open(dir: &Path) -> Result<Self, IndexError> {
+        Self::open_unlocked(dir, || std::thread::sleep(LOCK_PAUSE))
+    }
+
+    /// Opens what is on disk, and where it is locked tries again after each pause.
+    fn open_unlocked(dir: &Path, mut pause: impl FnMut()) -> Result<Self, IndexError> {
+        let config = sled::Config::new()
+            .path(dir)
+            .cache_capacity(CACHE_BYTES)
+            .mode(sled::Mode::HighThroughput)
+            .flush_every_ms(None);
+        let mut pauses = 0;
         guarded(|| {
-            let db = sled::Config::new()
-                .path(dir)
-                .cache_capacity(CACHE_BYTES)
-                .mode(sled::Mode::HighThroughput)
-                .flush_every_ms(None)
-                .open()?;
+            let db = loop {
+                match config.open() {
+                    Err(error) if is_locked(&error) && pauses < LOCK_PAUSES_MAX => pause(),
+                    opened => break opened?,
+                }
+                pauses += 1;
+            };
             let data = fs::File::open(dir.join("db"))?;
             Ok(SledStore { db, data })
         })
@@ -465,6 +483,11 @@ fn free_name(dir: &Path) -> PathBuf {
         })
         .find(|path| !path.exists())
         .expect("numbers do not end")
+}
+
+/// sled says so in words only.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock"))
 }
 
 /// Runs something of sled's: its errors and its panics become values.
@@ -558,6 +581,27 @@ mod tests {
             batch.put(Tree(tree), key.as_bytes(), key.as_bytes()).expect("small");
         }
         store.apply(batch).expect("applied");
+    }
+
+    #[test]
+    fn an_index_whose_lock_is_held_for_a_moment_is_kept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("index");
+        let (store, _) = SledStore::open(&path).expect("opens");
+        filled(&store);
+        store.sync().expect("durable");
+        drop(store);
+        let held = fs::File::open(path.join("db")).expect("sled's file");
+        held.lock().expect("nobody holds it");
+        let mut held = Some(held);
+        let store = SledStore::open_unlocked(&path, || drop(held.take())).expect("opens when it is free");
+        assert_eq!(store.position().expect("read"), 7);
+        drop(store);
+        let held = fs::File::open(path.join("db")).expect("sled's file");
+        held.lock().expect("nobody holds it");
+        let mut pauses = 0;
+        assert!(SledStore::open_unlocked(&path, || pauses += 1).is_err(), "not for ever");
+        assert_eq!(pauses, LOCK_PAUSES_MAX);
     }
 
     fn check(store: &dyn KvStore) {
