@@ -136,7 +136,7 @@ async fn every_page_is_drawn_under_a_policy_that_lets_nothing_in_and_what_others
 
 /// Every link, button and field that a page's own part has is named for tests.
 fn assert_tested(path: &str, page: &str) {
-    for tag in ["<button", "<select", "<textarea", "<input"] {
+    for tag in ["<a ", "<button", "<select", "<textarea", "<input", "<summary"] {
         for element in page.split(tag).skip(1) {
             let element = element.split('>').next().unwrap_or_default();
             let is_hidden = element.contains("type=\"hidden\"");

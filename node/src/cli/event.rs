@@ -73,13 +73,14 @@ impl Event {
                     .collect();
                 let mut events = Events::new(&client, filter.join("&"), after);
                 let mut interrupt = signal(SignalKind::interrupt())?;
-                let begun = watch::now(&client).await?;
+                // Who follows for ever waits for a node that is away; who wants an end has to know where it is.
+                let end = if until_quiet { Some(watch::now(&client).await?) } else { None };
                 loop {
                     let items = tokio::select! {
                         items = events.next_patiently(watch::WAIT_MS) => items?,
                         _ = interrupt.recv() => return Ok(()),
                     };
-                    if items.is_empty() && until_quiet && events.is_past(&begun) {
+                    if items.is_empty() && end.as_ref().is_some_and(|end| events.is_past(end)) {
                         return Ok(());
                     }
                     for item in items {

@@ -220,14 +220,13 @@ impl Task {
                 let is_new = post.idempotency_key.is_none();
                 let key = post.idempotency_key.clone().unwrap_or_else(input::fresh_key);
                 let body = post.body()?;
+                let after = if post.watch && is_new { watch::now(&client).await? } else { None };
+                let answer = client.post_once("/v1/tasks", &body, &key).await?;
                 if post.watch {
-                    let after = if is_new { watch::now(&client).await? } else { None };
-                    let answer = client.post_once("/v1/tasks", &body, &key).await?;
                     let posted: Posted = client.read(&answer)?;
                     show::note(&format!("posted {}", show::plain(&posted.task_id)));
                     return follow(context, &posted.task_id, after).await;
                 }
-                let answer = client.post_once("/v1/tasks", &body, &key).await?;
                 context.show.fields(&answer, SHOWN)
             }
             Task::List(list) if list.watch => {

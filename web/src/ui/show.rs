@@ -245,7 +245,7 @@ pub(super) fn tail(id: &str) -> &str {
 pub(super) fn run(id: &RunId) -> Html {
     let full = id.to_string();
     Html(format!(
-        "<a class=\"id\" href=\"/ui/runs/{full}\" title=\"{full}\">…{}</a>",
+        "<a class=\"id\" href=\"/ui/runs/{full}\" data-testid=\"to-run\" title=\"{full}\">…{}</a>",
         &full[full.len() - 8..]
     ))
 }
@@ -254,7 +254,7 @@ pub(super) fn run(id: &RunId) -> Html {
 pub(super) fn task(id: &StepId) -> Html {
     let full = id.to_string();
     Html(format!(
-        "<a class=\"id\" href=\"/ui/tasks/{full}\" title=\"{full}\">…{}</a>",
+        "<a class=\"id\" href=\"/ui/tasks/{full}\" data-testid=\"to-task\" title=\"{full}\">…{}</a>",
         &full[full.len() - 8..]
     ))
 }
@@ -263,7 +263,7 @@ pub(super) fn task(id: &StepId) -> Html {
 pub(super) fn artifact(id: &ArtifactId) -> Html {
     let full = id.to_string();
     Html(format!(
-        "<a class=\"id\" href=\"/ui/artifacts/{full}\" title=\"{full}\">…{}</a>",
+        "<a class=\"id\" href=\"/ui/artifacts/{full}\" data-testid=\"to-artifact\" title=\"{full}\">…{}</a>",
         &full[full.len() - 8..]
     ))
 }
@@ -272,7 +272,7 @@ pub(super) fn artifact(id: &ArtifactId) -> Html {
 pub(super) fn agent(id: &AgentId) -> Html {
     let full = id.to_string();
     Html(format!(
-        "<a class=\"id\" href=\"/ui/agents/{full}\" title=\"{full}\">…{}</a>",
+        "<a class=\"id\" href=\"/ui/agents/{full}\" data-testid=\"to-agent\" title=\"{full}\">…{}</a>",
         &full[full.len() - 8..]
     ))
 }
