@@ -8,13 +8,14 @@ pub use offer::Offer;
 
 use crate::news::News;
 use artel_federation::fact::{
-    AdmittedBy, Authority, Came, End, Entry, Judgement, Lie, Poster, Revoker, Witnessing,
+    AdmittedBy, Authority, Came, End, Entry, Judgement, Lie, Poster, Revoker, Verdict, Witnessing,
 };
 use artel_federation::run::{Run, RunStatus};
 use artel_federation::view::View;
 use artel_federation::{Fact, Json};
 use artel_protocol::id::{RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -408,15 +409,7 @@ pub fn data(fact: &Fact) -> Value {
             "late": f.late,
             "handed_in": f.handed_at.map(|at| abroad::handed_at(&at)),
         }),
-        Fact::Verdict(f) => {
-            let mut data =
-                json!({"task_id": f.step.to_string(), "agent_id": f.agent.to_string(), "epoch": f.epoch.0});
-            match &f.judgement {
-                Judgement::Accepted { quality, .. } => data["quality_score"] = json!(quality),
-                Judgement::Rejected { check } => data["check"] = json!(check),
-            }
-            data
-        }
+        Fact::Verdict(f) => json!(verdict(f)),
         Fact::StepEnded(f) => json!({"task_id": f.step.to_string(), "reason": end_code(f.end)}),
         Fact::RunPosted(f) => json!({"name": f.name, "steps": f.steps.len()}),
         Fact::RunEnded(f) => json!({"status": run_status(f.status)}),
@@ -511,6 +504,33 @@ pub fn data(fact: &Fact) -> Value {
             json!({"who": artel_federation::effect::poster_text(&f.who), "code": f.code, "count": f.count})
         }
         other => abroad::data(other),
+    }
+}
+
+/// What the event of a verdict says: one of every four entries of a busy node, so it is also written without a [`Value`].
+#[derive(Serialize)]
+pub struct VerdictSaid<'a> {
+    agent_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<&'a str>,
+    epoch: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality_score: Option<u8>,
+    task_id: String,
+}
+
+/// What the event of a verdict says.
+pub fn verdict(verdict: &Verdict) -> VerdictSaid<'_> {
+    let (quality_score, check) = match &verdict.judgement {
+        Judgement::Accepted { quality, .. } => (Some(*quality), None),
+        Judgement::Rejected { check } => (None, Some(check.as_str())),
+    };
+    VerdictSaid {
+        agent_id: verdict.agent.to_string(),
+        check,
+        epoch: verdict.epoch.0,
+        quality_score,
+        task_id: verdict.step.to_string(),
     }
 }
 

@@ -41,11 +41,13 @@ pub enum IndexError {
     /// A value is not what was written: delete the index and build it again.
     #[error("the index is damaged: {0}")]
     Damaged(String),
-    /// A value is larger than [`VALUE_BYTES_MAX`].
-    #[error("a value of {bytes} bytes, at most {VALUE_BYTES_MAX} are allowed")]
+    /// A value or a block is larger than it may be.
+    #[error("{bytes} bytes, at most {bytes_max} are allowed")]
     TooLarge {
         /// Its bytes.
         bytes: usize,
+        /// The limit.
+        bytes_max: usize,
     },
 }
 
@@ -75,7 +77,7 @@ impl Batch {
     /// [`IndexError::TooLarge`].
     pub fn put(&mut self, tree: Tree, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
         if value.len() > VALUE_BYTES_MAX {
-            return Err(IndexError::TooLarge { bytes: value.len() });
+            return Err(IndexError::TooLarge { bytes: value.len(), bytes_max: VALUE_BYTES_MAX });
         }
         let key = full_key(tree, key);
         let value = with_check_sum(&key, value);

@@ -10,6 +10,7 @@ mod derived;
 mod error;
 pub mod files;
 mod frame;
+pub mod heap;
 pub mod index;
 mod journal;
 mod keys;

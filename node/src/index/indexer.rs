@@ -1,25 +1,23 @@
 //! The thread that writes the index: rows for what the driver tells, in large batches, and for what the journal holds
 //! wherever it is behind.
 
-use super::form::open_of_this_form;
+use super::closed::Packer;
 use super::long::put_long;
 use super::terms::{hash_of, terms_of};
 use super::work::{Gathered, work_of};
-use super::{ARTIFACTS, BLOCK_ENTRIES, DIGESTS, RUNS, Rows, Shared, TERMS, Term, bytes_of, or_in_memory};
+use super::{ARTIFACTS, BLOCK_ENTRIES, DIGESTS, Rows, Shared, Stored, TERMS, Term, bytes_of};
 use crate::news::News;
 use crate::source::{SharedReader, Source, fold};
-use artel_audit::index::{Batch, KvStore};
 use artel_federation::run::Run;
 use artel_federation::{Entry, Fact};
 use artel_protocol::codec;
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// How many rows one batch holds. Larger batches make a slow disk's pauses longer, smaller ones cost more.
+/// How many rows and closed runs one batch holds. Larger batches make a slow disk's pauses longer, smaller ones cost more.
 const BATCH_ROWS_MAX: usize = 4_096;
 
 /// After how many entries the index is made durable while it is busy; while it is idle, after a second. A crash makes it
@@ -36,9 +34,6 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long the index is idle before it is made durable.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The bytes of an ordinary run, with which a buffer for one begins.
-const RUN_BYTES: usize = 1_024;
-
 /// The thread's own.
 pub(super) struct Indexer {
     source: Source,
@@ -49,24 +44,29 @@ pub(super) struct Indexer {
     /// The position that is durable.
     synced: u64,
     /// Terms of the block that is not full yet.
-    terms: BTreeSet<[u8; 4]>,
+    terms: Vec<[u8; 4]>,
     /// Ended leases of the batch that is gathered.
     work: Gathered,
+    /// Closed runs of the batch that is gathered.
+    closed: Packer,
 }
 
 impl Indexer {
     pub(super) fn new(source: Source, reader: SharedReader, shared: Arc<Shared>) -> Self {
-        let (terms, work) = (BTreeSet::new(), Gathered::default());
-        Indexer { source, reader, shared, position: 0, synced: 0, terms, work }
+        let (terms, work, closed) = (Vec::new(), Gathered::default(), Packer::default());
+        Indexer { source, reader, shared, position: 0, synced: 0, terms, work, closed }
     }
 
     /// Follows the journal until the driver is gone. A store that fails is opened again, as often as it takes: a full disk
     /// heals.
     pub(super) fn run(mut self, dir: &Path, queue: Receiver<Vec<News>>) {
-        let mut store = or_in_memory(open_of_this_form(dir));
+        let mut store = Stored::open(dir).unwrap_or_else(|error| {
+            tracing::error!(%error, "the index cannot be kept on disk");
+            Stored::in_memory()
+        });
         loop {
             self.shared.set_store(Some(store.clone()));
-            let followed = self.follow(store.as_ref(), &queue);
+            let followed = self.follow(&store, &queue);
             self.shared.ready.store(false, Ordering::Release);
             self.shared.set_store(None);
             let Err(error) = followed else { return };
@@ -76,8 +76,8 @@ impl Indexer {
                 if self.rest(&queue).is_err() {
                     return;
                 }
-                match open_of_this_form(dir) {
-                    Ok(sound) => break Arc::new(sound),
+                match Stored::open(dir) {
+                    Ok(sound) => break sound,
                     Err(error) => tracing::debug!(%error, "the index still cannot be opened"),
                 }
             };
@@ -99,14 +99,14 @@ impl Indexer {
         }
     }
 
-    fn follow(&mut self, store: &dyn KvStore, queue: &Receiver<Vec<News>>) -> anyhow::Result<()> {
-        self.position = store.position()?;
+    fn follow(&mut self, store: &Stored, queue: &Receiver<Vec<News>>) -> anyhow::Result<()> {
+        self.position = store.rows.position()?;
         self.synced = self.position;
         self.shared.position.store(self.position, Ordering::Relaxed);
-        let begun = store.get(TERMS, &(self.position / BLOCK_ENTRIES).to_be_bytes())?;
-        self.terms =
-            begun.iter().flat_map(|row| row.chunks_exact(4)).filter_map(|t| t.try_into().ok()).collect();
+        let begun = store.rows.get(TERMS, &(self.position / BLOCK_ENTRIES).to_be_bytes())?;
+        self.terms = begun.iter().flat_map(|row| row.as_chunks().0).copied().collect();
         self.work = Gathered::default();
+        self.closed.forget();
         self.catch_up(store)?;
         loop {
             match queue.recv_timeout(IDLE) {
@@ -128,12 +128,17 @@ impl Indexer {
         let mut rows = Rows::new();
         self.take(&mut rows, first);
         std::thread::sleep(GATHER);
-        while rows.len() + self.work.rows() < BATCH_ROWS_MAX
+        while !self.is_full(&rows)
             && let Ok(news) = queue.try_recv()
         {
             self.take(&mut rows, news);
         }
         rows
+    }
+
+    /// Whether what is gathered is a batch.
+    fn is_full(&self, rows: &Rows) -> bool {
+        rows.len() + self.work.rows() + self.closed.len() >= BATCH_ROWS_MAX || self.closed.is_full()
     }
 
     /// Takes a commit's frames in. One that does not follow the last shows that others were dropped.
@@ -149,7 +154,7 @@ impl Indexer {
     }
 
     /// Reads from the journal what the index has not seen, by a fold of its own.
-    fn catch_up(&mut self, store: &dyn KvStore) -> anyhow::Result<()> {
+    fn catch_up(&mut self, store: &Stored) -> anyhow::Result<()> {
         self.shared.ready.store(false, Ordering::Release);
         self.shared.dropped.store(false, Ordering::Release);
         let reader = self.reader.get();
@@ -162,7 +167,7 @@ impl Indexer {
                     return;
                 }
                 self.rows(&mut rows, first_index, &entries, &closed);
-                if rows.len() + self.work.rows() >= BATCH_ROWS_MAX {
+                if self.is_full(&rows) {
                     written = self.write(store, std::mem::take(&mut rows));
                 }
             })?;
@@ -173,22 +178,19 @@ impl Indexer {
         Ok(())
     }
 
-    fn write(&mut self, store: &dyn KvStore, mut rows: Rows) -> anyhow::Result<()> {
+    fn write(&mut self, store: &Stored, mut rows: Rows) -> anyhow::Result<()> {
         if !self.terms.is_empty() {
             self.put_terms(&mut rows, self.position / BLOCK_ENTRIES);
         }
         self.work.put(&mut rows);
-        let mut batch = Batch::new(self.position);
-        for (tree, key, value) in rows {
-            batch.put(tree, &key, &value)?;
-        }
-        store.apply(batch)?;
+        let blocks = self.closed.pack(store.end()?, &self.source.ring, &mut rows)?;
+        store.apply(self.position, rows, blocks)?;
         self.shared.fresh_mut().forget_before(self.position);
         self.shared.position.store(self.position, Ordering::Relaxed);
         if self.position - self.synced >= SYNC_ENTRIES { self.sync(store) } else { Ok(()) }
     }
 
-    fn sync(&mut self, store: &dyn KvStore) -> anyhow::Result<()> {
+    fn sync(&mut self, store: &Stored) -> anyhow::Result<()> {
         if self.synced < self.position {
             store.sync()?;
             self.synced = self.position;
@@ -221,15 +223,13 @@ impl Indexer {
                 }
             }
         }
-        for run in closed {
-            let mut bytes = Vec::with_capacity(RUN_BYTES);
-            codec::encode_large_into(run.as_ref(), &mut bytes);
-            put_long(rows, &self.source.ring, RUNS, run.id.bytes(), &bytes);
-        }
+        self.closed.take(closed);
         self.position = first_index + entries.len() as u64;
     }
 
-    fn put_terms(&self, rows: &mut Rows, block: u64) {
-        rows.push((TERMS, block.to_be_bytes().to_vec(), self.terms.iter().flatten().copied().collect()));
+    fn put_terms(&mut self, rows: &mut Rows, block: u64) {
+        self.terms.sort_unstable();
+        self.terms.dedup();
+        rows.push((TERMS, block.to_be_bytes().to_vec(), self.terms.as_flattened().to_vec()));
     }
 }

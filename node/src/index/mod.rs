@@ -3,10 +3,12 @@
 //! and is rebuilt from the journal wherever it is behind, broken or missing. What it has not written yet is found in
 //! memory, so that whoever has an answer finds what it is about.
 
+mod closed;
 mod form;
 mod fresh;
 mod indexer;
 mod long;
+mod stored;
 mod terms;
 mod work;
 
@@ -29,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use stored::Stored;
 use terms::hash_of;
 
 /// How many commits may wait for the index. Beyond it they are dropped, and the index reads them from the journal.
@@ -46,8 +49,6 @@ const BLOCKS_AT_ONCE: usize = 64;
 /// How many journal entries one row of terms covers. More would make a search read more entries that do not match.
 const BLOCK_ENTRIES: u64 = 256;
 
-/// Closed runs by id.
-const RUNS: Tree = Tree(1);
 /// What does not fit into one value, by key and number of the piece.
 const MORE: Tree = Tree(2);
 /// Ended leases by agent and the journal index of the first of them.
@@ -68,7 +69,7 @@ type Rows = Vec<(Tree, Vec<u8>, Vec<u8>)>;
 pub struct NotReady;
 
 struct Shared {
-    store: RwLock<Option<Arc<dyn KvStore>>>,
+    store: RwLock<Option<Stored>>,
     /// Opens what is private in the store.
     ring: Arc<KeyRing>,
     /// Everything of the journal is in the store or on its way there.
@@ -95,7 +96,7 @@ impl Shared {
         }
     }
 
-    fn set_store(&self, store: Option<Arc<dyn KvStore>>) {
+    fn set_store(&self, store: Option<Stored>) {
         *self.store.write().unwrap_or_else(PoisonError::into_inner) = store;
     }
 
@@ -132,11 +133,7 @@ pub fn start(dir: PathBuf, source: Source, reader: SharedReader) -> std::io::Res
 /// Opens what is on disk and checks it; an index that cannot be used is moved aside and built anew, and where the disk
 /// has no room for one it is kept in memory until the next start.
 pub(crate) fn open_store(dir: &Path) -> Arc<dyn KvStore> {
-    or_in_memory(open_sound(dir))
-}
-
-fn or_in_memory(opened: Result<SledStore, IndexError>) -> Arc<dyn KvStore> {
-    match opened {
+    match open_sound(dir) {
         Ok(store) => Arc::new(store),
         Err(error) => {
             tracing::error!(%error, "the index cannot be kept on disk");
@@ -165,7 +162,7 @@ fn open_sound(dir: &Path) -> Result<SledStore, IndexError> {
 }
 
 impl Index {
-    fn store(&self) -> Result<Arc<dyn KvStore>, NotReady> {
+    fn store(&self) -> Result<Stored, NotReady> {
         let shared = &self.shared;
         let whole = shared.ready.load(Ordering::Acquire) && !shared.dropped.load(Ordering::Acquire);
         let store = shared.store.read().unwrap_or_else(PoisonError::into_inner);
@@ -205,7 +202,7 @@ impl Index {
         if let Some(run) = self.shared.fresh().run(id) {
             return Ok(Some(run));
         }
-        stored_run(self.store()?.as_ref(), &self.shared.ring, id.bytes())
+        closed::stored_run(&self.store()?, &self.shared.ring, id)
     }
 
     /// Closed runs before one, newest first.
@@ -216,11 +213,7 @@ impl Index {
         let store = self.store()?;
         // First what is fresh: what is written meanwhile is found in both places, and never in neither.
         let mut all: BTreeMap<RunId, Arc<Run>> = self.shared.fresh().runs_before(before, limit);
-        let after = before.map(|id| *id.bytes());
-        let rows = store.scan(RUNS, &[], after.as_ref().map(|key| key.as_slice()), Order::Descending, limit);
-        for (key, _) in rows.map_err(unreadable)? {
-            all.extend(stored_run(store.as_ref(), &self.shared.ring, &key)?.map(|run| (run.id, run)));
-        }
+        all.extend(closed::stored_before(&store, &self.shared.ring, before, limit)?);
         Ok(all.into_values().rev().take(limit).collect())
     }
 
@@ -236,7 +229,7 @@ impl Index {
     ) -> Result<Vec<(u64, StepId)>, NotReady> {
         let store = self.store()?;
         let mut all = self.shared.fresh().work(agent, before);
-        all.extend(work::stored(store.as_ref(), agent, before, limit)?);
+        all.extend(work::stored(store.rows.as_ref(), agent, before, limit)?);
         Ok(all.into_iter().rev().take(limit).collect())
     }
 
@@ -248,7 +241,7 @@ impl Index {
         if let Some(row) = self.shared.fresh().artifact(id) {
             return Ok(Some(row));
         }
-        let row = get_long(self.store()?.as_ref(), &self.shared.ring, ARTIFACTS, id.bytes())?;
+        let row = get_long(self.store()?.rows.as_ref(), &self.shared.ring, ARTIFACTS, id.bytes())?;
         Ok(row.and_then(|row| codec::decode_own(&row).ok()))
     }
 
@@ -260,7 +253,7 @@ impl Index {
         if let Some(row) = self.shared.fresh().artifact_of(digest) {
             return Ok(Some(row));
         }
-        let id = self.store()?.get(DIGESTS, &digest.0).map_err(unreadable)?;
+        let id = self.store()?.rows.get(DIGESTS, &digest.0).map_err(unreadable)?;
         let id = id.and_then(|id| codec::decode_own::<ArtifactId>(&id).ok());
         id.map_or(Ok(None), |id| self.artifact(&id))
     }
@@ -278,8 +271,10 @@ impl Index {
         let mut all: BTreeMap<ArtifactId, ArtifactRow> = self.shared.fresh().artifacts_before(before, limit);
         let after = before.map(|id| *id.bytes());
         let after = after.as_ref().map(|key| key.as_slice());
-        for (key, _) in store.scan(ARTIFACTS, &[], after, Order::Descending, limit).map_err(unreadable)? {
-            let row = get_long(store.as_ref(), &self.shared.ring, ARTIFACTS, &key)?;
+        for (key, _) in
+            store.rows.scan(ARTIFACTS, &[], after, Order::Descending, limit).map_err(unreadable)?
+        {
+            let row = get_long(store.rows.as_ref(), &self.shared.ring, ARTIFACTS, &key)?;
             let row = row.and_then(|row| codec::decode_own::<ArtifactRow>(&row).ok());
             all.extend(row.map(|row| (row.2.artifact, row)));
         }
@@ -300,7 +295,8 @@ impl Index {
         while found.len() < limit {
             let after = block.checked_sub(1).map(u64::to_be_bytes);
             let after = after.as_ref().map(|key| key.as_slice());
-            let rows = store.scan(TERMS, &[], after, Order::Ascending, BLOCKS_AT_ONCE).map_err(unreadable)?;
+            let rows =
+                store.rows.scan(TERMS, &[], after, Order::Ascending, BLOCKS_AT_ONCE).map_err(unreadable)?;
             let Some((last, _)) = rows.last() else {
                 found.extend(fresh);
                 found.sort_unstable();
@@ -324,11 +320,6 @@ impl Index {
 fn bytes_of(news: &[News]) -> usize {
     let closed = |frame: &News| frame.closed.iter().map(|run| run.bytes() as usize).sum::<usize>();
     news.iter().map(|frame| frame.bytes + ENTRY_BYTES * frame.entries.len() + closed(frame)).sum()
-}
-
-fn stored_run(store: &dyn KvStore, ring: &KeyRing, key: &[u8]) -> Result<Option<Arc<Run>>, NotReady> {
-    let row = get_long(store, ring, RUNS, key)?;
-    Ok(row.and_then(|row| codec::decode_large(&row).ok()).map(Arc::new))
 }
 
 fn block_of(key: &[u8]) -> u64 {

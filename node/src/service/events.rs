@@ -11,7 +11,7 @@ use super::page::bad_cursor;
 use super::refusal::{self, bug};
 use super::shown::Viewer;
 use crate::events::{self, EVENT_OUTPUT_BYTES_MAX, Kept, Recent, about, actor, agent_of, node_of};
-use artel_federation::fact::{Emitted, Entry, Judgement, Poster};
+use artel_federation::fact::{Emitted, Entry, Judgement, Poster, Verdict};
 use artel_federation::run::{Run, Step, StepState};
 use artel_federation::{Fact, Json as RulesJson, Reply, Request};
 use artel_protocol::id::{RunId, StepId};
@@ -395,23 +395,23 @@ impl<'a> Here<'a> {
         };
         match fact {
             Fact::Emitted(emitted) => say(&mut event, &emitted.data),
-            Fact::Verdict(verdict) if matches!(verdict.judgement, Judgement::Accepted { .. }) => {
-                event.data = with_output(&events::data(fact), output);
-            }
+            Fact::Verdict(verdict) => event.data = of_verdict(verdict, output),
             _ => event.data = convert::value(&events::data(fact)),
         }
         event
     }
 }
 
-/// An object with one more field, whose JSON is copied as it is.
-fn with_output(data: &serde_json::Value, output: Option<&RulesJson>) -> Json {
-    let Some(output) = output else { return convert::value(data) };
-    let mut text = data.to_string().into_bytes();
-    text.pop();
-    text.extend_from_slice(br#","output":"#);
-    text.extend_from_slice(output.bytes());
-    text.push(b'}');
+/// What a verdict's event says, and the output that it accepted, whose JSON is copied as it is.
+fn of_verdict(verdict: &Verdict, output: Option<&RulesJson>) -> Json {
+    let mut text = serde_json::to_vec(&events::verdict(verdict)).unwrap_or_else(|_| b"{}".to_vec());
+    let is_accepted = matches!(verdict.judgement, Judgement::Accepted { .. });
+    if let Some(output) = output.filter(|_| is_accepted) {
+        text.pop();
+        text.extend_from_slice(br#","output":"#);
+        text.extend_from_slice(output.bytes());
+        text.push(b'}');
+    }
     Json::new(text)
 }
 
