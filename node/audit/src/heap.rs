@@ -2,12 +2,13 @@
 //! or too long. A block's place stands in the index, and so does the heap's end: what lies beyond it was never told of.
 //!
 //! A block: `len u32 ‖ crc32c u32 ‖ bytes`, little endian; the check sum is of place u64, len and bytes. Like the index it is
-//! never the truth: where it is damaged, both are built again.
+//! never the truth: where it is damaged, both are built again. It is synced before the index names what was appended, for the index
+//! may come to the disk by itself at any time.
 
 use crate::files::{self, Access, File, Files};
 use crate::index::IndexError;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The most bytes of a block (16 MiB): a reader has it in memory.
 pub const BLOCK_BYTES_MAX: usize = 16 << 20;
@@ -71,10 +72,16 @@ impl Heap {
             return Err(IndexError::Damaged(format!("{path} has {len} bytes, not {end}")));
         }
         if len > end {
-            file.set_len(end).map_err(store)?;
+            // Else what is cut off here could stand there again after a loss of power, behind what is written next.
+            file.set_len(end).and_then(|()| file.sync_data()).map_err(store)?;
         }
         files.sync_dir(files::dir_of(path)).map_err(store)?;
         Ok(Heap { file })
+    }
+
+    /// A heap that lasts as long as it is open.
+    pub fn in_memory() -> Self {
+        Heap { file: Arc::new(Memory::default()) }
     }
 
     /// A block by its place.
@@ -93,7 +100,8 @@ impl Heap {
         if check_sum(place, &block) != sum { Err(damaged(place)) } else { Ok(block) }
     }
 
-    /// Writes blocks at the heap's end. They are there for readers, and not durable yet.
+    /// Writes blocks at the heap's end, durably. Where that fails nobody knows what is on the disk, and the heap is emptied, so
+    /// that it is not taken for whole when it is opened again.
     ///
     /// # Errors
     /// [`IndexError::Store`].
@@ -101,15 +109,12 @@ impl Heap {
         if blocks.bytes.is_empty() {
             return Ok(());
         }
-        self.file.write_at(&blocks.bytes, blocks.end).map_err(store)
-    }
-
-    /// Makes durable what was appended; to be called before the index that names it is made durable.
-    ///
-    /// # Errors
-    /// [`IndexError::Store`].
-    pub fn sync(&self) -> Result<(), IndexError> {
-        self.file.sync_data().map_err(store)
+        self.file.write_at(&blocks.bytes, blocks.end).map_err(store)?;
+        self.file.sync_data().map_err(|error| {
+            // The error that counts is the first one.
+            let _ = self.file.set_len(0);
+            store(error)
+        })
     }
 
     /// Reads all blocks up to the heap's end.
@@ -122,6 +127,51 @@ impl Heap {
             place += (HEAD_BYTES + self.read(place)?.len()) as u64;
         }
         if place == end { Ok(()) } else { Err(damaged(end)) }
+    }
+}
+
+/// A file in memory.
+#[derive(Default)]
+struct Memory(RwLock<Vec<u8>>);
+
+impl Memory {
+    fn bytes(&self) -> RwLockReadGuard<'_, Vec<u8>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bytes_mut(&self) -> RwLockWriteGuard<'_, Vec<u8>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl File for Memory {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes().len() as u64)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let held = self.bytes();
+        let rest = held.get(offset as usize..).unwrap_or_default();
+        let read = rest.len().min(bytes.len());
+        bytes[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let (mut held, from) = (self.bytes_mut(), offset as usize);
+        let len = held.len().max(from + bytes.len());
+        held.resize(len, 0);
+        held[from..from + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.bytes_mut().resize(len as usize, 0);
+        Ok(())
     }
 }
 
@@ -150,13 +200,12 @@ fn store(error: io::Error) -> IndexError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::MemoryDisk;
+    use crate::memory::{Fault, MemoryDisk, Plan};
 
     const PATH: &str = "heap";
 
     /// Three batches of blocks of many lengths, with their places, and the heap's end.
-    fn filled(files: &dyn Files) -> (Heap, Vec<(u64, Vec<u8>)>, u64) {
-        let heap = Heap::open(files, PATH, 0).expect("begun");
+    fn filled(heap: Heap) -> (Heap, Vec<(u64, Vec<u8>)>, u64) {
         let (mut written, mut end, mut blocks) = (Vec::new(), 0, Blocks::default());
         for batch in [&[0, 1, 7][..], &[], &[300, 20_000]] {
             blocks.begin(end);
@@ -173,20 +222,23 @@ mod tests {
     #[test]
     fn blocks_are_read_by_their_places_and_kept() {
         let files = MemoryDisk::new();
-        let (heap, written, end) = filled(&files);
-        heap.sync().expect("durable");
-        let again = Heap::open(&files, PATH, end).expect("opened");
-        for (place, block) in &written {
-            assert_eq!(heap.read(*place).expect("read"), *block);
-            assert_eq!(again.read(*place).expect("read"), *block);
+        let (heap, written, end) = filled(Heap::open(&files, PATH, 0).expect("begun"));
+        let (in_memory, ..) = filled(Heap::in_memory());
+        // What a loss of power leaves is all that was appended.
+        let after = (0..20).map(|seed| Heap::open(&files.after_crash(seed), PATH, end).expect("opened"));
+        for heap in [heap, in_memory].into_iter().chain(after) {
+            for (place, block) in &written {
+                assert_eq!(heap.read(*place).expect("read"), *block);
+            }
+            assert!(heap.read(end).is_err());
+            heap.check(end).expect("whole");
         }
-        again.check(end).expect("whole");
     }
 
     #[test]
     fn what_lies_beyond_the_end_is_let_go_and_written_over() {
         let files = MemoryDisk::new();
-        let (_, written, _) = filled(&files);
+        let (_, written, _) = filled(Heap::open(&files, PATH, 0).expect("begun"));
         let end = written[3].0;
         let heap = Heap::open(&files, PATH, end).expect("opened");
         heap.check(end).expect("whole");
@@ -200,9 +252,24 @@ mod tests {
     }
 
     #[test]
+    fn a_heap_that_could_not_be_made_durable_is_not_taken_for_whole() {
+        for fault in [Fault::Eio, Fault::Full] {
+            let files = MemoryDisk::new();
+            let (heap, _, end) = filled(Heap::open(&files, PATH, 0).expect("begun"));
+            let mut blocks = Blocks::default();
+            blocks.begin(end);
+            blocks.push(b"lost").expect("short");
+            // Behind the write comes the sync.
+            files.plan(Plan { fault, from: files.points() + 1, count: 1 });
+            assert!(heap.append(&blocks).is_err());
+            assert!(matches!(Heap::open(&files, PATH, end), Err(IndexError::Damaged(_))), "{fault:?}");
+        }
+    }
+
+    #[test]
     fn a_heap_that_is_cut_or_changed_is_never_believed() {
         let files = MemoryDisk::new();
-        let (_, written, end) = filled(&files);
+        let (_, written, end) = filled(Heap::open(&files, PATH, 0).expect("begun"));
         assert!(matches!(Heap::open(&files, PATH, end + 1), Err(IndexError::Damaged(_))));
         let whole = files::read_whole(&files, PATH, end).expect("read");
         let places = 500;

@@ -5,18 +5,15 @@
 //! its last id and its place, its row's value its first id. All its runs were posted within one span, so whoever looks
 //! for a run looks at the rows of one span, from the run's own id on.
 
-use super::{NotReady, Rows, Stored, unreadable};
+use super::{CLOSED, NotReady, Rows, Stored, unreadable};
 use artel_audit::KeyRing;
 use artel_audit::heap::{BLOCK_BYTES_MAX, Blocks};
-use artel_audit::index::{IndexError, Order, Tree};
+use artel_audit::index::{IndexError, Order};
 use artel_federation::run::Run;
 use artel_protocol::codec;
 use artel_protocol::id::RunId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Blocks by the last id in them and their place.
-const BLOCKS: Tree = Tree(8);
 
 /// With how many bytes a block is full (16 KiB): whoever looks for one run opens all of it.
 const BLOCK_BYTES: usize = 16 << 10;
@@ -24,16 +21,16 @@ const BLOCK_BYTES: usize = 16 << 10;
 /// How many low bits of an id's milliseconds one span covers, 64 ms.
 const SPAN_BITS: u32 = 6;
 
-/// How many rows are read at once. Who looks for one run finds it in the first or second.
+/// How many rows are read at once. Who looks for one run finds it in the first or second, unless many of its span ended apart.
 const ROWS_AT_ONCE: usize = 8;
 
 /// With how many bytes of runs a batch is full (16 MiB).
 const BYTES_MAX: usize = 16 << 20;
 
-/// The most bytes of a run in a block (8 MiB). A longer one is left out; what it says is read from the journal.
-const RUN_BYTES_MAX: usize = 8 << 20;
+/// The most bytes of a run in a block (8 MiB), more than the rules let a closed one have. A longer one would not be found by its id.
+const ENCODED_BYTES_MAX: usize = 8 << 20;
 
-const _: () = assert!(BLOCK_BYTES + RUN_BYTES_MAX < BLOCK_BYTES_MAX);
+const _: () = assert!(BLOCK_BYTES + ENCODED_BYTES_MAX < BLOCK_BYTES_MAX);
 
 const ID_BYTES: usize = 16;
 const LEN_BYTES: usize = 4;
@@ -93,6 +90,8 @@ impl Packer {
             }
             self.put(ring, rows)?;
         }
+        runs.clear();
+        self.runs = runs;
         Ok(&self.blocks)
     }
 
@@ -103,7 +102,7 @@ impl Packer {
         let from = self.filling.len();
         codec::encode_large_into(run, &mut self.filling);
         let len = self.filling.len() - from;
-        if len > RUN_BYTES_MAX {
+        if len > ENCODED_BYTES_MAX {
             return self.filling.truncate(begun);
         }
         self.filling[from - LEN_BYTES..from].copy_from_slice(&(len as u32).to_le_bytes());
@@ -114,7 +113,7 @@ impl Packer {
         let Some((first, last)) = self.ends.take() else { return Ok(()) };
         let key = [last.bytes().as_slice(), &self.blocks.end().to_be_bytes()].concat();
         self.blocks.push(&ring.seal_value(&mut rand::rng(), &context(&key), &self.filling))?;
-        rows.push((BLOCKS, key, first.bytes().to_vec()));
+        rows.push((CLOSED, key, first.bytes().to_vec()));
         self.filling.clear();
         self.filling.shrink_to(2 * BLOCK_BYTES);
         Ok(())
@@ -161,7 +160,7 @@ impl Row {
 
 /// The rows behind a key, or before it.
 fn rows(stored: &Stored, after: Option<&[u8]>, order: Order) -> Result<Vec<Row>, NotReady> {
-    let rows = stored.rows.scan(BLOCKS, &[], after, order, ROWS_AT_ONCE).map_err(unreadable)?;
+    let rows = stored.rows.scan(CLOSED, &[], after, order, ROWS_AT_ONCE).map_err(unreadable)?;
     Ok(rows.into_iter().filter_map(Row::read).collect())
 }
 
@@ -255,7 +254,7 @@ impl Newest {
 }
 
 fn context(key: &[u8]) -> Vec<u8> {
-    [b"artel/1/index\0".as_slice(), &[BLOCKS.0], key].concat()
+    [b"artel/1/index\0".as_slice(), &[CLOSED.0], key].concat()
 }
 
 fn span(id: &RunId) -> u64 {
@@ -383,7 +382,7 @@ mod tests {
     #[test]
     fn a_run_of_any_length_has_a_place_or_is_left_out() {
         let mut home = Home::new();
-        let runs = [10, RUN_BYTES_MAX - 1_000, 20, RUN_BYTES_MAX + 1, 30];
+        let runs = [10, ENCODED_BYTES_MAX - 1_000, 20, ENCODED_BYTES_MAX + 1, 30];
         let runs = runs.iter().zip(0..).map(|(bytes, n)| run(1_700_000_000_000, n, *bytes));
         home.close(runs.collect());
         let is_lost = |id: &RunId| stored_run(&home.stored, &home.ring, id).expect("read").is_none();

@@ -1,12 +1,11 @@
 //! The form of what stands in the index: rows of another program's form are not read, the index is built anew.
 
-use super::open_sound;
-use artel_audit::index::{Batch, IndexError, KvStore, SledStore, Tree};
+use super::{FORMS, open_sound};
+use artel_audit::index::{Batch, IndexError, KvStore, SledStore};
 use artel_federation::STATE_FORM;
 use std::path::Path;
 
-/// The one row of this tree is the form.
-const FORMS: Tree = Tree(7);
+/// The key of the form.
 const KEY: &[u8] = b"form";
 
 /// The form of the index's own rows. It goes up when what stands under a key changes.
@@ -43,6 +42,7 @@ fn form(state: u32, rows: u32) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use artel_audit::index::Tree;
 
     #[test]
     fn an_index_of_another_form_is_empty_again_and_one_of_this_form_is_kept() {

@@ -70,7 +70,7 @@ impl Indexer {
             self.shared.ready.store(false, Ordering::Release);
             self.shared.set_store(None);
             let Err(error) = followed else { return };
-            tracing::error!(error = format!("{error:#}"), "the index cannot be written; it is opened again");
+            tracing::error!(error = format!("{error:#}"), "the index cannot be used; it is opened again");
             drop(store);
             store = loop {
                 if self.rest(&queue).is_err() {
@@ -117,6 +117,11 @@ impl Indexer {
                 Err(RecvTimeoutError::Timeout) => self.sync(store)?,
                 Err(RecvTimeoutError::Disconnected) => return self.sync(store),
             }
+            // Whoever opens it looks through all of it.
+            anyhow::ensure!(
+                !self.shared.suspect.swap(false, Ordering::AcqRel),
+                "something in it cannot be read"
+            );
             if self.shared.dropped.load(Ordering::Acquire) {
                 self.catch_up(store)?;
             }
@@ -192,7 +197,7 @@ impl Indexer {
 
     fn sync(&mut self, store: &Stored) -> anyhow::Result<()> {
         if self.synced < self.position {
-            store.sync()?;
+            store.rows.sync()?;
             self.synced = self.position;
         }
         Ok(())

@@ -49,6 +49,8 @@ const BLOCKS_AT_ONCE: usize = 64;
 /// How many journal entries one row of terms covers. More would make a search read more entries that do not match.
 const BLOCK_ENTRIES: u64 = 256;
 
+// Tree 1 held closed runs, a row each.
+
 /// What does not fit into one value, by key and number of the piece.
 const MORE: Tree = Tree(2);
 /// Ended leases by agent and the journal index of the first of them.
@@ -59,6 +61,13 @@ const ARTIFACTS: Tree = Tree(4);
 const DIGESTS: Tree = Tree(5);
 /// Terms by block of entries.
 const TERMS: Tree = Tree(6);
+
+/// One row: the form of all others.
+const FORMS: Tree = Tree(7);
+/// Heap blocks of closed runs, by the last id in them and their place.
+const CLOSED: Tree = Tree(8);
+/// One row: where the heap ends.
+const HEAP: Tree = Tree(9);
 
 /// Rows to be written: a tree, a key, a value.
 type Rows = Vec<(Tree, Vec<u8>, Vec<u8>)>;
@@ -76,6 +85,8 @@ struct Shared {
     ready: AtomicBool,
     /// Commits were dropped since the index last read the journal.
     dropped: AtomicBool,
+    /// Something that is written could not be read: all of it is to be looked through.
+    suspect: AtomicBool,
     /// The next entry that is not written to the store.
     position: AtomicU64,
     /// The bytes of the commits that wait.
@@ -90,6 +101,7 @@ impl Shared {
             ring,
             ready: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
             position: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             fresh: RwLock::default(),
@@ -169,6 +181,12 @@ impl Index {
         store.clone().filter(|_| whole).ok_or(NotReady)
     }
 
+    /// Reads what is written.
+    fn read<T>(&self, read: impl FnOnce(&Stored) -> Result<T, NotReady>) -> Result<T, NotReady> {
+        let store = self.store()?;
+        read(&store).inspect_err(|_| self.shared.suspect.store(true, Ordering::Release))
+    }
+
     /// The next entry of the journal that the index has not written.
     pub fn position(&self) -> u64 {
         self.shared.position.load(Ordering::Relaxed)
@@ -202,7 +220,7 @@ impl Index {
         if let Some(run) = self.shared.fresh().run(id) {
             return Ok(Some(run));
         }
-        closed::stored_run(&self.store()?, &self.shared.ring, id)
+        self.read(|store| closed::stored_run(store, &self.shared.ring, id))
     }
 
     /// Closed runs before one, newest first.
@@ -210,10 +228,12 @@ impl Index {
     /// # Errors
     /// [`NotReady`].
     pub fn runs_before(&self, before: Option<RunId>, limit: usize) -> Result<Vec<Arc<Run>>, NotReady> {
-        let store = self.store()?;
-        // First what is fresh: what is written meanwhile is found in both places, and never in neither.
-        let mut all: BTreeMap<RunId, Arc<Run>> = self.shared.fresh().runs_before(before, limit);
-        all.extend(closed::stored_before(&store, &self.shared.ring, before, limit)?);
+        let (written, mut all) = self.read(|store| {
+            // First what is fresh: what is written meanwhile is found in both places, and never in neither.
+            let fresh = self.shared.fresh().runs_before(before, limit);
+            Ok((closed::stored_before(store, &self.shared.ring, before, limit)?, fresh))
+        })?;
+        all.extend(written);
         Ok(all.into_values().rev().take(limit).collect())
     }
 
@@ -227,9 +247,11 @@ impl Index {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<(u64, StepId)>, NotReady> {
-        let store = self.store()?;
-        let mut all = self.shared.fresh().work(agent, before);
-        all.extend(work::stored(store.rows.as_ref(), agent, before, limit)?);
+        let all = self.read(|store| {
+            let mut all = self.shared.fresh().work(agent, before);
+            all.extend(work::stored(store.rows.as_ref(), agent, before, limit)?);
+            Ok(all)
+        })?;
         Ok(all.into_iter().rev().take(limit).collect())
     }
 
@@ -241,7 +263,8 @@ impl Index {
         if let Some(row) = self.shared.fresh().artifact(id) {
             return Ok(Some(row));
         }
-        let row = get_long(self.store()?.rows.as_ref(), &self.shared.ring, ARTIFACTS, id.bytes())?;
+        let row =
+            self.read(|store| get_long(store.rows.as_ref(), &self.shared.ring, ARTIFACTS, id.bytes()))?;
         Ok(row.and_then(|row| codec::decode_own(&row).ok()))
     }
 
@@ -253,7 +276,7 @@ impl Index {
         if let Some(row) = self.shared.fresh().artifact_of(digest) {
             return Ok(Some(row));
         }
-        let id = self.store()?.rows.get(DIGESTS, &digest.0).map_err(unreadable)?;
+        let id = self.read(|store| store.rows.get(DIGESTS, &digest.0).map_err(unreadable))?;
         let id = id.and_then(|id| codec::decode_own::<ArtifactId>(&id).ok());
         id.map_or(Ok(None), |id| self.artifact(&id))
     }
@@ -267,18 +290,20 @@ impl Index {
         before: Option<ArtifactId>,
         limit: usize,
     ) -> Result<Vec<ArtifactRow>, NotReady> {
-        let store = self.store()?;
-        let mut all: BTreeMap<ArtifactId, ArtifactRow> = self.shared.fresh().artifacts_before(before, limit);
-        let after = before.map(|id| *id.bytes());
-        let after = after.as_ref().map(|key| key.as_slice());
-        for (key, _) in
-            store.rows.scan(ARTIFACTS, &[], after, Order::Descending, limit).map_err(unreadable)?
-        {
-            let row = get_long(store.rows.as_ref(), &self.shared.ring, ARTIFACTS, &key)?;
-            let row = row.and_then(|row| codec::decode_own::<ArtifactRow>(&row).ok());
-            all.extend(row.map(|row| (row.2.artifact, row)));
-        }
-        Ok(all.into_values().rev().take(limit).collect())
+        self.read(|store| {
+            let mut all: BTreeMap<ArtifactId, ArtifactRow> =
+                self.shared.fresh().artifacts_before(before, limit);
+            let after = before.map(|id| *id.bytes());
+            let after = after.as_ref().map(|key| key.as_slice());
+            for (key, _) in
+                store.rows.scan(ARTIFACTS, &[], after, Order::Descending, limit).map_err(unreadable)?
+            {
+                let row = get_long(store.rows.as_ref(), &self.shared.ring, ARTIFACTS, &key)?;
+                let row = row.and_then(|row| codec::decode_own::<ArtifactRow>(&row).ok());
+                all.extend(row.map(|row| (row.2.artifact, row)));
+            }
+            Ok(all.into_values().rev().take(limit).collect())
+        })
     }
 
     /// Journal indices from `from` on, ascending, of entries that may match all the terms: all that do are among them,
@@ -287,32 +312,35 @@ impl Index {
     /// # Errors
     /// [`NotReady`].
     pub fn search(&self, terms: &[Term<'_>], from: u64, limit: usize) -> Result<Vec<u64>, NotReady> {
-        let store = self.store()?;
-        // First what is not written yet, which may all match: what is written meanwhile is found in both places, and never in neither.
-        let fresh: Vec<u64> = self.shared.fresh().entries().filter(|index| *index >= from).collect();
-        let wanted: Vec<[u8; 4]> = terms.iter().map(hash_of).collect();
-        let (mut found, mut block) = (Vec::new(), from / BLOCK_ENTRIES);
-        while found.len() < limit {
-            let after = block.checked_sub(1).map(u64::to_be_bytes);
-            let after = after.as_ref().map(|key| key.as_slice());
-            let rows =
-                store.rows.scan(TERMS, &[], after, Order::Ascending, BLOCKS_AT_ONCE).map_err(unreadable)?;
-            let Some((last, _)) = rows.last() else {
-                found.extend(fresh);
-                found.sort_unstable();
-                found.dedup();
-                break;
-            };
-            for (key, row) in &rows {
-                let held: BTreeSet<&[u8]> = row.chunks_exact(4).collect();
-                if wanted.iter().all(|term| held.contains(term.as_slice())) {
-                    let first = block_of(key) * BLOCK_ENTRIES;
-                    found.extend((first..first + BLOCK_ENTRIES).filter(|index| *index >= from));
+        self.read(|store| {
+            // First what is not written yet, which may all match: what is written meanwhile is found in both places, and never in neither.
+            let fresh: Vec<u64> = self.shared.fresh().entries().filter(|index| *index >= from).collect();
+            let wanted: Vec<[u8; 4]> = terms.iter().map(hash_of).collect();
+            let (mut found, mut block) = (Vec::new(), from / BLOCK_ENTRIES);
+            while found.len() < limit {
+                let after = block.checked_sub(1).map(u64::to_be_bytes);
+                let after = after.as_ref().map(|key| key.as_slice());
+                let rows = store
+                    .rows
+                    .scan(TERMS, &[], after, Order::Ascending, BLOCKS_AT_ONCE)
+                    .map_err(unreadable)?;
+                let Some((last, _)) = rows.last() else {
+                    found.extend(fresh);
+                    found.sort_unstable();
+                    found.dedup();
+                    break;
+                };
+                for (key, row) in &rows {
+                    let held: BTreeSet<&[u8]> = row.chunks_exact(4).collect();
+                    if wanted.iter().all(|term| held.contains(term.as_slice())) {
+                        let first = block_of(key) * BLOCK_ENTRIES;
+                        found.extend((first..first + BLOCK_ENTRIES).filter(|index| *index >= from));
+                    }
                 }
+                block = block_of(last) + 1;
             }
-            block = block_of(last) + 1;
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 }
 

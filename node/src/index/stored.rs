@@ -1,17 +1,14 @@
 //! What is written: rows in the store, and behind them the heap, which holds what would make too many rows.
 
-use super::Rows;
 use super::form::open_of_this_form;
-use artel_audit::files::Files;
+use super::{HEAP, Rows};
 use artel_audit::heap::{Blocks, Heap};
-use artel_audit::index::{Batch, IndexError, KvStore, MemoryStore, Tree};
-use artel_audit::memory::MemoryDisk;
+use artel_audit::index::{Batch, IndexError, KvStore, MemoryStore, SledStore};
 use artel_audit::os::OsFiles;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The one row of this tree says where the heap ends.
-const HEAP: Tree = Tree(9);
+/// The key of where the heap ends.
 const END: &[u8] = b"end";
 
 /// The heap's file, in the store's directory, so that both are moved and removed together.
@@ -30,28 +27,28 @@ impl Stored {
     /// # Errors
     /// What the disk says.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
-        let (rows, files) = (Arc::new(open_of_this_form(dir)?), OsFiles::new(dir));
-        match Self::with(rows.clone(), &files) {
+        match Self::open_whole(dir) {
             Err(IndexError::Damaged(why)) => {
                 tracing::warn!(why, "the index was damaged and is built anew");
-                drop(rows);
-                super::SledStore::move_aside(dir)?;
-                Self::with(Arc::new(open_of_this_form(dir)?), &files)
+                SledStore::move_aside(dir)?;
+                Self::open_whole(dir)
             }
             opened => opened,
         }
     }
 
-    /// What lasts until the node stops.
-    pub fn in_memory() -> Self {
-        Self::with(Arc::new(MemoryStore::new()), &MemoryDisk::new()).expect("an empty heap in memory opens")
+    fn open_whole(dir: &Path) -> Result<Self, IndexError> {
+        let rows = open_of_this_form(dir)?;
+        let end = end_of(&rows)?;
+        let heap = Heap::open(&OsFiles::new(dir), HEAP_FILE, end)?;
+        // What cannot be read is as good as damaged: the journal has it.
+        heap.check(end).map_err(|why| IndexError::Damaged(why.to_string()))?;
+        Ok(Stored { rows: Arc::new(rows), heap: Arc::new(heap) })
     }
 
-    fn with(rows: Arc<dyn KvStore>, files: &dyn Files) -> Result<Self, IndexError> {
-        let end = end_of(rows.as_ref())?;
-        let heap = Heap::open(files, HEAP_FILE, end)?;
-        heap.check(end)?;
-        Ok(Stored { rows, heap: Arc::new(heap) })
+    /// What lasts until the node stops.
+    pub fn in_memory() -> Self {
+        Stored { rows: Arc::new(MemoryStore::new()), heap: Arc::new(Heap::in_memory()) }
     }
 
     /// Where the next block stands.
@@ -62,7 +59,7 @@ impl Stored {
         end_of(self.rows.as_ref())
     }
 
-    /// Makes rows and blocks visible together, up to a position of the journal.
+    /// Makes rows and blocks visible together, up to a position of the journal. The blocks are durable before a row names them.
     ///
     /// # Errors
     /// [`IndexError`].
@@ -74,15 +71,6 @@ impl Stored {
         }
         batch.put(HEAP, END, &blocks.end().to_be_bytes())?;
         self.rows.apply(batch)
-    }
-
-    /// Makes all of it durable: what a row names before the row.
-    ///
-    /// # Errors
-    /// [`IndexError`].
-    pub fn sync(&self) -> Result<(), IndexError> {
-        self.heap.sync()?;
-        self.rows.sync()
     }
 }
 
@@ -97,6 +85,7 @@ fn end_of(rows: &dyn KvStore) -> Result<u64, IndexError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use artel_audit::index::Tree;
     use std::fs;
 
     /// Applies a batch of one block and one row that names it.
@@ -113,7 +102,7 @@ mod tests {
     fn filled(dir: &Path) -> Vec<u64> {
         let stored = Stored::open(dir).expect("opens");
         let places = (1..=40).map(|n| write(&stored, n, &[n as u8; 100])).collect();
-        stored.sync().expect("durable");
+        stored.rows.sync().expect("durable");
         places
     }
 

@@ -16,6 +16,8 @@ mod enroll;
 mod events;
 #[cfg(test)]
 mod failing_disk_test;
+#[cfg(test)]
+mod index_test;
 mod inner;
 mod late;
 mod lists;

@@ -37,7 +37,7 @@ pub(super) struct Home {
     pub(super) service: NodeService,
     pub(super) node: NodeId,
     running: Option<Running>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 pub(super) struct Worker {
@@ -120,7 +120,7 @@ fn home_of(
         bench: bench.clone(),
         traces: Arc::default(),
     });
-    Home { service, node, running: Some(running), _dir: dir }
+    Home { service, node, running: Some(running), dir }
 }
 
 impl Drop for Home {
@@ -145,6 +145,10 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(json: &str) -> T {
 }
 
 impl Home {
+    pub(super) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// Enrolls an agent as a stranger would and takes its token through the front door.
     pub(super) async fn worker(&self, seed: u8, capabilities: &str) -> Worker {
         let key = SecretKey::from_seed(&[seed; 32]);
