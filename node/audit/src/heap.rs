@@ -13,6 +13,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// The most bytes of a block (16 MiB): a reader has it in memory.
 pub const BLOCK_BYTES_MAX: usize = 16 << 20;
 
+/// The room that blocks keep for those that come behind them (1 MiB).
+const ROOM_BYTES_MAX: usize = 1 << 20;
+
 /// What stands before a block's bytes.
 const HEAD_BYTES: usize = 8;
 
@@ -20,9 +23,6 @@ const HEAD_BYTES: usize = 8;
 pub struct Heap {
     file: Arc<dyn File>,
 }
-
-/// The room that blocks keep for those that come behind them (1 MiB).
-const ROOM_BYTES_MAX: usize = 1 << 20;
 
 /// Blocks to be appended at the heap's end, in one piece.
 #[derive(Debug, Default)]

@@ -268,34 +268,9 @@ fn span_of(id: &[u8; ID_BYTES]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::run;
     use super::*;
-    use artel_federation::Json;
-    use artel_federation::fact::Poster;
     use artel_protocol::time::Wall;
-
-    /// A closed run that was posted at this millisecond.
-    fn run(ms: u64, entropy: u64, bytes: usize) -> Arc<Run> {
-        let mut random = [0; 9];
-        random[..8].copy_from_slice(&entropy.to_be_bytes());
-        Arc::new(Run {
-            id: RunId::new(Wall(ms), random),
-            poster: Poster::Operator,
-            name: "x".repeat(bytes),
-            inputs: Json::new(*b"{}"),
-            priority: 0,
-            correlation: None,
-            created: Wall(ms),
-            posted_at: entropy,
-            post_key: None,
-            steps: Vec::new(),
-            attempts_max: 1,
-            lapses_max: 1,
-            salt: artel_federation::commitment::Salt([0; 16]),
-            cancelled: false,
-            ended: Some(Wall(ms)),
-            trimmed: false,
-        })
-    }
 
     struct Home {
         stored: Stored,

@@ -141,40 +141,19 @@ impl Fresh {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::run;
     use super::*;
     use artel_audit::KeyRing;
     use artel_federation::fact::{Emitted, Poster};
-    use artel_federation::run::Run;
     use artel_federation::{Entry, Json};
     use std::sync::mpsc::sync_channel;
-
-    fn run(n: u8) -> Arc<Run> {
-        Arc::new(Run {
-            id: RunId::new(Wall(u64::from(n)), [n; 9]),
-            poster: Poster::Operator,
-            name: String::new(),
-            inputs: Json::new(*b"{}"),
-            priority: 0,
-            correlation: None,
-            created: Wall(0),
-            posted_at: 0,
-            post_key: None,
-            steps: Vec::new(),
-            attempts_max: 1,
-            lapses_max: 1,
-            salt: artel_federation::commitment::Salt([0; 16]),
-            cancelled: false,
-            ended: Some(Wall(0)),
-            trimmed: false,
-        })
-    }
 
     #[test]
     fn what_waits_is_bounded_in_bytes_and_the_runs_that_ended_count() {
         let (queue, _written) = sync_channel(9);
         let shared = Arc::new(Shared::new(Arc::new(KeyRing::generate(&mut rand::rng()))));
         let feed = Feed::new(queue, shared.clone());
-        let mut large = run(1);
+        let mut large = run(1, 1, 0);
         Arc::make_mut(&mut large).name = "x".repeat(QUEUE_BYTES_MAX);
         feed.push(news(7, &large));
         assert!(shared.dropped.load(Ordering::Acquire) && shared.fresh().run(&large.id).is_none());
@@ -197,7 +176,7 @@ mod tests {
         let (queue, written) = sync_channel(1);
         let shared = Arc::new(Shared::new(Arc::new(KeyRing::generate(&mut rand::rng()))));
         let feed = Feed::new(queue, shared.clone());
-        let (first, second) = (run(1), run(2));
+        let (first, second) = (run(1, 1, 0), run(2, 2, 0));
         feed.push(news(7, &first));
         assert_eq!(shared.fresh().run(&first.id), Some(first.clone()));
         assert!(!shared.dropped.load(Ordering::Acquire));

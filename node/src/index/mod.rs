@@ -4,6 +4,8 @@
 //! memory, so that whoever has an answer finds what it is about.
 
 mod closed;
+#[cfg(test)]
+mod fixture;
 mod form;
 mod fresh;
 mod indexer;
