@@ -1,6 +1,7 @@
 //! What a federation's mind wants done, in order: entries first, then whatever may only happen once they are on disk.
 
 use crate::away::Engagement;
+use crate::closed::ClosedRun;
 use crate::commitment::Opening;
 use crate::fact::{Authority, Entry, Outcome, Poster, RunnerSpec};
 use crate::input::ReplyTo;
@@ -46,7 +47,7 @@ pub enum Effect {
     /// A submission's module is to be run again; `Input::Redone` brings what it came to.
     Redo(Box<ToRedo>),
     /// A run is over and leaves the book, its large parts let go of; from here on it is read from the index.
-    Closed(Arc<Run>),
+    Closed(Arc<ClosedRun>),
 }
 
 /// A submission whose lot is to fall, and of which home's journal has an entry by now.

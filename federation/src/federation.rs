@@ -1,5 +1,6 @@
 //! A federation's mind: the durable state, what is never journalled beside it, and the way from an input to its effects.
 
+use crate::closed::ClosedRun;
 use crate::effect::{Code, Effect, Refusal};
 use crate::fact::{Abroad, Entry, Fact, Genesis, Joined, Poster, Refused, Started};
 use crate::input::{Input, Now, Principal, ReplyTo, Request};
@@ -111,7 +112,7 @@ impl Federation {
     ///
     /// # Errors
     /// [`FoldError`] when an entry cannot follow what stands before it.
-    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Arc<Run>>) -> Result<(), FoldError> {
+    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Arc<ClosedRun>>) -> Result<(), FoldError> {
         let is_first = self.state.size == 0;
         self.state.fold(entries, closed)?;
         if is_first { self.check_beginning() } else { Ok(()) }

@@ -10,6 +10,7 @@ pub mod away;
 #[cfg(test)]
 mod bounds_test;
 pub mod chain;
+mod closed;
 pub mod commitment;
 pub mod conduct;
 pub mod effect;
@@ -50,6 +51,7 @@ mod window;
 pub mod witness;
 pub mod words;
 
+pub use closed::ClosedRun;
 pub use effect::{Code, Effect, Refusal, Reply};
 pub use fact::{Entry, Fact, FraudProven, Genesis, Kind};
 pub use federation::{Beginning, Federation};

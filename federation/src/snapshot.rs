@@ -2,6 +2,7 @@
 //! of `len u32 ‖ encoding`; what is derived is derived again.
 
 use crate::away::{Engagement, Engagements};
+use crate::closed::ClosedRun;
 use crate::fact::{Account, Error, Genesis};
 use crate::member::Agent;
 use crate::nodes::{LiveInvitation, Node, Nodes};
@@ -14,7 +15,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Form of the snapshot, and of each run in it; another one is refused, and the journal is folded from the start instead.
-pub const FORM: u32 = 9;
+pub const FORM: u32 = 10;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living
 /// state, so taking it costs a pointer each.
@@ -26,7 +27,7 @@ pub struct Snapshot {
     founded: bool,
     agents: Vec<Arc<Agent>>,
     runs: Vec<Arc<Run>>,
-    recent: Vec<Arc<Run>>,
+    recent: Vec<Arc<ClosedRun>>,
     ledger: Vec<(Account, i64)>,
     posts: Vec<PostRow>,
     nodes: Vec<Arc<Node>>,
@@ -56,15 +57,15 @@ impl Snapshot {
         out.value(&self.head);
         out.value(&self.genesis);
         out.value(&self.founded);
-        out.section(self.agents.iter().map(AsRef::as_ref));
-        out.section(self.runs.iter().map(AsRef::as_ref));
-        out.section(self.recent.iter().map(AsRef::as_ref));
+        out.section(self.agents.iter().map(Arc::as_ref));
+        out.section(self.runs.iter().map(Arc::as_ref));
+        out.section(self.recent.iter().map(|run| run.row()));
         out.section(self.ledger.iter());
         out.section(self.posts.iter());
-        out.section(self.nodes.iter().map(AsRef::as_ref));
+        out.section(self.nodes.iter().map(Arc::as_ref));
         out.section(self.invitations.iter());
-        out.section(self.away.iter().map(AsRef::as_ref));
-        out.section(self.concluded.iter().map(AsRef::as_ref));
+        out.section(self.away.iter().map(Arc::as_ref));
+        out.section(self.concluded.iter().map(Arc::as_ref));
         out.section(self.refuted.iter());
     }
 }
@@ -105,9 +106,10 @@ impl State {
         from.section(|run: Run| {
             state.runs.insert(run.id, Arc::new(run));
         })?;
-        from.section(|run: Run| {
-            state.recent_order.push_back(run.id);
-            state.recent.insert(run.id, Arc::new(run));
+        from.section(|row| {
+            let run = ClosedRun::from_row(row);
+            state.recent_order.push_back(run.id());
+            state.recent.insert(run.id(), Arc::new(run));
         })?;
         let mut rows = Vec::new();
         from.section(|row| rows.push(row))?;
@@ -131,7 +133,7 @@ impl State {
 
     /// Builds anew what follows from the rest: open offers, held leases, the size of the book.
     fn derive(&mut self) {
-        self.recent_steps = self.recent.values().map(|run| run.steps.len()).sum();
+        self.recent_steps = self.recent.values().map(|run| run.steps()).sum();
         self.recent_bytes = self.recent.values().map(|run| run.bytes()).sum();
         self.agent_bytes = self.agents.values().map(|agent| agent.bytes()).sum();
         let taken: Vec<_> =
@@ -172,10 +174,10 @@ impl Writer<'_> {
         self.0[start..start + 4].copy_from_slice(&len.to_le_bytes());
     }
 
-    fn section<'a, T: Encode + 'a>(&mut self, values: impl ExactSizeIterator<Item = &'a T>) {
+    fn section<T: Encode>(&mut self, values: impl ExactSizeIterator<Item = T>) {
         self.value(&(values.len() as u64));
         for value in values {
-            self.value(value);
+            self.value(&value);
         }
     }
 }

@@ -5,6 +5,7 @@ mod redo;
 mod step;
 
 use crate::away::Engagements;
+use crate::closed::ClosedRun;
 use crate::fact::*;
 use crate::ledger::Ledger;
 use crate::member::Agent;
@@ -54,7 +55,7 @@ pub struct State {
     pub(crate) boots: u64,
     pub(crate) agents: BTreeMap<AgentId, Arc<Agent>>,
     pub(crate) runs: BTreeMap<RunId, Arc<Run>>,
-    pub(crate) recent: BTreeMap<RunId, Arc<Run>>,
+    pub(crate) recent: BTreeMap<RunId, Arc<ClosedRun>>,
     pub(crate) recent_order: VecDeque<RunId>,
     pub(crate) ledger: Ledger,
     pub(crate) post_keys: PostKeys,
@@ -104,7 +105,7 @@ impl State {
     ///
     /// # Errors
     /// [`FoldError`] when an entry cannot follow what stands before it.
-    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Arc<Run>>) -> Result<(), FoldError> {
+    pub fn fold(&mut self, entries: &[Entry], closed: &mut Vec<Arc<ClosedRun>>) -> Result<(), FoldError> {
         for entry in entries {
             self.apply(entry)?;
         }
@@ -219,7 +220,7 @@ impl State {
     }
 
     /// Moves the runs that are over out of the book.
-    pub(crate) fn close_finished(&mut self, closed: &mut Vec<Arc<Run>>) {
+    pub(crate) fn close_finished(&mut self, closed: &mut Vec<Arc<ClosedRun>>) {
         for id in std::mem::take(&mut self.touched) {
             if !self.runs.get(&id).is_some_and(|run| run.is_over()) {
                 continue;
@@ -230,6 +231,7 @@ impl State {
             let ended = Arc::make_mut(&mut run);
             ended.settle_end();
             ended.trim();
+            let run = Arc::new(ClosedRun::new(run));
             self.remember(run.clone());
             closed.push(run);
         }
@@ -266,18 +268,18 @@ impl State {
         self.count_open(poster, |open| Open { bytes: open.bytes - before + after, ..open });
     }
 
-    fn remember(&mut self, run: Arc<Run>) {
-        self.recent_order.push_back(run.id);
-        self.recent_steps += run.steps.len();
+    fn remember(&mut self, run: Arc<ClosedRun>) {
+        self.recent_order.push_back(run.id());
+        self.recent_steps += run.steps();
         self.recent_bytes += run.bytes();
-        self.recent.insert(run.id, run);
+        self.recent.insert(run.id(), run);
         while self.recent_order.len() > RECENT_RUNS
             || self.recent_steps > RECENT_STEPS
             || self.recent_bytes > RECENT_RUNS_BYTES
         {
             let oldest = self.recent_order.pop_front().expect("no run at all is below the limits");
             let run = self.recent.remove(&oldest).expect("both tell of the same runs");
-            self.recent_steps -= run.steps.len();
+            self.recent_steps -= run.steps();
             self.recent_bytes -= run.bytes();
         }
     }
@@ -304,7 +306,7 @@ impl State {
     }
 
     fn shared(&self, id: &RunId) -> Option<&Arc<Run>> {
-        self.runs.get(id).or_else(|| self.recent.get(id))
+        self.runs.get(id).or_else(|| self.recent.get(id)?.run())
     }
 
     /// How many leases an agent holds, here and at other homes.

@@ -1,9 +1,9 @@
 //! One input's worth of work: the facts it makes, each folded at once, and what is to be done behind them.
 
+use crate::closed::ClosedRun;
 use crate::effect::{Effect, Refusal, Reply};
 use crate::fact::{Entry, Fact, RunEnded};
 use crate::input::{Now, ReplyTo};
-use crate::run::Run;
 use crate::state::State;
 use artel_protocol::id::{Epoch, StepId};
 use artel_protocol::key::AgentId;
@@ -19,7 +19,7 @@ pub(crate) struct Turn {
     correlation: Option<Correlation>,
     entries: Vec<Entry>,
     after: Vec<Effect>,
-    closed: Vec<Arc<Run>>,
+    closed: Vec<Arc<ClosedRun>>,
 }
 
 impl Turn {

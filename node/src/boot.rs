@@ -189,14 +189,16 @@ impl Node {
             identity,
             options: config.options(),
         };
-        let mut state = source.open()?;
+        let mut state = source.open_at_snapshot()?;
+        let mut lately = index::Lately::since(state.snapshot_size);
+        state.fold_the_rest(|news| lately.take(news))?;
         let reader = SharedReader::new(state.journal.reader());
         let mut clock = Clock::start();
         let marks = (env!("CARGO_PKG_VERSION").to_owned(), config.digest());
         let start = start_effects(&mut state.federation, beginning, marks, clock.now());
         let federation_name = state.federation.view().genesis().map(|g| g.name.clone()).unwrap_or_default();
         let events = Arc::new(Events::new(state.journal.size()));
-        let (feed, index) = index::start(path.join("index"), source.clone(), reader.clone())?;
+        let (feed, index) = index::start(path.join("index"), (source.clone(), reader.clone()), lately)?;
         let running = Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed))?;
         let (hand, blobs) = (Arc::new(Hand::new(&data.node_key)), Blobs::open(path)?);
         let (neighbours, bench) = (None, Arc::new(Bench::new(config.redo, config.redo_policy())));

@@ -15,8 +15,7 @@ use crate::news::News;
 use crate::source::{SharedReader, Source, State};
 use artel_audit::{COMMIT_BYTES_MAX, Commit, FRAME_BYTES_MAX, Fate, NewEntry};
 use artel_federation::effect::{Effect, Refusal, ToRedo, ToWitness};
-use artel_federation::run::Run;
-use artel_federation::{Entry, Federation, Input, Json, Now, Reply, ReplyTo};
+use artel_federation::{ClosedRun, Entry, Federation, Input, Json, Now, Reply, ReplyTo};
 use artel_protocol::id::{Epoch, StepId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -64,7 +63,7 @@ enum Held {
     Check(ToCheck),
     Lot(ToWitness),
     Redo(Box<ToRedo>),
-    News { frame: usize, bytes: usize, entries: Vec<Entry>, closed: Vec<Arc<Run>> },
+    News { frame: usize, bytes: usize, entries: Vec<Entry>, closed: Vec<Arc<ClosedRun>> },
 }
 
 /// A submission to be checked.
@@ -111,7 +110,8 @@ pub struct Driver {
     unredone: VecDeque<ToRedo>,
     background: Background,
     metrics: Arc<metrics::Journal>,
-    /// When the next segment may be made ahead at the soonest: one that could not be made is not tried all the time.
+    /// When the next segment may be made ahead at the soonest: not beside the start, and one that could not be made is not
+    /// tried all the time.
     spare_at: Instant,
     snapshot_size: u64,
     /// A snapshot is being written.
@@ -173,7 +173,7 @@ impl Driver {
             unredone: VecDeque::new(),
             background: Background::start()?,
             metrics: Arc::default(),
-            spare_at: Instant::now(),
+            spare_at: Instant::now() + Duration::from_millis(RETRY_MS),
             snapshotting: Arc::default(),
             stopping: false,
         };
@@ -237,20 +237,20 @@ impl Driver {
 
     fn take(&mut self, message: Message, commit: &mut Commit<Held>, looks: &mut Vec<Message>) {
         match message {
-            Message::Ask { principal, correlation, request, to, answer } => {
+            Message::Ask { request, to, answer } => {
                 if self.state.is_none() {
                     // Whoever asked may be gone.
                     let _ = answer.send(Err(Unavailable::Journal(self.down.reason().unwrap_or_default())));
                     return;
                 }
                 self.answers.insert(to, answer);
-                self.feed(Input::Request { to, principal, correlation, request: *request }, commit);
+                self.feed(*request, commit);
             }
             Message::Input(input) => {
-                if let Input::Abandoned(to) = &input {
+                if let Input::Abandoned(to) = input.as_ref() {
                     self.answers.remove(to);
                 }
-                self.feed(input, commit);
+                self.feed(*input, commit);
             }
             look @ (Message::Look(_) | Message::Checkpoint(_)) => looks.push(look),
             Message::Stop => self.stopping = true,

@@ -147,7 +147,12 @@ impl Events {
     /// Keeps the entries of synced frames.
     pub fn publish(&self, news: &[News], view: View<'_>) {
         // A run that ended may have left the rules' memory by the same commit.
-        let closed = news.iter().flat_map(|frame| &frame.closed).map(|run| (run.id, run.as_ref())).collect();
+        let closed = news
+            .iter()
+            .flat_map(|frame| &frame.closed)
+            .filter_map(|closed| closed.run())
+            .map(|run| (run.id, run.as_ref()))
+            .collect();
         let mut ring = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         for frame in news {
             ring.keep(frame, &closed, view);
@@ -620,7 +625,7 @@ mod tests {
     use super::*;
     use artel_federation::commitment::Salt;
     use artel_federation::fact::RunEnded;
-    use artel_federation::{Federation, Identity, Options};
+    use artel_federation::{ClosedRun, Federation, Identity, Options};
     use artel_protocol::id::FederationId;
     use artel_protocol::key::{NodeId, SecretKey};
     use artel_protocol::time::Wall;
@@ -656,7 +661,10 @@ mod tests {
         let identity = Identity { node: NodeId(key), federation: FederationId([0; 32]) };
         let rules = Federation::new(identity, Options::default());
         let events = Events::new(0);
-        events.publish(&[frame(0, Vec::new()), frame(1, vec![run.clone()])], rules.view());
+        events.publish(
+            &[frame(0, Vec::new()), frame(1, vec![Arc::new(ClosedRun::new(run.clone()))])],
+            rules.view(),
+        );
         events.synced(2);
         let Recent::Here(found, 2) = events.from(0, 9, |_| true) else { panic!("both are kept") };
         assert_eq!(found.iter().map(|kept| kept.poster).collect::<Vec<_>>(), [Some(poster); 2]);

@@ -43,18 +43,12 @@ pub type Answer = Result<Result<Reply, Refusal>, Unavailable>;
 /// A look at the state, or why there is none to look at.
 pub(crate) type Look = Box<dyn FnOnce(Result<View<'_>, Unavailable>) + Send>;
 
-/// What the driver is told.
+/// What the driver is told. The queue has room for [`QUEUE_MAX`] of them from the start, so they are small.
 pub(crate) enum Message {
     /// Somebody asks and waits.
-    Ask {
-        principal: Principal,
-        correlation: Option<Correlation>,
-        request: Box<Request>,
-        to: ReplyTo,
-        answer: oneshot::Sender<Answer>,
-    },
+    Ask { request: Box<Input>, to: ReplyTo, answer: oneshot::Sender<Answer> },
     /// Something else happened.
-    Input(Input),
+    Input(Box<Input>),
     /// Somebody looks at the synced state.
     Look(Look),
     /// Somebody wants a checkpoint of all that is synced.
@@ -62,6 +56,8 @@ pub(crate) enum Message {
     /// The node stops: write what is to be written and end.
     Stop,
 }
+
+const _: () = assert!(size_of::<Message>() <= 32);
 
 /// The driver's handle.
 #[derive(Clone)]
@@ -102,7 +98,8 @@ impl Handle {
     ) -> Answer {
         let to = ReplyTo(self.next.fetch_add(1, Ordering::Relaxed));
         let (answer, receiver) = oneshot::channel();
-        self.send(Message::Ask { principal, correlation, request: Box::new(request), to, answer })?;
+        let request = Box::new(Input::Request { to, principal, correlation, request });
+        self.send(Message::Ask { request, to, answer })?;
         let mut waiting = Waiting { handle: self, to: Some(to) };
         let answer = receiver.await.unwrap_or(Err(Unavailable::Stopping));
         waiting.to = None;
@@ -123,7 +120,8 @@ impl Handle {
     ) -> Answer {
         let to = ReplyTo(self.next.fetch_add(1, Ordering::Relaxed));
         let (answer, mut receiver) = oneshot::channel();
-        self.send(Message::Ask { principal, correlation, request: Box::new(request), to, answer })?;
+        let request = Box::new(Input::Request { to, principal, correlation, request });
+        self.send(Message::Ask { request, to, answer })?;
         let mut waiting = Waiting { handle: self, to: Some(to) };
         let answer = tokio::select! {
             answer = &mut receiver => answer,
@@ -164,7 +162,7 @@ impl Handle {
 
     /// Tells the rules of something that nobody waits for; dropped when the driver has too much to do already, or has ended.
     pub fn tell(&self, input: Input) {
-        if let Err(Unavailable::Overloaded) = self.send(Message::Input(input)) {
+        if let Err(Unavailable::Overloaded) = self.send(Message::Input(Box::new(input))) {
             tracing::warn!("the driver's queue is full; a notice was dropped");
         }
     }
@@ -172,7 +170,7 @@ impl Handle {
     /// Tells the rules of something that must not be lost; waits for a place in the queue. Not for async callers.
     pub fn tell_surely(&self, input: Input) {
         // The driver has ended; so has whatever the input was about.
-        let _ = self.driver.send(Message::Input(input));
+        let _ = self.driver.send(Message::Input(Box::new(input)));
     }
 
     /// Has the driver write down what is to be written and end.

@@ -1,7 +1,6 @@
 //! What the driver tells of the journal to those who follow it: the events that readers wait for, and the index.
 
-use artel_federation::Entry;
-use artel_federation::run::Run;
+use artel_federation::{ClosedRun, Entry};
 use std::sync::Arc;
 
 /// One synced frame with the runs that ended by it.
@@ -14,5 +13,5 @@ pub struct News {
     /// How many bytes their bodies have.
     pub bytes: usize,
     /// The runs that are over by it.
-    pub closed: Vec<Arc<Run>>,
+    pub closed: Vec<Arc<ClosedRun>>,
 }

@@ -1,13 +1,13 @@
 //! Where the driver's state comes from: the journal on disk, folded by the rules, from the newest snapshot on. Used at
 //! the start and after every failure of the disk.
 
+use crate::news::News;
 use anyhow::Context as _;
 use artel_audit::files::Files;
 use artel_audit::{
     FRAME_BYTES_MAX, Journal, KeyRing, Options as JournalOptions, Reader, STATE_BYTES_MAX, SavedState,
 };
 use artel_federation::options::{REFUTATION_BYTES_MAX, SNAPSHOT_BYTES_MAX};
-use artel_federation::run::Run;
 use artel_federation::{Entry, Federation, Identity, Options};
 use artel_protocol::key::SecretKey;
 use artel_protocol::log::Origin;
@@ -70,12 +70,32 @@ pub struct State {
     pub snapshot_size: u64,
 }
 
+impl State {
+    /// Folds what the journal holds behind the snapshot; each frame goes to `visit`.
+    ///
+    /// # Errors
+    /// What cannot be read, decoded or folded, by entry.
+    pub fn fold_the_rest(&mut self, visit: impl FnMut(News)) -> anyhow::Result<()> {
+        fold(&self.journal.reader(), &mut self.federation, visit)
+    }
+}
+
 impl Source {
     /// Opens the journal and folds what follows the newest snapshot.
     ///
     /// # Errors
     /// What the disk says, what is damaged (by file name), and what does not fold.
     pub fn open(&self) -> anyhow::Result<State> {
+        let mut state = self.open_at_snapshot()?;
+        state.fold_the_rest(|_| {})?;
+        Ok(state)
+    }
+
+    /// Opens the journal; the rules are where the newest snapshot has them, and [`State::fold_the_rest`] is still to come.
+    ///
+    /// # Errors
+    /// What the disk says, and what is damaged (by file name).
+    pub fn open_at_snapshot(&self) -> anyhow::Result<State> {
         let entropy = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
         let options = JournalOptions::new(self.origin);
         let signer = self.signer.clone();
@@ -83,9 +103,8 @@ impl Source {
         for notice in &opened.notices {
             tracing::warn!(%notice, "found at opening");
         }
-        let mut federation = self.restore(opened.state);
+        let federation = self.restore(opened.state);
         let snapshot_size = federation.size();
-        fold(&opened.journal.reader(), &mut federation, |_, _, _| {})?;
         Ok(State { federation, journal: opened.journal, snapshot_size })
     }
 
@@ -109,15 +128,11 @@ impl Source {
     }
 }
 
-/// Folds what the journal holds beyond a state; each frame goes to `visit` with the runs that ended by it.
+/// Folds what the journal holds beyond a state; each frame goes to `visit`.
 ///
 /// # Errors
 /// What cannot be read, decoded or folded, by entry.
-pub fn fold(
-    reader: &Reader,
-    federation: &mut Federation,
-    mut visit: impl FnMut(u64, Vec<Entry>, Vec<Arc<Run>>),
-) -> anyhow::Result<()> {
+pub fn fold(reader: &Reader, federation: &mut Federation, mut visit: impl FnMut(News)) -> anyhow::Result<()> {
     reader.replay(federation.size(), |frame| -> Result<(), anyhow::Error> {
         let first_index = frame.first().map_or(0, |entry| entry.index);
         let decode = |stored: &artel_audit::Entry| {
@@ -126,7 +141,8 @@ pub fn fold(
         let entries = frame.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
         let mut closed = Vec::new();
         federation.fold(&entries, &mut closed)?;
-        visit(first_index, entries, closed);
+        let bytes = frame.iter().map(|entry| entry.body.len()).sum();
+        visit(News { first_index, entries: Arc::new(entries), bytes, closed });
         Ok(())
     })
 }

@@ -15,8 +15,8 @@ use artel_federation::input::{ClaimNext, Profile, Ran, RunPost, StepPost, Submis
 use artel_federation::redo::lot;
 use artel_federation::run::Run;
 use artel_federation::{
-    Beginning, Code, Effect, Entry, Fact, Federation, Genesis, Identity, Input, Json, Kind, Now, Options,
-    Principal, Refusal, Reply, ReplyTo, Request,
+    Beginning, ClosedRun, Code, Effect, Entry, Fact, Federation, Genesis, Identity, Input, Json, Kind, Now,
+    Options, Principal, Refusal, Reply, ReplyTo, Request,
 };
 use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
@@ -325,12 +325,12 @@ impl Home {
                 Effect::Redo(to_redo) => self.redos.push(*to_redo),
                 Effect::Closed(run) => {
                     assert_eq!(
-                        Some(run.id),
-                        closed.first().map(|run| run.id),
+                        Some(run.id()),
+                        closed.first().map(|run| run.id()),
                         "the fold closes the same runs"
                     );
                     assert_eq!(run, closed.remove(0));
-                    self.closed.push(run);
+                    self.closed.push(run.run().expect("it has just ended").clone());
                 }
             }
         }
@@ -356,7 +356,7 @@ impl Home {
         assert_eq!(total, 0, "all balances sum to zero");
     }
 
-    fn append(&mut self, entries: Vec<Entry>, closed: &mut Vec<Arc<Run>>) {
+    fn append(&mut self, entries: Vec<Entry>, closed: &mut Vec<Arc<ClosedRun>>) {
         let from = self.last.len();
         for entry in &entries {
             let read = Entry::decode(&entry.encode()).expect("what is written can be read");

@@ -21,9 +21,10 @@ impl Home {
                 Ok(())
             }
             Effect::AskWitnesses(_) | Effect::Redo(_) => unreachable!("no task of these worlds has a module"),
-            Effect::Closed(run) => {
+            Effect::Closed(closed) => {
+                let run = closed.run().expect("it has just ended");
                 let invariant = "invariant_a_closed_run_is_as_the_log_says";
-                let holds = settlement::invariant_a_closed_run_is_as_the_log_says(&self.book, &run);
+                let holds = settlement::invariant_a_closed_run_is_as_the_log_says(&self.book, run);
                 holds.map_err(|what| Violation { invariant, home: self.number, what })
             }
         }

@@ -221,7 +221,7 @@ impl Journal {
     fn roll(&mut self, len: u64) -> Result<(), Error> {
         let head = segment::Head { origin: self.options.origin, first_index: self.range.size() };
         let spare = self.spare.take(SEGMENT_HEAD_BYTES + len);
-        let bytes = self.options.sizes.usual.max(SEGMENT_HEAD_BYTES + len);
+        let bytes = self.options.sizes.hasty.max(SEGMENT_HEAD_BYTES + len);
         let made = segment::create(self.shared.files.as_ref(), head, bytes, &[], spare);
         let file = match made {
             Ok(file) => file,

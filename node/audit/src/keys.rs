@@ -238,11 +238,23 @@ impl KeyRing {
         context: &[u8],
         sealed: &[u8],
     ) -> Option<Vec<u8>> {
-        let (key, nonce) = self.keys.get(&id)?.cipher(nonce);
         let mut text = sealed.to_vec();
-        let bytes = key.open_in_place(nonce, Aad::from(context), &mut text).ok()?.len();
-        text.truncate(bytes);
+        self.open_in_place(id, nonce, context, &mut text)?;
         Some(text)
+    }
+
+    /// The same in the place of what is sealed, which says nothing any more where the answer is `None`.
+    pub(crate) fn open_in_place(
+        &self,
+        id: KeyId,
+        nonce: &[u8; NONCE_BYTES],
+        context: &[u8],
+        text: &mut Vec<u8>,
+    ) -> Option<()> {
+        let (key, nonce) = self.keys.get(&id)?.cipher(nonce);
+        let bytes = key.open_in_place(nonce, Aad::from(context), text).ok()?.len();
+        text.truncate(bytes);
+        Some(())
     }
 }
 

@@ -10,11 +10,11 @@ use crate::files::{self, Access, Files};
 use crate::journal::{Active, Journal, Options, SegmentSizes, Signer};
 use crate::keys::KeyRing;
 use crate::scan::{Ending, Position, Step, Walk, judge};
-use crate::segment::{self, JOURNAL_DIR, NEW_FILE, SEGMENT_HEAD_BYTES, is_spare};
+use crate::segment::{self, JOURNAL_DIR, NEW_FILE, SEGMENT_HEAD_BYTES};
 use crate::shared::{Head, Segment, Shared};
 use crate::slot::{self, SLOT_FILES, Slot, Slots};
 use crate::snapshot::{self, SNAPSHOTS_DIR, Snapshot};
-use crate::spare::Spare;
+use crate::spare::{self, Spare};
 use artel_protocol::log::{Checkpoint, CompactRange, Hash, Origin, SignedCheckpoint};
 use rand::Rng;
 use std::io;
@@ -141,7 +141,8 @@ impl Opening {
         let proven = self.prove(&start, &slot, newest, &segments, &derived)?;
         // From here on things are changed.
         self.tidy()?;
-        let active = self.settle_tail(&proven, &mut segments)?;
+        let spare = Spare::find(self.files.as_ref(), self.options.sizes.hasty)?;
+        let active = self.settle_tail(&proven, &mut segments, &spare)?;
         self.derive(&start, &proven, &segments, &derived)?;
         let slots = self.sign(slot, newest, slot_notice, &proven)?;
         let public_seq = proven.end.public_seq.unwrap_or(0);
@@ -157,7 +158,7 @@ impl Opening {
             range: proven.range,
             public_seq,
             slot_at: None,
-            spare: Spare::default(),
+            spare,
             poisoned: None,
             buffer: Vec::new(),
         };
@@ -179,7 +180,7 @@ impl Opening {
         for name in self.files.list(JOURNAL_DIR).map_err(Error::io(JOURNAL_DIR, "list"))? {
             let path = format!("{JOURNAL_DIR}/{name}");
             let Some(first_index) = segment::index_of(&name) else {
-                if path != NEW_FILE && !is_spare(&path) {
+                if path != NEW_FILE && spare::parts(&name).is_none() {
                     self.notices.push(Notice::UnknownFile { file: path });
                 }
                 continue;
@@ -260,8 +261,7 @@ impl Opening {
                 if snapshot.head.range.size() != size || snapshot.head.origin != self.options.origin {
                     return Err("it is the snapshot of another size or journal".to_owned());
                 }
-                let bytes = snapshot.open(&self.ring)?;
-                Ok((snapshot.head, bytes))
+                snapshot.open(&self.ring)
             });
             match read {
                 Err(what) => {
@@ -392,11 +392,9 @@ impl Opening {
                 let file = if dir.is_empty() { name.clone() } else { format!("{dir}/{name}") };
                 let of_slot = SLOT_FILES.iter().any(|slot| file == format!("{slot}.tmp"));
                 let unfinished = name.ends_with(".snap.tmp") && dir == SNAPSHOTS_DIR;
-                if of_slot || unfinished || file == NEW_FILE || is_spare(&file) {
+                if of_slot || unfinished || file == NEW_FILE {
                     self.files.remove(&file).map_err(Error::io(&file, "remove"))?;
-                    if !is_spare(&file) {
-                        self.notices.push(Notice::LeftoverRemoved { file });
-                    }
+                    self.notices.push(Notice::LeftoverRemoved { file });
                 }
             }
         }
@@ -409,7 +407,12 @@ impl Opening {
 
     /// Writes the frames that were perhaps never synced into a new segment, without what is incomplete behind them, and answers
     /// the segment to go on in.
-    fn settle_tail(&mut self, proven: &Proven, segments: &mut Vec<Segment>) -> Result<Active, Error> {
+    fn settle_tail(
+        &mut self,
+        proven: &Proven,
+        segments: &mut Vec<Segment>,
+        spare: &Spare,
+    ) -> Result<Active, Error> {
         let (unsure, end) = (&proven.unsure.at, &proven.end);
         let path = segment::path(end.segment);
         if unsure.index == end.index && proven.ending == Ending::Clean {
@@ -428,8 +431,8 @@ impl Opening {
                 .map_err(Error::io(&path, "read"))?;
         }
         let head = segment::Head { origin: self.options.origin, first_index: unsure.index };
-        let bytes = self.options.sizes.hasty.max(SEGMENT_HEAD_BYTES + frames.len() as u64);
-        let file = segment::create(self.files.as_ref(), head, bytes, &frames, None)
+        let spare = spare.take(SEGMENT_HEAD_BYTES + frames.len() as u64);
+        let file = segment::create(self.files.as_ref(), head, self.options.sizes.hasty, &frames, spare)
             .map_err(|failed| failed.error)?;
         let offset = SEGMENT_HEAD_BYTES + frames.len() as u64;
         let len = file.len().map_err(Error::io(segment::path(head.first_index), "look at"))?;

@@ -16,7 +16,7 @@ pub fn saved_state(files: &dyn Files, origin: &Origin, ring: &KeyRing, size_max:
     let read = |size: u64| {
         let snapshot = Snapshot::read(files, &snapshot::path(size)).ok()?;
         let fits = snapshot.head.range.size() == size && snapshot.head.origin == *origin;
-        let bytes = snapshot.open(ring).ok()?;
+        let (_, bytes) = snapshot.open(ring).ok()?;
         fits.then_some(SavedState { size, bytes })
     };
     sizes.into_iter().rev().filter(|size| *size <= size_max).find_map(read)

@@ -176,13 +176,13 @@ pub(crate) enum Ending {
 pub(crate) fn judge(file: &dyn File, at: Position) -> std::io::Result<Ending> {
     let whole = (COMMIT_BYTES_MAX + SECTOR) as u64;
     let there = file.len()?.saturating_sub(at.offset).min(whole);
+    if is_zero_from(file, at.offset, there)? {
+        return Ok(Ending::Clean);
+    }
     let mut window = vec![0; there as usize];
     let read = files::read_up_to(file, &mut window, at.offset)?;
     let file_ends = there < whole;
     let used = window[..read].iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-    if used == 0 {
-        return Ok(Ending::Clean);
-    }
     let window = &window[..read];
     if let Some((index, offset)) = later_commit(&window[..used], at) {
         return Ok(Ending::Damaged(format!(
@@ -194,6 +194,25 @@ pub(crate) fn judge(file: &dyn File, at: Position) -> std::io::Result<Ending> {
         return Ok(Ending::Incomplete);
     }
     Ok(Ending::Damaged(format!("entry {} at byte {} was written whole and is damaged", at.index, at.offset)))
+}
+
+/// Whether `bytes` bytes from `offset` on are all zeros, as nearly always; read in pieces, for a window of all of them costs the
+/// start more than reading it.
+fn is_zero_from(file: &dyn File, offset: u64, bytes: u64) -> std::io::Result<bool> {
+    let mut piece = vec![0; READ_BYTES.min(bytes as usize)];
+    let mut done = 0;
+    while done < bytes {
+        let wanted = (bytes - done).min(piece.len() as u64) as usize;
+        let read = files::read_up_to(file, &mut piece[..wanted], offset + done)?;
+        if piece[..read].iter().fold(0, |any, byte| any | byte) != 0 {
+            return Ok(false);
+        }
+        if read < wanted {
+            break;
+        }
+        done += read as u64;
+    }
+    Ok(true)
 }
 
 /// Looks for a frame of a commit that was begun only after the one at `at` was synced.

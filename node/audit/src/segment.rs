@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use crate::files::{self, Access, File, Files};
+use crate::spare::SpareFile;
 use artel_protocol::id::FederationId;
 use artel_protocol::key::{NodeId, PublicKey};
 use artel_protocol::log::Origin;
@@ -25,16 +26,6 @@ pub const SEGMENT_FORMAT: u32 = 1;
 
 /// A new segment before it has its name.
 pub(crate) const NEW_FILE: &str = "journal/new.tmp";
-
-/// The path of a segment made ahead of time.
-pub(crate) fn spare_path(number: u64) -> String {
-    format!("{JOURNAL_DIR}/spare-{number:020}.tmp")
-}
-
-/// Whether a path is that of a spare.
-pub(crate) fn is_spare(path: &str) -> bool {
-    path.starts_with("journal/spare-") && path.ends_with(".tmp")
-}
 
 /// The path of the segment that begins with this entry.
 pub fn path(first_index: u64) -> String {
@@ -138,16 +129,17 @@ pub(crate) fn create(
     frames: &[u8],
     spare: Option<SpareFile>,
 ) -> Result<Arc<dyn File>, CreateError> {
-    let (made, spare) = match spare {
-        Some(spare) => (spare.path, Some(spare.file)),
-        None => (NEW_FILE.to_owned(), None),
-    };
     let path = path(head.first_index);
-    let file = fill(files, head, bytes, frames, spare)
-        .and_then(|file| files.rename(&made, &path).map(|()| file))
+    let zeros = match spare {
+        Some(spare) => spare.begin(files),
+        None => zeros(files, bytes.max(SEGMENT_HEAD_BYTES + frames.len() as u64)),
+    };
+    let file = zeros
+        .and_then(|file| fill(file, head, frames))
+        .and_then(|file| files.rename(NEW_FILE, &path).map(|()| file))
         .map_err(|cause| {
             // A full disk needs the room; that a half-made file stays would do no other harm.
-            let _ = files.remove(&made);
+            let _ = files.remove(NEW_FILE);
             let error = Error::io(&path, "create")(cause);
             CreateError { error, named: false }
         })?;
@@ -160,45 +152,19 @@ pub(crate) fn create(
     }
 }
 
-fn fill(
-    files: &dyn Files,
-    head: Head,
-    bytes: u64,
-    frames: &[u8],
-    spare: Option<Arc<dyn File>>,
-) -> io::Result<Arc<dyn File>> {
-    let file = match spare {
-        Some(file) => file,
-        None => {
-            let file = files.open(NEW_FILE, Access::Fresh)?;
-            let least = SEGMENT_HEAD_BYTES + frames.len() as u64;
-            files::fill_with_zeros(file.as_ref(), bytes.max(least))?;
-            file
-        }
-    };
+fn zeros(files: &dyn Files, bytes: u64) -> io::Result<Arc<dyn File>> {
+    let file = files.open(NEW_FILE, Access::Fresh)?;
+    files::fill_with_zeros(file.as_ref(), bytes)?;
+    Ok(file)
+}
+
+fn fill(file: Arc<dyn File>, head: Head, frames: &[u8]) -> io::Result<Arc<dyn File>> {
     file.write_at(&head.to_bytes(), 0)?;
     if !frames.is_empty() {
         file.write_at(frames, SEGMENT_HEAD_BYTES)?;
     }
     file.sync_data()?;
     Ok(file)
-}
-
-/// A segment that was made ahead of time: all zeros, durable, without a head.
-pub(crate) struct SpareFile {
-    pub file: Arc<dyn File>,
-    pub path: String,
-    pub bytes: u64,
-}
-
-impl SpareFile {
-    /// Makes one under a name that nobody else uses.
-    pub fn create(files: &dyn Files, path: String, bytes: u64) -> Result<Self, Error> {
-        let file = files.open(&path, Access::Fresh).map_err(Error::io(&path, "create"))?;
-        files::fill_with_zeros(file.as_ref(), bytes).map_err(Error::io(&path, "allocate"))?;
-        file.sync_data().map_err(Error::io(&path, "sync"))?;
-        Ok(SpareFile { file, path, bytes })
-    }
 }
 
 #[cfg(test)]

@@ -94,13 +94,15 @@ pub(crate) struct Snapshot {
     pub head: Head,
     key_id: KeyId,
     nonce: [u8; NONCE_BYTES],
-    sealed: Vec<u8>,
+    /// The whole file but its digest, and where the sealed state begins in it.
+    bytes: Vec<u8>,
+    sealed_at: usize,
 }
 
 impl Snapshot {
     /// Reads a snapshot, or says what is wrong with it.
     pub fn read(files: &dyn Files, path: &str) -> Result<Self, String> {
-        let bytes =
+        let mut bytes =
             files::read_whole(files, path, FILE_BYTES_MAX).map_err(|e| format!("cannot be read: {e}"))?;
         let Some((text, digest)) = bytes.split_last_chunk::<DIGEST_BYTES>() else {
             return Err("the snapshot is cut".into());
@@ -108,11 +110,12 @@ impl Snapshot {
         if Digest::of(text).0 != *digest {
             return Err("the snapshot is damaged".into());
         }
-        Self::parse(text).ok_or_else(|| "the snapshot is malformed".to_owned())
+        bytes.truncate(bytes.len() - DIGEST_BYTES);
+        Self::parse(bytes).ok_or_else(|| "the snapshot is malformed".to_owned())
     }
 
-    fn parse(text: &[u8]) -> Option<Self> {
-        let mut rest = Bytes(text);
+    fn parse(bytes: Vec<u8>) -> Option<Self> {
+        let mut rest = Bytes(&bytes);
         if rest.array()? != MAGIC || rest.u32()? != FORMAT {
             return None;
         }
@@ -133,7 +136,8 @@ impl Snapshot {
         let head = Head { origin, range, public_seq, segment, offset, segments };
         let (key_id, nonce) = (KeyId(rest.u32()?), *rest.array()?);
         let len = rest.u64()?;
-        (len == rest.0.len() as u64).then(|| Snapshot { head, key_id, nonce, sealed: rest.0.to_vec() })
+        let (whole, sealed_at) = (len == rest.0.len() as u64, bytes.len() - rest.0.len());
+        whole.then_some(Snapshot { head, key_id, nonce, bytes, sealed_at })
     }
 
     pub fn key_id(&self) -> KeyId {
@@ -141,7 +145,7 @@ impl Snapshot {
     }
 
     /// Opens the state, or says why not.
-    pub fn open(&self, ring: &KeyRing) -> Result<Vec<u8>, String> {
+    pub fn open(mut self, ring: &KeyRing) -> Result<(Head, Vec<u8>), String> {
         if !ring.holds(self.key_id) {
             return Err(format!(
                 "it is sealed under data key {}, which data.key does not hold",
@@ -149,8 +153,10 @@ impl Snapshot {
             ));
         }
         let context = SealContext::new(&self.head.origin).of_state(self.head.range.size(), self.key_id);
-        ring.open(self.key_id, &self.nonce, &context, &self.sealed)
-            .ok_or_else(|| "its state does not open under its data key".to_owned())
+        self.bytes.drain(..self.sealed_at);
+        ring.open_in_place(self.key_id, &self.nonce, &context, &mut self.bytes)
+            .ok_or_else(|| "its state does not open under its data key".to_owned())?;
+        Ok((self.head, self.bytes))
     }
 }
 

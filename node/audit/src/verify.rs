@@ -175,10 +175,11 @@ fn expected_roots(
             if snapshot.head.range.size() != size || snapshot.head.origin != report.origin {
                 return Err("it is the snapshot of another size or journal".to_owned());
             }
+            let root = snapshot.head.range.root();
             if ring.holds(snapshot.key_id()) {
                 snapshot.open(ring)?;
             }
-            Ok(snapshot.head.range.root())
+            Ok(root)
         });
         match read {
             Ok(root) => {

@@ -9,6 +9,7 @@ use super::{CLOSED, NotReady, Rows, Stored, unreadable};
 use artel_audit::KeyRing;
 use artel_audit::heap::{BLOCK_BYTES_MAX, Blocks};
 use artel_audit::index::{IndexError, Order};
+use artel_federation::ClosedRun;
 use artel_federation::run::Run;
 use artel_protocol::codec;
 use artel_protocol::id::RunId;
@@ -39,7 +40,7 @@ const LEN_BYTES: usize = 4;
 /// each batch.
 #[derive(Default)]
 pub(super) struct Packer {
-    runs: Vec<Arc<Run>>,
+    runs: Vec<Arc<ClosedRun>>,
     /// How many bytes they count.
     bytes: usize,
     blocks: Blocks,
@@ -50,7 +51,7 @@ pub(super) struct Packer {
 
 impl Packer {
     /// Takes in runs that ended.
-    pub fn take(&mut self, closed: &[Arc<Run>]) {
+    pub fn take(&mut self, closed: &[Arc<ClosedRun>]) {
         self.runs.extend_from_slice(closed);
         self.bytes += closed.iter().map(|run| run.bytes() as usize).sum::<usize>();
     }
@@ -80,8 +81,8 @@ impl Packer {
         self.filling.clear();
         let mut runs = std::mem::take(&mut self.runs);
         self.bytes = 0;
-        runs.sort_unstable_by_key(|run| run.id);
-        for of_a_span in runs.chunk_by(|a, b| span(&a.id) == span(&b.id)) {
+        runs.sort_unstable_by_key(|run| run.id());
+        for of_a_span in runs.chunk_by(|a, b| span(&a.id()) == span(&b.id())) {
             for run in of_a_span {
                 self.add(run);
                 if self.filling.len() >= BLOCK_BYTES {
@@ -95,18 +96,15 @@ impl Packer {
         Ok(&self.blocks)
     }
 
-    fn add(&mut self, run: &Run) {
-        let begun = self.filling.len();
-        self.filling.extend_from_slice(run.id.bytes());
-        self.filling.extend_from_slice(&[0; LEN_BYTES]);
-        let from = self.filling.len();
-        codec::encode_large_into(run, &mut self.filling);
-        let len = self.filling.len() - from;
-        if len > ENCODED_BYTES_MAX {
-            return self.filling.truncate(begun);
+    fn add(&mut self, run: &ClosedRun) {
+        let (id, encoded) = (run.id(), run.encoded());
+        if encoded.len() > ENCODED_BYTES_MAX {
+            return;
         }
-        self.filling[from - LEN_BYTES..from].copy_from_slice(&(len as u32).to_le_bytes());
-        self.ends = Some((self.ends.map_or(run.id, |(first, _)| first), run.id));
+        self.filling.extend_from_slice(id.bytes());
+        self.filling.extend_from_slice(&(encoded.len() as u32).to_le_bytes());
+        self.filling.extend_from_slice(encoded);
+        self.ends = Some((self.ends.map_or(id, |(first, _)| first), id));
     }
 
     fn put(&mut self, ring: &KeyRing, rows: &mut Rows) -> Result<(), IndexError> {
@@ -291,7 +289,8 @@ mod tests {
         fn close(&mut self, runs: Vec<Arc<Run>>) {
             self.all.extend(runs.iter().map(|run| (run.id, run.clone())));
             let mut rows = Rows::new();
-            self.packer.take(&runs);
+            let closed: Vec<_> = runs.iter().map(|run| Arc::new(ClosedRun::new(run.clone()))).collect();
+            self.packer.take(&closed);
             assert_eq!(self.packer.len(), runs.len());
             let end = self.stored.end().expect("read");
             let blocks = self.packer.pack(end, &self.ring, &mut rows).expect("none is too long");

@@ -3,6 +3,7 @@
 use super::work::work_of;
 use super::{QUEUE_BYTES_MAX, Shared, bytes_of};
 use crate::news::News;
+use artel_federation::ClosedRun;
 use artel_federation::fact::{ArtifactStored, Fact};
 use artel_federation::run::Run;
 use artel_protocol::id::{ArtifactId, Digest, RunId, StepId};
@@ -58,7 +59,7 @@ impl Feed {
 pub(super) struct Fresh {
     artifacts: BTreeMap<ArtifactId, ArtifactRow>,
     /// Closed runs, with the journal index of the frame that ended them.
-    runs: BTreeMap<RunId, (u64, Arc<Run>)>,
+    runs: BTreeMap<RunId, (u64, Arc<ClosedRun>)>,
     /// How leases ended, by agent and journal index.
     work: BTreeMap<(AgentId, u64), StepId>,
     /// The journal index behind everything that was told.
@@ -77,7 +78,7 @@ impl Fresh {
                 self.work.extend(work_of(&entry.fact).map(|(agent, step)| ((agent, index), step)));
                 self.told = index + 1;
             }
-            self.runs.extend(frame.closed.iter().map(|run| (run.id, (frame.first_index, run.clone()))));
+            self.runs.extend(frame.closed.iter().map(|run| (run.id(), (frame.first_index, run.clone()))));
         }
     }
 
@@ -111,13 +112,13 @@ impl Fresh {
     }
 
     pub(super) fn run(&self, id: &RunId) -> Option<Arc<Run>> {
-        self.runs.get(id).map(|(_, run)| run.clone())
+        self.runs.get(id).and_then(|(_, closed)| closed.run().cloned())
     }
 
     pub(super) fn runs_before(&self, before: Option<RunId>, limit: usize) -> BTreeMap<RunId, Arc<Run>> {
         let end = before.map_or(Bound::Unbounded, Bound::Excluded);
         let newest = self.runs.range((Bound::Unbounded, end)).rev().take(limit);
-        newest.map(|(id, (_, run))| (*id, run.clone())).collect()
+        newest.filter_map(|(id, (_, closed))| Some((*id, closed.run()?.clone()))).collect()
     }
 
     pub(super) fn artifact(&self, id: &ArtifactId) -> Option<ArtifactRow> {
@@ -168,7 +169,7 @@ mod tests {
             run: None,
         });
         let entries = Arc::new(vec![Entry { at: Wall(0), correlation: None, fact }]);
-        vec![News { first_index, entries, bytes: 64, closed: vec![closed.clone()] }]
+        vec![News { first_index, entries, bytes: 64, closed: vec![Arc::new(ClosedRun::new(closed.clone()))] }]
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //! wherever it is behind.
 
 use super::closed::Packer;
+use super::lately::Lately;
 use super::long::put_long;
 use super::terms::{hash_of, terms_of};
 use super::work::{Gathered, work_of};
 use super::{ARTIFACTS, BLOCK_ENTRIES, DIGESTS, Rows, Shared, Stored, TERMS, Term, bytes_of};
 use crate::news::News;
 use crate::source::{SharedReader, Source, fold};
-use artel_federation::run::Run;
-use artel_federation::{Entry, Fact};
+use artel_federation::{ClosedRun, Entry, Fact};
 use artel_protocol::codec;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,12 +49,14 @@ pub(super) struct Indexer {
     work: Gathered,
     /// Closed runs of the batch that is gathered.
     closed: Packer,
+    /// What the start has folded, until it is taken in.
+    lately: Option<Lately>,
 }
 
 impl Indexer {
-    pub(super) fn new(source: Source, reader: SharedReader, shared: Arc<Shared>) -> Self {
+    pub(super) fn new((source, reader): (Source, SharedReader), shared: Arc<Shared>, lately: Lately) -> Self {
         let (terms, work, closed) = (Vec::new(), Gathered::default(), Packer::default());
-        Indexer { source, reader, shared, position: 0, synced: 0, terms, work, closed }
+        Indexer { source, reader, shared, position: 0, synced: 0, terms, work, closed, lately: Some(lately) }
     }
 
     /// Follows the journal until the driver is gone. A store that fails is opened again, as often as it takes: a full disk
@@ -107,7 +109,10 @@ impl Indexer {
         self.terms = begun.iter().flat_map(|row| row.as_chunks().0).copied().collect();
         self.work = Gathered::default();
         self.closed.forget();
-        self.catch_up(store)?;
+        match self.lately.take().and_then(|lately| lately.from(self.position)) {
+            Some(frames) => self.take_in(store, frames)?,
+            None => self.catch_up(store)?,
+        }
         loop {
             match queue.recv_timeout(IDLE) {
                 Ok(first) => {
@@ -158,6 +163,20 @@ impl Indexer {
         }
     }
 
+    /// Takes in what the start has folded. The driver tells all that follows.
+    fn take_in(&mut self, store: &Stored, frames: impl Iterator<Item = News>) -> anyhow::Result<()> {
+        let mut rows = Rows::new();
+        for news in frames {
+            self.rows(&mut rows, news.first_index, &news.entries, &news.closed);
+            if self.is_full(&rows) {
+                self.write(store, std::mem::take(&mut rows))?;
+            }
+        }
+        self.write(store, rows)?;
+        self.shared.ready.store(true, Ordering::Release);
+        Ok(())
+    }
+
     /// Reads from the journal what the index has not seen, by a fold of its own.
     fn catch_up(&mut self, store: &Stored) -> anyhow::Result<()> {
         self.shared.ready.store(false, Ordering::Release);
@@ -167,11 +186,11 @@ impl Indexer {
             tracing::info!(from = self.position, to = reader.size(), "the index catches up");
             let mut federation = self.source.state_before(self.position);
             let (mut rows, mut written) = (Rows::new(), Ok(()));
-            fold(&reader, &mut federation, |first_index, entries, closed| {
-                if first_index < self.position || written.is_err() {
+            fold(&reader, &mut federation, |news| {
+                if news.first_index < self.position || written.is_err() {
                     return;
                 }
-                self.rows(&mut rows, first_index, &entries, &closed);
+                self.rows(&mut rows, news.first_index, &news.entries, &news.closed);
                 if self.is_full(&rows) {
                     written = self.write(store, std::mem::take(&mut rows));
                 }
@@ -204,7 +223,7 @@ impl Indexer {
     }
 
     /// The rows of one frame.
-    fn rows(&mut self, rows: &mut Rows, first_index: u64, entries: &[Entry], closed: &[Arc<Run>]) {
+    fn rows(&mut self, rows: &mut Rows, first_index: u64, entries: &[Entry], closed: &[Arc<ClosedRun>]) {
         // All entries of a frame were caused by one request.
         let correlation = entries.iter().find_map(|entry| entry.correlation.as_ref());
         let correlation = correlation.map(|correlation| hash_of(&Term::Correlation(correlation)));

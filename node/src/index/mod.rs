@@ -9,12 +9,14 @@ mod fixture;
 mod form;
 mod fresh;
 mod indexer;
+mod lately;
 mod long;
 mod stored;
 mod terms;
 mod work;
 
 pub use fresh::{ArtifactRow, Feed};
+pub use lately::Lately;
 pub use terms::Term;
 
 use crate::news::News;
@@ -129,17 +131,22 @@ pub struct Index {
     shared: Arc<Shared>,
 }
 
-/// Starts the index of a data directory on its own thread.
+/// Starts the index of a data directory on its own thread. `lately` is what the start has folded already, so that the index
+/// need not read and fold it once more.
 ///
 /// # Errors
 /// What the operating system says when no thread can be had.
-pub fn start(dir: PathBuf, source: Source, reader: SharedReader) -> std::io::Result<(Feed, Index)> {
+pub fn start(
+    dir: PathBuf,
+    (source, reader): (Source, SharedReader),
+    lately: Lately,
+) -> std::io::Result<(Feed, Index)> {
     let (queue, news) = sync_channel(QUEUE_MAX);
     let shared = Arc::new(Shared::new(source.ring.clone()));
     let index = Index { shared: shared.clone() };
     let thread_shared = shared.clone();
     std::thread::Builder::new().name("index".into()).spawn(move || {
-        Indexer::new(source, reader, thread_shared).run(&dir, news);
+        Indexer::new((source, reader), thread_shared, lately).run(&dir, news);
     })?;
     Ok((Feed::new(queue, shared), index))
 }

@@ -89,8 +89,12 @@ fn home_of(
     let marks = ("test".to_owned(), config.digest());
     let start = start_effects(&mut state.federation, Some(genesis), marks, clock.now());
     let events = Arc::new(Events::new(state.journal.size()));
-    let (feed, index) =
-        crate::index::start(dir.path().join("index"), source.clone(), reader.clone()).unwrap();
+    let (feed, index) = crate::index::start(
+        dir.path().join("index"),
+        (source.clone(), reader.clone()),
+        crate::index::Lately::since(u64::MAX),
+    )
+    .unwrap();
     let running =
         Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed)).unwrap();
     let blobs = Blobs::open(dir.path()).unwrap();
