@@ -108,7 +108,8 @@ pub const POST_KEY_BYTES: usize = 160;
 pub const RECENT_RUNS: usize = 1_024;
 /// How many steps those runs have in all; each holds at most four texts of [`RECENT_BYTES`].
 pub const RECENT_STEPS: usize = 8_192;
-/// How many bytes those runs have in all; the oldest go first. Many submissions of one step weigh more than its texts.
+/// How many bytes those runs have in all; the oldest go first. Many submissions of one step weigh more than its texts. In memory they
+/// may take twice as many, as runs and encoded.
 pub const RECENT_RUNS_BYTES: u64 = 64 << 20;
 /// The most open steps that one agent has posted; at the limit its posts get `book_full`. The operator has no such limit.
 pub const AGENT_OPEN_STEPS_MAX: usize = 10_000;

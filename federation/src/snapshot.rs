@@ -14,7 +14,8 @@ use artel_protocol::id::{Epoch, StepId};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// Form of the snapshot, and of each run in it; another one is refused, and the journal is folded from the start instead.
+/// Form of the snapshot, and of each run in it with what it counts; another one is refused, and the journal is folded from the
+/// start instead.
 pub const FORM: u32 = 10;
 
 /// The durable state as it was at one moment, to be encoded elsewhere. It shares its runs and agents with the living

@@ -270,6 +270,8 @@ fn nothing_takes_more_in_a_snapshot_than_it_counts() {
         trimmed: true,
     };
     assert!(run.correlation.is_some() && encoded(&run) <= run.bytes());
+    let closed = crate::ClosedRun::new(std::sync::Arc::new(run.clone()));
+    assert!(encoded(&closed.row()) <= closed.bytes(), "{} {}", encoded(&closed.row()), closed.bytes());
     let account = encoded(&(Account::Escrow(run_id.step(0)), i64::MAX));
     for step in [bare, bare_but_marked, full] {
         assert!(encoded(&step) + account <= step.bytes(), "{} {}", encoded(&step), step.bytes());

@@ -15,7 +15,7 @@ use rand::SeedableRng as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
 // The fullest book fits into a snapshot: open runs with their results 640 MiB and one submission, agents 256 MiB, recent
-// runs 64 MiB, post keys 31 MiB, head 1 MiB; together 992 of 1024 MiB. Were it not so, a full book would have none, and each
+// runs 64 MiB, post keys 31 MiB, head 1 MiB and more; together 1,012 of 1024 MiB. Were it not so, a full book would have none, and each
 // start would fold the journal from its beginning.
 const _: () = assert!(SNAPSHOT_BYTES_MAX <= STATE_BYTES_MAX);
 

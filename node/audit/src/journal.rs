@@ -55,7 +55,7 @@ pub struct Options {
 pub struct SegmentSizes {
     /// Of one that is made ahead (64 MiB). Larger ones take longer to fill with zeros; smaller ones end sooner.
     pub usual: u64,
-    /// Of one that is made while somebody waits (4 MiB): the first one, and the one after a crash.
+    /// Of one that is made while somebody waits (4 MiB): the first one, and any for which none was made ahead.
     pub hasty: u64,
 }
 

@@ -141,7 +141,7 @@ impl Opening {
         let proven = self.prove(&start, &slot, newest, &segments, &derived)?;
         // From here on things are changed.
         self.tidy()?;
-        let spare = Spare::find(self.files.as_ref(), self.options.sizes.hasty)?;
+        let spare = Spare::find(self.files.as_ref(), self.options.sizes.hasty..=SEGMENT_BYTES_MAX)?;
         let active = self.settle_tail(&proven, &mut segments, &spare)?;
         self.derive(&start, &proven, &segments, &derived)?;
         let slots = self.sign(slot, newest, slot_notice, &proven)?;

@@ -23,8 +23,9 @@ pub const SNAPSHOTS_DIR: &str = "snapshots";
 /// reads on from the last one.
 pub const STATE_BYTES_MAX: u64 = 1 << 30;
 
-/// How many snapshots are kept: the newest, and one in case that is damaged.
-const KEPT: usize = 2;
+/// How many snapshots are kept: the newest, one in case that is damaged, and two more from which who trails behind the journal can
+/// go on.
+const KEPT: usize = 4;
 
 const MAGIC: &[u8; 8] = b"ARTELSNP";
 const FORMAT: u32 = 1;
@@ -175,7 +176,7 @@ impl SnapshotJob {
         self.head.range.size()
     }
 
-    /// Writes the snapshot with this state, durably, and removes all but the two newest.
+    /// Writes the snapshot with this state, durably, and removes all but the newest few.
     ///
     /// # Errors
     /// [`Error::TooLarge`] or [`Error::Io`]; the older snapshots are then still there.

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::files::{self, Access, File, Files};
 use crate::segment::{JOURNAL_DIR, NEW_FILE};
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,15 +47,18 @@ impl SpareFile {
         Ok(SpareFile { file, path: ready, bytes })
     }
 
-    fn open(files: &dyn Files, path: String) -> Result<Self, Error> {
-        let file = files.open(&path, Access::Write).map_err(Error::io(&path, "open"))?;
-        let bytes = file.len().map_err(Error::io(&path, "look at"))?;
+    fn open(files: &dyn Files, path: String) -> io::Result<Self> {
+        let file = files.open(&path, Access::Write)?;
+        let bytes = file.len()?;
         Ok(SpareFile { file, path, bytes })
     }
 
     /// Makes it a segment in the making, which may be written.
     pub fn begin(self, files: &dyn Files) -> io::Result<Arc<dyn File>> {
-        files.rename(&self.path, NEW_FILE)?;
+        files.rename(&self.path, NEW_FILE).inspect_err(|_| {
+            // A full disk needs the room; opening removes it otherwise.
+            let _ = files.remove(&self.path);
+        })?;
         files.sync_dir(JOURNAL_DIR)?;
         Ok(self.file)
     }
@@ -73,17 +77,18 @@ enum State {
 pub(crate) struct Spare(Arc<Mutex<State>>);
 
 impl Spare {
-    /// Takes over a spare of at least this many bytes that was ready when the journal was last open, and removes all others.
-    pub fn find(files: &dyn Files, bytes: u64) -> Result<Self, Error> {
+    /// Takes over a spare of so many bytes that was ready when the journal was last open, and removes all others.
+    pub fn find(files: &dyn Files, bytes: RangeInclusive<u64>) -> Result<Self, Error> {
         let mut found = None;
         for name in files.list(JOURNAL_DIR).map_err(Error::io(JOURNAL_DIR, "list"))? {
             let Some((number, ending)) = parts(&name) else { continue };
             NUMBER.fetch_max(number.saturating_add(1), Ordering::Relaxed);
             let path = path(number, ending);
             if ending == READY && found.is_none() {
-                let spare = SpareFile::open(files, path.clone())?;
-                if spare.bytes >= bytes {
-                    found = Some(spare);
+                // One that cannot be opened is none.
+                found =
+                    SpareFile::open(files, path.clone()).ok().filter(|spare| bytes.contains(&spare.bytes));
+                if found.is_some() {
                     continue;
                 }
             }

@@ -32,11 +32,13 @@ fn live_with(plan: Plan, seed: u64) -> (MemoryDisk, Model, Result<(), Error>) {
 fn nothing_acknowledged_is_lost_by_a_power_loss_at_any_point() {
     let points = points();
     println!("{points} points");
+    let mut spare = false;
     for from in 0..points {
         let plan = Plan { fault: Fault::Crash, from, count: 1 };
         let (disk, before, _) = live_with(plan, from);
         for seed in 0..4 {
             let found = disk.after_crash(seed);
+            spare |= common::spares(&found) > 0;
             let mut model = before.clone();
             let mut opened =
                 open(&found, 100 + seed).unwrap_or_else(|e| panic!("point {from}, seed {seed}: {e}"));
@@ -47,6 +49,7 @@ fn nothing_acknowledged_is_lost_by_a_power_loss_at_any_point() {
             model.check_and_adopt(&again);
         }
     }
+    assert!(spare, "zeros that were made ahead were found");
 }
 
 #[test]
@@ -66,7 +69,9 @@ fn nothing_acknowledged_is_lost_by_a_power_loss_while_opening_after_a_power_loss
             assert!(open(&found, 100).is_err(), "point {second} of opening");
             for seed in 0..3 {
                 let mut model = before.clone();
-                let opened = open(&found.after_crash(seed), 101)
+                let found = found.after_crash(seed);
+                common::spares(&found);
+                let opened = open(&found, 101)
                     .unwrap_or_else(|e| panic!("point {from}, then {second}, seed {seed}: {e}"));
                 model.check_and_adopt(&opened);
             }

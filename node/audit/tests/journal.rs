@@ -7,7 +7,7 @@ use artel_audit::source::{self, LogError, LogSource};
 use artel_audit::{Commit, Error, Fate, KeyId, KeyRing, NewEntry, Reader, SLOT_INTERVAL_MS, archive};
 use artel_protocol::log::{Class, Tile, consistency, inclusion, range, tree};
 use artel_protocol::time::Mono;
-use common::{Model, open, open_with};
+use common::{Model, open, open_with, options};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::sync::Arc;
@@ -166,6 +166,41 @@ fn a_clean_start_changes_nothing() {
     assert!(opened.notices.is_empty(), "{:?}", opened.notices);
     let after: Vec<_> = disk.files().into_iter().map(|(p, _)| (disk.contents(&p), p)).collect();
     assert!(before == after);
+}
+
+#[test]
+fn zeros_that_were_made_ahead_are_used_by_the_next_start() {
+    let disk = MemoryDisk::new();
+    let mut journal = open(&disk, 1).expect("a new journal").journal;
+    journal.spare_job().expect("none is ready").run().expect("made");
+    append(&mut journal, &[b"behind the slot"]);
+    drop(journal);
+    assert_eq!(common::spares(&disk), 1);
+    let journal = open(&disk, 2).expect("opens").journal;
+    assert_eq!(journal.size(), 1);
+    assert_eq!(common::spares(&disk), 0, "the tail moved there");
+    assert_eq!(disk.files().iter().filter(|(_, len)| *len == options().sizes.usual).count(), 1);
+    journal.spare_job().expect("none is ready").run().expect("made");
+    journal.close().expect("closed");
+    let journal = open(&disk, 3).expect("opens").journal;
+    assert!(journal.spare_job().is_none(), "it is ready still");
+    assert_eq!(common::spares(&disk), 1);
+}
+
+#[test]
+fn a_start_keeps_one_spare_and_removes_what_is_none() {
+    let disk = MemoryDisk::new();
+    open(&disk, 1).expect("a new journal").journal.close().expect("closed");
+    let spare = |number: u64, ending: &str| format!("journal/spare-{number:020}.{ending}");
+    disk.put(&spare(3, "zeros"), &[0; 100]);
+    disk.put(&spare(7, "zeros"), &[0; 6 << 10]);
+    disk.put(&spare(8, "zeros"), &[0; 6 << 10]);
+    disk.put(&spare(9, "tmp"), &[0; 5]);
+    let opened = open(&disk, 2).expect("opens");
+    assert_eq!(opened.notices, []);
+    let left: Vec<String> =
+        disk.files().into_iter().map(|(path, _)| path).filter(|path| path.contains("spare")).collect();
+    assert_eq!(left, [spare(7, "zeros")]);
 }
 
 #[test]

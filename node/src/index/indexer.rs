@@ -102,6 +102,8 @@ impl Indexer {
     }
 
     fn follow(&mut self, store: &Stored, queue: &Receiver<Vec<News>>) -> anyhow::Result<()> {
+        // For the first try alone: before a second one, what was told is let go of.
+        let lately = self.lately.take();
         self.position = store.rows.position()?;
         self.synced = self.position;
         self.shared.position.store(self.position, Ordering::Relaxed);
@@ -109,7 +111,7 @@ impl Indexer {
         self.terms = begun.iter().flat_map(|row| row.as_chunks().0).copied().collect();
         self.work = Gathered::default();
         self.closed.forget();
-        match self.lately.take().and_then(|lately| lately.from(self.position)) {
+        match lately.and_then(|lately| lately.from(self.position)) {
             Some(frames) => self.take_in(store, frames)?,
             None => self.catch_up(store)?,
         }

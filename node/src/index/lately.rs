@@ -1,5 +1,5 @@
-//! What the start has folded behind its snapshot, kept for the index: it is behind by about as much, and would read it
-//! from the journal and fold it once more.
+//! What the start has folded behind its snapshot, kept for the index, which would read it from the journal and fold it once more. An
+//! index that is farther behind than the snapshot, as after a power loss, does that all the same.
 
 use super::{QUEUE_BYTES_MAX, bytes_of};
 use crate::news::News;

@@ -36,6 +36,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Home {
     pub(super) service: NodeService,
     pub(super) node: NodeId,
+    pub(super) source: Source,
     running: Option<Running>,
     dir: tempfile::TempDir,
 }
@@ -96,7 +97,7 @@ fn home_of(
     )
     .unwrap();
     let running =
-        Driver::start((source, reader.clone()), state, start, (clock, events.clone(), feed)).unwrap();
+        Driver::start((source.clone(), reader.clone()), state, start, (clock, events.clone(), feed)).unwrap();
     let blobs = Blobs::open(dir.path()).unwrap();
     let bench = Arc::new(crate::redo::Bench::new(false, artel_runner::Policy::default()));
     let redos = crate::redo::late::LateRedos::new(bench.clone(), blobs, running.handle.clone());
@@ -124,7 +125,7 @@ fn home_of(
         bench: bench.clone(),
         traces: Arc::default(),
     });
-    Home { service, node, running: Some(running), dir }
+    Home { service, node, source, running: Some(running), dir }
 }
 
 impl Drop for Home {

@@ -70,6 +70,18 @@ pub struct Model {
     pub commits: u64,
 }
 
+/// The segments that lie ready, each of which must be nothing but zeros; how many there are.
+pub fn spares(disk: &MemoryDisk) -> usize {
+    let paths = disk.files().into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".zeros"));
+    paths
+        .inspect(|path| {
+            let bytes = disk.contents(path).expect("there");
+            assert!(bytes.len() as u64 >= options().sizes.hasty, "{path}: {} bytes", bytes.len());
+            assert!(bytes.iter().all(|byte| *byte == 0), "{path} was written");
+        })
+        .count()
+}
+
 /// A stand-in for the caller's state: what the fold over these entries is.
 pub fn state_of<'a>(bodies: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     bodies.fold(vec![0; 32], |state, body| Digest::of(&[&state, body].concat()).0.to_vec())
