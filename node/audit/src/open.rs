@@ -402,7 +402,19 @@ impl Opening {
             let to = format!("{file}.damaged");
             self.files.rename(&file, &to).map_err(Error::io(file, "put aside"))?;
         }
-        self.files.sync_dir(SNAPSHOTS_DIR).map_err(Error::io(SNAPSHOTS_DIR, "sync"))
+        self.files.sync_dir(SNAPSHOTS_DIR).map_err(Error::io(SNAPSHOTS_DIR, "sync"))?;
+        self.try_to_write()
+    }
+
+    /// A directory in which no segment can be made is refused now, and not when this one ends. A full disk heals.
+    fn try_to_write(&self) -> Result<(), Error> {
+        match self.files.open(NEW_FILE, Access::Fresh) {
+            Err(cause) if files::is_full(&cause) => Ok(()),
+            made => {
+                made.map_err(Error::io(NEW_FILE, "create"))?;
+                self.files.remove(NEW_FILE).map_err(Error::io(NEW_FILE, "remove"))
+            }
+        }
     }
 
     /// Writes the frames that were perhaps never synced into a new segment, without what is incomplete behind them, and answers
