@@ -273,8 +273,11 @@ fn at_its_stop_a_node_says_so() {
     let ada = Agent::enroll(&node, "ada", &["coding"]);
     let mut socket = Socket::open(node.address(), &ada.token);
     socket.say(&claim_next());
+    // What is answered behind it shows that the node has read it: one that it has not is not answered any more.
+    socket.say(&json!({"type": "subscribe", "id": 2, "data": {"feed": "notices"}}));
+    assert_eq!(socket.message_of("answer")["id"], 2);
     let stopped = std::thread::spawn(move || node.stop());
-    assert_eq!(socket.message()["status"], 204, "a wait ends with none");
+    assert_eq!(socket.message_of("answer")["status"], 204, "a wait ends with none");
     assert_eq!(socket.closed(), (1_001, "shutting_down".into()));
     stopped.join().expect("it stops");
 }
