@@ -2,7 +2,7 @@
 //! the agent gave.
 
 use super::manners::Failure;
-use super::outbox::{By, Place};
+use super::outbox::Place;
 use super::refusals::Reason;
 use super::shared::Shared;
 use super::{Neighbours, Offer, blob};
@@ -117,10 +117,10 @@ impl Neighbours {
     ) -> Result<Told, Error> {
         let Some(handed) = &engagement.result else { return Err(Error::NoWarrant) };
         let (lease, agent) = (engagement.lease, engagement.agent);
-        // The same result is on its way already: what home says of it is heard there.
-        let Some(place) = Place::take(&self.shared, lease, By::Agent) else {
-            return Err(Error::Silent(lease.home));
-        };
+        // Where the same result is on its way already, home is asked once it has arrived: its answer is the agent's, too.
+        let ends = tokio::time::Instant::now() + HAND_IN_WAIT;
+        let place = tokio::time::timeout_at(ends, Place::wait(&self.shared, lease)).await;
+        let place = place.map_err(|_| Error::Silent(lease.home))?;
         if handed.judged.is_none() {
             self.shared.outbox.expect(lease);
             self.shared.evidence.state().book.keep_paid(lease.home, agent);
@@ -133,7 +133,7 @@ impl Neighbours {
             drop(place);
             told
         });
-        if let Ok(told) = tokio::time::timeout(HAND_IN_WAIT, &mut brought).await {
+        if let Ok(told) = tokio::time::timeout_at(ends, &mut brought).await {
             return told.unwrap_or(Err(Error::Unavailable(Unavailable::Stopping)));
         }
         let neighbours = self.clone();

@@ -20,7 +20,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// How often what waits is brought again.
 const EACH: Duration = Duration::from_secs(5);
@@ -57,6 +57,8 @@ pub(super) struct Outbox {
     /// payment. Of results that are waited for and those that were judged lately, so there are no more than of these.
     unsaid: Mutex<BTreeSet<NodeId>>,
     turn: Mutex<Turn>,
+    /// Told whenever a result is under way no longer.
+    arrived: Notify,
     heard: mpsc::Sender<(Abroad, Word)>,
 }
 
@@ -117,11 +119,24 @@ impl Place {
         }
         Some(Place { shared: shared.clone(), lease })
     }
+
+    /// The same for an agent, once the result is under way no longer. As long as one visit may take; whoever waits says for how long.
+    pub async fn wait(shared: &Arc<Shared>, lease: Abroad) -> Self {
+        loop {
+            // Listens before it looks, so that it misses nothing in between.
+            let arrived = shared.outbox.arrived.notified();
+            if let Some(place) = Place::take(shared, lease, By::Agent) {
+                return place;
+            }
+            arrived.await;
+        }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.outbox.turn().under_way.remove(&self.lease);
+        self.shared.outbox.arrived.notify_waiters();
     }
 }
 
@@ -153,7 +168,8 @@ impl Outbox {
     pub fn new() -> (Self, Heard) {
         let (heard, hears) = mpsc::channel(WORDS_MAX);
         let (open, judged, turn) = (Mutex::default(), Mutex::default(), Mutex::default());
-        (Outbox { open, judged, unsaid: Mutex::default(), turn, heard }, hears)
+        let (unsaid, arrived) = (Mutex::default(), Notify::new());
+        (Outbox { open, judged, unsaid, turn, arrived, heard }, hears)
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeSet<Abroad>> {

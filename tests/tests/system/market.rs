@@ -2,7 +2,7 @@
 //! of records and one payment, whoever is killed on the way.
 
 use crate::{artel, fresh};
-use artel_tests::agent::{claim_next, post, task};
+use artel_tests::agent::{claim_next, post, submit, task};
 use artel_tests::ledger::{sums, units};
 use artel_tests::mesh::{admitted, invite, items, joining, listening, until};
 use artel_tests::wait::{DEADLINE, until_within};
@@ -149,6 +149,32 @@ fn the_same_result_again_gets_the_same_answer_and_the_same_next_task() {
     let late = agent.http.post(&path, &body).is(200);
     assert_eq!((&late["acknowledgement"], &late["receipt"]), (&done["acknowledgement"], &done["receipt"]));
     assert!(ids.contains(&lease["task_id"].as_str().expect("an id").to_owned()));
+}
+
+/// An agent that got no answer hands the same in again while the first is still on its way to home.
+#[test]
+fn the_same_result_twice_at_once_gets_the_same_answer_twice() {
+    let three = Three::start(60_000);
+    let mut agent = Agent::delegate(&three.nodes[1], "ada", &["text"]);
+    let mut operator = three.nodes[0].operator();
+    for n in 0..10 {
+        let id = post(&mut operator, &task("twice", &["text"], REWARD));
+        let lease = next(&agent.claim_next(20_000)).expect("it is offered");
+        assert_eq!(lease["task_id"], id.as_str());
+        let (address, token) = (three.nodes[1].address(), &agent.token);
+        let hand_in = || {
+            let mut http = Client::new(address).with_bearer(token);
+            http.send(&submit(&id, 1, &json!({"n": n}))).is(200)
+        };
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(hand_in);
+            (hand_in(), other.join().expect("no panic"))
+        });
+        assert!(one["acknowledgement"].is_object() && one["receipt"].is_object(), "{one}");
+        for part in ["acknowledgement", "receipt", "handed_in"] {
+            assert_eq!(one[part], other[part]);
+        }
+    }
 }
 
 #[test]
