@@ -258,7 +258,8 @@ impl Loop {
 
     /// Whether events are so many that what may be refused is refused.
     pub(crate) fn is_crowded(&self) -> bool {
-        !self.overflow.is_empty() || self.events.capacity() < limits::EVENTS_MAX / 2
+        let queued = self.events.max_capacity() - self.events.capacity();
+        self.overflow.len() + queued > limits::EVENTS_MAX / 2
     }
 
     pub(crate) fn deliver(&mut self) {

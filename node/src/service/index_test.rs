@@ -14,7 +14,7 @@ async fn a_closed_run_whose_block_was_damaged_is_found_again() {
     let run = home.service.post_run(&operator(), read(r#"{"name":"empty"}"#)).await.unwrap().run_id;
     let index = home.service.parts().index.clone();
     let size = home.service.reader().size();
-    home.eventually(async || Ok((index.position() >= size).then_some(()))).await;
+    home.eventually(async || Ok((index.is_ready() && index.position() >= size).then_some(()))).await;
     let written = index.run(&run).unwrap().unwrap();
 
     let heap = std::fs::File::options().write(true).open(home.dir().join("index/heap")).unwrap();
@@ -48,7 +48,7 @@ async fn what_a_start_has_folded_makes_the_same_index_without_the_journal() {
     let runs = made.runs_before(None, 9).unwrap();
     assert_eq!(runs.len(), 3);
     let index = home.service.parts().index.clone();
-    home.eventually(async || Ok((index.position() >= reader.size()).then_some(()))).await;
+    home.eventually(async || Ok((index.is_ready() && index.position() >= reader.size()).then_some(()))).await;
     assert_eq!(runs, index.runs_before(None, 9).unwrap());
     drop(feed);
 }

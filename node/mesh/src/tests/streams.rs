@@ -71,6 +71,23 @@ async fn streams_to_a_peer_are_bounded() {
     assert_eq!(b.wait("a stream", stream).await.0, Protocol::Sync);
 }
 
+/// A peer that has our welcome may open streams before its own has come.
+#[tokio::test]
+async fn a_stream_that_comes_before_the_peers_welcome_waits_for_it() {
+    let mut a = default(1).await;
+    let mut stranger = Stranger::connect(9, &a.address()).await;
+    assert_eq!(stranger.hello().await, Some(true));
+    let mut early = stranger.open(Channel::Sync).await.expect("it waits");
+    early.write_all(b"hi").await.expect("open");
+    early.flush().await.expect("open");
+    stranger.welcome(true).await;
+    a.up(9).await;
+    let (protocol, mut held) = a.wait("a stream", stream).await;
+    let mut said = [0; 2];
+    held.read_exact(&mut said).await.expect("open");
+    assert_eq!((protocol, &said), (Protocol::Sync, b"hi"));
+}
+
 #[tokio::test]
 async fn streams_from_a_peer_are_bounded() {
     let mut a = default(1).await;
