@@ -20,7 +20,7 @@ use artel_protocol::time::Wall;
 use artel_reputation::Level;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a step is in its life (DESIGN §5; a step that lapsed, was released or rejected is offered anew in the same
+/// Where a step is in its life (ARCHITECTURE, "The life of a step"; a step that lapsed, was released or rejected is offered anew in the same
 /// frame, or has ended, so those are never states at rest).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum StepState {

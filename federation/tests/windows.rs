@@ -14,7 +14,7 @@ use artel_protocol::id::StepId;
 use artel_reputation::Complexity;
 use common::*;
 
-/// What stands in DESIGN §8.
+/// What OPERATIONS.md says.
 const WINDOW_MS: u64 = 2_000;
 
 /// A home with neighbours at which these agents have done something: the first best, each by less than the one before.

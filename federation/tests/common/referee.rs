@@ -1,4 +1,4 @@
-//! An independent reader of a journal: it knows DESIGN §5 and the ledger's rules and none of the shipped code, and says
+//! An independent reader of a journal: it knows the life of a step and the ledger's rules and none of the shipped code, and says
 //! where a journal tells of an illegal step.
 
 use super::courier::Courier;

@@ -94,7 +94,7 @@ fn rules_complexity(complexity: Complexity) -> reputation::Complexity {
     }
 }
 
-/// A step's place in the middle column of DESIGN §5. A step that was skipped ended without a result.
+/// A step's place in the middle column of ARCHITECTURE's "The life of a step". A step that was skipped ended without a result.
 pub(super) fn task_status(state: &StepState) -> TaskStatus {
     match state {
         StepState::Waiting => TaskStatus::Created,
@@ -107,7 +107,7 @@ pub(super) fn task_status(state: &StepState) -> TaskStatus {
     }
 }
 
-/// A step's place in the right column of DESIGN §5.
+/// A step's place in the right column of the same table.
 pub(super) fn step_status(state: &StepState) -> StepStatus {
     match state {
         StepState::Waiting | StepState::Offered => StepStatus::Created,

@@ -2,7 +2,7 @@
 //! follows must hear of it once the journal is opened again.
 #![allow(clippy::unwrap_used)]
 
-use super::service_test::{Home, PATIENCE, home_on, operator, read};
+use super::home_fixture::{Home, PATIENCE, home_on, operator, read};
 use artel_audit::files::{Access, File, Files, Lock};
 use artel_audit::os::OsFiles;
 use artel_federation::Fact;

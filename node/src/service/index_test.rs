@@ -1,7 +1,7 @@
 //! What is written behind the journal: where it comes from, and that it heals while the node runs when a reader finds it damaged.
 #![allow(clippy::unwrap_used)]
 
-use super::service_test::{home, operator, read};
+use super::home_fixture::{home, operator, read};
 use crate::index::{self, Lately};
 use crate::source::{SharedReader, fold};
 use artel_federation::Federation;

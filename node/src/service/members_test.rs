@@ -2,7 +2,7 @@
 //! afterwards is what the journal says.
 #![allow(clippy::unwrap_used)]
 
-use super::service_test::{Home, closed_home, home, operator, read};
+use super::home_fixture::{Home, closed_home, home, operator, read};
 use artel_federation::{Code as Rule, Genesis, Principal, Reply, Request};
 use artel_protocol::invitation::{Invitation, InvitationSecret};
 use artel_protocol::key::{NodeId, SecretKey};

@@ -17,6 +17,8 @@ mod events;
 #[cfg(test)]
 mod failing_disk_test;
 #[cfg(test)]
+mod home_fixture;
+#[cfg(test)]
 mod index_test;
 mod inner;
 mod late;

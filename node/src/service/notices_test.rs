@@ -1,7 +1,7 @@
 //! Notices against a real driver, journal and index.
 #![allow(clippy::unwrap_used)]
 
-use super::service_test::{Home, Worker, home, operator, read};
+use super::home_fixture::{Home, Worker, home, operator, read};
 use artel_web::types::notice::{MarkRead, Notice, NoticeKind, NoticeQuery, Told};
 use artel_web::{Attendance, Code, Problem, Service};
 use std::pin::pin;

@@ -154,7 +154,7 @@ mod tests {
     use artel_federation::Code as Rule;
     use artel_protocol::id::Digest;
 
-    /// The statuses that DESIGN §8 promises, and the rest of the rules' codes.
+    /// The statuses that OPERATIONS.md promises for the rules' codes.
     const STATUSES: &[(Rule, u16)] = &[
         (Rule::Unauthenticated, 401),
         (Rule::Forbidden, 403),

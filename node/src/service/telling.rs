@@ -283,7 +283,7 @@ fn reputation((step, epoch): (StepId, Epoch), me: &AgentId, view: View<'_>) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::super::service_test::home;
+    use super::super::home_fixture::home;
     use super::*;
     use crate::events::Recent;
     use crate::notices::is_own;

@@ -94,7 +94,7 @@ pub struct TaskPost {
     pub poster_may_claim: bool,
 }
 
-/// Where a task is (DESIGN §5's middle column).
+/// Where a task is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
