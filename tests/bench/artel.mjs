@@ -4,7 +4,7 @@ import net from 'node:net'; import fs from 'node:fs'; import os from 'node:os'; 
 import { generateKeyPairSync, sign } from 'node:crypto'; import { execFileSync } from 'node:child_process';
 const { start, freePort, sleep, hr } = await import(process.env.PEERS_LIB || './lib.mjs');
 const E = process.env, TARGET = E.CARGO_TARGET_DIR || path.resolve(import.meta.dirname, '../../target');
-const BIN = E.PEER_ARTEL || path.join(TARGET, 'release/artel');
+const BIN = E.PEER_ARTEL || path.join(TARGET, 'dist/artel');
 const FLAGS = ['requests_per_second=1000000', 'enrollments_per_minute=100000', 'leases_max=1000', 'log=warn'];
 
 // One kept connection, one request at a time. Of an answer's head only the status and the length are looked at.

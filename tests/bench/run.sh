@@ -3,13 +3,13 @@
 #   tests/bench/run.sh [-o results.jsonl] [-q] [-r ROUNDS] [peer…]     peers: floor bullmq nats postgres artel seed artel-api
 # `seed artel-api` compare what an API costs over HTTP (api.mjs), the others what a task costs. Without peers: floor once, then `bullmq artel` in three rounds. -q: a quick pass. Only variants that sync before they answer are run
 # unless VARIANT names another (artel: fsync-first over WebSockets, fsync-first-http over HTTP). Settings by environment: N LAT RACE GROWTH DRAIN INFLIGHT VARIANT. PEERS_HOME keeps what was installed
-# (default: a folder in the temp dir). PEER_ARTEL is the program to measure (default: target/release/artel, built when missing). Servers and
+# (default: a folder in the temp dir). PEER_ARTEL is the program to measure (default: target/dist/artel, built when missing). Servers and
 # data live in a temp dir and end with the run. Run it with nothing else busy.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd); root=$here/../..; export PEERS_LIB=$here/lib.mjs; out=""; quick=; rounds=3
 while getopts "o:qr:" o; do case $o in o) out=$OPTARG;; q) quick=1;; r) rounds=$OPTARG;; *) exit 2;; esac; done; shift $((OPTIND - 1))
-export PEERS_HOME=${PEERS_HOME:-${TMPDIR:-/tmp}/peers-home} PEER_ARTEL=${PEER_ARTEL:-${CARGO_TARGET_DIR:-$root/target}/release/artel}
-[ -x "$PEER_ARTEL" ] || (cd "$root" && cargo build --release -p artel-node) || exit 1
+export PEERS_HOME=${PEERS_HOME:-${TMPDIR:-/tmp}/peers-home} PEER_ARTEL=${PEER_ARTEL:-${CARGO_TARGET_DIR:-$root/target}/dist/artel}
+[ -x "$PEER_ARTEL" ] || (cd "$root" && cargo build --profile dist -p artel-node) || exit 1
 RUN_DIR=$(mktemp -d "${TMPDIR:-/tmp}/peers-run.XXXXXX"); export RUN_DIR; chmod 755 "$RUN_DIR"; : > "$RUN_DIR/pids"
 [ -n "$out" ] || out=$RUN_DIR.jsonl; touch "$out"; OUT=$(cd "$(dirname "$out")" && pwd)/$(basename "$out"); export OUT; first=$(($(wc -l < "$OUT") + 1))
 [ -z "$quick" ] || export N=${N:-2000} LAT=${LAT:-100} GROWTH=${GROWTH:-1000,10000}
