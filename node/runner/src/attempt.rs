@@ -42,7 +42,7 @@ pub enum Attempt {
     MapMuch = 15,
     /// Map 15 GiB of memory to write to.
     TakeMemory = 16,
-    /// Use the CPU for ever.
+    /// Use the CPU for as long as the node is there.
     Spin = 17,
 }
 

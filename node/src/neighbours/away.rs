@@ -117,28 +117,27 @@ impl Neighbours {
     ) -> Result<Told, Error> {
         let Some(handed) = &engagement.result else { return Err(Error::NoWarrant) };
         let (lease, agent) = (engagement.lease, engagement.agent);
-        // Where the same result is on its way already, home is asked once it has arrived: its answer is the agent's, too.
-        let ends = tokio::time::Instant::now() + HAND_IN_WAIT;
-        let place = tokio::time::timeout_at(ends, Place::wait(&self.shared, lease)).await;
-        let place = place.map_err(|_| Error::Silent(lease.home))?;
         if handed.judged.is_none() {
             self.shared.outbox.expect(lease);
             self.shared.evidence.state().book.keep_paid(lease.home, agent);
         }
+        // Where the same result is on its way already, home is asked once it has arrived: its answer is the agent's, too.
+        let ends = tokio::time::Instant::now() + HAND_IN_WAIT;
+        let place = tokio::time::timeout_at(ends, Place::wait(&self.shared, lease)).await;
+        let place = place.map_err(|_| Error::Silent(lease.home))?;
         let result = (handed.index, handed.salt, output, artifacts);
         let shared = self.shared.clone();
         // It goes on where the agent waits no longer.
         let mut brought = tokio::spawn(async move {
-            let told = shared.bring_now((agent, introduction), lease, result, (own, next)).await;
-            drop(place);
-            told
+            (shared.bring_now((agent, introduction), lease, result, (own, next)).await, place)
         });
-        if let Ok(told) = tokio::time::timeout_at(ends, &mut brought).await {
-            return told.unwrap_or(Err(Error::Unavailable(Unavailable::Stopping)));
+        if let Ok(brought) = tokio::time::timeout_at(ends, &mut brought).await {
+            return brought.map_or(Err(Error::Unavailable(Unavailable::Stopping)), |(told, _)| told);
         }
         let neighbours = self.clone();
         tokio::spawn(async move {
-            if let Ok(Ok(Told::Submitted { receipt, .. })) = brought.await
+            // Who hands the same in meanwhile asks once the next lease is given back, or it would be told of it.
+            if let Ok((Ok(Told::Submitted { receipt, .. }), _place)) = brought.await
                 && let Some(next) = receipt.next
             {
                 neighbours.give_back(lease.home, agent, (next.step, next.epoch)).await;

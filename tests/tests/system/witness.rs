@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Sooner than neighbours exchange records anyway, which they do every half minute: the heads show it. On a quiet machine it takes
-/// about a second, and should never take five.
+/// Within which time after the two histories are there a neighbour holds the proof, on a machine that does much else. The test
+/// says how long it took: five seconds would be too long for one that does nothing else.
 const PROVEN_WITHIN: Duration = Duration::from_secs(20);
 
 fn served(node: &Node) -> SignedCheckpoint {
