@@ -17,12 +17,13 @@ const FRAMES_AT_ONCE: usize = 64;
 /// How much of the store is read at once.
 const READ_BYTES: usize = 8 << 20;
 
-/// Damages the frames of so many records of the first journal of the node with this DID, scattered over all that is held of it. Each stood in a
-/// frame of its own by then, so no other record is lost. The node must not run; it finds out when it reads them. Answers which.
+/// Damages the frames of so many records of the first journals of the nodes with these DIDs, of each its part, scattered over all
+/// that is held of it. Each stood in a frame of its own by then, so no other record is lost. The node must not run; it finds out
+/// when it reads them. Answers which of each.
 ///
 /// # Errors
 /// What the disk says, or that fewer are held.
-pub fn lose(dir: &Path, of: &str, count: usize) -> anyhow::Result<BTreeSet<u64>> {
+pub fn lose(dir: &Path, of: &[String], count: usize) -> anyhow::Result<Vec<BTreeSet<u64>>> {
     let files = Arc::new(OsFiles::new(dir));
     let federation = artel_audit::verify::directory(files.clone())?.origin.federation();
     let store = open_store(dir, files.clone(), federation)?;
@@ -41,30 +42,36 @@ pub fn lose(dir: &Path, of: &str, count: usize) -> anyhow::Result<BTreeSet<u64>>
             next = then;
         }
     }
-    let (origin, mark) = held
-        .marks()
-        .into_iter()
-        .find(|(origin, _)| origin.node().key().did() == of)
-        .context("nothing is held of that node")?;
-    let numbers = mark.next - mark.floor;
-    ensure!(numbers > 2 * count as u64, "of {numbers} records not so many can be lost");
-    // The first and the last stay, and none is beside another.
-    let lost: BTreeSet<u64> =
-        (1..=count as u64).map(|n| mark.floor + n * (numbers - 1) / (count as u64 + 1)).collect();
+    let mut lost = Vec::new();
+    for (number, did) in of.iter().enumerate() {
+        let part = (count * (number + 1) / of.len() - count * number / of.len()) as u64;
+        let (origin, mark) = held
+            .marks()
+            .into_iter()
+            .find(|(origin, _)| origin.node().key().did() == *did)
+            .context("nothing is held of that node")?;
+        let numbers = mark.next - mark.floor;
+        ensure!(numbers > 2 * part, "of {numbers} records not so many can be lost");
+        // The first and the last stay, and none is beside another.
+        let some: BTreeSet<u64> = (1..=part).map(|n| mark.floor + n * (numbers - 1) / (part + 1)).collect();
+        lost.push((origin, some));
+    }
     drop((store, held));
     for name in segments(dir)?.keys() {
         std::fs::remove_file(name)?;
     }
     std::fs::remove_dir_all(dir.join(RECORDS_DIR).join("index"))?;
-    let is_lost = |of: Origin, seq: u64| of == origin && lost.contains(&seq);
+    let is_lost =
+        |of: Origin, seq: u64| lost.iter().any(|(origin, some)| of == *origin && some.contains(&seq));
     let rest = frames.iter().filter_map(|frame| frame.only(|seq| !is_lost(frame.origin(), seq)));
     let rest: Vec<Records> = rest.collect();
-    let alone = |seq: &u64| {
+    let alone = |of: Origin, seq: u64| {
         frames
             .iter()
-            .find_map(|frame| if frame.origin() == origin { frame.only(|other| other == *seq) } else { None })
+            .find_map(|frame| if frame.origin() == of { frame.only(|other| other == seq) } else { None })
     };
-    let lone: Vec<Records> = lost.iter().filter_map(alone).collect();
+    let each = lost.iter().flat_map(|(origin, some)| some.iter().map(|seq| (*origin, *seq)));
+    let lone: Vec<Records> = each.filter_map(|(of, seq)| alone(of, seq)).collect();
     let mut store = open_store(dir, files, federation)?;
     for some in rest.chunks(FRAMES_AT_ONCE) {
         store.append(some.iter().map(frame_of).collect())?;
@@ -81,7 +88,7 @@ pub fn lose(dir: &Path, of: &str, count: usize) -> anyhow::Result<BTreeSet<u64>>
             damage(&path, from, &lone)?;
         }
     }
-    Ok(lost)
+    Ok(lost.into_iter().map(|(_, some)| some).collect())
 }
 
 /// The files with records, and their lengths.

@@ -98,9 +98,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<Want>) {
 async fn pull(shared: &Arc<Shared>, peer: &NodeId) {
     for _ in 0..PULLS_MAX {
         match sync::pull(shared, peer).await {
-            Ok(frames) => {
-                if frames > 0 {
-                    tracing::info!(%peer, frames, "records were fetched");
+            Ok(pulled) => {
+                if pulled.kept > 0 {
+                    tracing::info!(%peer, frames = pulled.kept, "records were fetched");
+                }
+                if pulled.left {
+                    shared.want_later(*peer);
                 }
                 return witness::fetched_from(shared, *peer);
             }

@@ -39,6 +39,7 @@ mod scrub;
 mod shared;
 mod summaries;
 mod sync;
+mod turns;
 mod vital;
 mod waits;
 mod witness;
@@ -305,6 +306,7 @@ impl Neighbours {
             since: Instant::now(),
             up: Mutex::default(),
             holes_unanswered: Mutex::default(),
+            turns: turns::Turns::default(),
             manners: Mutex::default(),
             up_changes: watch::channel(0).0,
             hand,

@@ -20,6 +20,7 @@ use super::refusals::Refusals;
 use super::remembered::Remembered;
 use super::requests::Asked;
 use super::summaries::Summaries;
+use super::turns::Turns;
 use super::waits::Waits;
 use crate::events::Events;
 use crate::hand::Hand;
@@ -123,6 +124,8 @@ pub(super) struct Shared {
     pub clocks: Clocks,
     /// What is followed of others' offers.
     pub following: Following,
+    /// Which journals are being fetched.
+    pub turns: Turns,
     /// Whom something should be fetched from.
     pub wants: mpsc::Sender<Want>,
 }

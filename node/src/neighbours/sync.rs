@@ -5,6 +5,7 @@ use super::patience::Patience;
 use super::places::Sizes;
 use super::refusals::{Fault, Reason};
 use super::shared::Shared;
+use super::turns::Turn;
 use super::witness;
 use anyhow::{Context as _, bail};
 use artel_audit::Reader;
@@ -20,7 +21,7 @@ use artel_protocol::sync::{MARKS_MAX, Mark, Message, marks_digest};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How many exchanges are served at once: a node has one with each neighbour at a time, and another one where its connection was
@@ -40,6 +41,10 @@ const UNKEPT_MAX: usize = 32;
 /// How often more of one journal is wanted after each answer to what there is: what is lacking between records, and what is
 /// behind them. It is answered no more often.
 const WANTS_EACH: usize = 2;
+
+/// For how long a stream waits for journals that other neighbours are bringing, to bring what they do not. Longer, and it takes a
+/// place at its neighbour for nothing; shorter than a turn lasts in which nothing comes, and such a journal waits for a later fetch.
+const TURN_WAIT: Duration = Duration::from_secs(3);
 
 /// How much is read for one want (16 MiB), whatever of it is sent; then its asker asks again, so that streams take turns.
 const WANT_BYTES_MAX: usize = 16 << 20;
@@ -68,10 +73,17 @@ struct Fetched {
     next: u64,
 }
 
-/// Fetches from a neighbour what this node lacks; says how many frames were kept.
-pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<usize> {
+/// What came of a fetch: how many frames were kept, and whether something was left to other neighbours that were bringing it.
+pub(super) struct Pulled {
+    pub kept: usize,
+    pub left: bool,
+}
+
+/// Fetches from a neighbour what this node lacks and no other one is bringing.
+pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<Pulled> {
     let mut line = Line::new(shared.mesh.open(peer, Protocol::Sync).await?);
-    let (mut kept, mut answered) = (0, BTreeMap::new());
+    let mut pulled = Pulled { kept: 0, left: false };
+    let mut answered = BTreeMap::new();
     for _ in 0..ROUNDS_MAX {
         let marks = shared.marks().await?;
         line.say(&Message::Ask(marks_digest(&marks))).await?;
@@ -81,21 +93,49 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
             Some(_) => return Err(Fault::new(Reason::Turn, "another answer than to what there is").into()),
             None => bail!("no answer to what there is"),
         };
-        let mut goes_on = false;
-        let mut missing = shared.exchange().missing(&theirs);
-        missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
-        for theirs in missing {
-            let answered: &mut Answered = answered.entry(theirs.origin).or_default();
-            let before = answered.next;
-            kept += fetch_more(shared, &mut line, (*peer, theirs), answered).await?;
-            goes_on |= answered.next > before;
-        }
+        let goes_on = fetch_missing(shared, &mut line, (*peer, theirs), &mut answered, &mut pulled).await?;
         if !goes_on {
             break;
         }
     }
     line.patience.shutdown(&mut line.stream).await?;
-    Ok(kept)
+    Ok(pulled)
+}
+
+/// Fetches what is lacking of the journals that a neighbour has, those that others are bringing last, where they do not bring it.
+/// Says whether something came, so that there may be more.
+async fn fetch_missing(
+    shared: &Arc<Shared>,
+    line: &mut Line,
+    (peer, mut theirs): (NodeId, Vec<Mark>),
+    answered: &mut BTreeMap<Origin, Answered>,
+    pulled: &mut Pulled,
+) -> anyhow::Result<bool> {
+    let (mut goes_on, mut waited_out) = (false, false);
+    let mut waits_until = tokio::time::Instant::now() + TURN_WAIT;
+    loop {
+        let turn_ended = shared.turns.next_end();
+        let mut missing = shared.exchange().missing(&theirs);
+        missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
+        let mut others = Vec::new();
+        for theirs in missing {
+            let Some(turn) = shared.turns.take(theirs.origin, Instant::now()) else {
+                others.push(theirs);
+                continue;
+            };
+            let answered = answered.entry(theirs.origin).or_default();
+            let before = answered.next;
+            pulled.kept += fetch_more(shared, line, (peer, theirs), answered, &turn).await?;
+            goes_on |= answered.next > before;
+            waits_until = tokio::time::Instant::now() + TURN_WAIT;
+        }
+        pulled.left = !others.is_empty();
+        if !pulled.left || waited_out {
+            return Ok(goes_on);
+        }
+        waited_out = tokio::time::timeout_at(waits_until, turn_ended).await.is_err();
+        theirs = others;
+    }
 }
 
 /// Fetches more of a journal's records, up to where the neighbour has them and from where its last answer ended: first what is
@@ -105,6 +145,7 @@ async fn fetch_more(
     line: &mut Line,
     (peer, theirs): (NodeId, Mark),
     answered: &mut Answered,
+    turn: &Turn<'_>,
 ) -> anyhow::Result<usize> {
     let mut kept = 0;
     for _ in 0..WANTS_EACH {
@@ -112,7 +153,7 @@ async fn fetch_more(
         let lacking = shared.records.lacking(&theirs.origin);
         let within = answered.next..theirs.next;
         let Some(question) = question(theirs.origin, lacking, within, knows_holes) else { break };
-        let fetched = fetch(shared, line, peer, &question).await;
+        let fetched = fetch(shared, line, peer, &question, turn).await;
         if let (Err(error), Message::Holes(_)) = (&fetched, &question)
             && Reason::of_stream(error).is_none()
             && shared.up().contains(&peer)
@@ -144,6 +185,7 @@ async fn fetch(
     line: &mut Line,
     peer: NodeId,
     question: &Message,
+    turn: &Turn<'_>,
 ) -> anyhow::Result<Fetched> {
     line.say(question).await?;
     let (mut unkept, mut kept, mut answered) = (Vec::new(), 0, 0);
@@ -170,7 +212,10 @@ async fn fetch(
                 }
                 let judged = shared.exchange().judge(None, &records);
                 match judged {
-                    Judgement::Keep => unkept.push(shared.keeper.keep(records, peer).await),
+                    Judgement::Keep => {
+                        turn.brought(bytes.len(), Instant::now());
+                        unkept.push(shared.keeper.keep(records, peer).await);
+                    }
                     Judgement::Known | Judgement::Unwanted => {}
                     Judgement::Wrong(what) => {
                         let what = format!("records that no honest node sends: {what}");

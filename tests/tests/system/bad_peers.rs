@@ -546,7 +546,7 @@ fn other_records_than_the_lost_ones_are_refused_and_not_kept() {
     assert_eq!(node.stop().code, Some(0));
     let World { home, invitation, dirs, origins, dir } = world;
     assert_eq!(home.stop().code, Some(0));
-    let lost = loss::lose(dir.path(), &other.node().key().did(), 1).expect("its store");
+    let lost = loss::lose(dir.path(), &[other.node().key().did()], 1).expect("its store").remove(0);
     let is_lost =
         |records: &Records| records.records().iter().any(|record| lost.contains(&record.public_seq));
     let kept = frames(dir.path()).into_iter().filter(|frame| frame.origin == other);
@@ -589,7 +589,7 @@ fn who_ends_the_stream_at_holes_is_asked_once_and_then_for_all_behind_the_first_
     assert_eq!(home.stop().code, Some(0));
     let kept = frames(dir.path()).into_iter().filter(|frame| frame.origin == other);
     let all: Vec<u8> = kept.flat_map(|frame| frame.bytes).collect();
-    let lost = loss::lose(dir.path(), &other.node().key().did(), 1).expect("its store");
+    let lost = loss::lose(dir.path(), &[other.node().key().did()], 1).expect("its store").remove(0);
     let home = founder(dir.path());
     let world = World { home, invitation, dirs, origins, dir };
     let lost = *lost.first().expect("one");
@@ -616,4 +616,38 @@ fn who_ends_the_stream_at_holes_is_asked_once_and_then_for_all_behind_the_first_
     assert_eq!(*asked.lock().expect("nothing panics"), 1);
     assert_eq!(world.refused("blamed"), 0);
     drop(older);
+}
+
+/// What one neighbour is asked for no other one is, as long as something may come of it, and no longer.
+#[test]
+fn a_journal_is_wanted_of_one_neighbour_and_of_the_next_where_that_one_says_nothing() {
+    let world = World::start(3, 0);
+    let other = world.origins[2];
+    let wanted: Arc<Mutex<Vec<(usize, Instant)>>> = Arc::default();
+    // It says that it has more of the journal, and then nothing.
+    let silent = |n| -> Answers {
+        let wanted = wanted.clone();
+        Arc::new(move |protocol, asked| match (protocol, Message::decode(asked)) {
+            (Protocol::Sync, Ok(Message::Ask(_))) => {
+                Some(Message::Marks(vec![Mark { origin: other, next: 1_000 }]).encode())
+            }
+            (Protocol::Sync, Ok(Message::Want(_))) => {
+                wanted.lock().expect("no panic").push((n, Instant::now()));
+                Some(Vec::new())
+            }
+            _ => None,
+        })
+    };
+    let first_of = |n| {
+        let wanted = wanted.lock().expect("no panic");
+        wanted.iter().find(|(of, _)| *of == n).map(|(_, at)| *at)
+    };
+    let _first = world.liar_answering(0, silent(0));
+    until("the first one is asked", || first_of(0).is_some());
+    let _second = world.liar_answering(1, silent(1));
+    until("the second one is asked", || first_of(1).is_some());
+    let between = first_of(1).expect("asked") - first_of(0).expect("asked");
+    // It has two seconds of the node's to say something.
+    assert!(between > Duration::from_secs(1), "both were asked for the same: {between:?}");
+    assert!(between < WITHOUT_WAITING, "the first one held the journal back: {between:?}");
 }
