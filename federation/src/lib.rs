@@ -19,6 +19,7 @@ pub mod evidence;
 pub mod exchange;
 pub mod fact;
 mod federation;
+pub mod fetching;
 mod forms;
 pub mod homes;
 pub mod input;

@@ -7,6 +7,7 @@
 mod before;
 mod book;
 mod gaps;
+mod hearsay;
 mod lost;
 mod paid;
 mod pairs;
@@ -16,6 +17,7 @@ mod view;
 
 pub use before::{FifthForm, SixthForm};
 pub use book::{Book, Tally};
+pub use hearsay::{Checks, Hearsay, PACE_MS, SKEW_MS, Saying, Taken, VIEWERS_MAX};
 pub use pairs::Half;
 pub use receipt::{Lapse, Learnt, LeftOut, Receipt};
 pub use view::{Comparing, Part, View, Viewer};

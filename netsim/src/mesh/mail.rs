@@ -104,6 +104,10 @@ pub enum Wake {
     Late(Slot, u64, u32),
     /// A fetch is over and its pause too.
     Rested(Slot),
+    /// A turn to bring a journal has ended.
+    TurnEnded,
+    /// A fetch has waited long enough for journals that others are bringing.
+    WaitedOut(Slot, u64, u32),
     /// Time to fetch from the next neighbour in turn.
     Round,
     /// Time to look for neighbours.

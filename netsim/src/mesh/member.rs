@@ -9,6 +9,7 @@ mod interest;
 mod life;
 mod market;
 mod publish;
+mod turns;
 
 use super::context::{Context, Does, Stop, held};
 use super::heard::Heard;
@@ -28,6 +29,7 @@ use artel_audit::{Commit, Journal, KeyRing, NewEntry};
 use artel_federation::effect::Refusal;
 use artel_federation::exchange::Exchange;
 use artel_federation::fact::Cosigned;
+use artel_federation::fetching::Fetching;
 use artel_federation::watch::Watch;
 use artel_federation::{Effect, Entry, Fact, Federation, Identity, Input, Now, Options, Principal, ReplyTo};
 use artel_federation::{Genesis, Reply, Request};
@@ -91,6 +93,7 @@ struct Live {
     /// The size of the last head that was told.
     last_head: u64,
     pulls: BTreeMap<Slot, Pull>,
+    fetching: Fetching,
     again: BTreeSet<Slot>,
     turn: Option<Slot>,
     /// Proofs of fraud, by whose journal they are about.

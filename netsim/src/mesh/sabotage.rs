@@ -64,6 +64,8 @@ sabotages! {
         "Every copy of a message is taken for a new one.";
     NeverAsks "never-asks" ["invariant_members_agree"],
         "Nothing is ever fetched: what gossip lost stays lost.";
+    TurnKept "turn-kept" ["invariant_members_agree"],
+        "A neighbour's turn to bring a journal never ends, whatever it brings.";
     AlwaysSame "always-same" ["invariant_members_agree"],
         "Whoever asks is answered that all is equal.";
     WantBehindHoles "want-behind-holes" ["invariant_members_agree"],

@@ -5,6 +5,7 @@ use crate::frame::Entry;
 use crate::reader::Reader;
 use artel_protocol::log::{Class, subset};
 use artel_protocol::record::{Record, Records};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// How many bytes of records go into one frame (48 KiB). The rest of what a frame may have is left to the proof, which takes
@@ -24,6 +25,46 @@ const JUMP_BYTES: usize = 2 * 32;
 /// How many entries are read at once on the way through the journal; fewer for a short range, since few are wanted there.
 const STRIDE: u64 = 512;
 const STRIDE_MIN: u64 = 8;
+
+/// Public entries that go into frames of records, those of each topic into frames of their own.
+#[derive(Debug)]
+pub struct Frames<T> {
+    open: BTreeMap<T, Frame>,
+}
+
+/// The entries of a topic that go into its next frame.
+#[derive(Debug, Default)]
+struct Frame {
+    positions: Vec<u64>,
+    bytes: usize,
+}
+
+impl<T: Ord> Default for Frames<T> {
+    fn default() -> Self {
+        Frames { open: BTreeMap::new() }
+    }
+}
+
+impl<T: Ord> Frames<T> {
+    /// Adds an entry; where it does not fit into its topic's frame any more, hands out what is there and begins with it.
+    pub fn add(&mut self, topic: T, index: u64, body_bytes: usize) -> Option<Vec<u64>> {
+        let frame = self.open.entry(topic).or_default();
+        let bytes = RECORD_HEAD_BYTES + body_bytes;
+        let is_full = frame.positions.len() == RECORDS_MAX || frame.bytes + bytes > RECORDS_BYTES;
+        let full = (is_full && !frame.positions.is_empty()).then(|| {
+            frame.bytes = 0;
+            std::mem::take(&mut frame.positions)
+        });
+        frame.positions.push(index);
+        frame.bytes += bytes;
+        full
+    }
+
+    /// The frames that are not full.
+    pub fn rest(self) -> impl Iterator<Item = (T, Vec<u64>)> {
+        self.open.into_iter().map(|(topic, frame)| (topic, frame.positions))
+    }
+}
 
 impl Reader {
     /// Public entries, by ascending index, as one frame of records.

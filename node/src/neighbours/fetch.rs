@@ -103,7 +103,7 @@ async fn pull(shared: &Arc<Shared>, peer: &NodeId) {
                     tracing::info!(%peer, frames = pulled.kept, "records were fetched");
                 }
                 if pulled.left {
-                    shared.want_later(*peer);
+                    return shared.want_later(*peer);
                 }
                 return witness::fetched_from(shared, *peer);
             }

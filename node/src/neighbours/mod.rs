@@ -90,12 +90,12 @@ use tokio::task::JoinHandle;
 use vital::Vital;
 
 pub use admission::{Admission, Invited};
+pub use artel_federation::evidence::Checks;
 pub use artel_mesh::Peer;
 pub use away::{Error as VisitError, Introduction, Own};
 pub use board::Offer;
 pub use cosignatures::Witness;
 pub use inputs::NotFetched;
-pub use summaries::Checks;
 
 /// How many messages are checked at once; one takes about 100 µs of a core. The others wait with the mesh.
 const CHECKS_MAX: usize = 32;

@@ -4,7 +4,7 @@
 use super::evidence::{Public, of_interest};
 use super::shared::Shared;
 use artel_audit::Reader;
-use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
+use artel_audit::public::{Frames, RECORDS_BYTES};
 use artel_federation::exchange::topic_of;
 use artel_federation::interest::Interest;
 use artel_federation::{Entry, Fact};
@@ -12,7 +12,6 @@ use artel_protocol::log::Class;
 use artel_protocol::record::Records;
 use artel_protocol::topic::Topic;
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -113,7 +112,7 @@ struct Read {
 /// What this node's own entries say of membership and of silent homes, where somebody listens all that is public as frames by topic, and all of
 /// it for its evidence.
 fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Read, artel_audit::Error> {
-    let (mut read, mut open) = (Read::default(), BTreeMap::<Topic, Frame>::new());
+    let (mut read, mut open) = (Read::default(), Frames::default());
     let mut index = from;
     while index < end {
         let stride: Vec<u64> = (index..end.min(index + STRIDE)).collect();
@@ -128,43 +127,20 @@ fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Read,
             let body_bytes = stored.body.len();
             read.public.push(of_interest(stored.leaf.public_seq(), stored.index, stored.body));
             let Ok(entry) = decoded else { continue };
-            if let Some(topic) = topic_of(&entry.fact).filter(|_| listened) {
-                let frame = open.entry(topic).or_default();
-                if let Some(full) = frame.add(stored.index, body_bytes) {
-                    read.frames.push((topic, reader.records(&full)?));
-                }
+            if let Some(topic) = topic_of(&entry.fact).filter(|_| listened)
+                && let Some(full) = open.add(topic, stored.index, body_bytes)
+            {
+                read.frames.push((topic, reader.records(&full)?));
             }
             if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_) | Fact::Unanswered(_)) {
                 read.heard.push((stored.index, entry.fact));
             }
         }
     }
-    for (topic, frame) in open {
-        read.frames.push((topic, reader.records(&frame.positions)?));
+    for (topic, positions) in open.rest() {
+        read.frames.push((topic, reader.records(&positions)?));
     }
     Ok(read)
-}
-
-/// The entries of a topic that go into its next frame.
-#[derive(Default)]
-struct Frame {
-    positions: Vec<u64>,
-    bytes: usize,
-}
-
-impl Frame {
-    /// Adds an entry; where it does not fit any more, hands out what is there and begins with it.
-    fn add(&mut self, index: u64, body_bytes: usize) -> Option<Vec<u64>> {
-        let bytes = RECORD_HEAD_BYTES + body_bytes;
-        let is_full = self.positions.len() == RECORDS_MAX || self.bytes + bytes > RECORDS_BYTES;
-        let full = (is_full && !self.positions.is_empty()).then(|| {
-            self.bytes = 0;
-            std::mem::take(&mut self.positions)
-        });
-        self.positions.push(index);
-        self.bytes += bytes;
-        full
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use artel_audit::Reader;
 use artel_audit::records::{Kept, Records as Stored};
 use artel_federation::exchange::{self, Judgement};
+use artel_federation::fetching;
 use artel_mesh::{Protocol, Stream};
 use artel_protocol::codec::FRAME_HEAD_BYTES;
 use artel_protocol::holes::{Holes, clipped};
@@ -21,7 +22,7 @@ use artel_protocol::sync::{MARKS_MAX, Mark, Message, marks_digest};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How many exchanges are served at once: a node has one with each neighbour at a time, and another one where its connection was
@@ -41,10 +42,6 @@ const UNKEPT_MAX: usize = 32;
 /// How often more of one journal is wanted after each answer to what there is: what is lacking between records, and what is
 /// behind them. It is answered no more often.
 const WANTS_EACH: usize = 2;
-
-/// For how long a stream waits for journals that other neighbours are bringing, to bring what they do not. Longer, and it takes a
-/// place at its neighbour for nothing; shorter than a turn lasts in which nothing comes, and such a journal waits for a later fetch.
-const TURN_WAIT: Duration = Duration::from_secs(3);
 
 /// How much is read for one want (16 MiB), whatever of it is sent; then its asker asks again, so that streams take turns.
 const WANT_BYTES_MAX: usize = 16 << 20;
@@ -112,14 +109,14 @@ async fn fetch_missing(
     pulled: &mut Pulled,
 ) -> anyhow::Result<bool> {
     let (mut goes_on, mut waited_out) = (false, false);
-    let mut waits_until = tokio::time::Instant::now() + TURN_WAIT;
+    let mut waits_until = waits_from_now();
     loop {
         let turn_ended = shared.turns.next_end();
         let mut missing = shared.exchange().missing(&theirs);
         missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
         let mut others = Vec::new();
         for theirs in missing {
-            let Some(turn) = shared.turns.take(theirs.origin, Instant::now()) else {
+            let Some(turn) = shared.turns.take(theirs.origin, shared.mono()) else {
                 others.push(theirs);
                 continue;
             };
@@ -127,7 +124,7 @@ async fn fetch_missing(
             let before = answered.next;
             pulled.kept += fetch_more(shared, line, (peer, theirs), answered, &turn).await?;
             goes_on |= answered.next > before;
-            waits_until = tokio::time::Instant::now() + TURN_WAIT;
+            waits_until = waits_from_now();
         }
         pulled.left = !others.is_empty();
         if !pulled.left || waited_out {
@@ -136,6 +133,10 @@ async fn fetch_missing(
         waited_out = tokio::time::timeout_at(waits_until, turn_ended).await.is_err();
         theirs = others;
     }
+}
+
+fn waits_from_now() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_millis(fetching::WAIT_MS)
 }
 
 /// Fetches more of a journal's records, up to where the neighbour has them and from where its last answer ended: first what is
@@ -213,7 +214,7 @@ async fn fetch(
                 let judged = shared.exchange().judge(None, &records);
                 match judged {
                     Judgement::Keep => {
-                        turn.brought(bytes.len(), Instant::now());
+                        turn.brought(bytes.len(), shared.mono());
                         unkept.push(shared.keeper.keep(records, peer).await);
                     }
                     Judgement::Known | Judgement::Unwanted => {}

@@ -9,9 +9,11 @@ use crate::mesh::packet::Slot;
 use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::records::Kept;
 use artel_federation::exchange::{self, Judgement};
+use artel_federation::fetching::{Turn, WAIT_MS};
 use artel_protocol::holes::{Holes, clipped};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::{Mark, Message, marks_digest};
+use artel_protocol::time::Mono;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, Range};
 
@@ -39,20 +41,28 @@ const READ_BYTES: usize = 256 << 10;
 /// A fetch under way.
 #[derive(Debug)]
 pub struct Pull {
-    stream: u64,
-    step: u32,
+    pub stream: u64,
+    pub step: u32,
     rounds: u32,
     /// Of which journals more is to be had, and up to where.
-    theirs: VecDeque<Mark>,
-    /// How often the first of them was asked for in this round.
-    asked: u32,
+    pub theirs: VecDeque<Mark>,
+    /// The turn to bring the first of them.
+    pub turn: Option<Turn>,
+    /// How often it was asked for in this round.
+    pub asked: u32,
+    /// Those that others are bringing.
+    pub others: Vec<Mark>,
+    /// Until when it waits for others, and whether it does so now, or has.
+    pub waits_until: u64,
+    pub waits: bool,
+    pub waited_out: bool,
     wanted: Option<Message>,
     /// All before was answered on this stream.
     answered: BTreeMap<Origin, u64>,
     /// Whether an answer of this round went on.
     goes_on: bool,
     /// Whether it is over and rests.
-    rests: bool,
+    pub rests: bool,
 }
 
 impl Member {
@@ -72,7 +82,12 @@ impl Member {
             step: 0,
             rounds: 0,
             theirs: VecDeque::new(),
+            turn: None,
             asked: 0,
+            others: Vec::new(),
+            waits_until: 0,
+            waits: false,
+            waited_out: false,
             wanted: None,
             answered: BTreeMap::new(),
             goes_on: false,
@@ -111,12 +126,15 @@ impl Member {
     ///
     /// # Errors
     /// [`Stop`].
-    pub fn give_up(&mut self, peer: Slot, stream: u64, step: u32) -> Does {
+    pub fn give_up(&mut self, context: &Context, peer: Slot, stream: u64, step: u32) -> Does {
         let live = self.live()?;
-        let waits = |pull: &&mut Pull| (pull.stream, pull.step, pull.rests) == (stream, step, false);
+        let waits = |pull: &&mut Pull| {
+            (pull.stream, pull.step, pull.rests, pull.waits) == (stream, step, false, false)
+        };
         if let Some(pull) = live.pulls.get_mut(&peer).filter(waits) {
             pull.rests = true;
             self.out.push(Out::Later(PAUSE_MS, Wake::Rested(peer)));
+            self.end_turn(context, peer)?;
         }
         Ok(())
     }
@@ -125,8 +143,12 @@ impl Member {
         let live = self.live()?;
         if let Some(pull) = live.pulls.get_mut(&peer) {
             pull.rests = true;
+            let left = !pull.others.is_empty();
             context.counts.exchanges += 1;
             self.out.push(Out::Later(PAUSE_MS, Wake::Rested(peer)));
+            if left {
+                self.want_later(peer)?;
+            }
         }
         self.dismiss_strangers();
         Ok(())
@@ -253,7 +275,7 @@ impl Member {
                                 });
                             }
                             if !self.take_frame(context, (from, honest), &question, &bytes)? {
-                                return self.give_up(from, stream, step);
+                                return self.give_up(context, from, stream, step);
                             }
                         }
                         Message::End { next } => {
@@ -263,7 +285,7 @@ impl Member {
                         _ => break,
                     }
                 }
-                self.give_up(from, stream, step)
+                self.give_up(context, from, stream, step)
             }
         }
     }
@@ -276,8 +298,9 @@ impl Member {
         let missing = live.exchange.missing(&theirs);
         let Some(pull) = live.pulls.get_mut(&from) else { return Ok(()) };
         pull.rounds += 1;
-        (pull.goes_on, pull.asked) = (false, 0);
+        (pull.goes_on, pull.waited_out, pull.waits_until) = (false, false, context.at + WAIT_MS);
         pull.theirs = missing.into();
+        pull.others.clear();
         self.next_want(context, from)
     }
 
@@ -303,10 +326,10 @@ impl Member {
         }
     }
 
-    fn next_want(&mut self, context: &mut Context, from: Slot) -> Does {
-        let live = self.live()?;
-        let Some(pull) = live.pulls.get_mut(&from) else { return Ok(()) };
-        while let Some(theirs) = pull.theirs.front() {
+    pub(super) fn next_want(&mut self, context: &mut Context, from: Slot) -> Does {
+        while let Some(theirs) = self.next_free(context, from)? {
+            let live = self.live()?;
+            let Some(pull) = live.pulls.get_mut(&from) else { return Ok(()) };
             let (holes, behind) = live.kept.lacking(&theirs.origin);
             let holes: &[Range<u64>] = if context.is(MeshSabotage::WantBehindHoles) { &[] } else { &holes };
             let within = pull.answered.get(&theirs.origin).copied().unwrap_or_default()..theirs.next;
@@ -317,9 +340,13 @@ impl Member {
                 return self.question(from, question);
             }
             pull.theirs.pop_front();
-            pull.asked = 0;
+            self.end_turn(context, from)?;
+        }
+        if self.waits_for_others(context, from)? {
+            return Ok(());
         }
         // Authors become known by records of others, so there may be more.
+        let Some(pull) = self.live()?.pulls.get_mut(&from) else { return Ok(()) };
         if pull.goes_on && pull.rounds < ROUNDS_MAX {
             return self.ask_for_marks(context, from);
         }
@@ -343,6 +370,10 @@ impl Member {
         self.look_for_lies(context, &records)?;
         match self.live()?.exchange.judge(None, &records) {
             Judgement::Keep => {
+                let live = self.live()?;
+                if let Some(turn) = live.pulls.get(&from).and_then(|pull| pull.turn) {
+                    live.fetching.brought(turn, bytes.len(), Mono(context.at));
+                }
                 let Some(kept) = self.keep(context, &records)? else { return Ok(false) };
                 if kept == Kept::New {
                     context.counts.fetched += 1;

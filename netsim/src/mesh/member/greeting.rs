@@ -163,7 +163,10 @@ impl Member {
             && live.up.remove(&peer).is_some()
         {
             live.overlay.down(peer);
-            live.pulls.remove(&peer);
+            if let Some(turn) = live.pulls.remove(&peer).and_then(|pull| pull.turn) {
+                live.fetching.end(turn);
+                self.out.push(Out::Later(0, Wake::TurnEnded));
+            }
             live.again.remove(&peer);
             live.later.remove(&peer);
             self.out.push(Out::Later(self.rng.between(500, 2_000), Wake::Dial));

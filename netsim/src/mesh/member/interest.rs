@@ -80,8 +80,14 @@ impl Member {
         }
         let live = self.live()?;
         let of_author = live.up.iter().find(|(_, node)| **node == author).map(|(slot, _)| *slot);
+        self.want_later(of_author.unwrap_or(from))
+    }
+
+    /// Asks that what is missing is fetched from a neighbour in a while.
+    pub(super) fn want_later(&mut self, peer: Slot) -> Does {
+        let live = self.live()?;
         let is_first = live.later.is_empty();
-        live.later.insert(of_author.unwrap_or(from));
+        live.later.insert(peer);
         if is_first {
             let ms = self.rng.between(1, LATER_MS);
             self.out.push(Out::Later(ms, Wake::Fill));

@@ -15,6 +15,7 @@ use artel_audit::records::{Opened, RecordStore};
 use artel_audit::{Journal, SegmentSizes};
 use artel_federation::exchange::Exchange;
 use artel_federation::fact::Joined;
+use artel_federation::fetching::Fetching;
 use artel_federation::watch::Watch;
 use artel_federation::{Beginning, Entry, Federation};
 use artel_protocol::id::Digest;
@@ -84,6 +85,7 @@ impl Member {
             publish_due: false,
             last_head: 0,
             pulls: BTreeMap::new(),
+            fetching: Fetching::default(),
             again: BTreeSet::new(),
             turn: None,
             frauds: BTreeMap::new(),

@@ -10,7 +10,7 @@ use crate::mesh::market::posting::secrets;
 use crate::mesh::packet::Packet;
 use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::Reader;
-use artel_audit::public::{RECORD_HEAD_BYTES, RECORDS_BYTES, RECORDS_MAX};
+use artel_audit::public::{Frames, RECORDS_BYTES};
 use artel_federation::exchange::topic_of;
 use artel_federation::input::{ClaimNext, Profile, Submission};
 use artel_federation::interest::Interest;
@@ -21,7 +21,6 @@ use artel_protocol::log::Class;
 use artel_protocol::record::Records;
 use artel_protocol::time::Wall;
 use artel_protocol::topic::Topic;
-use std::collections::BTreeMap;
 
 /// How many entries are read at once.
 const STRIDE: u64 = 1_024;
@@ -149,7 +148,9 @@ impl Member {
                 live.overlay.heartbeat(context.at, &mut outbox);
                 self.send_all(outbox)
             }
-            Wake::Late(peer, stream, step) => self.give_up(peer, stream, step),
+            Wake::Late(peer, stream, step) => self.give_up(context, peer, stream, step),
+            Wake::TurnEnded => self.turn_ended(context),
+            Wake::WaitedOut(peer, stream, step) => self.waited_out(context, peer, (stream, step)),
             Wake::Rested(peer) => self.rested(context, peer),
             Wake::Round => self.next_round(context),
             Wake::Market(wake) => self.wake_market(context, wake),
@@ -175,7 +176,7 @@ struct Found {
 
 /// What entries say of membership, and where somebody listens, all that is public as frames by topic.
 fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Found, artel_audit::Error> {
-    let (mut found, mut open) = (Found::default(), BTreeMap::<Topic, Frame>::new());
+    let (mut found, mut open) = (Found::default(), Frames::default());
     let mut index = from;
     while index < end {
         let stride: Vec<u64> = (index..end.min(index + STRIDE)).collect();
@@ -189,9 +190,7 @@ fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Found
             let Ok(entry) = Entry::decode(&stored.body) else { continue };
             // A private fact has no topic; where a planted bug made it public, it goes with the rest.
             let topic = topic_of(&entry.fact).unwrap_or(Topic::Trust);
-            if listened
-                && let Some(full) = open.entry(topic).or_default().add(stored.index, stored.body.len())
-            {
+            if listened && let Some(full) = open.add(topic, stored.index, stored.body.len()) {
                 found.frames.push((topic, reader.records(&full)?));
             }
             if matches!(entry.fact, Fact::Admitted(_) | Fact::Expelled(_)) {
@@ -199,30 +198,8 @@ fn between(reader: &Reader, from: u64, end: u64, listened: bool) -> Result<Found
             }
         }
     }
-    for (topic, frame) in open {
-        found.frames.push((topic, reader.records(&frame.positions)?));
+    for (topic, positions) in open.rest() {
+        found.frames.push((topic, reader.records(&positions)?));
     }
     Ok(found)
-}
-
-/// The entries of a topic that go into its next frame.
-#[derive(Default)]
-struct Frame {
-    positions: Vec<u64>,
-    bytes: usize,
-}
-
-impl Frame {
-    /// Adds an entry; where it does not fit any more, hands out what is there and begins with it.
-    fn add(&mut self, index: u64, body_bytes: usize) -> Option<Vec<u64>> {
-        let bytes = RECORD_HEAD_BYTES + body_bytes;
-        let is_full = self.positions.len() == RECORDS_MAX || self.bytes + bytes > RECORDS_BYTES;
-        let full = (is_full && !self.positions.is_empty()).then(|| {
-            self.bytes = 0;
-            std::mem::take(&mut self.positions)
-        });
-        self.positions.push(index);
-        self.bytes += bytes;
-        full
-    }
 }

@@ -41,8 +41,8 @@ use artel_protocol::time::Wall;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+pub use artel_federation::evidence::Checks;
 pub use evidence::Evidence;
-pub use summaries::Checks;
 
 /// The most bytes of a direct frame here: few, so that some leases are told over a stream.
 pub(super) const DIRECT_BYTES_MAX: usize = 2 << 10;

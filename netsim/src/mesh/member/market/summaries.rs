@@ -2,50 +2,27 @@
 //! both have read the same, flagged where it is wrong, never believed.
 
 use super::{Context, Does, Member, held, wall};
+use crate::mesh::member::Stop;
 use crate::mesh::overlay::Verdict;
 use crate::mesh::sabotage::MeshSabotage;
-use artel_federation::evidence::Viewer;
+use artel_federation::evidence::{Checks, Hearsay, Saying, Taken};
 use artel_protocol::id::Digest;
 use artel_protocol::key::NodeId;
-use artel_protocol::summary::{SUMMARY_SCORES_MAX, Said, Scored, Summary};
-use artel_protocol::time::Wall;
+use artel_protocol::summary::Summary;
 use artel_protocol::topic::Topic;
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
-/// A viewer's summaries closer together than this are not passed on (`PACE_MS`).
-const PACE_MS: u64 = 5_000;
-
-/// Summaries that are older, or further ahead of the clock, are not passed on (`SKEW_MS`).
-const SKEW_MS: u64 = 5 * 60 * 1_000;
-
-/// How a viewer's summaries were found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Checks {
-    /// How many were compared.
-    pub checked: u64,
-    /// How many of these are not what the records say.
-    pub wrong: u64,
-}
-
-#[derive(Default)]
-struct Heard {
-    at: Wall,
-    checks: Checks,
-    open: Option<Summary>,
-}
-
-/// What was heard of others, and the heads that were named last.
+/// What was said, and what was heard of others.
 #[derive(Default)]
 pub(super) struct Summaries {
-    heard: BTreeMap<NodeId, Heard>,
-    said: Digest,
+    saying: Saying,
+    heard: Hearsay,
 }
 
 impl Summaries {
     /// How each node's summaries were found.
     pub fn checks(&self) -> BTreeMap<NodeId, Checks> {
-        self.heard.iter().map(|(node, heard)| (*node, heard.checks)).collect()
+        self.heard.checks().map(|(node, checks)| (*node, checks)).collect()
     }
 }
 
@@ -56,24 +33,13 @@ impl Member {
         let founders = self.genesis.founders.clone();
         let liars = self.liars();
         let trade = self.trade()?;
-        let book = &trade.evidence.book;
-        let heads = book.heads(&liars);
-        let viewer = Viewer { node: me.node(), founders: &founders, liars: &liars };
-        if heads == trade.summaries.said || !book.can_tell(viewer) {
-            return Ok(());
-        }
-        let scored = book.agents_after(Bound::Unbounded).filter_map(|agent| book.scored(viewer, agent, at));
-        let mut scores: Vec<Scored> = scored.take(SUMMARY_SCORES_MAX).collect();
-        let marks = if book.is_whole() { book.marks() } else { Vec::new() };
-        trade.summaries.said = heads;
+        let said = trade.summaries.saying.next(&trade.evidence.book, me, (&founders, &liars), at);
+        let Some(mut said) = said else { return Ok(()) };
         let forges = self.seat()?.forges && self.rng.chance(500);
-        if let Some(one) = scores.first_mut().filter(|_| forges) {
+        if let Some(one) = said.scores.first_mut().filter(|_| forges) {
             one.receipts_micro += 1;
         }
-        let Ok(summary) = Summary::sign(Said { viewer: me, at, heads, marks, scores }, &key) else {
-            // Without a score there is nothing to say.
-            return Ok(());
-        };
+        let summary = Summary::sign(said, &key).map_err(|_| Stop::Down)?;
         if forges {
             context.counts.forged += 1;
             context.truth.market.forged.insert(Digest::of(summary.bytes()));
@@ -89,17 +55,15 @@ impl Member {
         let Ok(summary) = Summary::check(bytes, &self.identity.federation) else {
             return Ok(Verdict::Reject);
         };
-        let (viewer, at, now) = (summary.said().viewer.node(), summary.said().at, wall(context.at));
-        let is_member = viewer != self.identity.node && self.live()?.exchange.is_member(&viewer);
-        if !is_member || at.0.abs_diff(now.0) > SKEW_MS {
+        let viewer = summary.said().viewer.node();
+        if viewer == self.identity.node || !self.live()?.exchange.is_member(&viewer) {
             return Ok(Verdict::Ignore);
         }
-        let heard = self.trade()?.summaries.heard.entry(viewer).or_default();
-        if at < heard.at.plus_ms(PACE_MS) {
-            return Ok(Verdict::Ignore);
+        match self.trade()?.summaries.heard.take(summary, wall(context.at)) {
+            Taken::Open => {}
+            Taken::Full => return Ok(Verdict::Accept),
+            Taken::Clock | Taken::Pace => return Ok(Verdict::Ignore),
         }
-        heard.at = at;
-        heard.open = Some(summary);
         self.catch_up(context)?;
         Ok(Verdict::Accept)
     }
@@ -111,9 +75,11 @@ impl Member {
         let liars = self.liars();
         let trade = self.trade()?;
         let with = trade.evidence.book.comparing(&founders, &liars);
-        for (viewer, heard) in &mut trade.summaries.heard {
-            let Some(open) = heard.open.as_ref() else { continue };
-            let mut agrees = with.agrees(open.said());
+        let open = trade.summaries.heard.open_after(None);
+        let open: Vec<(NodeId, Option<bool>, Digest)> = open
+            .map(|(viewer, open)| (*viewer, with.agrees(open.said()), Digest::of(open.bytes())))
+            .collect();
+        for (viewer, mut agrees, digest) in open {
             if context.sabotage == Some(MeshSabotage::ComparedUnread) && agrees.is_none() {
                 agrees = Some(false);
             }
@@ -121,10 +87,8 @@ impl Member {
                 agrees = Some(true);
             }
             let Some(agrees) = agrees else { continue };
-            let is_forged = context.truth.market.forged.contains(&Digest::of(open.bytes()));
-            heard.open = None;
-            heard.checks.checked += 1;
-            heard.checks.wrong += u64::from(!agrees);
+            let is_forged = context.truth.market.forged.contains(&digest);
+            trade.summaries.heard.found(&viewer, agrees);
             context.counts.compared += 1;
             context.counts.flagged += u64::from(!agrees);
             let holds = crate::invariants::ensure(agrees != is_forged, || {
