@@ -4,6 +4,7 @@ use crate::commitment::Salt;
 use crate::effect::{Code, Effect, Reply};
 use crate::fact::{Admission, Entry, Fact, Genesis, Introduced, Outcome, Poster, TaskSpec};
 use crate::federation::Federation;
+use crate::fixture::task_for_nothing;
 use crate::input::{
     ClaimNext, Input, Now, Principal, Profile, ReplyTo, Request, RunPost, StepPost, Submission,
 };
@@ -15,12 +16,10 @@ use crate::state::{Open, State};
 use crate::visit::guests::Guests;
 use crate::visit::message::{Act, Handing, Visit, Warrant};
 use crate::visit::warrant::act_text;
-use artel_protocol::amount::Credits;
 use artel_protocol::id::{Digest, Epoch, RunId, StepId};
 use artel_protocol::key::{AgentId, NodeId, PublicKey, SecretKey, Signature};
 use artel_protocol::skill::Skill;
 use artel_protocol::time::{Mono, Wall};
-use artel_reputation::{Complexity, Standing};
 use std::sync::Arc;
 
 struct Home {
@@ -73,29 +72,12 @@ impl Home {
         key[..4].copy_from_slice(&n.to_le_bytes());
         let id = AgentId(PublicKey::from_bytes(key));
         let agent = Agent {
-            id,
             name: "a".into(),
-            skills: vec![],
-            metadata: Json::new(*b"{}"),
             capacity: 64,
-            delegation: None,
             serial: 1,
-            expires: Wall(0),
-            revoked: None,
-            enrolled: Wall(0),
-            updated: Wall(0),
-            standing: Standing::default(),
-            accepted: 0,
-            rejected: 0,
-            lapsed: 0,
             unrefuted: u64::MAX,
             refuted: u64::MAX,
-            earned_units: 0,
-            entry: 0,
-            guest: None,
-            revoked_itself: None,
-            lets_until: None,
-            let_at: Wall(0),
+            ..Agent::new(id, Wall(0))
         };
         self.mind.state.agent_bytes += agent.bytes();
         let before = self.mind.state.agents.insert(id, agent.into());
@@ -127,19 +109,7 @@ impl Home {
     }
 
     fn post(&self, steps: usize, key: Option<&str>) -> Request {
-        let task = TaskSpec {
-            title: "t".into(),
-            description: String::new(),
-            skills: vec![],
-            level_min: None,
-            complexity: Complexity::Simple,
-            reward: Credits::ZERO,
-            deadline: Wall(self.ms + 60_000),
-            input: Json::new(*b"{}"),
-            output_schema: None,
-            poster_may_claim: false,
-            runner: None,
-        };
+        let task = TaskSpec { deadline: Wall(self.ms + 60_000), ..task_for_nothing() };
         let step = |i: usize| StepPost { name: i.to_string(), needs: vec![], task: task.clone() };
         Request::Post(RunPost {
             name: "r".into(),

@@ -57,11 +57,10 @@ pub fn terms(salt: Salt, step: &StepId, task: &TaskSpec) -> Digest {
 mod tests {
     use super::*;
     use crate::fact::RunnerSpec;
-    use crate::json::Json;
-    use artel_protocol::amount::Credits;
+    use crate::fixture::task_for_nothing;
+
     use artel_protocol::id::RunId;
     use artel_protocol::time::Wall;
-    use artel_reputation::Complexity;
 
     fn opening(salt: u8, output: &[u8], artifacts: &[&[u8]]) -> Opening {
         let artifacts = artifacts.iter().map(|bytes| Digest::of(bytes)).collect();
@@ -69,19 +68,7 @@ mod tests {
     }
 
     fn task(title: &str) -> TaskSpec {
-        TaskSpec {
-            title: title.into(),
-            description: String::new(),
-            skills: vec![],
-            level_min: None,
-            complexity: Complexity::Simple,
-            reward: Credits::ZERO,
-            deadline: Wall(0),
-            input: Json::new(*b"{}"),
-            output_schema: None,
-            poster_may_claim: false,
-            runner: None,
-        }
+        TaskSpec { title: title.into(), ..task_for_nothing() }
     }
 
     /// By hand, as a stranger reads PROTOCOL.md.

@@ -72,38 +72,14 @@ mod tests {
     use crate::fact::Revoker;
     use artel_protocol::key::{AgentId, NodeId, PublicKey};
     use artel_protocol::time::Wall;
-    use artel_reputation::Standing;
 
     fn skills(names: &[&str]) -> Vec<Skill> {
         names.iter().map(|name| Skill::parse(name).expect("a skill")).collect()
     }
 
     fn agent(names: &[&str]) -> Agent {
-        Agent {
-            id: AgentId(PublicKey::from_bytes([7; 32])),
-            name: "a".into(),
-            skills: skills(names),
-            metadata: crate::json::Json::new(*b"{}"),
-            capacity: 1,
-            delegation: None,
-            serial: 1,
-            expires: Wall(0),
-            revoked: None,
-            enrolled: Wall(0),
-            updated: Wall(0),
-            standing: Standing::default(),
-            accepted: 0,
-            rejected: 0,
-            lapsed: 0,
-            unrefuted: 0,
-            refuted: 0,
-            earned_units: 0,
-            entry: 0,
-            guest: None,
-            revoked_itself: None,
-            lets_until: None,
-            let_at: Wall(0),
-        }
+        let nobody = Agent::new(AgentId(PublicKey::from_bytes([7; 32])), Wall(0));
+        Agent { skills: skills(names), capacity: 1, serial: 1, ..nobody }
     }
 
     #[test]

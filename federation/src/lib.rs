@@ -20,6 +20,8 @@ pub mod exchange;
 pub mod fact;
 mod federation;
 pub mod fetching;
+#[cfg(test)]
+mod fixture;
 mod forms;
 pub mod homes;
 pub mod input;

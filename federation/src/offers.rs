@@ -179,11 +179,10 @@ fn name(task: &TaskSpec) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Json;
-    use artel_protocol::amount::Credits;
+    use crate::fixture::task_for_nothing;
+
     use artel_protocol::id::RunId;
     use artel_protocol::time::Wall;
-    use artel_reputation::{Complexity, Standing};
 
     #[derive(Default)]
     struct Book {
@@ -196,19 +195,7 @@ mod tests {
     }
 
     fn task(names: &[&str]) -> TaskSpec {
-        TaskSpec {
-            title: "t".into(),
-            description: String::new(),
-            skills: skills(names),
-            level_min: None,
-            complexity: Complexity::Simple,
-            reward: Credits::ZERO,
-            deadline: Wall(0),
-            input: Json::new(*b"{}"),
-            output_schema: None,
-            poster_may_claim: false,
-            runner: None,
-        }
+        TaskSpec { skills: skills(names), ..task_for_nothing() }
     }
 
     fn id(n: u32) -> AgentId {
@@ -216,31 +203,7 @@ mod tests {
     }
 
     fn agent(n: u32, names: &[&str]) -> Agent {
-        Agent {
-            id: id(n),
-            name: "a".into(),
-            skills: skills(names),
-            metadata: Json::new(*b"{}"),
-            capacity: 1,
-            delegation: None,
-            serial: 1,
-            expires: Wall(0),
-            revoked: None,
-            enrolled: Wall(0),
-            updated: Wall(0),
-            standing: Standing::default(),
-            accepted: 0,
-            rejected: 0,
-            lapsed: 0,
-            unrefuted: 0,
-            refuted: 0,
-            earned_units: 0,
-            entry: 0,
-            guest: None,
-            revoked_itself: None,
-            lets_until: None,
-            let_at: Wall(0),
-        }
+        Agent { skills: skills(names), capacity: 1, serial: 1, ..Agent::new(id(n), Wall(0)) }
     }
 
     impl Book {

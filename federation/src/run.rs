@@ -423,26 +423,14 @@ fn in_a_circle(steps: &[StepSpec]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fact::TaskSpec;
-    use artel_reputation::Complexity;
+
+    use crate::fixture::task_for_nothing;
 
     fn post(name: &str, needs: &[&str]) -> StepPost {
-        StepPost { name: name.into(), needs: needs.iter().map(|n| n.to_string()).collect(), task: task() }
-    }
-
-    fn task() -> TaskSpec {
-        TaskSpec {
-            title: "t".into(),
-            description: String::new(),
-            skills: vec![],
-            level_min: None,
-            complexity: Complexity::Simple,
-            reward: Credits::ZERO,
-            deadline: Wall(0),
-            input: Json::new(*b"{}"),
-            output_schema: None,
-            poster_may_claim: false,
-            runner: None,
+        StepPost {
+            name: name.into(),
+            needs: needs.iter().map(|n| n.to_string()).collect(),
+            task: task_for_nothing(),
         }
     }
 
