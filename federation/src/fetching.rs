@@ -14,9 +14,13 @@ pub const GRACE_MS: u64 = 2_000;
 /// it slower; slower, and who drips holds a journal back for longer.
 pub const PACE: u64 = 256 << 10;
 
+/// How long a turn lasts in all, whatever comes, in milliseconds. Longer, and one that is slower than others keeps them from
+/// bringing the journal for longer; shorter, and much over a slow link is sent by several.
+pub const TURN_MS_MAX: u64 = 20_000;
+
 /// For how long a stream waits for journals that other neighbours are bringing, to bring what they do not, in milliseconds. Longer,
-/// and it takes a place at its neighbour for nothing; shorter than a turn lasts in which nothing comes, and such a journal waits
-/// for a later fetch.
+/// and it takes a place at its neighbour for nothing; shorter than a turn in which nothing comes, and a journal that a silent
+/// neighbour had the turn for waits for a later fetch.
 pub const WAIT_MS: u64 = 3_000;
 
 /// The journals that are being fetched: one for each stream at most, so few.
@@ -31,6 +35,10 @@ pub struct Fetching {
 struct Held {
     number: u64,
     until: Mono,
+    /// When it is over at the latest.
+    end: Mono,
+    /// The bytes that came and have not made it longer by a whole millisecond.
+    bytes: u64,
 }
 
 /// The turn to bring a journal.
@@ -42,21 +50,26 @@ pub struct Turn {
 
 impl Fetching {
     /// The turn to bring a journal, where nobody has it or whoever had it is out of time.
-    pub fn take(&mut self, origin: Origin, now: Mono) -> Option<Turn> {
-        if self.of.get(&origin).is_some_and(|held| now < held.until) {
-            return None;
+    ///
+    /// # Errors
+    /// Until when it is another's, as far as is known by now.
+    pub fn take(&mut self, origin: Origin, now: Mono) -> Result<Turn, Mono> {
+        if let Some(held) = self.of.get(&origin).filter(|held| now < held.until) {
+            return Err(held.until);
         }
         self.turns += 1;
-        let number = self.turns;
-        self.of.insert(origin, Held { number, until: now.plus_ms(GRACE_MS) });
-        Some(Turn { origin, number })
+        let (number, until, end) = (self.turns, now.plus_ms(GRACE_MS), now.plus_ms(TURN_MS_MAX));
+        self.of.insert(origin, Held { number, until, end, bytes: 0 });
+        Ok(Turn { origin, number })
     }
 
     /// So many bytes of what was lacking came: the turn lasts longer, where it is not another's by now.
     pub fn brought(&mut self, turn: Turn, bytes: usize, now: Mono) {
         if let Some(held) = self.held(turn) {
-            let longer = held.until.plus_ms(bytes as u64 * 1_000 / PACE);
-            held.until = longer.min(now.plus_ms(GRACE_MS));
+            held.bytes += bytes as u64;
+            let ms = held.bytes * 1_000 / PACE;
+            held.bytes -= ms * PACE / 1_000;
+            held.until = held.until.plus_ms(ms).min(now.plus_ms(GRACE_MS)).min(held.end);
         }
     }
 
@@ -86,7 +99,7 @@ mod tests {
     fn a_journal_has_one_turn_at_a_time() {
         let (mut fetching, now) = (Fetching::default(), Mono(5));
         let turn = fetching.take(origin(1), now).expect("free");
-        assert_eq!(fetching.take(origin(1), now), None);
+        assert_eq!(fetching.take(origin(1), now), Err(now.plus_ms(GRACE_MS)));
         let other = fetching.take(origin(2), now).expect("another journal");
         fetching.end(turn);
         let again = fetching.take(origin(1), now).expect("free again");
@@ -97,38 +110,44 @@ mod tests {
 
     #[test]
     fn who_says_nothing_loses_its_turn_and_ends_no_others() {
-        let (mut fetching, now) = (Fetching::default(), Mono(0));
-        let slow = fetching.take(origin(1), now).expect("free");
-        assert_eq!(fetching.take(origin(1), Mono(GRACE_MS - 1)), None);
+        let mut fetching = Fetching::default();
+        let slow = fetching.take(origin(1), Mono(0)).expect("free");
+        assert_eq!(fetching.take(origin(1), Mono(GRACE_MS - 1)), Err(Mono(GRACE_MS)));
         let next = fetching.take(origin(1), Mono(GRACE_MS)).expect("out of time");
         fetching.brought(slow, 1 << 30, Mono(GRACE_MS));
         fetching.end(slow);
-        assert_eq!(fetching.take(origin(1), Mono(2 * GRACE_MS - 1)), None, "the next one has it still");
-        assert!(
-            fetching.take(origin(1), Mono(2 * GRACE_MS)).is_some(),
-            "what another brought is not its own"
+        let held = fetching.take(origin(1), Mono(2 * GRACE_MS - 1));
+        assert_eq!(
+            held,
+            Err(Mono(2 * GRACE_MS)),
+            "the next one has it, and what another brought is not its own"
         );
         fetching.end(next);
-        assert_eq!(fetching.take(origin(1), Mono(2 * GRACE_MS)), None);
+        assert!(fetching.take(origin(1), Mono(2 * GRACE_MS - 1)).is_ok());
     }
 
     #[test]
-    fn a_turn_lasts_as_long_as_bytes_come_at_the_pace() {
+    fn a_turn_lasts_as_long_as_bytes_come_at_the_pace_and_not_for_ever() {
         let (mut fetching, pace) = (Fetching::default(), PACE as usize);
         let turn = fetching.take(origin(1), Mono(0)).expect("free");
         for second in 1..=10 {
             fetching.brought(turn, pace, Mono(second * 1_000));
-            assert_eq!(fetching.take(origin(1), Mono(second * 1_000)), None);
+            assert!(fetching.take(origin(1), Mono(second * 1_000)).is_err());
         }
         // Whoever was fast is not ahead for longer than that.
         fetching.brought(turn, 100 * pace, Mono(10_000));
-        assert!(fetching.take(origin(1), Mono(10_000 + GRACE_MS)).is_some());
-        // At half the pace it is over after twice its grace.
-        let turn = fetching.take(origin(2), Mono(0)).expect("free");
-        for second in 1..=3 {
-            fetching.brought(turn, pace / 2, Mono(second * 1_000));
-            assert_eq!(fetching.take(origin(2), Mono(second * 1_000)), None, "{second}");
+        assert_eq!(fetching.take(origin(1), Mono(10_000)), Err(Mono(10_000 + GRACE_MS)));
+        for second in 11..20 {
+            fetching.brought(turn, pace, Mono(second * 1_000));
         }
-        assert!(fetching.take(origin(2), Mono(4_000)).is_some());
+        assert_eq!(fetching.take(origin(1), Mono(TURN_MS_MAX - 1)), Err(Mono(TURN_MS_MAX)));
+        assert!(fetching.take(origin(1), Mono(TURN_MS_MAX)).is_ok());
+        // At half the pace it is over after twice its grace, in frames of any size.
+        let turn = fetching.take(origin(2), Mono(0)).expect("free");
+        for ms in 1..2 * GRACE_MS - 10 {
+            fetching.brought(turn, pace / 2_000, Mono(ms));
+            assert!(fetching.take(origin(2), Mono(ms)).is_err(), "{ms}");
+        }
+        assert!(fetching.take(origin(2), Mono(2 * GRACE_MS)).is_ok());
     }
 }

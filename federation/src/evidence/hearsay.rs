@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 /// A viewer's summaries closer together than this are not passed on, in milliseconds by the viewer's clock.
-pub const PACE_MS: u64 = 5_000;
+const PACE_MS: u64 = 5_000;
 
 /// Summaries that are older, or further ahead of the clock, are not passed on, in milliseconds.
-pub const SKEW_MS: u64 = 5 * 60 * 1_000;
+const SKEW_MS: u64 = 5 * 60 * 1_000;
 
 /// How many viewers' newest summaries are kept until they can be compared, at most 64 KB each. Those of others are passed on
 /// and not compared.
-pub const VIEWERS_MAX: usize = 256;
+const VIEWERS_MAX: usize = 256;
 
 /// What a node has said.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ mod view;
 
 pub use before::{FifthForm, SixthForm};
 pub use book::{Book, Tally};
-pub use hearsay::{Checks, Hearsay, PACE_MS, SKEW_MS, Saying, Taken, VIEWERS_MAX};
+pub use hearsay::{Checks, Hearsay, Saying, Taken};
 pub use pairs::Half;
 pub use receipt::{Lapse, Learnt, LeftOut, Receipt};
 pub use view::{Comparing, Part, View, Viewer};

@@ -106,8 +106,8 @@ pub enum Wake {
     Rested(Slot),
     /// A turn to bring a journal has ended.
     TurnEnded,
-    /// A fetch has waited long enough for journals that others are bringing.
-    WaitedOut(Slot, u64, u32),
+    /// A fetch that waits for journals that others are bringing looks whether they are out of time.
+    OutOfTime(Slot, u64, u32),
     /// Time to fetch from the next neighbour in turn.
     Round,
     /// Time to look for neighbours.

@@ -7,10 +7,10 @@ use super::sync;
 use super::witness;
 use artel_mesh::Lane;
 use artel_protocol::key::NodeId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
 /// How often records are fetched from one neighbour in turn, whatever gossip brought, and what readers found damaged is missed.
@@ -42,7 +42,8 @@ pub(super) const WANTS_MAX: usize = 64;
 /// Fetches from whoever may have something new, and from one neighbour in turn now and then; one stream to each at a time.
 pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<Want>) {
     let (done, mut finished) = mpsc::channel(WANTS_MAX);
-    let (mut under_way, mut again, mut later) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut under_way: BTreeMap<NodeId, Arc<Notify>> = BTreeMap::new();
+    let (mut again, mut later) = (BTreeSet::new(), BTreeSet::new());
     let mut later_is_due = tokio::time::interval(LATER);
     later_is_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut round = tokio::time::interval(ROUND);
@@ -75,14 +76,17 @@ pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<Want>) {
             }
         };
         for peer in start {
-            if under_way.contains(&peer) || under_way.len() == WANTS_MAX {
+            let wanted_again = under_way.get(&peer);
+            if wanted_again.is_some() || under_way.len() == WANTS_MAX {
                 again.insert(peer);
+                wanted_again.inspect(|fetch| fetch.notify_one());
                 continue;
             }
-            under_way.insert(peer);
+            let wanted_again = Arc::new(Notify::new());
+            under_way.insert(peer, wanted_again.clone());
             let (shared, done) = (shared.clone(), done.clone());
             tokio::spawn(async move {
-                pull(&shared, &peer).await;
+                pull(&shared, &peer, &wanted_again).await;
                 // What was fetched may say that somebody is no member any more.
                 shared.dismiss_strangers().await;
                 tokio::time::sleep(PAUSE).await;
@@ -95,9 +99,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut wanted: mpsc::Receiver<Want>) {
 
 /// Fetches from a neighbour what this node lacks. A stream that breaks, as one on a connection that is just being replaced, is
 /// opened again a few times; the next round would come much later.
-async fn pull(shared: &Arc<Shared>, peer: &NodeId) {
+async fn pull(shared: &Arc<Shared>, peer: &NodeId, again: &Notify) {
     for _ in 0..PULLS_MAX {
-        match sync::pull(shared, peer).await {
+        match sync::pull(shared, peer, again).await {
             Ok(pulled) => {
                 if pulled.kept > 0 {
                     tracing::info!(%peer, frames = pulled.kept, "records were fetched");

@@ -19,11 +19,13 @@ use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use artel_protocol::record::Records;
 use artel_protocol::sync::{MARKS_MAX, Mark, Message, marks_digest};
-use std::collections::BTreeMap;
+use artel_protocol::time::Mono;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 /// How many exchanges are served at once: a node has one with each neighbour at a time, and another one where its connection was
 /// just replaced. A further one ends at once; its asker tries again, or another neighbour.
@@ -76,22 +78,24 @@ pub(super) struct Pulled {
     pub left: bool,
 }
 
-/// Fetches from a neighbour what this node lacks and no other one is bringing.
-pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<Pulled> {
+/// Fetches from a neighbour what this node lacks and no other one is bringing. It waits for these no longer once it is told that
+/// something is wanted of that neighbour again.
+pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId, again: &Notify) -> anyhow::Result<Pulled> {
     let mut line = Line::new(shared.mesh.open(peer, Protocol::Sync).await?);
     let mut pulled = Pulled { kept: 0, left: false };
     let mut answered = BTreeMap::new();
     for _ in 0..ROUNDS_MAX {
         let marks = shared.marks().await?;
         line.say(&Message::Ask(marks_digest(&marks))).await?;
+        pulled.left = false;
         let theirs = match line.hear().await? {
             Some(Message::Same) => break,
             Some(Message::Marks(theirs)) => theirs,
             Some(_) => return Err(Fault::new(Reason::Turn, "another answer than to what there is").into()),
             None => bail!("no answer to what there is"),
         };
-        let goes_on = fetch_missing(shared, &mut line, (*peer, theirs), &mut answered, &mut pulled).await?;
-        if !goes_on {
+        let mut asked = (&mut line, &mut answered);
+        if !fetch_missing(shared, *peer, &theirs, &mut asked, &mut pulled, again).await? {
             break;
         }
     }
@@ -99,44 +103,52 @@ pub(super) async fn pull(shared: &Arc<Shared>, peer: &NodeId) -> anyhow::Result<
     Ok(pulled)
 }
 
-/// Fetches what is lacking of the journals that a neighbour has, those that others are bringing last, where they do not bring it.
+/// Fetches what is lacking of the journals that a neighbour has, and of those that others are bringing what they do not bring.
 /// Says whether something came, so that there may be more.
 async fn fetch_missing(
     shared: &Arc<Shared>,
-    line: &mut Line,
-    (peer, mut theirs): (NodeId, Vec<Mark>),
-    answered: &mut BTreeMap<Origin, Answered>,
+    peer: NodeId,
+    theirs: &[Mark],
+    (line, answered): &mut (&mut Line, &mut BTreeMap<Origin, Answered>),
     pulled: &mut Pulled,
+    again: &Notify,
 ) -> anyhow::Result<bool> {
-    let (mut goes_on, mut waited_out) = (false, false);
-    let mut waits_until = waits_from_now();
+    let (mut goes_on, mut done, mut waits_until) = (false, BTreeSet::new(), None);
     loop {
         let turn_ended = shared.turns.next_end();
-        let mut missing = shared.exchange().missing(&theirs);
+        // What others brought meanwhile may have made authors known.
+        let mut missing = shared.exchange().missing(theirs);
+        missing.retain(|mark| !done.contains(&mark.origin));
         missing.retain(|mark| shared.watch().quarantine(&mark.origin.node()).is_none());
-        let mut others = Vec::new();
+        let mut others_until: Option<Mono> = None;
         for theirs in missing {
-            let Some(turn) = shared.turns.take(theirs.origin, shared.mono()) else {
-                others.push(theirs);
-                continue;
+            let turn = match shared.turns.take(theirs.origin, shared.mono()) {
+                Ok(turn) => turn,
+                Err(until) => {
+                    others_until = Some(others_until.map_or(until, |first| first.min(until)));
+                    continue;
+                }
             };
+            done.insert(theirs.origin);
             let answered = answered.entry(theirs.origin).or_default();
             let before = answered.next;
             pulled.kept += fetch_more(shared, line, (peer, theirs), answered, &turn).await?;
             goes_on |= answered.next > before;
-            waits_until = waits_from_now();
         }
-        pulled.left = !others.is_empty();
-        if !pulled.left || waited_out {
+        pulled.left = others_until.is_some();
+        let Some(until) = others_until else { return Ok(goes_on) };
+        let now = Instant::now();
+        let end = *waits_until.get_or_insert(now + Duration::from_millis(fetching::WAIT_MS));
+        if now >= end {
             return Ok(goes_on);
         }
-        waited_out = tokio::time::timeout_at(waits_until, turn_ended).await.is_err();
-        theirs = others;
+        let looks_again = end.min(now + Duration::from_millis(until.since_ms(shared.mono())));
+        tokio::select! {
+            // Ended or out of time: it may be free now.
+            _ = tokio::time::timeout_at(looks_again, turn_ended) => {}
+            () = again.notified() => return Ok(goes_on),
+        }
     }
-}
-
-fn waits_from_now() -> tokio::time::Instant {
-    tokio::time::Instant::now() + Duration::from_millis(fetching::WAIT_MS)
 }
 
 /// Fetches more of a journal's records, up to where the neighbour has them and from where its last answer ended: first what is
@@ -214,7 +226,10 @@ async fn fetch(
                 let judged = shared.exchange().judge(None, &records);
                 match judged {
                     Judgement::Keep => {
-                        turn.brought(bytes.len(), shared.mono());
+                        let lacks = |seq| !shared.records.has(&records.origin(), seq);
+                        if records.records().iter().any(|record| lacks(record.public_seq)) {
+                            turn.brought(bytes.len(), shared.mono());
+                        }
                         unkept.push(shared.keeper.keep(records, peer).await);
                     }
                     Judgement::Known | Judgement::Unwanted => {}

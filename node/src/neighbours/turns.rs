@@ -23,9 +23,9 @@ pub(super) struct Turn<'a> {
 
 impl Turns {
     /// As [`Fetching::take`].
-    pub fn take(&self, origin: Origin, now: Mono) -> Option<Turn<'_>> {
+    pub fn take(&self, origin: Origin, now: Mono) -> Result<Turn<'_>, Mono> {
         let turn = self.fetching().take(origin, now)?;
-        Some(Turn { turns: self, turn })
+        Ok(Turn { turns: self, turn })
     }
 
     /// Ends when a turn does that had not when this was called.
@@ -65,10 +65,10 @@ mod tests {
         let turns = Turns::default();
         let turn = turns.take(origin, Mono(0)).expect("free");
         let ended = turns.next_end();
-        assert!(turns.take(origin, Mono(0)).is_none());
+        assert!(turns.take(origin, Mono(0)).is_err());
         drop(turn);
         // It ended between the look and the wait.
         tokio::time::timeout(Duration::from_secs(10), ended).await.expect("told");
-        assert!(turns.take(origin, Mono(0)).is_some());
+        assert!(turns.take(origin, Mono(0)).is_ok());
     }
 }

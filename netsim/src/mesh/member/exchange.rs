@@ -9,12 +9,12 @@ use crate::mesh::packet::Slot;
 use crate::mesh::sabotage::MeshSabotage;
 use artel_audit::records::Kept;
 use artel_federation::exchange::{self, Judgement};
-use artel_federation::fetching::{Turn, WAIT_MS};
+use artel_federation::fetching::Turn;
 use artel_protocol::holes::{Holes, clipped};
 use artel_protocol::log::Origin;
 use artel_protocol::sync::{Mark, Message, marks_digest};
 use artel_protocol::time::Mono;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Bound, Range};
 
 /// How often records are fetched from one neighbour in turn, in milliseconds.
@@ -44,18 +44,20 @@ pub struct Pull {
     pub stream: u64,
     pub step: u32,
     rounds: u32,
-    /// Of which journals more is to be had, and up to where.
+    /// What the neighbour has.
+    pub marks: Vec<Mark>,
+    /// Of which of its journals more is to be had, and which of them were asked for since it named them.
     pub theirs: VecDeque<Mark>,
+    pub done: BTreeSet<Origin>,
     /// The turn to bring the first of them.
     pub turn: Option<Turn>,
     /// How often it was asked for in this round.
     pub asked: u32,
-    /// Those that others are bringing.
-    pub others: Vec<Mark>,
-    /// Until when it waits for others, and whether it does so now, or has.
-    pub waits_until: u64,
+    /// Where others are bringing some, until when the first of their turns lasts.
+    pub others_until: Option<Mono>,
+    /// Until when it waits for others, from the first time on, and whether it does so now.
+    pub waits_until: Option<u64>,
     pub waits: bool,
-    pub waited_out: bool,
     wanted: Option<Message>,
     /// All before was answered on this stream.
     answered: BTreeMap<Origin, u64>,
@@ -73,21 +75,24 @@ impl Member {
         if !live.up.contains_key(&peer) || context.is(MeshSabotage::NeverAsks) {
             return Ok(());
         }
-        if live.pulls.contains_key(&peer) {
+        if let Some(pull) = live.pulls.get_mut(&peer) {
             live.again.insert(peer);
-            return Ok(());
+            // It waits for others no longer.
+            let waited = std::mem::take(&mut pull.waits);
+            return if waited { self.ask_for_more(context, peer) } else { Ok(()) };
         }
         let pull = Pull {
             stream,
             step: 0,
             rounds: 0,
+            marks: Vec::new(),
             theirs: VecDeque::new(),
+            done: BTreeSet::new(),
             turn: None,
             asked: 0,
-            others: Vec::new(),
-            waits_until: 0,
+            others_until: None,
+            waits_until: None,
             waits: false,
-            waited_out: false,
             wanted: None,
             answered: BTreeMap::new(),
             goes_on: false,
@@ -143,7 +148,7 @@ impl Member {
         let live = self.live()?;
         if let Some(pull) = live.pulls.get_mut(&peer) {
             pull.rests = true;
-            let left = !pull.others.is_empty();
+            let left = pull.others_until.is_some();
             context.counts.exchanges += 1;
             self.out.push(Out::Later(PAUSE_MS, Wake::Rested(peer)));
             if left {
@@ -291,17 +296,17 @@ impl Member {
     }
 
     fn hear_marks(&mut self, context: &mut Context, from: Slot, answer: Vec<Message>) -> Does {
+        let live = self.live()?;
+        let Some(pull) = live.pulls.get_mut(&from) else { return Ok(()) };
+        pull.others_until = None;
         let Some(Message::Marks(theirs)) = answer.into_iter().next() else {
             return self.end_pull(context, from);
         };
-        let live = self.live()?;
-        let missing = live.exchange.missing(&theirs);
-        let Some(pull) = live.pulls.get_mut(&from) else { return Ok(()) };
         pull.rounds += 1;
-        (pull.goes_on, pull.waited_out, pull.waits_until) = (false, false, context.at + WAIT_MS);
-        pull.theirs = missing.into();
-        pull.others.clear();
-        self.next_want(context, from)
+        (pull.goes_on, pull.waits_until) = (false, None);
+        pull.marks = theirs;
+        pull.done.clear();
+        self.look_at_marks(context, from)
     }
 
     /// Hears where the answer to a question ended, and the first number that came.
@@ -342,10 +347,11 @@ impl Member {
             pull.theirs.pop_front();
             self.end_turn(context, from)?;
         }
-        if self.waits_for_others(context, from)? {
-            return Ok(());
-        }
-        // Authors become known by records of others, so there may be more.
+        if self.waits_for_others(context, from)? { Ok(()) } else { self.ask_for_more(context, from) }
+    }
+
+    /// Authors become known by records of others, so there may be more.
+    fn ask_for_more(&mut self, context: &mut Context, from: Slot) -> Does {
         let Some(pull) = self.live()?.pulls.get_mut(&from) else { return Ok(()) };
         if pull.goes_on && pull.rounds < ROUNDS_MAX {
             return self.ask_for_marks(context, from);
@@ -370,13 +376,13 @@ impl Member {
         self.look_for_lies(context, &records)?;
         match self.live()?.exchange.judge(None, &records) {
             Judgement::Keep => {
-                let live = self.live()?;
-                if let Some(turn) = live.pulls.get(&from).and_then(|pull| pull.turn) {
-                    live.fetching.brought(turn, bytes.len(), Mono(context.at));
-                }
                 let Some(kept) = self.keep(context, &records)? else { return Ok(false) };
                 if kept == Kept::New {
                     context.counts.fetched += 1;
+                    let live = self.live()?;
+                    if let Some(turn) = live.pulls.get(&from).and_then(|pull| pull.turn) {
+                        live.fetching.brought(turn, bytes.len(), Mono(context.at));
+                    }
                 }
                 Ok(true)
             }

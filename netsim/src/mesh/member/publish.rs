@@ -150,7 +150,7 @@ impl Member {
             }
             Wake::Late(peer, stream, step) => self.give_up(context, peer, stream, step),
             Wake::TurnEnded => self.turn_ended(context),
-            Wake::WaitedOut(peer, stream, step) => self.waited_out(context, peer, (stream, step)),
+            Wake::OutOfTime(peer, stream, step) => self.out_of_time(context, peer, (stream, step)),
             Wake::Rested(peer) => self.rested(context, peer),
             Wake::Round => self.next_round(context),
             Wake::Market(wake) => self.wake_market(context, wake),

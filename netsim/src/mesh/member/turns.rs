@@ -10,22 +10,39 @@ use artel_protocol::sync::Mark;
 use artel_protocol::time::Mono;
 
 impl Member {
-    /// Goes to the next journal of a fetch whose turn is free, beginning with the one that is being fetched; those of others are
-    /// put aside. Nothing where there is none.
+    /// Looks what of a neighbour's journals is lacking by now and was not asked for yet: what others brought meanwhile may have made
+    /// authors known.
+    pub(super) fn look_at_marks(&mut self, context: &mut Context, peer: Slot) -> Does {
+        let live = self.live()?;
+        let Some(pull) = live.pulls.get_mut(&peer) else { return Ok(()) };
+        let mut missing = live.exchange.missing(&pull.marks);
+        missing.retain(|mark| !pull.done.contains(&mark.origin));
+        pull.theirs = missing.into();
+        (pull.waits, pull.others_until) = (false, None);
+        self.next_want(context, peer)
+    }
+
+    /// Goes to the next journal of a fetch whose turn is free, beginning with the one that is being fetched. Nothing where there is
+    /// none.
     pub(super) fn next_free(&mut self, context: &Context, peer: Slot) -> Does<Option<Mark>> {
         let now = Mono(if context.is(MeshSabotage::TurnKept) { 0 } else { context.at });
         let live = self.live()?;
         let Some(pull) = live.pulls.get_mut(&peer) else { return Ok(None) };
         while let Some(theirs) = pull.theirs.front().copied() {
-            if pull.turn.is_none() {
-                pull.turn = live.fetching.take(theirs.origin, now);
-                pull.asked = 0;
-            }
             if pull.turn.is_some() {
                 return Ok(Some(theirs));
             }
-            pull.others.push(theirs);
-            pull.theirs.pop_front();
+            match live.fetching.take(theirs.origin, now) {
+                Ok(turn) => {
+                    pull.turn = Some(turn);
+                    pull.done.insert(theirs.origin);
+                    pull.asked = 0;
+                }
+                Err(until) => {
+                    pull.others_until = Some(pull.others_until.map_or(until, |first| first.min(until)));
+                    pull.theirs.pop_front();
+                }
+            }
         }
         Ok(None)
     }
@@ -33,9 +50,7 @@ impl Member {
     /// A fetch is done with the journal whose turn it has.
     pub(super) fn end_turn(&mut self, context: &Context, peer: Slot) -> Does {
         let live = self.live()?;
-        let Some(pull) = live.pulls.get_mut(&peer) else { return Ok(()) };
-        pull.waits_until = context.at + WAIT_MS;
-        if let Some(turn) = pull.turn.take()
+        if let Some(turn) = live.pulls.get_mut(&peer).and_then(|pull| pull.turn.take())
             && !context.is(MeshSabotage::TurnKept)
         {
             live.fetching.end(turn);
@@ -47,12 +62,15 @@ impl Member {
     /// Whether a fetch that has nothing more to ask for waits for what others are bringing.
     pub(super) fn waits_for_others(&mut self, context: &Context, peer: Slot) -> Does<bool> {
         let Some(pull) = self.live()?.pulls.get_mut(&peer) else { return Ok(false) };
-        if pull.others.is_empty() || pull.waited_out {
+        let Some(until) = pull.others_until else { return Ok(false) };
+        let end = *pull.waits_until.get_or_insert(context.at + WAIT_MS);
+        if context.at >= end {
             return Ok(false);
         }
         pull.waits = true;
-        let (stream, step, ms) = (pull.stream, pull.step, pull.waits_until.saturating_sub(context.at));
-        self.out.push(Out::Later(ms, Wake::WaitedOut(peer, stream, step)));
+        let (stream, step, looks_again) = (pull.stream, pull.step, end.min(until.0));
+        let ms = looks_again.saturating_sub(context.at).max(1);
+        self.out.push(Out::Later(ms, Wake::OutOfTime(peer, stream, step)));
         Ok(true)
     }
 
@@ -63,29 +81,16 @@ impl Member {
     pub fn turn_ended(&mut self, context: &mut Context) -> Does {
         let waiting = |(peer, pull): (&Slot, &Pull)| (pull.waits && !pull.rests).then_some(*peer);
         let waiting: Vec<Slot> = self.live()?.pulls.iter().filter_map(waiting).collect();
-        waiting.into_iter().try_for_each(|peer| self.look_again(context, peer))
+        waiting.into_iter().try_for_each(|peer| self.look_at_marks(context, peer))
     }
 
-    /// A fetch has waited long enough for others.
+    /// Another neighbour's turn may be out of time, or this fetch has waited long enough.
     ///
     /// # Errors
     /// [`super::Stop`].
-    pub fn waited_out(&mut self, context: &mut Context, peer: Slot, (stream, step): (u64, u32)) -> Does {
-        let Some(pull) = self.live()?.pulls.get_mut(&peer) else { return Ok(()) };
-        let is_this = (pull.stream, pull.step, pull.rests) == (stream, step, false);
-        if !is_this || !pull.waits || context.at < pull.waits_until {
-            return Ok(());
-        }
-        pull.waited_out = true;
-        self.look_again(context, peer)
-    }
-
-    fn look_again(&mut self, context: &mut Context, peer: Slot) -> Does {
-        let live = self.live()?;
-        let Some(pull) = live.pulls.get_mut(&peer) else { return Ok(()) };
-        pull.waits = false;
-        let others = std::mem::take(&mut pull.others);
-        pull.theirs = live.exchange.missing(&others).into();
-        self.next_want(context, peer)
+    pub fn out_of_time(&mut self, context: &mut Context, peer: Slot, (stream, step): (u64, u32)) -> Does {
+        let Some(pull) = self.live()?.pulls.get(&peer) else { return Ok(()) };
+        let is_this = (pull.stream, pull.step, pull.rests, pull.waits) == (stream, step, false, true);
+        if is_this { self.look_at_marks(context, peer) } else { Ok(()) }
     }
 }
