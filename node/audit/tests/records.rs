@@ -38,16 +38,41 @@ fn marks_jump_over_a_hole_once_it_is_filled() {
     let (_, _, mut store) = new_store();
     let records = store.reader();
     assert_eq!(records.mark(&author(0)), Mark::default());
-    // Records 1 and 3, then 0, 2 and 4, then 6 and 8.
-    assert_eq!(store.append(vec![frame(0, 1)]).expect("kept"), [Kept::New]);
-    assert_eq!(records.holes(&author(0), 9), [0..1, 2..3]);
-    assert_eq!(records.holes(&author(0), 1).first(), Some(&(0..1)));
+    // Record 6, then 0, 1, 2 and 4, then 3.
+    assert_eq!(store.append(vec![frame(0, 3)]).expect("kept"), [Kept::New]);
+    assert_eq!(records.holes(&author(0), 9), [0..6]);
+    assert_eq!((records.mark(&author(0)).next, records.mark(&author(0)).last), (0, Some(6)));
+    assert_eq!(store.append(vec![frame(0, 0)]).expect("kept"), [Kept::New]);
+    assert_eq!(records.holes(&author(0), 9), [3..4, 5..6]);
+    assert_eq!(records.holes(&author(0), 1).first(), Some(&(3..4)));
     assert_eq!(records.holes(&author(0), 1).len(), 1);
-    assert_eq!((records.mark(&author(0)).next, records.mark(&author(0)).last), (0, Some(3)));
-    assert_eq!(store.append(vec![frame(0, 0), frame(0, 3)]).expect("kept"), [Kept::New; 2]);
-    assert_eq!(records.holes(&author(0), 9), [5..6, 7..8]);
-    assert_eq!((records.mark(&author(0)).next, records.mark(&author(0)).records), (5, 7));
-    assert!(records.has(&author(0), 8) && !records.has(&author(0), 7) && !records.has(&author(1), 8));
+    assert_eq!(store.append(vec![frame(0, 1)]).expect("kept"), [Kept::New]);
+    assert_eq!(records.holes(&author(0), 9), [5..6]);
+    assert_eq!((records.mark(&author(0)).next, records.mark(&author(0)).records), (5, 6));
+    assert!(records.has(&author(0), 6) && !records.has(&author(0), 7) && !records.has(&author(1), 6));
+}
+
+/// More of them than are looked up at once, some in the index and some not, between each other.
+#[test]
+fn pages_of_the_index_and_of_what_it_lacks_fit_together() {
+    let (_, _, mut store) = new_store();
+    let appended = |store: &mut RecordStore, all: Vec<u64>| {
+        for some in all.chunks(64) {
+            let frames = some.iter().map(|seq| lone(*seq)).collect();
+            assert!(store.append(frames).expect("kept").iter().all(|kept| *kept == Kept::New));
+        }
+    };
+    appended(&mut store, (0..600).filter(|seq| seq % 2 == 0).collect());
+    store.feed().expect("fed");
+    appended(&mut store, (0..1_200).filter(|seq| seq % 2 == 1 && seq % 3 > 0).collect());
+    let records = store.reader();
+    let held: Vec<u64> = (0..1_200).filter(|seq| records.has(&author(0), *seq)).collect();
+    assert_eq!(held.len(), 300 + 400);
+    for from in [0, 1, 3, 511, 599, 700] {
+        let (frames, next) = records.frames(&author(0), from, usize::MAX / 2);
+        assert_eq!(frames.len(), held.iter().filter(|seq| **seq >= from).count(), "from {from}");
+        assert_eq!(next, 1_200);
+    }
 }
 
 #[test]
@@ -91,7 +116,7 @@ fn one_frame_is_answered_even_if_it_is_too_large() {
     let (_, _, mut store) = new_store();
     store.append(vec![frame(0, 0), frame(0, 1), frame(0, 2)]).expect("kept");
     let (frames, next) = store.reader().frames(&author(0), 0, 0);
-    assert_eq!((frames.len(), next), (1, 1), "no place between the frames of a commit");
+    assert_eq!((frames.len(), next), (1, 3), "no place between the frames of a commit");
     let (frames, next) = store.reader().frames(&author(0), 0, 900);
     assert_eq!((frames.len(), next), (2, 5), "between two commits there is one");
 }

@@ -10,7 +10,8 @@ use artel_audit::memory::MemoryDisk;
 use artel_audit::os::OsFiles;
 use artel_audit::records::{Notice, RecordStore, Records};
 use record_model::{
-    AUTHORS, FEDERATION, FRAMES, Harm, Model, RECORDS, TestIndex, author, frame, frame_of, live, open,
+    AUTHORS, FEDERATION, FRAMES, Harm, Model, RECORDS, TestIndex, author, frame, frame_at, frame_of, live,
+    open,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -88,8 +89,7 @@ fn judge(disk: &MemoryDisk, index: &Arc<TestIndex>, model: &Model, path: &str, c
         (false, _) => counts.missing += 1,
     }
     counts.pruned_again += u32::from(!back.is_empty());
-    let again: BTreeSet<(usize, usize)> =
-        lost.iter().map(|(at, seq)| (*at, (seq / 5 * 2 + seq % 5 % 2) as usize)).collect();
+    let again: BTreeSet<(usize, usize)> = lost.iter().map(|(at, seq)| (*at, frame_at(*seq))).collect();
     for (at, which) in again {
         opened.store.append(vec![frame(at, which)]).unwrap_or_else(|e| panic!("{path}: {e}"));
     }

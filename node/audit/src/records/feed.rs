@@ -3,16 +3,16 @@
 use super::author::Author;
 use super::error::Error;
 use super::place::{
-    AUTHORS, META, PLACES, Position, RUNS, SEGMENTS, author_key, parse_author, parse_numbered,
+    AUTHORS, META, PLACES, Position, RUNS, SEGMENTS, author_key, numbered_key, parse_author, parse_numbered,
 };
-use super::shared::{Shared, parse_place};
+use super::shared::Shared;
 use super::state::{Segment, meta};
 use crate::index::{IndexError, KvStore, Order, Pairs, SCAN_PAIRS_MAX, Tree};
 use artel_protocol::id::FederationId;
 use artel_protocol::log::Origin;
 use std::collections::BTreeMap;
 
-/// How many records below a floor leave the index at once.
+/// How many stretches of records below a floor leave the index at once.
 const REMOVED_AT_ONCE: usize = 512;
 
 /// Brings the index up to what is in memory, durably.
@@ -42,20 +42,27 @@ pub(crate) fn apply_floor(shared: &Shared, origin: &Origin, below: u64, segment:
             shared.index.scan(PLACES, &author_key(origin), None, Order::Ascending, REMOVED_AT_ONCE)?;
         let mut gone = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
-            let (_, seq) =
-                parse_numbered(&key, shared.federation).ok_or_else(|| damaged("a record's key"))?;
-            if seq >= below {
+            let (start, stretch) = shared.stretch(&key, &value)?;
+            if start >= below {
                 break;
             }
-            gone.push((key, seq, parse_place(&value)?));
+            gone.push((key, stretch));
         }
         if gone.is_empty() {
             return Ok(());
         }
         let (batch, position) = shared.change(|state| {
-            gone.iter().for_each(|(_, seq, place)| state.uncount(origin, *seq, *place));
+            for (_, stretch) in gone.iter().filter(|(_, stretch)| stretch.end <= below) {
+                state.uncount(origin, stretch.end - 1, stretch.place);
+            }
             let mut batch = state.batch(shared.federation, state.indexed())?;
-            gone.iter().for_each(|(key, _, _)| batch.remove(PLACES, key));
+            for (key, stretch) in &gone {
+                batch.remove(PLACES, key);
+                // What stays of it begins at the floor.
+                if stretch.end > below {
+                    batch.put(PLACES, &numbered_key(origin, below), &stretch.to_bytes())?;
+                }
+            }
             Ok::<_, IndexError>((batch, state.indexed()))
         })?;
         if let Err(error) = shared.index.apply(batch) {

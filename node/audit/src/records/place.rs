@@ -11,7 +11,7 @@ use crate::index::Tree;
 pub(crate) const AUTHORS: Tree = Tree(1);
 /// Author ‖ start of a run of records behind a hole → its end.
 pub(crate) const RUNS: Tree = Tree(2);
-/// Author ‖ public_seq → the place of its frame.
+/// Author ‖ the first of some numbers in a row that are read from one frame → its place, and the number behind the last.
 pub(crate) const PLACES: Tree = Tree(3);
 /// Segment → the bytes of its live frames.
 pub(crate) const SEGMENTS: Tree = Tree(4);
@@ -19,7 +19,7 @@ pub(crate) const SEGMENTS: Tree = Tree(4);
 pub(crate) const META: Tree = Tree(5);
 
 /// The version of the index's keys and values. An index of another one is built again.
-pub(crate) const INDEX_FORMAT: u32 = 1;
+pub(crate) const INDEX_FORMAT: u32 = 2;
 
 /// The bytes of an author's key: key ‖ incarnation.
 pub(crate) const AUTHOR_BYTES: usize = 36;
@@ -54,23 +54,42 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    pub fn is_in(&self, segment: u32, offset: u32) -> bool {
+        (self.segment, self.offset) == (segment, offset)
+    }
+}
+
+/// Records with numbers in a row that are read from one frame: from a start that is told beside it up to `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub end: u64,
+    pub place: Place,
+}
+
+impl Stretch {
     pub fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = self.segment.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&self.offset.to_be_bytes());
-        bytes.extend_from_slice(&self.len.to_be_bytes());
-        bytes.extend_from_slice(&self.last.to_be_bytes());
+        let Place { segment, offset, len, last } = self.place;
+        let mut bytes = Vec::with_capacity(28);
+        for number in [segment, offset, len] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        for number in [last, self.end] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
         bytes
     }
 
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut rest = Fields(bytes);
         let place = Place { segment: rest.u32()?, offset: rest.u32()?, len: rest.u32()?, last: rest.u64()? };
-        rest.end(place)
+        let stretch = Stretch { end: rest.u64()?, place };
+        rest.end(stretch)
     }
+}
 
-    pub fn is_in(&self, segment: u32, offset: u32) -> bool {
-        (self.segment, self.offset) == (segment, offset)
-    }
+/// The stretches of the numbers of records that are read from one frame, ascending, each with its start.
+pub(crate) fn stretches(records: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    records.chunk_by(|before, next| before + 1 == *next).map(|row| (row[0], row[row.len() - 1] + 1))
 }
 
 pub(crate) fn author_key(origin: &Origin) -> Vec<u8> {

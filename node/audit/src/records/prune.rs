@@ -3,16 +3,15 @@
 //! A frame says so first, synced; everything else follows from it and is done again after a crash. A segment goes only after
 //! what is still wanted of it was copied, synced, and the index, synced too, points to the copies.
 
-use super::APPEND_BYTES_MAX;
 use super::error::Error;
 use super::feed::{self, apply_floor};
 use super::frame::{self, FLOOR_FRAME_BYTES, Payload};
-use super::place::{PLACES, Place, numbered_key};
+use super::place::{Place, Stretch};
 use super::recover;
 use super::segment::{self, HEAD_BYTES};
-use super::shared::parse_place;
 use super::store::RecordStore;
 use super::walk::{Piece, Walk};
+use super::{APPEND_BYTES_MAX, Item};
 use crate::files::Access;
 use artel_protocol::log::Origin;
 
@@ -157,11 +156,16 @@ impl RecordStore {
             return Ok(None);
         };
         let (mut records, mut found) = (Vec::new(), None);
-        for item in items {
-            let stored = self.shared.index.get(PLACES, &numbered_key(&origin, item.public_seq))?;
-            let place = stored.map(|bytes| parse_place(&bytes)).transpose()?;
-            if let Some(place) = place.filter(|place| place.is_in(number, offset)) {
-                records.push(item.public_seq);
+        // The stretch that was looked up last, and what it begins with.
+        let mut last: Option<(u64, Stretch)> = None;
+        for Item { public_seq: seq, .. } in items {
+            if last.is_none_or(|(start, stretch)| !(start..stretch.end).contains(&seq)) {
+                last = self.shared.indexed(&origin, seq..seq + 1, 1)?.pop();
+            }
+            if let Some((_, Stretch { place, .. })) =
+                last.filter(|(_, held)| held.place.is_in(number, offset))
+            {
+                records.push(seq);
                 found = Some(place);
             }
         }

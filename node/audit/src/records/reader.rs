@@ -6,11 +6,11 @@ use super::HOLES_MAX;
 use super::author::Mark;
 use super::error::Notice;
 use super::frame::{self, Payload};
-use super::place::{PLACES, Place, author_key, numbered_key, parse_numbered};
+use super::place::{Place, Stretch};
 use super::segment;
-use super::shared::{Health, Shared, parse_place};
+use super::shared::{Health, Shared};
 use crate::files::{self, Access, File};
-use crate::index::{IndexError, Order};
+use crate::index::IndexError;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How many places are read from the index at once.
+/// How many stretches are read from the index at once.
 const PAGE: usize = 256;
 
 /// How often a frame is looked for again when it was moved meanwhile.
@@ -107,8 +107,9 @@ impl Records {
                         return page.end(from);
                     }
                 };
-                let Some(last) = places.last_key_value().map(|(seq, _)| *seq) else { break };
-                for (seq, place) in places {
+                let Some((_, Stretch { end, .. })) = places.last_key_value() else { break };
+                let end = range.end.min(*end);
+                for (seq, Stretch { place, .. }) in places {
                     if page.seen.contains(&place.last) {
                         continue;
                     }
@@ -122,8 +123,7 @@ impl Records {
                         page.add(place, bytes);
                     }
                 }
-                next = last + 1;
-                from = next;
+                (next, from) = (end, end);
             }
         }
         page.end(from)
@@ -134,40 +134,23 @@ impl Records {
         self.shared.take_notices()
     }
 
-    /// The places of an author's next records with numbers in a range: those of the index, and those that it has not been fed.
-    fn places(&self, origin: &Origin, range: Range<u64>) -> Result<BTreeMap<u64, Place>, IndexError> {
+    /// The next stretches of an author's records with numbers in a range, by their starts: those of the index, and those that it has
+    /// not been fed.
+    fn places(&self, origin: &Origin, range: Range<u64>) -> Result<BTreeMap<u64, Stretch>, IndexError> {
         let floor = self.shared.state().authors.get(origin).map_or(0, |author| author.floor);
-        let from = range.start.max(floor);
-        let most = usize::try_from(range.end.saturating_sub(from)).unwrap_or(PAGE).min(PAGE);
-        if most == 0 {
+        let range = range.start.max(floor)..range.end;
+        if range.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let after = from.checked_sub(1).map(|before| numbered_key(origin, before));
         // The tail first: what leaves it meanwhile is in the index by then.
-        let waiting: Vec<_> = {
-            let state = self.shared.state();
-            state.tail_of(origin, from, range.end - 1).take(most).collect()
-        };
-        let key = author_key(origin);
-        let pairs = self.shared.index.scan(PLACES, &key, after.as_deref(), Order::Ascending, most)?;
-        let is_page = pairs.len() == most;
-        let mut places = BTreeMap::new();
-        for (key, value) in pairs {
-            let (_, seq) = parse_numbered(&key, self.shared.federation)
-                .ok_or_else(|| IndexError::Damaged("a record's key".into()))?;
-            places.insert(seq, parse_place(&value)?);
-        }
-        let horizon = match places.last_key_value() {
-            Some((last, _)) if is_page => *last,
-            _ => u64::MAX,
-        };
-        let horizon = match waiting.last() {
-            Some((last, _)) if waiting.len() == most => horizon.min(*last),
-            _ => horizon,
-        };
-        places.extend(waiting);
-        places.retain(|seq, _| *seq <= horizon && *seq < range.end);
-        Ok(places)
+        let waiting: Vec<_> = self.shared.state().tail_of(origin, range.clone()).take(PAGE).collect();
+        let indexed = self.shared.indexed(origin, range.clone(), PAGE)?;
+        let pages = [&indexed, &waiting].into_iter().filter(|some| some.len() == PAGE);
+        let horizon = pages.filter_map(|some| some.last()).map(|(start, _)| *start).min();
+        let in_sight = |(start, _): &(u64, Stretch)| horizon.is_none_or(|horizon| *start <= horizon);
+        let both = indexed.into_iter().chain(waiting).filter(in_sight);
+        // The first one may begin before the range.
+        Ok(both.map(|(start, stretch)| (start.max(range.start), stretch)).collect())
     }
 
     /// Reads a record's frame, and says where it was. The file that was read last may be kept for the next one.

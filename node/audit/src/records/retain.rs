@@ -6,10 +6,9 @@
 use super::NewFrame;
 use super::error::Error;
 use super::frame;
-use super::place::{PLACES, Place, author_key, numbered_key, parse_numbered};
-use super::shared::parse_place;
+use super::place::Stretch;
 use super::store::RecordStore;
-use crate::index::{IndexError, Order, SCAN_PAIRS_MAX};
+use crate::index::SCAN_PAIRS_MAX;
 use artel_protocol::key::NodeId;
 use artel_protocol::log::Origin;
 use std::collections::BTreeMap;
@@ -137,8 +136,8 @@ impl RecordStore {
     /// Whether so many bytes of a journal are held from a number on.
     fn holds_from(&self, origin: &Origin, from: u64, mut wanted: u64) -> Result<bool, Error> {
         if wanted > 0 {
-            self.walk(origin, from, |seq, place| {
-                wanted = wanted.saturating_sub(if place.last == seq { u64::from(place.len) } else { 0 });
+            self.walk(origin, from, |Stretch { end, place }| {
+                wanted = wanted.saturating_sub(if place.last < end { u64::from(place.len) } else { 0 });
                 wanted > 0
             })?;
         }
@@ -152,40 +151,32 @@ impl RecordStore {
     /// The number below which an author's frames take so many bytes, or behind all of them.
     fn number_that_frees(&self, origin: &Origin, bytes: u64) -> Result<u64, Error> {
         let (mut freed, mut below) = (0, 0);
-        self.walk(origin, 0, |seq, place| {
+        self.walk(origin, 0, |Stretch { end, place }| {
             // With the last record that is read from it a frame goes.
-            if place.last == seq {
+            if place.last < end {
                 freed += u64::from(place.len);
-                below = seq + 1;
+                below = end;
             }
             freed < bytes
         })?;
         Ok(below)
     }
 
-    /// Looks at the places of an author's records from a number on, as long as `look` says so. The index has come up to all of them.
+    /// Looks at the stretches of an author's records from a number on, as long as `look` says so. The index has come up to all of
+    /// them.
     fn walk(
         &self,
         origin: &Origin,
-        from: u64,
-        mut look: impl FnMut(u64, Place) -> bool,
+        mut from: u64,
+        mut look: impl FnMut(Stretch) -> bool,
     ) -> Result<(), Error> {
-        let key = author_key(origin);
-        let mut after = from.checked_sub(1).map(|before| numbered_key(origin, before));
         loop {
-            let index = &self.shared.index;
-            let pairs = index.scan(PLACES, &key, after.as_deref(), Order::Ascending, SCAN_PAIRS_MAX)?;
-            for (key, value) in &pairs {
-                let (_, seq) = parse_numbered(key, self.shared.federation)
-                    .ok_or_else(|| IndexError::Damaged("a record's key".into()))?;
-                if !look(seq, parse_place(value)?) {
-                    return Ok(());
-                }
+            let some = self.shared.indexed(origin, from..u64::MAX, SCAN_PAIRS_MAX)?;
+            let Some((_, last)) = some.last().copied() else { return Ok(()) };
+            if !some.into_iter().all(|(_, stretch)| look(stretch)) {
+                return Ok(());
             }
-            match pairs.into_iter().next_back() {
-                Some((key, _)) => after = Some(key),
-                None => return Ok(()),
-            }
+            from = last.end;
         }
     }
 }

@@ -1,13 +1,14 @@
 //! What the store's writer and its readers share.
 
 use super::error::Notice;
-use super::place::{PLACES, Place, numbered_key};
+use super::place::{PLACES, Place, Stretch, author_key, numbered_key, parse_numbered};
 use super::state::State;
 use crate::files::Files;
-use crate::index::{IndexError, KvStore};
+use crate::index::{IndexError, KvStore, Order};
 use artel_protocol::id::FederationId;
 use artel_protocol::log::Origin;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// The most notices that wait to be fetched; the oldest go first.
@@ -55,11 +56,42 @@ impl Shared {
 
     /// Where a record's frame lies.
     pub fn place(&self, origin: &Origin, seq: u64) -> Result<Option<Place>, IndexError> {
-        if let Some(place) = self.state().place_in_tail(origin, seq) {
-            return Ok(Some(place));
+        if let Some((_, stretch)) = self.state().tail_of(origin, seq..seq + 1).next() {
+            return Ok(Some(stretch.place));
         }
-        let stored = self.index.get(PLACES, &numbered_key(origin, seq))?;
-        stored.map(|bytes| parse_place(&bytes)).transpose()
+        let indexed = self.indexed(origin, seq..seq + 1, 1)?;
+        Ok(indexed.first().map(|(_, stretch)| stretch.place))
+    }
+
+    /// At most so many stretches, by their starts, of an author's records with numbers in a range, as the index has them.
+    pub fn indexed(
+        &self,
+        origin: &Origin,
+        range: Range<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, Stretch)>, IndexError> {
+        let key = author_key(origin);
+        let scan = |after: Option<u64>, order, limit| {
+            let after = after.map(|number| numbered_key(origin, number));
+            let pairs = self.index.scan(PLACES, &key, after.as_deref(), order, limit)?;
+            pairs.into_iter().map(|(key, value)| self.stretch(&key, &value)).collect::<Result<Vec<_>, _>>()
+        };
+        // The one that begins at the first number or before it, where it comes so far.
+        let mut found = scan(Some(range.start.saturating_add(1)), Order::Descending, 1)?;
+        found.retain(|(_, stretch)| range.start < stretch.end);
+        if found.len() < limit {
+            found.extend(scan(Some(range.start), Order::Ascending, limit - found.len())?);
+        }
+        found.retain(|(start, _)| *start < range.end);
+        Ok(found)
+    }
+
+    /// A pair of [`PLACES`].
+    pub fn stretch(&self, key: &[u8], value: &[u8]) -> Result<(u64, Stretch), IndexError> {
+        let start = parse_numbered(key, self.federation).map(|(_, start)| start);
+        let start = start.ok_or_else(|| IndexError::Damaged("a record's key".into()))?;
+        let stretch = Stretch::parse(value).filter(|stretch| start < stretch.end);
+        Ok((start, stretch.ok_or_else(|| IndexError::Damaged("the place of a record".into()))?))
     }
 
     pub fn notice(&self, notice: Notice) {
@@ -96,8 +128,4 @@ impl Shared {
             *health = (Health::Broken(why), health.1 + 1);
         }
     }
-}
-
-pub(crate) fn parse_place(bytes: &[u8]) -> Result<Place, IndexError> {
-    Place::parse(bytes).ok_or_else(|| IndexError::Damaged("the place of a record".into()))
 }

@@ -3,12 +3,14 @@
 
 use super::author::Author;
 use super::place::{
-    AUTHORS, INDEX_FORMAT, META, PLACES, Place, Position, RUNS, SEGMENTS, author_key, numbered_key,
+    AUTHORS, INDEX_FORMAT, META, PLACES, Place, Position, RUNS, SEGMENTS, Stretch, author_key, numbered_key,
+    stretches,
 };
 use crate::index::{Batch, IndexError};
 use artel_protocol::id::FederationId;
 use artel_protocol::log::Origin;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A length that is not known: the file may have bytes behind its end.
 pub(crate) const LEN_UNKNOWN: u32 = u32::MAX;
@@ -31,7 +33,9 @@ pub(crate) struct State {
     pub live: u64,
     /// The holes of all authors.
     pub holes: usize,
-    tail: BTreeMap<(Origin, u64), Place>,
+    /// By author and start.
+    tail: BTreeMap<(Origin, u64), Stretch>,
+    tail_items: usize,
     /// Up to where the segments are in all this.
     pub position: Position,
     /// Up to where they are in the index.
@@ -74,17 +78,17 @@ impl State {
         self.journals_of(origin).map(|(_, author)| author.bytes).sum()
     }
 
+    /// How many records the index lacks.
     pub fn tail_items(&self) -> usize {
-        self.tail.len()
+        self.tail_items
     }
 
-    pub fn place_in_tail(&self, origin: &Origin, seq: u64) -> Option<Place> {
-        self.tail.get(&(*origin, seq)).copied()
-    }
-
-    /// What waits for the index of one author's records from `from` to `to`, both included.
-    pub fn tail_of(&self, origin: &Origin, from: u64, to: u64) -> impl Iterator<Item = (u64, Place)> + '_ {
-        self.tail.range((*origin, from)..=(*origin, to)).map(|((_, seq), place)| (*seq, *place))
+    /// What waits for the index of one author's records with numbers in a range, each stretch by its start.
+    pub fn tail_of(&self, origin: &Origin, range: Range<u64>) -> impl Iterator<Item = (u64, Stretch)> + '_ {
+        let before = self.tail.range((*origin, 0)..=(*origin, range.start)).next_back();
+        let covering = before.filter(|(_, stretch)| range.start < stretch.end);
+        let from = covering.map_or(range.start, |((_, start), _)| *start).min(range.end);
+        self.tail.range((*origin, from)..(*origin, range.end)).map(|((_, start), stretch)| (*start, *stretch))
     }
 
     /// Takes up the records of a durable frame that are read from it; those must not be held yet.
@@ -96,22 +100,27 @@ impl State {
         let holes = author.holes();
         for seq in records {
             author.insert(*seq);
-            self.tail.insert((*origin, *seq), Place { segment, offset, len, last });
         }
         author.bytes += u64::from(len);
         self.holes = self.holes - holes + author.holes();
         self.changed_authors.insert(*origin);
+        self.read_from(origin, records, Place { segment, offset, len, last });
         self.live += u64::from(len);
         self.change_live(segment, |live| live + u64::from(len));
     }
 
     /// Reads the records of a frame from its copy from now on.
     pub fn move_frame(&mut self, origin: &Origin, records: &[u64], from: Place, segment: u32, offset: u32) {
-        for seq in records {
-            self.tail.insert((*origin, *seq), Place { segment, offset, ..from });
-        }
+        self.read_from(origin, records, Place { segment, offset, ..from });
         self.change_live(from.segment, |live| live.saturating_sub(u64::from(from.len)));
         self.change_live(segment, |live| live + u64::from(from.len));
+    }
+
+    fn read_from(&mut self, origin: &Origin, records: &[u64], place: Place) {
+        self.tail_items += records.len();
+        for (start, end) in stretches(records) {
+            self.tail.insert((*origin, start), Stretch { end, place });
+        }
     }
 
     /// Raises an author's floor, as a frame in `segment` says. Frames below it still count.
@@ -175,8 +184,8 @@ impl State {
     pub fn batch(&self, federation: FederationId, position: Position) -> Result<Batch, IndexError> {
         let mut batch = Batch::new(position.pack());
         batch.put(META, b"", &meta(federation))?;
-        for ((origin, seq), place) in &self.tail {
-            batch.put(PLACES, &numbered_key(origin, *seq), &place.to_bytes())?;
+        for ((origin, start), stretch) in &self.tail {
+            batch.put(PLACES, &numbered_key(origin, *start), &stretch.to_bytes())?;
         }
         for origin in &self.changed_authors {
             let Some(author) = self.authors.get(origin) else {
@@ -205,6 +214,7 @@ impl State {
     /// The index has taken up the batch.
     pub fn fed(&mut self, position: Position) {
         self.tail.clear();
+        self.tail_items = 0;
         for origin in std::mem::take(&mut self.changed_authors) {
             if let Some(author) = self.authors.get_mut(&origin) {
                 author.forget_changed();
