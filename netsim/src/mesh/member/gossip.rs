@@ -281,7 +281,7 @@ pub(super) struct Learnt {
     /// Whether that is anything of membership.
     of_members: bool,
     /// The delegations to their author that are over, and where that stands.
-    ended: Vec<(u64, DelegationEnded)>,
+    pub ended: Vec<(u64, DelegationEnded)>,
 }
 
 fn frame_of(records: &Records) -> NewFrame {

@@ -17,7 +17,7 @@ use artel_federation::exchange::Exchange;
 use artel_federation::fact::Joined;
 use artel_federation::fetching::Fetching;
 use artel_federation::watch::Watch;
-use artel_federation::{Beginning, Entry, Federation};
+use artel_federation::{Beginning, Entry, Fact, Federation};
 use artel_protocol::id::Digest;
 use artel_protocol::log::SignedCheckpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,8 +178,12 @@ impl Member {
                     break;
                 }
                 for frame in frames {
-                    if let Ok(records) = context.memo.records(&frame) {
-                        live.learn(sabotage, &records);
+                    let Ok(records) = context.memo.records(&frame) else { continue };
+                    let author = records.origin().node();
+                    // What it went down while keeping is heard now.
+                    for (index, ending) in live.learn(sabotage, &records).ended {
+                        let fact = Fact::DelegationEnded(ending);
+                        context.truth.market.delegations.hears(slot, author, index, &fact);
                     }
                 }
                 next = then;
