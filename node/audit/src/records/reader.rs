@@ -139,13 +139,15 @@ impl Records {
     fn places(&self, origin: &Origin, range: Range<u64>) -> Result<BTreeMap<u64, Stretch>, IndexError> {
         let floor = self.shared.state().authors.get(origin).map_or(0, |author| author.floor);
         let range = range.start.max(floor)..range.end;
-        if range.is_empty() {
+        // No more stretches than numbers: a hole is looked up for itself alone.
+        let most = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(PAGE).min(PAGE);
+        if most == 0 {
             return Ok(BTreeMap::new());
         }
         // The tail first: what leaves it meanwhile is in the index by then.
-        let waiting: Vec<_> = self.shared.state().tail_of(origin, range.clone()).take(PAGE).collect();
-        let indexed = self.shared.indexed(origin, range.clone(), PAGE)?;
-        let pages = [&indexed, &waiting].into_iter().filter(|some| some.len() == PAGE);
+        let waiting: Vec<_> = self.shared.state().tail_of(origin, range.clone()).take(most).collect();
+        let indexed = self.shared.indexed(origin, range.clone(), most)?;
+        let pages = [&indexed, &waiting].into_iter().filter(|some| some.len() == most);
         let horizon = pages.filter_map(|some| some.last()).map(|(start, _)| *start).min();
         let in_sight = |(start, _): &(u64, Stretch)| horizon.is_none_or(|horizon| *start <= horizon);
         let both = indexed.into_iter().chain(waiting).filter(in_sight);
