@@ -121,6 +121,25 @@ fn one_frame_is_answered_even_if_it_is_too_large() {
     assert_eq!((frames.len(), next), (2, 5), "between two commits there is one");
 }
 
+/// A frame is read from the first number that was asked for, not from its own first one.
+#[test]
+fn an_answer_goes_on_at_what_was_asked_for() {
+    let (_, _, mut store) = new_store();
+    let ten = |first: u64| NewFrame {
+        bytes: vec![7; 400],
+        items: (first..first + 10).map(|n| Item { public_seq: n, index: n }).collect(),
+        ..lone(0)
+    };
+    store.append(vec![ten(0), ten(10)]).expect("kept");
+    let records = store.reader();
+    for fed in [false, true] {
+        let asked = |bytes_max| records.frames_in(&author(0), &[2..3, 15..16], bytes_max);
+        assert_eq!(asked(0), (vec![ten(0).bytes], 15), "fed: {fed}");
+        assert_eq!(asked(1 << 20).1, 16, "fed: {fed}");
+        store.feed().expect("fed");
+    }
+}
+
 #[test]
 fn caps_of_author_store_and_authors_hold() {
     let lone_bytes = 8 + 40 + 16 + 4 + 4;

@@ -6,14 +6,16 @@
 use crate::budget::{Budget, Taken};
 use crate::counts::{Counters, Lane, Refusal};
 use crate::error::RequestError;
-use crate::limits::{DIRECT_FRAME_BYTES_MAX, DIRECT_IN_FLIGHT_MAX};
+use crate::limits::{DIRECT_FRAME_BYTES_MAX, DIRECT_IN_FLIGHT_MAX, DIRECT_QUEUED_MAX};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 /// The bytes before a frame's own.
 const HEAD_BYTES: usize = 12;
@@ -48,12 +50,14 @@ enum Said {
     Busy,
 }
 
-/// A frame on its way out, with what it holds until it is written.
+/// A frame on its way out.
 struct Frame {
     id: u64,
     said: Said,
+    /// Held while it waits. Not until it is written: whoever has the answer may ask again at once.
     _place: Option<OwnedSemaphorePermit>,
-    _taken: Option<Taken>,
+    /// Held until it is written.
+    taken: Option<Taken>,
 }
 
 // The asking side.
@@ -76,6 +80,10 @@ pub(crate) struct Asker {
     asked: Arc<Mutex<Asked>>,
     frames: mpsc::Sender<Frame>,
     budget: Arc<Budget>,
+    /// A place for each request in flight.
+    in_flight: Arc<Semaphore>,
+    /// A place for each of these, and for each that waits for one.
+    here: Arc<Semaphore>,
 }
 
 /// What [`Asker::run`] needs.
@@ -88,41 +96,64 @@ impl Asker {
     pub(crate) fn new(budget: Arc<Budget>) -> (Self, AskerTask) {
         let (sender, frames) = mpsc::channel(DIRECT_IN_FLIGHT_MAX);
         let asked = Arc::<Mutex<Asked>>::default();
+        let in_flight = Arc::new(Semaphore::new(DIRECT_IN_FLIGHT_MAX));
+        let here = Arc::new(Semaphore::new(DIRECT_IN_FLIGHT_MAX + DIRECT_QUEUED_MAX));
         (
-            Asker { asked: asked.clone(), frames: sender, budget },
+            Asker { asked: asked.clone(), frames: sender, budget, in_flight, here },
             AskerTask { asked: EndsWaiting(asked), frames },
         )
     }
 
-    /// Puts a request on its way.
-    pub(crate) fn ask(
-        &self,
-        data: Bytes,
-    ) -> Result<oneshot::Receiver<Result<Bytes, RequestError>>, RequestError> {
+    /// Asks and waits for the answer. While as many requests as may be are in flight, it waits for a place; whoever has got none
+    /// in time, or before another substream took this one's place, hears that nobody looked at the request.
+    pub(crate) async fn request(self, data: Bytes, timeout: Duration) -> Result<Bytes, RequestError> {
         if data.len() > DIRECT_FRAME_BYTES_MAX {
             return Err(RequestError::TooLarge);
         }
-        let taken = self.budget.take(data.len()).ok_or(RequestError::Busy)?;
-        let mut asked = lock(&self.asked);
-        if asked.ended {
+        let Asker { asked, frames, budget, in_flight, here } = self;
+        let end = Instant::now() + timeout;
+        let taken = budget.take(data.len()).ok_or(RequestError::Busy)?;
+        let _here = here.try_acquire_owned().map_err(|_| RequestError::Busy)?;
+        // Whoever waits keeps no substream open that nobody else asks on.
+        let way = frames.downgrade();
+        drop(frames);
+        let place = timeout_at(end, in_flight.acquire_owned()).await;
+        let _place = place.ok().and_then(Result::ok).ok_or(RequestError::Busy)?;
+        let answer = {
+            let frames = way.upgrade().ok_or(RequestError::Busy)?;
+            lock(&asked).send(&frames, data, taken)?
+        };
+        match timeout_at(end, answer).await {
+            Err(_) => Err(RequestError::Timeout),
+            Ok(answer) => answer.unwrap_or(Err(RequestError::Gone)),
+        }
+    }
+}
+
+impl Asked {
+    /// Puts a request on its way.
+    fn send(
+        &mut self,
+        frames: &mpsc::Sender<Frame>,
+        data: Bytes,
+        taken: Taken,
+    ) -> Result<oneshot::Receiver<Result<Bytes, RequestError>>, RequestError> {
+        if self.ended {
             return Err(RequestError::Gone);
         }
-        if asked.waiting.len() >= DIRECT_IN_FLIGHT_MAX {
+        if self.waiting.len() >= DIRECT_IN_FLIGHT_MAX {
             // Who gave up waiting has left an entry behind.
-            asked.waiting.retain(|_, reply| !reply.is_closed());
+            self.waiting.retain(|_, reply| !reply.is_closed());
         }
-        if asked.waiting.len() >= DIRECT_IN_FLIGHT_MAX {
-            return Err(RequestError::Busy);
-        }
-        let id = asked.next_id;
-        let frame = Frame { id, said: Said::Data(data), _place: None, _taken: Some(taken) };
-        self.frames.try_send(frame).map_err(|error| match error {
+        let id = self.next_id;
+        let frame = Frame { id, said: Said::Data(data), _place: None, taken: Some(taken) };
+        frames.try_send(frame).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => RequestError::Busy,
             mpsc::error::TrySendError::Closed(_) => RequestError::Gone,
         })?;
-        asked.next_id += 1;
+        self.next_id += 1;
         let (reply, answer) = oneshot::channel();
-        asked.waiting.insert(id, reply);
+        self.waiting.insert(id, reply);
         Ok(answer)
     }
 }
@@ -281,7 +312,7 @@ impl Way {
     }
 
     fn send(self, said: Said, taken: Option<Taken>) {
-        let frame = Frame { id: self.id, said, _place: Some(self.place), _taken: taken };
+        let frame = Frame { id: self.id, said, _place: Some(self.place), taken };
         // The queue has a place for each request in flight, so it is never full; closed, the peer is gone.
         let _ = self.frames.try_send(frame);
     }
@@ -317,7 +348,7 @@ pub(crate) async fn serve<P: Copy>(
             let Some((place, taken)) = room else {
                 counters.refuse(Refusal::DirectTooMany);
                 let refusal = refusals.clone().acquire_owned().await.ok();
-                let frame = Frame { id, said: Said::Busy, _place: refusal, _taken: None };
+                let frame = Frame { id, said: Said::Busy, _place: refusal, taken: None };
                 if skip(&mut reader, bytes, &counters).await.is_err() || frames.try_send(frame).is_err() {
                     return Ended::Closed;
                 }
@@ -385,7 +416,6 @@ async fn write(
 ) -> io::Result<()> {
     let mut buffer = BytesMut::new();
     while let Some(frame) = frames.recv().await {
-        // What a frame holds is given back when its bytes are written.
         let mut held = vec![put(&mut buffer, frame)];
         while buffer.len() < WRITE_BYTES
             && let Ok(frame) = frames.try_recv()
@@ -403,7 +433,7 @@ async fn write(
     Ok(())
 }
 
-fn put(buffer: &mut BytesMut, frame: Frame) -> (Option<OwnedSemaphorePermit>, Option<Taken>) {
+fn put(buffer: &mut BytesMut, frame: Frame) -> Option<Taken> {
     buffer.put_u64_le(frame.id);
     match &frame.said {
         Said::Refused => buffer.put_u32_le(REFUSED),
@@ -413,5 +443,5 @@ fn put(buffer: &mut BytesMut, frame: Frame) -> (Option<OwnedSemaphorePermit>, Op
             buffer.put_slice(data);
         }
     }
-    (frame._place, frame._taken)
+    frame.taken
 }

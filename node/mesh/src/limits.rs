@@ -29,8 +29,12 @@ pub const HELD_STREAMS_MAX: usize = 4;
 pub const DIRECT_FRAME_BYTES_MAX: usize = 320 << 10;
 
 /// The most direct requests in flight to a peer, and as many from it: a node with a few hundred agents that all claim at
-/// once. Who asks one more hears that this node is busy.
+/// once. A further one of ours waits for a place; who asks us one more hears that this node is busy.
 pub const DIRECT_IN_FLIGHT_MAX: usize = 256;
+
+/// The most direct requests to a peer that wait for a place among those in flight, each for as long as its answer may take: a
+/// thousand agents whose results come at once. A further one is [`crate::RequestError::Busy`].
+pub const DIRECT_QUEUED_MAX: usize = 1_024;
 
 /// The most bytes that wait to or from one peer as direct frames, each way (4 MiB: a dozen of the largest). A frame above is
 /// read over, and its asker hears that this node is busy.

@@ -222,11 +222,7 @@ impl Mesh {
         timeout: Duration,
     ) -> Result<Bytes, RequestError> {
         let asker = self.shared.askers().get(peer).cloned();
-        let answer = asker.ok_or(RequestError::NotAdmitted)?.ask(data)?;
-        match tokio::time::timeout(timeout, answer).await {
-            Err(_) => Err(RequestError::Timeout),
-            Ok(answer) => answer.unwrap_or(Err(RequestError::Gone)),
-        }
+        asker.ok_or(RequestError::NotAdmitted)?.request(data, timeout).await
     }
 
     /// Opens a raw stream to an admitted peer.

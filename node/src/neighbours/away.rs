@@ -129,7 +129,8 @@ impl Neighbours {
         let shared = self.shared.clone();
         // It goes on where the agent waits no longer.
         let mut brought = tokio::spawn(async move {
-            (shared.bring_now((agent, introduction), lease, result, (own, next)).await, place)
+            let brought = shared.bring_now((agent, introduction), lease, result, (own, next)).await;
+            (brought.map(|(told, _)| told), place)
         });
         if let Ok(brought) = tokio::time::timeout_at(ends, &mut brought).await {
             return brought.map_or(Err(Error::Unavailable(Unavailable::Stopping)), |(told, _)| told);

@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 /// How often what waits is brought again.
 const EACH: Duration = Duration::from_secs(5);
@@ -37,6 +38,11 @@ const AT_ONCE_PER_HOME: usize = 8;
 /// How many of a home that did not answer lately: with more, a few homes that take requests and never answer would hold up all
 /// others for as long as artifacts may take.
 const AT_ONCE_IF_SILENT: usize = 1;
+
+/// How long a place is free before the next result takes it, where the last one was taken in. Each look for the next one goes
+/// through all that wait: sooner, and with thousands of them these looks would keep the rules from all else; later, and they would
+/// come to their home no faster than [`EACH`] lets them.
+const REST: Duration = Duration::from_millis(50);
 
 /// How many of the newest records of a home's journal are looked at for verdicts after a start; then those that follow.
 const LOOK_BACK: u64 = 65_536;
@@ -59,6 +65,8 @@ pub(super) struct Outbox {
     turn: Mutex<Turn>,
     /// Told whenever a result is under way no longer.
     arrived: Notify,
+    /// Told when there is room for further ones because some were taken in.
+    has_room: Notify,
     heard: mpsc::Sender<(Abroad, Word)>,
 }
 
@@ -168,8 +176,8 @@ impl Outbox {
     pub fn new() -> (Self, Heard) {
         let (heard, hears) = mpsc::channel(WORDS_MAX);
         let (open, judged, turn) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (unsaid, arrived) = (Mutex::default(), Notify::new());
-        (Outbox { open, judged, unsaid, turn, arrived, heard }, hears)
+        let (unsaid, arrived, has_room) = (Mutex::default(), Notify::new(), Notify::new());
+        (Outbox { open, judged, unsaid, turn, arrived, has_room, heard }, hears)
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeSet<Abroad>> {
@@ -309,6 +317,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
                 shared.look_at_kept(&mut looked).await;
                 bring_some(&shared).await;
             }
+            () = shared.outbox.has_room.notified() => bring_some(&shared).await,
             changed = changes.changed() => match changed {
                 Ok(()) => bring_some(&shared).await,
                 Err(_) => return,
@@ -378,10 +387,18 @@ async fn bring_some(shared: &Arc<Shared>) {
         shared.outbox.turn().last = Some(lease);
         let shared = shared.clone();
         tokio::spawn(async move {
-            if let Err(error) = shared.bring(&engagement).await {
-                tracing::debug!(error = format!("{error:#}"), step = %lease.step, "a result waits on");
-            }
+            let brought = shared.bring(&engagement).await;
             drop(place);
+            match brought {
+                Ok(true) => {
+                    tokio::time::sleep(REST).await;
+                    shared.outbox.has_room.notify_one();
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::debug!(error = format!("{error:#}"), step = %lease.step, "a result waits on");
+                }
+            }
         });
     }
     if !far.is_empty() {
@@ -390,8 +407,9 @@ async fn bring_some(shared: &Arc<Shared>) {
 }
 
 impl Shared {
-    /// Brings a result to its home once more; what home says of it is written down.
-    async fn bring(self: &Arc<Self>, engagement: &Engagement) -> anyhow::Result<()> {
+    /// Brings a result to its home once more; what home says of it is written down. Says whether it need not be brought again, and
+    /// had to before.
+    async fn bring(self: &Arc<Self>, engagement: &Engagement) -> anyhow::Result<bool> {
         let Some(handed) = &engagement.result else { anyhow::bail!("nothing was handed in") };
         let (index, lease) = (handed.index, engagement.lease);
         let reader = self.reader.get();
@@ -401,12 +419,14 @@ impl Shared {
         };
         let Outgoing { salt, output, artifacts, own, .. } = outgoing;
         let agent = (engagement.agent, self.introduction(engagement.agent).await?);
-        self.bring_now(agent, lease, (index, salt, output, artifacts), (own, None)).await?;
-        Ok(())
+        let (_, word) = self.bring_now(agent, lease, (index, salt, output, artifacts), (own, None)).await?;
+        let Some(written) = word else { return Ok(false) };
+        written.await?;
+        Ok(handed.acknowledged.is_none())
     }
 
     /// Brings a result that is at hand; `next` asks for the next task in the same answer. What home says is its word, whether or
-    /// not it is written down here yet; a repeat would hear it again.
+    /// not it is written down here yet; a repeat would hear it again. Where it says something of the result, that is being written.
     pub(super) async fn bring_now(
         self: &Arc<Self>,
         (agent, introduction): (AgentId, Introduction),
@@ -418,13 +438,13 @@ impl Shared {
             Vec<artel_protocol::id::Digest>,
         ),
         (own, next): (Own, Option<u32>),
-    ) -> Result<Told, Error> {
+    ) -> Result<(Told, Option<JoinHandle<()>>), Error> {
         let opening = Opening { salt, output: output.digest(), artifacts: artifacts.clone() };
         let (step, epoch, incarnation) = (lease.step, lease.epoch, self.me.incarnation());
         let handing = Handing { step, epoch, output, salt, artifacts, incarnation, index, next };
         let visiting = (agent, introduction);
         let told = self.visit(&lease.home, visiting, Act::Submit(Box::new(handing)), own).await?;
-        match &told {
+        let word = match &told {
             Told::Submitted { receipt, signature } => {
                 let right = (receipt.step, receipt.epoch, receipt.agent, receipt.result)
                     == (step, epoch, agent, opening.result());
@@ -435,19 +455,18 @@ impl Shared {
                 }
                 let (submitted, at, signature) = (receipt.submitted, receipt.submitted_at, *signature);
                 let verdict = receipt.verdict.as_ref().map(Conclusion::of);
-                self.write_down(lease, Word::Acknowledged { submitted, at, signature, verdict });
+                Some(Word::Acknowledged { submitted, at, signature, verdict })
             }
-            Told::Refused { code, .. } if ends_a_result(code) => {
-                self.write_down(lease, Word::Refused(code.clone()));
-            }
-            _ => {}
-        }
-        Ok(told)
-    }
-
-    fn write_down(self: &Arc<Self>, lease: Abroad, word: Word) {
-        let shared = self.clone();
-        tokio::spawn(async move { shared.tell_of(lease, word).await });
+            Told::Refused { code, .. } if ends_a_result(code) => Some(Word::Refused(code.clone())),
+            _ => None,
+        };
+        let written = word.map(|word| {
+            let shared = self.clone();
+            tokio::spawn(async move {
+                shared.tell_of(lease, word).await;
+            })
+        });
+        Ok((told, written))
     }
 
     /// Tells the rules what a home said of a lease; whether they heard it. The home's records are looked at until it is over: what

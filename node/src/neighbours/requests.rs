@@ -31,7 +31,10 @@ pub(super) fn take(shared: &Arc<Shared>, places: &Places, (from, data, answer): 
     let shared = shared.clone();
     tokio::spawn(async move {
         shared.asked.count(Frame::parse(&data).ok().map(|frame| frame.kind));
-        match respond(&shared, from, &data, &answer).await {
+        let response = respond(&shared, from, &data, &answer).await;
+        // Whoever has the answer may ask again at once.
+        drop(place);
+        match response {
             Response::Said(said) => answer.send(said),
             Response::Refused => {
                 let reason = refusal(&data, &shared.me.federation());
@@ -43,7 +46,6 @@ pub(super) fn take(shared: &Arc<Shared>, places: &Places, (from, data, answer): 
             // It is dropped.
             Response::Busy => {}
         }
-        drop(place);
     });
 }
 

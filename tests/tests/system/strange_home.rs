@@ -268,6 +268,30 @@ fn a_result_that_home_refuses_for_now_waits_and_is_not_given_back() {
     until("home has it", || place.entries("Acknowledged").len() == 1);
 }
 
+/// Eight at once, each followed by the next one, and not eight every five seconds.
+#[test]
+fn results_that_waited_come_to_their_home_as_it_takes_them_in() {
+    const RESULTS: u8 = 60;
+    let place = Place::start(&[0]);
+    let mut ada = Agent::delegate(&place.node, "ada", &["text"]);
+    let strange = place.strange(1, |visit| match visit.act {
+        Act::Claim(step) => Some(Told::Leased(Box::new(lease(step)))),
+        _ => Some(Told::refused("unavailable", "the journal cannot be written")),
+    });
+    let steps: Vec<String> = (0..RESULTS).map(|n| step(n).to_string()).collect();
+    for id in &steps {
+        ada.http.post(&format!("/v1/tasks/{id}/claim"), &json!({"home": strange.did()})).is(200);
+        assert!(ada.submit(id, 1, &json!({})).is(200)["acknowledgement"].is_null());
+    }
+    strange.says(strange.acknowledges());
+    let started = Instant::now();
+    let acknowledged = "/v1/audit/entries?kind=Acknowledged&limit=200";
+    until("home has all of them", || items(&place.node, acknowledged).len() == steps.len());
+    let took = started.elapsed();
+    println!("{RESULTS} results were taken in after {took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
 #[test]
 fn homes_that_say_nothing_hold_up_neither_a_claim_nor_a_result() {
     // The silent ones offer the most.

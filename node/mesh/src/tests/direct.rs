@@ -1,7 +1,10 @@
 use super::stranger::{Stranger, ends};
 use super::*;
-use crate::limits::{DIRECT_FRAME_BYTES_MAX, DIRECT_IN_FLIGHT_MAX, DIRECT_WAITING_BYTES_MAX};
+use crate::limits::{
+    DIRECT_FRAME_BYTES_MAX, DIRECT_IN_FLIGHT_MAX, DIRECT_QUEUED_MAX, DIRECT_WAITING_BYTES_MAX,
+};
 use crate::streams::Channel;
+use std::collections::VecDeque;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
@@ -96,20 +99,52 @@ async fn a_request_in_vain_times_out_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn no_more_than_the_limit_is_in_flight() {
+async fn no_more_than_the_limit_is_in_flight_and_as_many_as_may_wait_for_a_place() {
     let (a, mut b) = pair(TCP).await;
+    let all = DIRECT_IN_FLIGHT_MAX + DIRECT_QUEUED_MAX;
     let mut many = JoinSet::new();
-    for _ in 0..DIRECT_IN_FLIGHT_MAX + 10 {
+    for _ in 0..all + 10 {
         let mesh = a.mesh.clone();
         many.spawn(async move { mesh.request(&id(2), "hi".into(), DEADLINE).await });
     }
     for _ in 0..10 {
         assert_eq!(many.join_next().await.expect("some").expect("no panic"), Err(RequestError::Busy));
     }
-    for _ in 0..DIRECT_IN_FLIGHT_MAX {
-        b.wait("a request", request).await.1.send("ok".into());
+    let mut came = VecDeque::new();
+    for answered in 0..all {
+        // Each answer makes room for one more, as long as any waits.
+        while answered + came.len() < all.min(answered + DIRECT_IN_FLIGHT_MAX) {
+            came.push_back(b.wait("a request", request).await.1);
+        }
+        while let Ok(event) = b.events.try_recv() {
+            assert!(request(event).is_none(), "more are in flight");
+        }
+        came.pop_front().expect("one is in flight").send("ok".into());
     }
     assert!(many.join_all().await.into_iter().all(|answer| answer == Ok("ok".into())));
+}
+
+#[tokio::test]
+async fn who_got_no_place_in_time_hears_that_nobody_looked_at_it() {
+    let (a, mut b) = pair(TCP).await;
+    let mut many = JoinSet::new();
+    for _ in 0..DIRECT_IN_FLIGHT_MAX {
+        let mesh = a.mesh.clone();
+        many.spawn(async move { mesh.request(&id(2), "hi".into(), DEADLINE).await });
+    }
+    let mut came = Vec::new();
+    for _ in 0..DIRECT_IN_FLIGHT_MAX {
+        came.push(b.wait("a request", request).await.1);
+    }
+    let late = a.mesh.request(&id(2), "late".into(), Duration::from_millis(30)).await;
+    assert_eq!(late, Err(RequestError::Busy));
+    came.into_iter().for_each(|answer| answer.send("ok".into()));
+    assert!(many.join_all().await.into_iter().all(|answer| answer == Ok("ok".into())));
+    let next = tokio::spawn(async move { (a.ask(2, b"next").await, a) });
+    let (data, answer) = b.wait("a request", request).await;
+    assert_eq!(data, "next", "what was given up never went out");
+    answer.send("ok".into());
+    assert_eq!(next.await.expect("no panic").0, Ok("ok".into()));
 }
 
 #[tokio::test]
