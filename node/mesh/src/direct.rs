@@ -6,7 +6,7 @@
 use crate::budget::{Budget, Taken};
 use crate::counts::{Counters, Lane, Refusal};
 use crate::error::RequestError;
-use crate::limits::{DIRECT_FRAME_BYTES_MAX, DIRECT_IN_FLIGHT_MAX, DIRECT_QUEUED_MAX};
+use crate::limits::{DIRECT_FRAME_BYTES_MAX, DIRECT_IN_FLIGHT_MAX, DIRECT_QUEUE_WAIT, DIRECT_QUEUED_MAX};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 /// The bytes before a frame's own.
 const HEAD_BYTES: usize = 12;
@@ -104,26 +104,26 @@ impl Asker {
         )
     }
 
-    /// Asks and waits for the answer. While as many requests as may be are in flight, it waits for a place; whoever has got none
-    /// in time, or before another substream took this one's place, hears that nobody looked at the request.
-    pub(crate) async fn request(self, data: Bytes, timeout: Duration) -> Result<Bytes, RequestError> {
+    /// Asks and waits for the answer, for `patience` from when the request is on its way. While as many requests as may be are in
+    /// flight it waits for a place, no longer than for an answer; whoever has got none in time, or before another substream took
+    /// this one's place, hears that nobody looked at the request.
+    pub(crate) async fn request(self, data: Bytes, patience: Duration) -> Result<Bytes, RequestError> {
         if data.len() > DIRECT_FRAME_BYTES_MAX {
             return Err(RequestError::TooLarge);
         }
         let Asker { asked, frames, budget, in_flight, here } = self;
-        let end = Instant::now() + timeout;
         let taken = budget.take(data.len()).ok_or(RequestError::Busy)?;
         let _here = here.try_acquire_owned().map_err(|_| RequestError::Busy)?;
         // Whoever waits keeps no substream open that nobody else asks on.
         let way = frames.downgrade();
         drop(frames);
-        let place = timeout_at(end, in_flight.acquire_owned()).await;
+        let place = timeout(patience.min(DIRECT_QUEUE_WAIT), in_flight.acquire_owned()).await;
         let _place = place.ok().and_then(Result::ok).ok_or(RequestError::Busy)?;
         let answer = {
             let frames = way.upgrade().ok_or(RequestError::Busy)?;
-            lock(&asked).send(&frames, data, taken)?
+            lock(&asked).send(&frames, data, taken).ok_or(RequestError::Busy)?
         };
-        match timeout_at(end, answer).await {
+        match timeout(patience, answer).await {
             Err(_) => Err(RequestError::Timeout),
             Ok(answer) => answer.unwrap_or(Err(RequestError::Gone)),
         }
@@ -131,15 +131,15 @@ impl Asker {
 }
 
 impl Asked {
-    /// Puts a request on its way.
+    /// Puts a request on its way; nothing where the substream takes none any more.
     fn send(
         &mut self,
         frames: &mpsc::Sender<Frame>,
         data: Bytes,
         taken: Taken,
-    ) -> Result<oneshot::Receiver<Result<Bytes, RequestError>>, RequestError> {
+    ) -> Option<oneshot::Receiver<Result<Bytes, RequestError>>> {
         if self.ended {
-            return Err(RequestError::Gone);
+            return None;
         }
         if self.waiting.len() >= DIRECT_IN_FLIGHT_MAX {
             // Who gave up waiting has left an entry behind.
@@ -147,14 +147,11 @@ impl Asked {
         }
         let id = self.next_id;
         let frame = Frame { id, said: Said::Data(data), _place: None, taken: Some(taken) };
-        frames.try_send(frame).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => RequestError::Busy,
-            mpsc::error::TrySendError::Closed(_) => RequestError::Gone,
-        })?;
+        frames.try_send(frame).ok()?;
         self.next_id += 1;
         let (reply, answer) = oneshot::channel();
         self.waiting.insert(id, reply);
-        Ok(answer)
+        Some(answer)
     }
 }
 

@@ -32,9 +32,13 @@ pub const DIRECT_FRAME_BYTES_MAX: usize = 320 << 10;
 /// once. A further one of ours waits for a place; who asks us one more hears that this node is busy.
 pub const DIRECT_IN_FLIGHT_MAX: usize = 256;
 
-/// The most direct requests to a peer that wait for a place among those in flight, each for as long as its answer may take: a
-/// thousand agents whose results come at once. A further one is [`crate::RequestError::Busy`].
+/// The most direct requests to a peer that wait for a place among those in flight: a thousand agents whose results come at once.
+/// A further one is [`crate::RequestError::Busy`].
 pub const DIRECT_QUEUED_MAX: usize = 1_024;
+
+/// How long a direct request waits for a place. Longer, and an agent whose result could wait in the outbox waits for it; shorter,
+/// and what a thousand agents hand in at once does not get through.
+pub const DIRECT_QUEUE_WAIT: Duration = Duration::from_secs(5);
 
 /// The most bytes that wait to or from one peer as direct frames, each way (4 MiB: a dozen of the largest). A frame above is
 /// read over, and its asker hears that this node is busy.

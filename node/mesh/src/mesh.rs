@@ -210,8 +210,10 @@ impl Mesh {
         self.command(Command::Verdict(id, peer_of(from), verdict)).await
     }
 
-    /// Asks an admitted peer something and waits for its answer: one round trip. After [`RequestError::Timeout`] and
-    /// [`RequestError::Gone`] the peer may have done what it was asked, so requests must bear repeating.
+    /// Asks an admitted peer something and waits for its answer: one round trip. While as many requests to it are in flight as may
+    /// be, it waits for a place before that, as long again but at most [`crate::limits::DIRECT_QUEUE_WAIT`]. After
+    /// [`RequestError::Timeout`] and [`RequestError::Gone`] the peer may have done what it was asked, so requests must bear
+    /// repeating.
     ///
     /// # Errors
     /// [`RequestError`].

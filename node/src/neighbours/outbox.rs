@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How often what waits is brought again.
 const EACH: Duration = Duration::from_secs(5);
@@ -39,10 +40,10 @@ const AT_ONCE_PER_HOME: usize = 8;
 /// others for as long as artifacts may take.
 const AT_ONCE_IF_SILENT: usize = 1;
 
-/// How long a place is free before the next result takes it, where the last one was taken in. Each look for the next one goes
-/// through all that wait: sooner, and with thousands of them these looks would keep the rules from all else; later, and they would
-/// come to their home no faster than [`EACH`] lets them.
-const REST: Duration = Duration::from_millis(50);
+/// How soon after a look for what may be brought there is another one where some were taken in meanwhile. Sooner, and with
+/// thousands of them these looks, each through all that wait, would keep the rules from all else; later, and a home gets what waits
+/// for it more slowly than it could take it in.
+const NEXT_LOOK: Duration = Duration::from_millis(50);
 
 /// How many of the newest records of a home's journal are looked at for verdicts after a start; then those that follow.
 const LOOK_BACK: u64 = 65_536;
@@ -65,7 +66,7 @@ pub(super) struct Outbox {
     turn: Mutex<Turn>,
     /// Told whenever a result is under way no longer.
     arrived: Notify,
-    /// Told when there is room for further ones because some were taken in.
+    /// Told when home has said of one that was brought what becomes of it, so that another one may follow.
     has_room: Notify,
     heard: mpsc::Sender<(Abroad, Word)>,
 }
@@ -304,6 +305,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
     let mut each = tokio::time::interval(EACH);
     each.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut changes = shared.up_changes.subscribe();
+    let mut next_look: Option<Instant> = None;
     loop {
         tokio::select! {
             word = heard.recv() => match word {
@@ -315,15 +317,37 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
             _ = each.tick() => {
                 // What was said already is not to be asked for, and a home that has said it is not to be called silent.
                 shared.look_at_kept(&mut looked).await;
-                bring_some(&shared).await;
+                bring_some(&shared, Look::All).await;
             }
-            () = shared.outbox.has_room.notified() => bring_some(&shared).await,
+            () = shared.outbox.has_room.notified(), if next_look.is_none() => {
+                next_look = Some(Instant::now() + NEXT_LOOK);
+            }
+            () = until(next_look) => {
+                next_look = None;
+                bring_some(&shared, Look::Unheard).await;
+            }
             changed = changes.changed() => match changed {
-                Ok(()) => bring_some(&shared).await,
+                Ok(()) => bring_some(&shared, Look::All).await,
                 Err(_) => return,
             },
         }
     }
+}
+
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is looked for to be brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// All that waits. Homes that are away are dialled.
+    All,
+    /// Of homes that are connected what they have not acknowledged.
+    Unheard,
 }
 
 /// Records are looked at for all results that were handed in before, as soon as the driver says which those are.
@@ -363,7 +387,7 @@ async fn expect_open(shared: &Arc<Shared>) {
 /// Begins to bring results whose home is connected and has not said enough of them: as many as may be under way, in turn, so
 /// that a home that is slow or says nothing holds up nobody else's. Homes that are away are dialled: the lease of a result that
 /// they have not heard of may run out there while the mesh rests between two tries.
-async fn bring_some(shared: &Arc<Shared>) {
+async fn bring_some(shared: &Arc<Shared>, look: Look) {
     let up: BTreeSet<NodeId> = shared.up().clone();
     let (turn, now) = (shared.outbox.turn().clone(), crate::clock::wall());
     let silent: BTreeSet<NodeId> = {
@@ -373,7 +397,7 @@ async fn bring_some(shared: &Arc<Shared>) {
     let waiting = shared.handle.look(move |view| {
         let waits = |engagement: &&Arc<Engagement>| {
             let Some(handed) = engagement.result.as_ref() else { return false };
-            handed.acknowledged.is_none() || now.since_ms(handed.at) > VERDICT_WAIT_MS
+            handed.acknowledged.is_none() || look == Look::All && now.since_ms(handed.at) > VERDICT_WAIT_MS
         };
         let waiting =
             view.away().all().filter(waits).map(|engagement| (engagement.lease, engagement.clone()));
@@ -390,10 +414,7 @@ async fn bring_some(shared: &Arc<Shared>) {
             let brought = shared.bring(&engagement).await;
             drop(place);
             match brought {
-                Ok(true) => {
-                    tokio::time::sleep(REST).await;
-                    shared.outbox.has_room.notify_one();
-                }
+                Ok(true) => shared.outbox.has_room.notify_one(),
                 Ok(false) => {}
                 Err(error) => {
                     tracing::debug!(error = format!("{error:#}"), step = %lease.step, "a result waits on");
@@ -401,14 +422,13 @@ async fn bring_some(shared: &Arc<Shared>) {
             }
         });
     }
-    if !far.is_empty() {
+    if look == Look::All && !far.is_empty() {
         shared.dial(&far).await;
     }
 }
 
 impl Shared {
-    /// Brings a result to its home once more; what home says of it is written down. Says whether it need not be brought again, and
-    /// had to before.
+    /// Brings a result to its home once more. Says whether home said what becomes of it, and that is written down.
     async fn bring(self: &Arc<Self>, engagement: &Engagement) -> anyhow::Result<bool> {
         let Some(handed) = &engagement.result else { anyhow::bail!("nothing was handed in") };
         let (index, lease) = (handed.index, engagement.lease);
@@ -420,13 +440,15 @@ impl Shared {
         let Outgoing { salt, output, artifacts, own, .. } = outgoing;
         let agent = (engagement.agent, self.introduction(engagement.agent).await?);
         let (_, word) = self.bring_now(agent, lease, (index, salt, output, artifacts), (own, None)).await?;
-        let Some(written) = word else { return Ok(false) };
-        written.await?;
-        Ok(handed.acknowledged.is_none())
+        match word {
+            Some(written) => Ok(written.await?),
+            None => Ok(false),
+        }
     }
 
     /// Brings a result that is at hand; `next` asks for the next task in the same answer. What home says is its word, whether or
-    /// not it is written down here yet; a repeat would hear it again. Where it says something of the result, that is being written.
+    /// not it is written down here yet; a repeat would hear it again. Where it says what becomes of the result, that is being written,
+    /// and the rules may not be able to hear it.
     pub(super) async fn bring_now(
         self: &Arc<Self>,
         (agent, introduction): (AgentId, Introduction),
@@ -438,7 +460,7 @@ impl Shared {
             Vec<artel_protocol::id::Digest>,
         ),
         (own, next): (Own, Option<u32>),
-    ) -> Result<(Told, Option<JoinHandle<()>>), Error> {
+    ) -> Result<(Told, Option<JoinHandle<bool>>), Error> {
         let opening = Opening { salt, output: output.digest(), artifacts: artifacts.clone() };
         let (step, epoch, incarnation) = (lease.step, lease.epoch, self.me.incarnation());
         let handing = Handing { step, epoch, output, salt, artifacts, incarnation, index, next };
@@ -462,9 +484,7 @@ impl Shared {
         };
         let written = word.map(|word| {
             let shared = self.clone();
-            tokio::spawn(async move {
-                shared.tell_of(lease, word).await;
-            })
+            tokio::spawn(async move { shared.tell_of(lease, word).await })
         });
         Ok((told, written))
     }
