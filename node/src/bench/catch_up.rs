@@ -54,7 +54,9 @@ pub(super) async fn sync(report: &Report, scratch: &Scratch, what: CatchUp) -> a
     homes.until_held_by(&away, &something, WITHIN).await?;
     let before = homes.held_by(&away).await?;
     let expected = homes.post(&before, what.of).await?;
-    homes.until_held_by(&away, &expected, WITHIN * (1 + what.of as u32 / 100_000)).await?;
+    let within = WITHIN * (1 + what.of as u32 / 100_000);
+    homes.until_held_by(&away, &expected, within).await?;
+    homes.until_held_by_each_other(&expected, within).await?;
 
     let (mut since_start, mut since_ready, mut missed) = (Vec::new(), Vec::new(), Spent::default());
     let mut kept = 0;
@@ -64,6 +66,8 @@ pub(super) async fn sync(report: &Report, scratch: &Scratch, what: CatchUp) -> a
         away.stop().await?;
         // Each task that is posted is one public record, its offer.
         let expected = homes.post(&held, what.records).await?;
+        // Or whoever lacks something still has it of the one that comes back.
+        homes.until_held_by_each_other(&expected, WITHIN).await?;
         let (begun, asked) = (Instant::now(), homes.trips().await?);
         away = mesh::start_again(scratch, number).await?;
         let ready = Instant::now();
@@ -171,9 +175,17 @@ impl Homes {
         Ok(bytes)
     }
 
+    async fn until_held_by_each_other(&self, up_to: &[u64], within: Duration) -> anyhow::Result<()> {
+        for home in &self.0 {
+            self.until_held_by(home, up_to, within).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a node holds so much of each one's journal, but of its own.
     async fn until_held_by(&self, node: &Node, up_to: &[u64], within: Duration) -> anyhow::Result<()> {
         let begun = Instant::now();
-        for (home, up_to) in self.0.iter().zip(up_to) {
+        for (home, up_to) in self.0.iter().zip(up_to).filter(|(home, _)| home.did != node.did) {
             while mesh::held(node, &home.did).await? < *up_to {
                 ensure!(begun.elapsed() < within, "not all records came within {within:?}");
                 tokio::time::sleep(LOOK_EACH).await;
