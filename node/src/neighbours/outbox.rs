@@ -322,7 +322,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
             () = shared.outbox.has_room.notified(), if next_look.is_none() => {
                 next_look = Some(Instant::now() + NEXT_LOOK);
             }
-            () = until(next_look) => {
+            () = tokio::time::sleep_until(next_look.unwrap_or_else(Instant::now)), if next_look.is_some() => {
                 next_look = None;
                 bring_some(&shared, Look::Unheard).await;
             }
@@ -334,17 +334,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: Heard) {
     }
 }
 
-async fn until(then: Option<Instant>) {
-    match then {
-        Some(then) => tokio::time::sleep_until(then).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// What is looked for to be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
-    /// All that waits. Homes that are away are dialled.
+    /// All that waits.
     All,
     /// Of homes that are connected what they have not acknowledged.
     Unheard,
@@ -385,8 +378,8 @@ async fn expect_open(shared: &Arc<Shared>) {
 }
 
 /// Begins to bring results whose home is connected and has not said enough of them: as many as may be under way, in turn, so
-/// that a home that is slow or says nothing holds up nobody else's. Homes that are away are dialled: the lease of a result that
-/// they have not heard of may run out there while the mesh rests between two tries.
+/// that a home that is slow or says nothing holds up nobody else's. In a look for all, homes that are away are dialled: the lease of a
+/// result that they have not heard of may run out there while the mesh rests between two tries.
 async fn bring_some(shared: &Arc<Shared>, look: Look) {
     let up: BTreeSet<NodeId> = shared.up().clone();
     let (turn, now) = (shared.outbox.turn().clone(), crate::clock::wall());
